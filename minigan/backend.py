@@ -1,0 +1,112 @@
+"""The array library behind an array, devices, and random numbers.
+
+There is no global switch. A layer asks `xp = array_module(x)` and uses `xp` as if it were NumPy; on an NVIDIA GPU it is
+CuPy, which has the same functions. A `Device` is needed only where arrays are born: loading data, drawing noise,
+placing parameters.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import DeviceError
+
+# Array libraries beyond NumPy and CuPy, as {array type: module}. The strict stand-in of `minigan.testing` is one.
+_registered: dict[type, Any] = {}
+
+
+def register_array_module(array_type: type, module: Any) -> None:
+    """Make `array_module` return `module` for arrays of `array_type`."""
+    _registered[array_type] = module
+
+
+def array_module(x: Any) -> Any:
+    """Return the array library that `x` belongs to: `numpy`, `cupy` or a registered one.
+
+    Raises TypeError if `x` is not an array.
+    """
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    for array_type, module in _registered.items():
+        if isinstance(x, array_type):
+            return module
+    cupy = sys.modules.get("cupy")  # an array of CuPy can only exist if CuPy has been imported
+    if cupy is not None and isinstance(x, cupy.ndarray):
+        return cupy
+    raise TypeError(f"expected an array, got {type(x).__name__}")
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """Copy an array to the host. This waits for the device: use it to print, draw or save, not inside a step."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np.asarray(x)
+    return x.get()  # CuPy's name for it
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place where arrays live: a name such as `"cpu"` or `"cuda:1"`, and its array library."""
+
+    name: str
+    xp: Any
+
+    def array(self, x: Any, dtype: Any = None) -> Any:
+        """Copy an array of the host, or of this device, to this device."""
+        if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "get"):
+            return self.xp.array(x, dtype=dtype)
+        return self.xp.array(x if array_module(x) is self.xp else x.get(), dtype=dtype)
+
+    def rng(self, seed: Any) -> Any:
+        """Make a random generator whose numbers are born on this device."""
+        return self.xp.random.default_rng(seed)
+
+    def synchronize(self) -> None:
+        """Wait until everything that was asked of the device is done (for timing)."""
+        if self.name.startswith("cuda"):
+            self.xp.cuda.get_current_stream().synchronize()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CPU = Device("cpu", np)
+
+
+def get_device(name: str | Device = "cpu") -> Device:
+    """Turn `"cpu"`, `"cuda"` or `"cuda:1"` into a `Device`; on CUDA, make it the current one.
+
+    Raises DeviceError, saying what to install, when it isn't there.
+    """
+    if isinstance(name, Device):
+        return name
+    if name == "cpu":
+        return CPU
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or not (number.isdecimal() or name == "cuda"):
+        raise DeviceError(f"unknown device {name!r}: use cpu, cuda or cuda:N")
+    cupy = _import_cupy(name)
+    index = int(number or 0)
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError:
+        count = 0
+    if index >= count:
+        found = f"only {count} found" if count else "no NVIDIA GPU or driver found"
+        raise DeviceError(f"device {name} is not there ({found}): check nvidia-smi, or use --device cpu")
+    cupy.cuda.Device(index).use()
+    return Device(f"cuda:{index}", cupy)
+
+
+def _import_cupy(device: str) -> ModuleType:
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            f"device {device} needs CuPy: pip install 'minigan[cuda12]' or 'minigan[cuda13]' to match your CUDA driver"
+        ) from error
+    return cupy
