@@ -1,0 +1,48 @@
+"""Layers: forward, backward and double backward, written out. One file per family."""
+
+from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.layers.base import Layer
+from minigan.layers.containers import Residual, Sequential
+from minigan.layers.conv import Conv2D, ConvTranspose2D
+from minigan.layers.dense import Dense
+from minigan.layers.dropout import Dropout
+from minigan.layers.initializers import (
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    normal,
+    uniform,
+)
+from minigan.layers.norms import BatchNorm, InstanceNorm, LayerNorm
+from minigan.layers.parameters import Parameters
+from minigan.layers.shape import Flatten, Reshape
+
+__all__ = [
+    "BatchNorm",
+    "Conv2D",
+    "ConvTranspose2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "InstanceNorm",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Maxout",
+    "PReLU",
+    "Parameters",
+    "ReLU",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "Sigmoid",
+    "Softplus",
+    "Tanh",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "normal",
+    "uniform",
+]

@@ -1,0 +1,162 @@
+"""What every layer has: three verbs, named parameters, and a way to walk through inner layers."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from minigan.backend import Device, array_module, get_device, to_numpy
+from minigan.errors import CheckpointError, ShapeError
+from minigan.layers.parameters import Parameters
+
+Wrt = Literal["both", "input", "params"]
+
+
+class Layer:
+    """A differentiable map y = f(x; parameters) with its first and second derivatives.
+
+    A subclass writes `forward`, `backward` and `double_backward`, registers its parameters with `add_parameters` in its
+    constructor, and keeps nothing of a call on itself: what backward needs travels in `cache`.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    state_names: tuple[str, ...] = ()  # other arrays that persist, such as running statistics
+    _parameters: Parameters | None = None
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """Map x to y; return `(y, cache)`. `rng` is a generator of x's device, for layers that draw."""
+        raise NotImplementedError
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """Map dy = ∂L/∂y to dx = ∂L/∂x and add ∂L/∂parameter to `self.dW` and its like.
+
+        `wrt="input"` leaves the parameters' gradients alone; `wrt="params"` returns None instead of dx.
+        Raises ShapeError if dy hasn't the shape of y.
+        """
+        raise NotImplementedError
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """Differentiate `backward`. Given ddx = ∂P/∂(dx), return `(ddy, dx2)` and add ∂P/∂parameter.
+
+        ddy = ∂P/∂(dy) has the shape of y, dx2 = ∂P/∂x that of x; dx2 is None where it is zero everywhere.
+        """
+        raise NotImplementedError
+
+    # Parameters and inner layers
+
+    def add_parameters(self, **arrays: Any) -> None:
+        """Register parameters: `W=array` becomes `self.W` with gradient `self.dW`. None means: not there."""
+        for name, array in arrays.items():
+            setattr(self, name, array)
+            if array is not None:
+                setattr(self, "d" + name, np.zeros_like(array))
+                self.parameter_names = (*self.parameter_names, name)
+
+    def children(self) -> dict[str, Layer]:
+        """Inner layers by name; empty for a layer that is not a composite."""
+        return {}
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Yield `(prefix of names, layer)` for this layer and all layers inside, parents first."""
+        yield prefix, self
+        for name, child in self.children().items():
+            yield from child.walk(f"{prefix}{name}.")
+
+    def parameters(self) -> Parameters:
+        """All parameters of this layer and the layers inside as one flat vector, and their gradients as another."""
+        if self._parameters is None:
+            self._parameters = Parameters(self)
+        return self._parameters
+
+    def to(self, device: Device | str | None = None, dtype: Any = None) -> Layer:
+        """Move parameters and state to a device, or to another dtype, in place. Returns self."""
+        flat = self.parameters()
+        target = Device("here", array_module(flat.values)) if device is None else get_device(device)
+        flat.bind(target.array(flat.values, dtype), target.array(flat.grads, dtype))
+        for _, layer in self.walk():
+            for name in layer.state_names:
+                setattr(layer, name, target.array(getattr(layer, name), dtype))
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copy every parameter and persistent array to the host, by name: `{"0.W": …, "1.running_mean": …}`."""
+        return {name: to_numpy(getattr(layer, attr)).copy() for name, layer, attr in self._persistent()}
+
+    def load_state_dict(self, arrays: dict[str, Any]) -> None:
+        """Copy named arrays into this network. Raises CheckpointError, with nothing changed, if they don't fit."""
+        own = {name: (layer, attr) for name, layer, attr in self._persistent()}
+        for problem, names in (("lacks", own.keys() - arrays.keys()), ("has no place for", arrays.keys() - own.keys())):
+            if names:
+                whose = "the saved state" if problem == "lacks" else "this network"
+                raise CheckpointError(f"{whose} {problem} {', '.join(sorted(names)[:3])}: it is of another network")
+        for name, (layer, attr) in own.items():
+            shape, found = getattr(layer, attr).shape, tuple(np.shape(arrays[name]))
+            if shape != found:
+                raise CheckpointError(f"{name} has shape {found} in the saved state, {shape} in this network")
+        for name, (layer, attr) in own.items():
+            array = getattr(layer, attr)
+            array[...] = array_module(array).asarray(arrays[name], dtype=array.dtype)
+
+    def _persistent(self) -> Iterator[tuple[str, Layer, str]]:
+        for prefix, layer in self.walk():
+            for attr in layer.parameter_names + layer.state_names:
+                yield prefix + attr, layer, attr
+
+    def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Multiply-adds of one forward pass from `x_shape` to `y_shape`; 0 for layers without a matrix product."""
+        return 0
+
+    # Checks that every backward makes: NumPy would broadcast a wrong dy into a wrong gradient without a word
+
+    def check_input(self, x: Any, ndim: int | None, channels: int | None) -> None:
+        """Raise ShapeError unless x has `ndim` axes, the last of length `channels` (None: any)."""
+        if (ndim is not None and x.ndim != ndim) or (channels is not None and (x.ndim == 0 or x.shape[-1] != channels)):
+            wanted = {None: "…, ", 2: "N, ", 4: "N, H, W, "}.get(ndim, "…, ") + str(channels or "C")
+            raise ShapeError(f"{self!r} takes an input of shape ({wanted}), got {tuple(x.shape)}")
+        if x.dtype.kind != "f":
+            raise ShapeError(f"{self!r} takes floating-point input, got {x.dtype}: convert it with x.astype('float32')")
+
+    def check_dy(self, dy: Any, y_shape: tuple[int, ...], wrt: Wrt = "both") -> None:
+        """Raise ShapeError unless dy has the shape of y, and ValueError for an unknown `wrt`."""
+        if tuple(dy.shape) != tuple(y_shape):
+            raise ShapeError(f"{self!r}: dy has shape {tuple(dy.shape)}, but the output has {tuple(y_shape)}")
+        if wrt not in ("both", "input", "params"):
+            raise ValueError(f"wrt is {wrt!r}: use 'both', 'input' or 'params'")
+
+    def check_ddx(self, ddx: Any, x_shape: tuple[int, ...]) -> None:
+        """Raise ShapeError unless ddx has the shape of x."""
+        if tuple(ddx.shape) != tuple(x_shape):
+            raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
+
+    def __deepcopy__(self, memo: dict) -> Layer:
+        """Copy the arrays; the copy makes a flat vector of its own when it is asked for one."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update({k: copy.deepcopy(v, memo) for k, v in vars(self).items() if k != "_parameters"})
+        return twin
+
+    def __repr__(self) -> str:
+        """Show the constructor call, leaving out what has its default value."""
+        shown = []
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if name == "self" or not hasattr(self, name):
+                continue
+            value = getattr(self, name)
+            if name in ("kernel_size", "stride", "padding", "output_padding") and value[0] == value[1]:
+                value = value[0]
+            if parameter.default is inspect.Parameter.empty:
+                shown.append(repr(value))
+            elif value is not parameter.default and value != parameter.default:
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def add(a: Any, b: Any) -> Any:
+    """Add two gradients, either of which may be None for zero."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b

@@ -1,0 +1,130 @@
+"""Networks made of layers: one after the other, and around a shortcut.
+
+Their backward is their forward upside down, and their double backward is two more sweeps: the whole gradient of a
+gradient penalty can be read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minigan.errors import ShapeError
+from minigan.layers.base import Layer, Wrt, add
+
+
+@dataclass
+class SequentialCache:
+    """The caches of the inner layers, and the gradients between them once `backward` with wrt="input" has run."""
+
+    caches: list[Any]
+    dys: list[Any] | None = None
+
+
+class Sequential(Layer):
+    """y = f_n(… f_2(f_1(x))). Layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
+
+    First order is the chain rule, from the last layer to the first.
+
+    Second order. Call x_i the input of layer i, and P a scalar of dx = dx_0. The input gradient went down through
+    dx_i = backward_i(dx_{i+1}, x_i), so dx_{i+1} is the dy of layer i, and
+
+        up:   ddx_{i+1} = ∂P/∂(dx_{i+1})     from ddx_i by layer i's double_backward, which also gives dx2_i = ∂P/∂x_i
+              and P's gradient in the parameters as they occur in backward_i;
+        down: x_i depends on the parameters of the layers before it, so each dx2_i starts an ordinary backward there.
+
+    A network whose layers are all (piecewise) linear in x has no dx2, and the sweep down has nothing to carry.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = list(layers)
+
+    def children(self) -> dict[str, Layer]:
+        """The layers by position: {"0": …, "1": …}."""
+        return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → y, through every layer in turn."""
+        caches = []
+        for layer in self.layers:
+            x, cache = layer.forward(x, train, rng)
+            caches.append(cache)
+        return x, SequentialCache(caches)
+
+    def backward(self, dy: Any, cache: SequentialCache, wrt: Wrt = "both") -> Any:
+        """dy → dx, through every layer in reverse. With wrt="input" the cache keeps each layer's dy."""
+        dys = []
+        for i, (layer, inner) in reversed(list(enumerate(zip(self.layers, cache.caches, strict=True)))):
+            dys.append(dy)
+            # below the first layer nobody needs dx for the parameters' sake
+            dy = layer.backward(dy, inner, "both" if wrt == "params" and i > 0 else wrt)
+        if wrt == "input":
+            cache.dys = dys[::-1]
+        return dy
+
+    def double_backward(self, ddx: Any, dy: Any, cache: SequentialCache) -> tuple[Any, Any]:
+        """ddx → (ddy, dx2): up with ddx, then down with what was left at each layer's input."""
+        if cache.dys is None or (cache.dys and cache.dys[-1] is not dy):
+            self.backward(dy, cache, wrt="input")
+        dx2s = []
+        for layer, inner, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):
+            ddx, dx2 = layer.double_backward(ddx, layer_dy, inner)
+            dx2s.append(dx2)
+        dx = None
+        for layer, inner, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):
+            dx = add(dx2, None if dx is None else layer.backward(dx, inner))
+        return ddx, dx
+
+    def __getitem__(self, i: int) -> Layer:
+        return self.layers[i]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class Residual(Layer):
+    """y = shortcut(x) + body(x) (He et al. 2016); without a shortcut layer, y = x + body(x).
+
+    Both ways start at x and end in a sum, so every gradient goes down both and is added, to any order:
+
+        dx  = shortcut.backward(dy) + body.backward(dy)
+        ddy = shortcut(ddx) + body(ddx) and dx2 likewise, by their double_backward
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body, self.shortcut = body, shortcut
+
+    def children(self) -> dict[str, Layer]:
+        """{"body": …} and, where there is one, {"shortcut": …}."""
+        return {"body": self.body} | ({} if self.shortcut is None else {"shortcut": self.shortcut})
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → y. Raises ShapeError if the two ways end in different shapes."""
+        y, body_cache = self.body.forward(x, train, rng)
+        short, short_cache = (x, None) if self.shortcut is None else self.shortcut.forward(x, train, rng)
+        if y.shape != short.shape:
+            raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(short.shape)}")
+        return y + short, (body_cache, short_cache, y.shape)
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy → dx: the sum of both ways."""
+        body_cache, short_cache, y_shape = cache
+        self.check_dy(dy, y_shape, wrt)
+        # forward: y = body(x) + shortcut(x)
+        dx = self.body.backward(dy, body_cache, wrt)
+        if self.shortcut is None:
+            return add(dx, dy) if wrt != "params" else None
+        return add(dx, self.shortcut.backward(dy, short_cache, wrt))
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx → (ddy, dx2): the sums of both ways."""
+        body_cache, short_cache, _ = cache
+        # backward: dx = body.backward(dy) + shortcut.backward(dy)
+        ddy, dx2 = self.body.double_backward(ddx, dy, body_cache)
+        if self.shortcut is None:
+            return ddy + ddx, dx2
+        short_ddy, short_dx2 = self.shortcut.double_backward(ddx, dy, short_cache)
+        return ddy + short_ddy, add(dx2, short_dx2)

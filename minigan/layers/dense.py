@@ -1,0 +1,72 @@
+"""The dense (fully connected) layer: a matrix product over the last axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.layers.base import Layer, Wrt
+from minigan.layers.initializers import Initializer, glorot_uniform
+
+
+class Dense(Layer):
+    """y = x W + b, for x of shape (…, C), W (C, K), b (K,).
+
+    First order. Write the sum over M rows as L(xW + b), with dy = ∂L/∂y:
+
+        dx = dy Wᵀ        dW = xᵀ dy        db = Σ_rows dy
+
+    Second order. The map (dy, W) → dx = dy Wᵀ is again a product. With v = ddx = ∂P/∂(dx):
+
+        ddy = v W         dW += vᵀ dy       (x does not occur in dx, so dx2 is nothing)
+
+    that is: forward without the bias, and the ordinary weight gradient with v in place of x.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        init: Initializer | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.in_features, self.out_features, self.bias = in_features, out_features, bias
+        W = (init or glorot_uniform())(
+            rng or np.random.default_rng(), (in_features, out_features), in_features, out_features
+        )
+        self.add_parameters(W=W, b=np.zeros(out_features, np.float32) if bias else None)
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x (…, C) → y (…, K)."""
+        self.check_input(x, None, self.in_features)
+        y = x @ self.W  # (…, C) @ (C, K)
+        if self.b is not None:
+            y += self.b
+        return y, x
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy (…, K) → dx (…, C)."""
+        x = cache
+        self.check_dy(dy, (*x.shape[:-1], self.out_features), wrt)
+        if wrt != "input":
+            dy_rows = dy.reshape(-1, self.out_features)
+            # forward: y += b
+            if self.b is not None:
+                self.db += dy_rows.sum(axis=0)
+            # forward: y = x @ W
+            self.dW += x.reshape(-1, self.in_features).T @ dy_rows  # (C, M) @ (M, K)
+        return dy @ self.W.T if wrt != "params" else None  # (…, K) @ (K, C)
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx (…, C) → ddy (…, K); dx2 is nothing."""
+        self.check_ddx(ddx, cache.shape)
+        # backward: dx = dy @ W.T
+        self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
+        return ddx @ self.W, None  # (…, C) @ (C, K)
+
+    def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Every output sums C products."""
+        return int(np.prod(y_shape)) * self.in_features

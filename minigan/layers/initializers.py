@@ -1,0 +1,52 @@
+"""Initial weights.
+
+An initializer is called as `init(rng, shape, fan_in, fan_out)` and returns float32. The fans count the inputs that a
+unit sums and the outputs that it feeds: for a convolution R·S·C and R·S·K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+
+import numpy as np
+
+Initializer = Callable[[np.random.Generator, tuple, int, int], np.ndarray]
+
+
+def normal(std: float = 0.02, mean: float = 0.0) -> Initializer:
+    """N(mean, std²); std .02 is DCGAN's (Radford et al. 2015, section 4)."""
+    return lambda rng, shape, fan_in, fan_out: _normal(rng, shape, std) + np.float32(mean)
+
+
+def glorot_normal(gain: float = 1.0) -> Initializer:
+    """N(0, gain²·2/(fan_in + fan_out)) (Glorot and Bengio 2010): keeps variance in both directions."""
+    return lambda rng, shape, fan_in, fan_out: _normal(rng, shape, gain * sqrt(2 / (fan_in + fan_out)))
+
+
+def glorot_uniform(gain: float = 1.0) -> Initializer:
+    """U(−a, a) with a = gain·√(6/(fan_in + fan_out)) (Glorot and Bengio 2010, equation 16)."""
+    return lambda rng, shape, fan_in, fan_out: _uniform(rng, shape, gain * sqrt(6 / (fan_in + fan_out)))
+
+
+def he_normal(negative_slope: float = 0.0) -> Initializer:
+    """N(0, 2/((1 + slope²)·fan_in)) (He et al. 2015, equation 14): keeps variance through a (leaky) ReLU."""
+    return lambda rng, shape, fan_in, fan_out: _normal(rng, shape, sqrt(2 / ((1 + negative_slope**2) * fan_in)))
+
+
+def he_uniform(negative_slope: float = 0.0) -> Initializer:
+    """U(−a, a) with a = √(6/((1 + slope²)·fan_in)): He's variance, uniform."""
+    return lambda rng, shape, fan_in, fan_out: _uniform(rng, shape, sqrt(6 / ((1 + negative_slope**2) * fan_in)))
+
+
+def uniform(bound: float) -> Initializer:
+    """U(−bound, bound)."""
+    return lambda rng, shape, fan_in, fan_out: _uniform(rng, shape, bound)
+
+
+def _normal(rng: np.random.Generator, shape: tuple, std: float) -> np.ndarray:
+    return (std * rng.standard_normal(shape)).astype(np.float32)
+
+
+def _uniform(rng: np.random.Generator, shape: tuple, bound: float) -> np.ndarray:
+    return rng.uniform(-bound, bound, shape).astype(np.float32)

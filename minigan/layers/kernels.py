@@ -1,0 +1,149 @@
+"""Convolution as three kernels, and no others.
+
+The correlation of pictures x with a kernel W,
+
+    y[n, i, j, k] = Σ_{r, s, c} x[n, i·stride + r − padding, j·stride + s − padding, c] · W[r, s, c, k],
+
+is linear in x and linear in W. So it has two adjoints, and these three close under differentiation: whatever gradient
+of whatever order is asked for, it is one of
+
+    conv2d(x, W)                → y          the correlation
+    conv2d_input_grad(dy, W)    → dx         its adjoint in x
+    conv2d_weight_grad(x, dy)   → dW         its adjoint in W
+
+with  ⟨conv2d(x, W), dy⟩ = ⟨x, conv2d_input_grad(dy, W)⟩ = ⟨W, conv2d_weight_grad(x, dy)⟩.
+
+Each is a matrix product with the patch matrix P, whose row (n, i, j) holds the R·S·C numbers that output (i, j) sees:
+
+    y = P W          dP = dy Wᵀ, scattered back to x          dW = Pᵀ dy
+
+P is R·S/stride² times as large as x. It is made for a few pictures at a time, so that it stays in the processor's
+cache and its size doesn't depend on the batch.
+
+Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K). `stride` and `padding` are pairs (height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module
+
+Pair = tuple[int, int]
+
+# The patch matrix of a block of pictures: on a CPU it should fit in the cache, on a GPU be large enough to fill it.
+CPU_BLOCK_BYTES = 4 << 20
+GPU_BLOCK_BYTES = 256 << 20
+
+
+def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """(OH, OW) of a correlation; the last rows and columns may be left over when the stride doesn't divide."""
+    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True))
+
+
+def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
+    """Correlate: x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
+    xp = array_module(x)
+    (N, *size, C), (R, S, _, K) = x.shape, W.shape
+    OH, OW = output_size(size, (R, S), stride, padding)
+    y = xp.empty((N, OH, OW, K), x.dtype)
+    W_matrix = W.reshape(R * S * C, K).astype(x.dtype, copy=False)
+    for block, P in patch_blocks(x, (R, S), stride, padding):
+        xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+    return y
+
+
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
+    """Adjoint of `conv2d` in x: dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W).
+
+    Every number of P was copied from one place of the padded x, so its gradient is added to that place.
+    """
+    xp = array_module(dy)
+    (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
+    dx = xp.empty((N, *size, C), dy.dtype)
+    dy = xp.ascontiguousarray(dy)
+    W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
+    n_block = pictures_per_block(xp, OH * OW * R * S * C * dy.dtype.itemsize)
+    dP = xp.empty((min(n_block, N), OH, OW, R, S, C), dy.dtype)
+    dx_padded = xp.empty((min(n_block, N), size[0] + 2 * padding[0], size[1] + 2 * padding[1], C), dy.dtype)
+    for block in blocks(N, n_block):
+        n = block.stop - block.start
+        dP_matrix = dP[:n].reshape(n * OH * OW, R * S * C)
+        xp.matmul(dy[block].reshape(n * OH * OW, K), W_matrix.T, out=dP_matrix)  # (n·OH·OW, K) @ (K, R·S·C)
+        scatter_patches(dP[:n], dx_padded[:n], stride)
+        dx[block] = unpadded(dx_padded[:n], padding)
+    return dx
+
+
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
+    """Adjoint of `conv2d` in W: x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
+    xp = array_module(x)
+    (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
+    dy = xp.ascontiguousarray(dy)
+    dW = xp.zeros((R * S * C, K), x.dtype)
+    for block, P in patch_blocks(x, kernel, stride, padding):
+        dW += P.T @ dy[block].reshape(-1, K)  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+    return dW.reshape(R, S, C, K)
+
+
+def patch_blocks(x: Any, kernel: Pair, stride: Pair, padding: Pair) -> Iterator[tuple[slice, Any]]:
+    """Yield `(block of pictures, their patch matrix P (n·OH·OW, R·S·C))`; P is overwritten by the next block."""
+    xp = array_module(x)
+    (N, H, W, C), (R, S) = x.shape, kernel
+    OH, OW = output_size((H, W), kernel, stride, padding)
+    n_block = pictures_per_block(xp, OH * OW * R * S * C * x.dtype.itemsize)
+    P = xp.empty((min(n_block, N), OH, OW, R, S, C), x.dtype)
+    x_padded = xp.zeros((min(n_block, N), H + 2 * padding[0], W + 2 * padding[1], C), x.dtype)
+    for block in blocks(N, n_block):
+        n = block.stop - block.start
+        unpadded(x_padded[:n], padding)[...] = x[block]  # the frame around it stays zero
+        P[:n] = patches(x_padded[:n], (OH, OW), kernel, stride)
+        yield block, P[:n].reshape(n * OH * OW, R * S * C)
+
+
+def patches(x_padded: Any, out_size: Pair, kernel: Pair, stride: Pair, corner: Pair = (0, 0)) -> Any:
+    """View x_padded (n, H, W, C) as patches (n, OH, OW, R, S, C), overlapping, without a copy.
+
+    patches[n, i, j, r, s, c] is x_padded[n, i·stride + corner + r, j·stride + corner + s, c].
+    """
+    step_n, step_h, step_w, step_c = x_padded.strides
+    return array_module(x_padded).lib.stride_tricks.as_strided(
+        x_padded[:, corner[0] :, corner[1] :],
+        (x_padded.shape[0], *out_size, *kernel, x_padded.shape[3]),
+        (step_n, step_h * stride[0], step_w * stride[1], step_h, step_w, step_c),
+    )
+
+
+def scatter_patches(dP: Any, dx_padded: Any, stride: Pair) -> None:
+    """Adjoint of `patches`: set dx_padded (n, H, W, C) to the sum of dP (n, OH, OW, R, S, C) over all patches.
+
+    Patches overlap, so they can't be added at one go. But kernel positions inside one stride × stride tile of the
+    kernel never fall on the same place for two outputs: a tile at a time can.
+    """
+    _, OH, OW, R, S, _ = dP.shape
+    dx_padded.fill(0)
+    for r in range(0, R, stride[0]):
+        for s in range(0, S, stride[1]):
+            tile = (min(stride[0], R - r), min(stride[1], S - s))
+            places = patches(dx_padded, (OH, OW), tile, stride, corner=(r, s))  # (n, OH, OW, *tile, C)
+            places += dP[:, :, :, r : r + tile[0], s : s + tile[1]]
+
+
+def unpadded(x_padded: Any, padding: Pair) -> Any:
+    """View of the pictures inside their frame of `padding` zeros."""
+    (ph, pw), (_, H, W, _) = padding, x_padded.shape
+    return x_padded[:, ph : H - ph, pw : W - pw]
+
+
+def pictures_per_block(xp: Any, bytes_per_picture: int) -> int:
+    """How many pictures' patches fit in a block; at least one."""
+    return max(1, (CPU_BLOCK_BYTES if xp is np else GPU_BLOCK_BYTES) // max(1, bytes_per_picture))
+
+
+def blocks(N: int, n_block: int) -> Iterator[slice]:
+    """Cut 0…N into slices of `n_block`."""
+    for start in range(0, N, n_block):
+        yield slice(start, min(start + n_block, N))
