@@ -98,7 +98,7 @@ class ConvTranspose2D(Layer):
     """y = conv2d_input_grad(x, W) + b, for x (N, H, W, C), W (R, S, K, C), b (K,) → y (N, OH, OW, K).
 
     OH = (H − 1)·stride − 2·padding + R + output_padding: the size of a picture that a convolution with this kernel
-    would shrink to H. With stride > 1 several sizes shrink to the same H; `output_padding` < stride says which is meant.
+    would shrink to H. With stride > 1 several sizes shrink to the same H; `output_padding` says which is meant.
 
     First order: the adjoint of an adjoint is the map itself.
 

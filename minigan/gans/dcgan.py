@@ -1,0 +1,207 @@
+"""DCGAN: "Unsupervised Representation Learning with Deep Convolutional GANs" (Radford, Metz and Chintala 2015).
+
+The networks, from the authors' code for 64×64 pictures (dcgan.torch) and its reduction by a stage per halving:
+
+    64×64   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 64²·C     4×4 transposed convolutions, stride 2
+            D: the mirror image, 4×4 convolutions with stride 2, then 4×4 → one logit
+    32×32   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 32²·C     the last one 3×3 with stride 1 (Chainer's example)
+    28×28   G: z → dense 1024 → dense 7²·128 → 14²·64 → 28²·C     5×5 with stride 2 (the authors' MNIST script)
+            D: 28²·C → 14²·64 → 7²·128 → dense 1024 → one logit
+    16×16   G: z → 4²·128 → 8²·64 → 16²·C                         as 64×64, with two stages less
+
+Everywhere: batch norm and ReLU in G, batch norm and LeakyReLU .2 in D, but none on D's first layer nor on either
+output; tanh on G's output; no bias before a batch norm; weights N(0, .02), batch-norm scales N(1, .02); latent N(0, 1)
+as in the reference code; Adam 2e-4 with β1 .5 for both; the non-saturating objective.
+
+Deviations: a batch of 64 (the reference code) instead of 128 (the paper); at 28×28 the picture is in [−1, 1] with tanh
+instead of [0, 1] with a sigmoid; the generator's update uses the fakes of the discriminator's update (PyTorch's
+example does, too) instead of drawing new ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import Device, get_device
+from minigan.errors import ShapeError
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sequential,
+    Tanh,
+    normal,
+)
+from minigan.layers.activations import sigmoid
+from minigan.losses import Minimax
+from minigan.optim import Adam
+
+SIZES = (16, 28, 32, 64)
+
+
+class DCGAN:
+    """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
+
+    H = W is 16, 28, 32 or 64; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
+    (64 in the paper); the others are multiples of it. Raises ShapeError for other shapes.
+    """
+
+    batch_size = 64
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        latent_dim: int = 100,
+        lr: float = 2e-4,
+        b1: float = 0.5,
+        b2: float = 0.999,
+        n_critic: int = 1,
+        label_smoothing: float = 0.0,
+        features: int = 64,
+        *,
+        rng: np.random.Generator,
+        device: Device | str = "cpu",
+    ) -> None:
+        check_shape(shape)
+        self.shape, self.latent_dim, self.n_critic = shape, latent_dim, n_critic
+        self.device = get_device(device)
+        G = generator(shape, latent_dim, features, rng).to(self.device)
+        D = discriminator(shape, features, rng).to(self.device)
+        self.networks = {"G": G, "D": D}
+        self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
+        self.loss = Minimax(label_smoothing=label_smoothing)
+
+    def latent(self, n: int, rng: Any) -> Any:
+        """Draw z (n, latent_dim) from N(0, 1)."""
+        return rng.standard_normal((n, self.latent_dim), dtype=np.float32)
+
+    def generate(self, z: Any) -> Any:
+        """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], with running statistics."""
+        return self.networks["G"].forward(z, train=False)[0]
+
+    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+        """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
+        for _ in range(self.n_critic):
+            real = next_batch()  # (N, H, W, C)
+            fake, G_cache = self.networks["G"].forward(self.latent(len(real), rng), rng=rng)  # (N, H, W, C)
+            measured = self.discriminator_step(real, fake, rng)
+        return measured | self.generator_step(fake, G_cache, rng)
+
+    def discriminator_step(self, real: Any, fake: Any, rng: Any = None) -> dict[str, Any]:
+        """Update D on real and on fake pictures, each as a batch of its own, as batch norm wants it."""
+        D, optimizer = self.networks["D"], self.optimizers["D"]
+        optimizer.zero_grad()
+
+        logits, cache = D.forward(real, rng=rng)  # (N, H, W, C) → (N, 1)
+        loss_real, dlogits = self.loss.real(logits)
+        D.backward(dlogits, cache, wrt="params")
+        d_real = sigmoid(logits).mean()
+
+        logits, cache = D.forward(fake, rng=rng)
+        loss_fake, dlogits = self.loss.fake(logits)
+        D.backward(dlogits, cache, wrt="params")  # the gradient ends here: G learns nothing from D's step
+        d_fake = sigmoid(logits).mean()
+
+        optimizer.step()
+        return {"d_loss": loss_real + loss_fake, "d_real": d_real, "d_fake": d_fake}
+
+    def generator_step(self, fake: Any, G_cache: Any, rng: Any = None) -> dict[str, Any]:
+        """Update G: the gradient goes down through D, whose own parameters it leaves alone, and on through G."""
+        G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
+        optimizer.zero_grad()
+
+        logits, D_cache = D.forward(fake, rng=rng)  # (N, H, W, C) → (N, 1)
+        loss, dlogits = self.loss.generator(logits)
+        dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, H, W, C)
+        G.backward(dfake, G_cache, wrt="params")
+
+        optimizer.step()
+        return {"g_loss": loss}
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless these networks can make pictures of `shape` (H, W, C)."""
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SIZES or shape[2] not in (1, 3):
+        got = "×".join(map(str, shape))
+        raise ShapeError(
+            f"dcgan makes square pictures of 16, 28, 32 or 64 pixels with 1 or 3 channels, not {got}: use --img-size"
+        )
+
+
+def generator(shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator) -> Sequential:
+    """G: z (N, latent_dim) → pictures (N, H, W, C) in [−1, 1]."""
+    size, _, C = shape
+    W = {"init": normal(0.02), "rng": rng}
+    if size == 28:
+        return Sequential(
+            Dense(latent_dim, 16 * features, bias=False, **W),
+            *_norm_relu(16 * features, rng),
+            Dense(16 * features, 7 * 7 * 2 * features, bias=False, **W),
+            *_norm_relu(7 * 7 * 2 * features, rng),
+            Reshape(7, 7, 2 * features),
+            ConvTranspose2D(2 * features, features, 5, stride=2, padding=2, output_padding=1, bias=False, **W),
+            *_norm_relu(features, rng),
+            ConvTranspose2D(features, C, 5, stride=2, padding=2, output_padding=1, **W),
+            Tanh(),
+        )
+    widths = stage_widths(size, features)
+    layers = [
+        Reshape(1, 1, latent_dim),
+        ConvTranspose2D(latent_dim, widths[0], 4, bias=False, **W),  # 1² → 4²
+        *_norm_relu(widths[0], rng),
+    ]
+    for wide, narrow in zip(widths, widths[1:], strict=False):
+        layers += [ConvTranspose2D(wide, narrow, 4, stride=2, padding=1, bias=False, **W), *_norm_relu(narrow, rng)]
+    if size == 32:
+        last = ConvTranspose2D(widths[-1], C, 3, stride=1, padding=1, **W)
+    else:
+        last = ConvTranspose2D(widths[-1], C, 4, stride=2, padding=1, **W)
+    return Sequential(*layers, last, Tanh())
+
+
+def discriminator(shape: tuple[int, int, int], features: int, rng: np.random.Generator) -> Sequential:
+    """D: pictures (N, H, W, C) → logits (N, 1)."""
+    size, _, C = shape
+    W = {"init": normal(0.02), "rng": rng}
+    if size == 28:
+        return Sequential(
+            Conv2D(C, features, 5, stride=2, padding=2, **W),
+            LeakyReLU(0.2),
+            Conv2D(features, 2 * features, 5, stride=2, padding=2, bias=False, **W),
+            *_norm_leaky(2 * features, rng),
+            Flatten(),
+            Dense(7 * 7 * 2 * features, 16 * features, bias=False, **W),
+            *_norm_leaky(16 * features, rng),
+            Dense(16 * features, 1, **W),
+        )
+    widths = stage_widths(size, features)[::-1]
+    if size == 32:
+        first = Conv2D(C, widths[0], 3, stride=1, padding=1, **W)
+    else:
+        first = Conv2D(C, widths[0], 4, stride=2, padding=1, **W)
+    layers = [first, LeakyReLU(0.2)]
+    for narrow, wide in zip(widths, widths[1:], strict=False):
+        layers += [Conv2D(narrow, wide, 4, stride=2, padding=1, bias=False, **W), *_norm_leaky(wide, rng)]
+    return Sequential(*layers, Conv2D(widths[-1], 1, 4, **W), Flatten())  # 4² → 1²
+
+
+def stage_widths(size: int, features: int) -> list[int]:
+    """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`."""
+    stages = {16: 2, 32: 4, 64: 4}[size]
+    return [features * 2**i for i in reversed(range(stages))]
+
+
+def _norm_relu(channels: int, rng: np.random.Generator) -> list[Layer]:
+    return [BatchNorm(channels, init=normal(0.02, mean=1.0), rng=rng), ReLU()]
+
+
+def _norm_leaky(channels: int, rng: np.random.Generator) -> list[Layer]:
+    return [BatchNorm(channels, init=normal(0.02, mean=1.0), rng=rng), LeakyReLU(0.2)]

@@ -1,0 +1,175 @@
+"""GAN: "Generative Adversarial Nets" (Goodfellow et al. 2014), dense layers throughout.
+
+For pictures, the networks and the training of the authors' MNIST experiment (goodfeli/adversarial, mnist.yaml):
+
+    G: z → 1200 → 1200 → H·W·C     ReLU, ReLU, sigmoid                 weights U(−.05, .05)
+    D: H·W·C → 240 → 240 → 1       maxout of 5 pieces twice            weights U(−.005, .005)
+       dropout keeps .8 of the input and .5 of every hidden layer, in every pass through D
+    latent of 100 uniform numbers with variance 1; SGD .1 with momentum .5, which grows to .7; batch 100
+    D minimises half the cross-entropy, G the non-saturating objective
+
+For points on the plane (`ring`, `grid`), of which the paper knows nothing, the toy networks that are usual for them:
+
+    G: z → 128 → 128 → 2           ReLU, ReLU, nothing
+    D: 2 → 128 → 128 → 1           LeakyReLU .2, LeakyReLU .2          Adam 1e-3 with β1 .5, latent N(0, 1)
+
+Deviations: the learning rate stays constant (the authors' decays by 4e-6 a step), momentum grows over 250 epochs of
+500 steps in straight steps; the output bias starts at 0 instead of the data's mean. Pictures are in [−1, 1] outside
+and in [0, 1] between G's sigmoid and D. (The paper's text says uniform noise; the published mnist.yaml leaves the
+code's Gaussian default.)
+"""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import Device, get_device
+from minigan.errors import ShapeError
+from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
+from minigan.layers.activations import sigmoid
+from minigan.losses import Minimax
+from minigan.optim import SGD, Adam, Optimizer
+
+
+class GAN:
+    """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
+
+    `lr` and `b1` default to the paper's SGD (.1, momentum .5 → .7) for pictures, and to Adam's (1e-3, .5) for points.
+    """
+
+    batch_size = 100
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent_dim: int = 100,
+        lr: float | None = None,
+        b1: float = 0.5,
+        b2: float = 0.999,
+        n_critic: int = 1,
+        label_smoothing: float = 0.0,
+        *,
+        rng: np.random.Generator,
+        device: Device | str = "cpu",
+    ) -> None:
+        if len(shape) not in (1, 3):
+            raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
+        self.shape, self.latent_dim, self.n_critic, self.b1 = tuple(shape), latent_dim, n_critic, b1
+        self.pictures = len(shape) == 3
+        self.device = get_device(device)
+        networks = picture_networks if self.pictures else point_networks
+        G, D = (network.to(self.device) for network in networks(self.shape, latent_dim, rng))
+        self.networks = {"G": G, "D": D}
+        self.optimizers: dict[str, Optimizer] = {}
+        for name, network in self.networks.items():
+            if self.pictures:
+                self.optimizers[name] = SGD(network.parameters(), lr or 0.1, momentum=b1)
+            else:
+                self.optimizers[name] = Adam(network.parameters(), lr or 1e-3, (b1, b2))
+        self.loss = Minimax(label_smoothing=label_smoothing)
+
+    def latent(self, n: int, rng: Any) -> Any:
+        """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
+        if self.pictures:
+            return (2 * sqrt(3)) * (rng.random((n, self.latent_dim), dtype=np.float32) - np.float32(0.5))
+        return rng.standard_normal((n, self.latent_dim), dtype=np.float32)
+
+    def generate(self, z: Any) -> Any:
+        """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
+        x = self.networks["G"].forward(z, train=False)[0]
+        return 2 * x - 1 if self.pictures else x
+
+    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+        """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
+        for _ in range(self.n_critic):
+            real = next_batch()  # (N, H, W, C), or (N, 2)
+            measured = self.discriminator_step((real + 1) / 2 if self.pictures else real, rng)
+        return measured | self.generator_step(len(real), rng)
+
+    def discriminator_step(self, real: Any, rng: Any) -> dict[str, Any]:
+        """Update D on a batch of real data and one of fakes (algorithm 1, the inner loop)."""
+        G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
+        fake, _ = G.forward(self.latent(len(real), rng), rng=rng)  # the shape of real
+        optimizer.zero_grad()
+
+        logits, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
+        loss_real, dlogits = self.loss.real(logits)
+        D.backward(dlogits / 2, cache, wrt="params")
+        d_real = sigmoid(logits).mean()
+
+        logits, cache = D.forward(fake, rng=rng)
+        loss_fake, dlogits = self.loss.fake(logits)
+        D.backward(dlogits / 2, cache, wrt="params")
+        d_fake = sigmoid(logits).mean()
+
+        self._momentum(optimizer)
+        optimizer.step()
+        return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
+
+    def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
+        """Update G on `n` new fakes (algorithm 1, the outer loop); the gradient goes down through D, then through G."""
+        G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
+        optimizer.zero_grad()
+
+        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)
+        logits, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
+        loss, dlogits = self.loss.generator(logits)
+        dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
+        G.backward(dfake, G_cache, wrt="params")
+
+        self._momentum(optimizer)
+        optimizer.step()
+        return {"g_loss": loss}
+
+    def _momentum(self, optimizer: Optimizer) -> None:
+        """From b1 to .7 (or b1, if that is more) over 250 epochs of 500 steps, as MomentumAdjustor does."""
+        if isinstance(optimizer, SGD):
+            epoch = optimizer.t // 500
+            optimizer.momentum = self.b1 + (max(0.7, self.b1) - self.b1) * min(1, epoch / 250)
+
+
+def picture_networks(
+    shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
+    """G: z (N, latent_dim) → (N, H, W, C) in [0, 1]; D: (N, H, W, C) → logits (N, 1)."""
+    wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
+    size = prod(shape)
+    G = Sequential(
+        Dense(latent_dim, 1200, **wide),
+        ReLU(),
+        Dense(1200, 1200, **wide),
+        ReLU(),
+        Dense(1200, size, **wide),
+        Sigmoid(),
+        Reshape(*shape),
+    )
+    D = Sequential(
+        Flatten(),
+        Dropout(0.2),
+        Dense(size, 240 * 5, **narrow),
+        Maxout(5),
+        Dropout(0.5),
+        Dense(240, 240 * 5, **narrow),
+        Maxout(5),
+        Dropout(0.5),
+        Dense(240, 1, **narrow),
+    )
+    return G, D
+
+
+def point_networks(shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator) -> tuple[Sequential, Sequential]:
+    """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1)."""
+    G = Sequential(
+        Dense(latent_dim, 128, rng=rng), ReLU(), Dense(128, 128, rng=rng), ReLU(), Dense(128, shape[0], rng=rng)
+    )
+    D = Sequential(
+        Dense(shape[0], 128, rng=rng),
+        LeakyReLU(0.2),
+        Dense(128, 128, rng=rng),
+        LeakyReLU(0.2),
+        Dense(128, 1, rng=rng),
+    )
+    return G, D

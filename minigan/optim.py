@@ -1,0 +1,217 @@
+"""Optimisers over one flat vector, schedules, weight averaging, clipping.
+
+A network's parameters are one vector p and their gradients one vector g (`Layer.parameters()`), so an update rule is
+what the paper prints. On a CPU the vector is worked on in pieces that stay in the cache.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module, to_numpy
+from minigan.errors import CheckpointError
+from minigan.layers.base import Layer
+from minigan.layers.parameters import Parameters
+
+PIECE = 1 << 15  # numbers: 128 KiB of float32, and an update works on at most five such vectors
+
+
+class Optimizer:
+    """An update rule. A subclass names its state vectors and writes `update` for a piece of every vector.
+
+    `lr` may be changed between steps; schedules do. `t` counts the steps.
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Parameters, lr: float) -> None:
+        self.parameters, self.lr, self.t = parameters, lr, 0
+        xp = array_module(parameters.values)
+        for name in self.state_names:
+            setattr(self, name, xp.zeros_like(parameters.values))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the last step."""
+        self.parameters.zero_grad()
+
+    def step(self) -> None:
+        """Move the parameters by one update."""
+        self.t += 1
+        p, g = self.parameters.values, self.parameters.grads
+        state = [getattr(self, name) for name in self.state_names]
+        piece = PIECE if array_module(p) is np else max(1, len(p))
+        for start in range(0, len(p), piece):
+            part = slice(start, start + piece)
+            self.update(p[part], g[part], *(s[part] for s in state))
+
+    def update(self, p: Any, g: Any, *state: Any) -> None:
+        """Change p and the state vectors in place; g is left alone."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The state vectors and the step count, on the host."""
+        vectors = {name: to_numpy(getattr(self, name)).copy() for name in self.state_names}
+        return vectors | {"t": np.int64(self.t)}
+
+    def load_state_dict(self, arrays: dict[str, Any]) -> None:
+        """Take up a saved state. Raises CheckpointError, with nothing changed, if it is of another optimiser."""
+        for name in self.state_names:
+            if name not in arrays or arrays[name].shape != getattr(self, name).shape:
+                raise CheckpointError(f"the saved optimiser state has no {name} of {len(self.parameters)} numbers")
+        for name in self.state_names:
+            vector = getattr(self, name)
+            vector[...] = array_module(vector).asarray(arrays[name], dtype=vector.dtype)
+        self.t = int(arrays["t"])
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum μ (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
+
+        velocity ← μ velocity + g
+        p ← p − lr · velocity                       with Nesterov: p − lr (g + μ velocity)
+
+    PyTorch's form: the learning rate stands outside the velocity, so a change of lr acts at once.
+    """
+
+    state_names = ("velocity",)
+
+    def __init__(self, parameters: Parameters, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(parameters, lr)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def update(self, p: Any, g: Any, velocity: Any) -> None:  # type: ignore[override]
+        """One step on a piece of the vectors."""
+        velocity *= self.momentum
+        velocity += g
+        p -= self.lr * (g + self.momentum * velocity if self.nesterov else velocity)
+
+
+class RMSprop(Optimizer):
+    """Divide by a running root mean square of the gradient (Tieleman and Hinton 2012).
+
+    v ← α v + (1 − α) g²
+    p ← p − lr · g / (√v + ε)
+    """
+
+    state_names = ("v",)
+
+    def __init__(self, parameters: Parameters, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8) -> None:
+        super().__init__(parameters, lr)
+        self.alpha, self.eps = alpha, eps
+
+    def update(self, p: Any, g: Any, v: Any) -> None:  # type: ignore[override]
+        """One step on a piece of the vectors."""
+        v *= self.alpha
+        v += (1 - self.alpha) * (g * g)
+        p -= self.lr * g / (array_module(p).sqrt(v) + self.eps)
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma and Ba 2014).
+
+        m ← β1 m + (1 − β1) g            m̂ = m / (1 − β1ᵗ)
+        v ← β2 v + (1 − β2) g²           v̂ = v / (1 − β2ᵗ)
+        p ← p − lr · m̂ / (√v̂ + ε)
+
+    This is algorithm 1 of the paper, and PyTorch's. The paper's section 2 has a shorter form that adds ε̂ to √v
+    instead, p ← p − lr·√(1 − β2ᵗ)/(1 − β1ᵗ) · m/(√v + ε̂), which is TensorFlow's and `epsilon_hat=True` here. They
+    agree for ε̂ = ε √(1 − β2ᵗ): with the same number, the short form's is up to 32 times larger at the first steps.
+    """
+
+    state_names = ("m", "v")
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        epsilon_hat: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas, self.eps, self.epsilon_hat = betas, eps, epsilon_hat
+
+    def update(self, p: Any, g: Any, m: Any, v: Any) -> None:  # type: ignore[override]
+        """One step on a piece of the vectors."""
+        b1, b2 = self.betas
+        m *= b1
+        m += (1 - b1) * g
+        v *= b2
+        v += (1 - b2) * (g * g)
+        correction1, correction2 = 1 - b1**self.t, (1 - b2**self.t) ** 0.5
+        # √v̂ + ε = (√v + ε √(1 − β2ᵗ)) / √(1 − β2ᵗ)
+        denominator = array_module(p).sqrt(v)
+        denominator += self.eps if self.epsilon_hat else self.eps * correction2
+        p -= (self.lr * correction2 / correction1) * m / denominator
+
+
+# Schedules: the factor on the learning rate after t epochs (or steps: the unit is the caller's).
+# Use as `optimizer.lr = lr * schedule(epoch)`.
+
+Schedule = Callable[[float], float]
+
+
+def constant() -> Schedule:
+    """Always 1."""
+    return lambda t: 1.0
+
+
+def linear_decay(start: float, length: float) -> Schedule:
+    """1 until `start`, then in a straight line to 0 over `length` (CycleGAN: 100 epochs and 100)."""
+    return lambda t: min(1.0, max(0.0, 1 - (t - start) / length))
+
+
+def exponential_decay(gamma: float) -> Schedule:
+    """gammaᵗ."""
+    return lambda t: gamma**t
+
+
+def step_decay(step_size: float, gamma: float = 0.1) -> Schedule:
+    """Multiplied by gamma every `step_size`."""
+    return lambda t: gamma ** (t // step_size)
+
+
+def cosine_decay(length: float, floor: float = 0.0) -> Schedule:
+    """From 1 to `floor` along half a cosine over `length`, then `floor` (Loshchilov and Hutter 2016)."""
+    return lambda t: floor + (1 - floor) * (1 + cos(pi * min(t, length) / length)) / 2
+
+
+class WeightAverage:
+    """An exponential moving average of a network's parameters, as a network of its own to sample from.
+
+        average ← decay · average + (1 − decay) · parameters
+
+    Running statistics are not averaged (they are averages already) but copied.
+    """
+
+    def __init__(self, network: Layer, decay: float = 0.999) -> None:
+        self.network, self.decay = network, decay
+        self.average = copy.deepcopy(network)
+
+    def update(self) -> None:
+        """Move the average towards the network; to be called after each of its optimiser's steps."""
+        average = self.average.parameters().values
+        average += (1 - self.decay) * (self.network.parameters().values - average)
+        for (_, mine), (_, other) in zip(self.average.walk(), self.network.walk(), strict=True):
+            for name in mine.state_names:
+                getattr(mine, name)[...] = getattr(other, name)
+
+
+def clip_grad_norm(parameters: Parameters, max_norm: float) -> Any:
+    """Scale all gradients together so that their norm is at most `max_norm`; return the norm before, on the device."""
+    xp = array_module(parameters.grads)
+    norm = xp.sqrt((parameters.grads * parameters.grads).sum())
+    parameters.grads *= xp.minimum(
+        max_norm / (norm + 1e-6), 1
+    )  # no comparison on the host: the device isn't waited for
+    return norm
+
+
+def clip_weights(parameters: Parameters, bound: float) -> None:
+    """Force every parameter into [−bound, bound] (WGAN, algorithm 1)."""
+    parameters.values.clip(-bound, bound, out=parameters.values)
