@@ -42,7 +42,7 @@ class Dense(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (…, C) → y (…, K)."""
         self.check_input(x, None, self.in_features)
-        y = x @ self.W  # (…, C) @ (C, K)
+        y = x @ self._W_like(x)  # (…, C) @ (C, K)
         if self.b is not None:
             y += self.b
         return y, x
@@ -58,15 +58,18 @@ class Dense(Layer):
                 self.db += dy_rows.sum(axis=0)
             # forward: y = x @ W
             self.dW += x.reshape(-1, self.in_features).T @ dy_rows  # (C, M) @ (M, K)
-        return dy @ self.W.T if wrt != "params" else None  # (…, K) @ (K, C)
+        return dy @ self._W_like(dy).T if wrt != "params" else None  # (…, K) @ (K, C)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, C) → ddy (…, K); dx2 is nothing."""
         self.check_ddx(ddx, cache.shape)
         # backward: dx = dy @ W.T
         self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
-        return ddx @ self.W, None  # (…, C) @ (C, K)
+        return ddx @ self._W_like(ddx), None  # (…, C) @ (C, K)
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums C products."""
         return int(np.prod(y_shape)) * self.in_features
+
+    def _W_like(self, a: Any) -> Any:
+        return self.W.astype(a.dtype, copy=False)  # the input's dtype decides, not the weight's
