@@ -1,0 +1,31 @@
+"""Data: `open_dataset` turns a name or a path into a `Dataset`, and `Batches` turns that into minibatches."""
+
+from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
+from minigan.data.batches import Batches
+from minigan.data.catalogue import DATASETS, DatasetInfo, list_datasets, open_dataset
+from minigan.data.dataset import ArrayDataset, Dataset
+from minigan.data.digits import open_digits
+from minigan.data.folder import FolderDataset, open_folder
+from minigan.data.points import PointDataset, grid, ring
+from minigan.data.shapes import ShapesDataset
+
+__all__ = [
+    "AUGMENTATIONS",
+    "DATASETS",
+    "ArrayDataset",
+    "Batches",
+    "Dataset",
+    "DatasetInfo",
+    "FolderDataset",
+    "PointDataset",
+    "ShapesDataset",
+    "grid",
+    "list_datasets",
+    "open_dataset",
+    "open_digits",
+    "open_folder",
+    "random_crop",
+    "random_flip",
+    "random_rotation",
+    "ring",
+]

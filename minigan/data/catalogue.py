@@ -1,0 +1,143 @@
+"""The data sets that have a name, and how a name or a path becomes a `Dataset`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from minigan.data import cifar, mnist
+from minigan.data.dataset import ArrayDataset, Dataset
+from minigan.data.digits import open_digits
+from minigan.data.folder import open_folder
+from minigan.data.idx import GZIP_MAGIC
+from minigan.data.points import PointDataset, grid, ring
+from minigan.data.shapes import ShapesDataset
+from minigan.errors import DataError
+
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """One line of the table that `minigan data` prints."""
+
+    what: str
+    size: str
+    classes: int
+    origin: str
+    cached: bool | None = None  # for downloads: whether the files are in the cache
+
+
+DATASETS = {
+    "digits": DatasetInfo("handwritten digits, UCI 1998", "1,797 of 16x16x1", 10, "in the package"),
+    "ring": DatasetInfo("8 Gaussians on a circle", "100,000 points", 8, "drawn from the seed"),
+    "grid": DatasetInfo("25 Gaussians on a grid", "100,000 points", 25, "drawn from the seed"),
+    "shapes": DatasetInfo("circles, squares, triangles, ...", "10,000 of 32x32x3", 5, "drawn from the seed"),
+    "mnist": DatasetInfo("handwritten digits", "60,000 of 28x28x1", 10, "download, 12 MB"),
+    "fashion-mnist": DatasetInfo("pieces of clothing", "60,000 of 28x28x1", 10, "download, 31 MB"),
+    "cifar10": DatasetInfo("photographs of animals and vehicles", "50,000 of 32x32x3", 10, "download, 170 MB"),
+}
+
+
+def list_datasets() -> dict[str, DatasetInfo]:
+    """Return `DATASETS` with `cached` filled in for those that are downloaded."""
+    cached = {name: mnist.is_cached(name) for name in mnist.MIRRORS} | {"cifar10": cifar.is_cached()}
+    return {name: replace(info, cached=cached.get(name)) for name, info in DATASETS.items()}
+
+
+def open_dataset(
+    spec: str | os.PathLike,
+    img_size: int | None = None,
+    channels: int | None = None,
+    seed: int = 0,
+    split: str = "train",
+    limit: int | None = None,
+) -> Dataset:
+    """Open a data set by name (see `DATASETS`), or from a path.
+
+    A path may lead to a folder of pictures, of IDX files or of CIFAR-10 batches, or to the CIFAR-10 archive. If it has
+    a folder of pictures called `train` and one called `test`, `split` chooses between them. Pictures are made squares
+    of `img_size` with 1 or 3 `channels`; None keeps what is natural to the data set. `limit` keeps that many samples,
+    chosen by `seed`, which also decides what the synthetic sets draw.
+
+    Raises DataError, in one sentence, for everything that cannot be opened as asked.
+    """
+    spec = os.fspath(spec)
+    _check_arguments(img_size, channels, seed, split, limit)
+    if "/" in spec or os.sep in spec or os.path.exists(spec):
+        dataset = _open_path(Path(spec).expanduser(), img_size, channels, split)
+    else:
+        dataset = _open_name(spec, img_size, channels, seed, split)
+    if isinstance(dataset, PointDataset) and (img_size or channels):
+        raise DataError(f"{spec} is a set of points, not of pictures: leave out --img-size and --channels")
+    if limit and limit < len(dataset):
+        chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
+        dataset = dataset.select(np.sort(chosen))
+    if isinstance(dataset, ArrayDataset) and not isinstance(dataset, PointDataset):
+        dataset = dataset.fit(img_size, channels)
+    return dataset
+
+
+def _check_arguments(img_size: int | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:
+    if img_size is not None and not 4 <= img_size <= 4096:
+        raise DataError(f"an image size of {img_size} cannot be made: use --img-size 4 to 4096")
+    if channels not in (None, 1, 3):
+        raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels}")
+    if split not in SPLITS:
+        raise DataError(f"there is no split {split!r}: use train or test")
+    if seed < 0:
+        raise DataError(f"a seed is a number from 0 on, got {seed}")
+    if limit is not None and limit < 1:
+        raise DataError(f"--limit must be at least 1, got {limit}")
+
+
+def _open_name(name: str, img_size: int | None, channels: int | None, seed: int, split: str) -> Dataset:
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder"
+        raise DataError(f"there is no data set or folder called {name!r}: {hint}")
+    draw = [seed, SPLITS.index(split)]  # the synthetic sets draw other samples for the test split
+    if name == "digits":
+        if split == "test":
+            raise DataError("digits has no test split: use --data mnist for one")
+        return open_digits(img_size or 16)
+    if name == "shapes":
+        return ShapesDataset(img_size=img_size or 32, channels=channels or 3, seed=draw)
+    if name == "cifar10":
+        return cifar.download_cifar10(split)
+    if name in mnist.MIRRORS:
+        return mnist.download_mnist(name, split)
+    return {"ring": ring, "grid": grid}[name](seed=draw)
+
+
+def _open_path(path: Path, img_size: int | None, channels: int | None, split: str) -> Dataset:
+    if not os.path.exists(path):
+        raise DataError(f"{path} does not exist: check the path given to --data")
+    try:
+        if path.is_dir():
+            return _open_directory(path, img_size, channels, split)
+        with path.open("rb") as file:
+            compressed = file.read(2) == GZIP_MAGIC
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if compressed and path.name.endswith((".tar.gz", ".tgz")):
+        return cifar.read_cifar10(path, split)
+    raise DataError(f"{path} is a file, and not the CIFAR-10 archive: give the folder that holds it")
+
+
+def _open_directory(path: Path, img_size: int | None, channels: int | None, split: str) -> Dataset:
+    if mnist.holds_mnist(path):
+        return mnist.read_mnist(path, split)
+    if cifar.holds_cifar10(path):
+        return cifar.read_cifar10(path, split)
+    if all((path / name).is_dir() for name in SPLITS):
+        dataset = open_folder(path / split, img_size, channels)
+        dataset.name = path.resolve().name
+        return dataset
+    if split == "test":
+        raise DataError(f"{path} has no test split: it needs two folders, train and test")
+    return open_folder(path, img_size, channels)

@@ -1,0 +1,67 @@
+"""The IDX format of the MNIST family: a magic number, the sizes, the bytes.
+
+    0x00 0x00  0x08 = unsigned byte  number of axes D  |  D sizes, big-endian uint32  |  the values, last axis fastest
+
+Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST Database". Files may be compressed with gzip. The header is not
+believed: memory grows with the bytes that are really there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from minigan.errors import DataError
+
+MAX_BYTES = 1 << 30  # of values in one file; the whole of MNIST has 47 million
+CHUNK = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """Read a file of unsigned bytes with this number of axes; return a uint8 array.
+
+    Raises DataError if it is another kind of file, is cut off, has something after the last value, holds nothing, or
+    would need more than `MAX_BYTES`.
+    """
+    try:
+        with path.open("rb") as raw:
+            compressed = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            with gzip.open(raw) if compressed else raw as file:
+                return _parse(file, axes)
+    except ValueError as error:
+        raise DataError(f"{path} is not a usable IDX file: {error}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged or cut off: gzip cannot unpack it") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _parse(file: BinaryIO, axes: int) -> np.ndarray:
+    """Read the values; raises ValueError with what is wrong."""
+    magic = file.read(4)
+    if magic != bytes([0, 0, 8, axes]):
+        raise ValueError(f"it begins with {magic.hex() or 'nothing'} instead of {bytes([0, 0, 8, axes]).hex()}")
+    sizes = file.read(4 * axes)
+    if len(sizes) < 4 * axes:
+        raise ValueError("it is cut off within the header")
+    shape = struct.unpack(f">{axes}I", sizes)
+    count = math.prod(shape)
+    named = "x".join(map(str, shape))
+    if not 0 < count <= MAX_BYTES:
+        raise ValueError(f"its header promises {named} values")
+    values = bytearray()
+    while len(values) < count and (chunk := file.read(min(CHUNK, count - len(values)))):
+        values += chunk
+    if len(values) < count:
+        raise ValueError(f"it is cut off: {len(values):,} of {named} values are there")
+    if file.read(1):
+        raise ValueError(f"something follows the {named} values that its header promises")
+    return np.frombuffer(values, np.uint8).reshape(shape)

@@ -1,0 +1,194 @@
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan.data import folder, open_folder
+from minigan.errors import DataError
+
+RED, GREEN = (200, 30, 40), (20, 180, 60)
+
+
+def save(path, size=(40, 40), mode="RGB", colour=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = (RED if mode == "RGB" else 200) if colour is None else colour
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+def pixels(root, img_size=32, channels=3):
+    """The first picture in bytes again."""
+    x = open_folder(root, img_size, channels).batch(np.array([0]))[0]
+    return ((x + 1) * 127.5).round().astype(int)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp", ".bmp"])
+def test_all_formats(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(pixels(tmp_path), np.broadcast_to(RED, (32, 32, 3)), atol=3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "colour", "grey"),
+    [
+        ("1", 1, 255),
+        ("L", 200, 200),
+        ("P", 0, 0),
+        ("LA", (80, 255), 80),
+        ("LA", (80, 0), 255),
+        ("RGBA", (0, 0, 0, 0), 255),
+        ("RGBA", (0, 0, 0, 51), 204),
+        ("I;16", 51400, 200),
+        ("I;16", 255, 1),
+    ],
+)
+def test_every_mode_becomes_plain_bytes_on_white(tmp_path, mode, colour, grey, channels):
+    save(tmp_path / "a.png", mode=mode, colour=colour)
+    picture = pixels(tmp_path, channels=channels)
+    assert picture.shape == (32, 32, channels)
+    assert (picture == grey).all()
+
+
+def test_a_transparent_palette_colour_is_white(tmp_path):
+    save(tmp_path / "a.png", mode="P", colour=0, transparency=0)
+    assert (pixels(tmp_path) == 255).all()
+
+
+def test_a_cmyk_jpeg(tmp_path):
+    save(tmp_path / "a.jpg", mode="CMYK", colour=(0, 255, 255, 0))
+    assert np.abs(pixels(tmp_path) - [254, 0, 0]).max() < 5
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    image = Image.new("RGB", (40, 40), RED)
+    image.paste(GREEN, (0, 0, 40, 20))  # the upper half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown after a quarter turn clockwise: the upper half comes to the right
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = pixels(tmp_path)
+    np.testing.assert_allclose(picture[:, 24:], np.broadcast_to(GREEN, (32, 8, 3)), atol=3)
+    np.testing.assert_allclose(picture[:, :8], np.broadcast_to(RED, (32, 8, 3)), atol=3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_the_centre_of_a_long_picture_is_kept(tmp_path, suffix):
+    image = Image.new("RGB", (900, 300), RED)
+    image.paste(GREEN, (300, 0, 600, 300))
+    image.save(tmp_path / f"a.{suffix}")
+    picture = pixels(tmp_path)[:, 2:-2]
+    np.testing.assert_allclose(picture, np.broadcast_to(GREEN, picture.shape), atol=6)
+
+
+def test_shrinking_averages(tmp_path):
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    Image.fromarray(board.astype(np.uint8)).save(tmp_path / "a.png")
+    np.testing.assert_allclose(pixels(tmp_path, 16, 1), 127.5, atol=8)
+
+
+def test_channels_follow_the_pictures(tmp_path):
+    save(tmp_path / "a.png", mode="L")
+    assert open_folder(tmp_path, 32).shape == (32, 32, 1)
+    save(tmp_path / "b.png")
+    assert open_folder(tmp_path, 32).shape == (32, 32, 3)
+
+
+def test_folders_are_classes(tmp_path):
+    for name in ("dog/a.png", "cat/b.png", "cat/deep/c.png", ".hidden/d.png", "dog/.e.png", "dog/f.txt"):
+        save(tmp_path / name, format="PNG")
+    dataset = open_folder(tmp_path, 32)
+    assert [path.name for path in dataset.paths] == ["b.png", "c.png", "a.png"]
+    assert dataset.classes == ["cat", "dog"]
+    assert dataset.labels.tolist() == [0, 0, 1]
+    assert dataset.select(np.array([2, 0])).labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("names", [("one/a.png", "one/b.png"), ("a.png", "x/b.png", "y/c.png")])
+def test_folders_that_tell_nothing_are_no_classes(tmp_path, names):
+    for name in names:
+        save(tmp_path / name)
+    dataset = open_folder(tmp_path, 32)
+    assert len(dataset) == len(names)
+    assert dataset.labels is dataset.classes is None
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    save(tmp_path / "elsewhere" / "a.png")
+    root = tmp_path / "root"
+    root.mkdir()
+    try:
+        os.symlink(tmp_path / "elsewhere", root / "linked")
+        os.symlink(root, root / "again")
+    except OSError:
+        pytest.skip("no symbolic links here")
+    assert [path.relative_to(root).as_posix() for path in open_folder(root, 32).paths] == ["linked/a.png"]
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 0])
+def test_pictures_are_decoded_once_if_they_fit_into_memory(tmp_path, monkeypatch, budget):
+    monkeypatch.setattr(folder, "CACHE_BUDGET", budget)
+    for shade in range(5):
+        save(tmp_path / f"{shade}.png", mode="L", colour=shade * 10)
+    dataset = open_folder(tmp_path, 32)
+    first = dataset.batch(np.array([3, 1, 3]))
+    assert ((first[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [30, 10, 30]
+    for path in dataset.paths:
+        path.unlink()
+    if budget:
+        np.testing.assert_array_equal(dataset.batch(np.array([3, 1, 3])), first)
+    else:
+        with pytest.raises(DataError, match=r"\.png"):
+            dataset.batch(np.array([3]))
+
+
+def bomb(path):
+    """A PNG of 57 bytes whose header says 20,000 x 20,000."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b"")]
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.write_text("hello"), "a.png is not a picture"),
+        (lambda path: path.write_bytes(b""), "a.png is not a picture"),
+        (lambda path: save(path, (40, 20)), "a.png is 40x20, smaller than 32x32: use --img-size 20 or less"),
+        (lambda path: save(path, format="GIF", mode="L"), "a.png is not a picture"),
+        (bomb, "a.png has too many pixels"),
+        (lambda path: None, "no pictures in it"),
+    ],
+)
+def test_bad_files_are_named_when_the_folder_is_opened(tmp_path, make, what):
+    make(tmp_path / "a.png")
+    with pytest.raises(DataError, match=what):
+        open_folder(tmp_path, 32)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("limit", [1000, 500])
+def test_the_warning_for_a_bomb_is_an_error_too(tmp_path, monkeypatch, limit):
+    save(tmp_path / "a.png")  # 1,600 pixels: Pillow warns above its limit, and raises above twice as many
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(DataError, match="too many pixels"):
+        open_folder(tmp_path, 32)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
+def test_a_damaged_body_is_named_when_it_is_decoded(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DataError, match=f"a.{suffix} is damaged or cut off"):
+        open_folder(tmp_path, 32).batch(np.array([0]))
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(DataError, match="nowhere is not a folder"):
+        open_folder(tmp_path / "nowhere")
