@@ -32,6 +32,7 @@ Everything holds with ε > 0, where ⟨x̂²⟩ is a little less than 1.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from minigan.backend import array_module
@@ -70,9 +71,24 @@ def normalize_double_backward(ddx: Any, dx_hat: Any, x_hat: Any, inv_sigma: Any,
 
 def mean(x: Any, axes: Axes) -> Any:
     """⟨x⟩ over `axes`, which stay with length 1."""
-    return x.mean(axis=axes, keepdims=True)
+    return sum_product((x,), axes) / prod(x.shape[axis] for axis in axes)
 
 
 def mean_product(x: Any, y: Any, axes: Axes) -> Any:
     """⟨x y⟩ over `axes`, which stay with length 1."""
-    return (x * y).mean(axis=axes, keepdims=True)
+    return sum_product((x, y), axes) / prod(x.shape[axis] for axis in axes)
+
+
+def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
+    """Σ of the product of `factors` over `axes`, which stay with length 1. The product itself is never stored.
+
+    The sum goes over each sample first, then over the batch if that is among the axes: two short sums in place of a
+    long one, because in float32 the rounding error of a sum grows with its length.
+    """
+    x = factors[0]
+    letters = "abcdefgh"[: x.ndim]
+    kept = "".join(letter for axis, letter in enumerate(letters) if axis == 0 or axis not in axes)
+    sums = array_module(x).einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
+    if 0 in axes:
+        sums = sums.sum(axis=0)
+    return sums.reshape(tuple(1 if axis in axes else length for axis, length in enumerate(x.shape)))

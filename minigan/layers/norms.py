@@ -18,7 +18,7 @@ from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.initializers import Initializer
-from minigan.layers.normalize import Axes, normalize, normalize_backward, normalize_double_backward
+from minigan.layers.normalize import Axes, normalize, normalize_backward, normalize_double_backward, sum_product
 
 
 class _Norm(Layer):
@@ -42,7 +42,7 @@ class _Norm(Layer):
         self.check_dy(dy, x_hat.shape, wrt)
         if self.gamma is not None and wrt != "input":
             # forward: y = gamma * x_hat + beta
-            self.dgamma += self._sum(dy * x_hat)
+            self.dgamma += self._sum(dy, x_hat)
             self.dbeta += self._sum(dy)
         if wrt == "params":
             return None
@@ -61,7 +61,7 @@ class _Norm(Layer):
         else:
             ddx_hat, dx2 = normalize_double_backward(ddx, self._scaled(dy), x_hat, inv_sigma, axes)
         if self.gamma is not None:
-            self.dgamma += self._sum(dy * ddx_hat)
+            self.dgamma += self._sum(dy, ddx_hat)
         return self._scaled(ddx_hat), dx2
 
     def _axes(self, x: Any) -> Axes:
@@ -78,9 +78,9 @@ class _Norm(Layer):
     def _scaled(self, a: Any) -> Any:
         return a if self.gamma is None else a * self.gamma.astype(a.dtype, copy=False)
 
-    def _sum(self, a: Any) -> Any:
-        """Sum over the axes that gamma doesn't have: (…, *shape) → shape."""
-        return a.sum(axis=tuple(range(a.ndim - self.gamma.ndim)))
+    def _sum(self, *factors: Any) -> Any:
+        """Sum of the product of `factors` over the axes that gamma doesn't have: (…, *shape) → shape."""
+        return sum_product(factors, axes=tuple(range(factors[0].ndim - self.gamma.ndim))).reshape(self.gamma.shape)
 
 
 class BatchNorm(_Norm):
