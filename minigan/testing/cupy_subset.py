@@ -1,0 +1,110 @@
+"""What NumPy and CuPy have in common: the part of NumPy that device code may use.
+
+A table gives, for each method or function, the arguments that both libraries take, in their common order; None means
+that any will do. `minigan.testing.strict` offers this and nothing else, so a function that a layer needs and that CuPy
+has may simply be added here.
+"""
+
+from __future__ import annotations
+
+# Methods of arrays
+METHODS = {
+    "all": "axis out keepdims",
+    "any": "axis out keepdims",
+    "argmax": "axis out",
+    "argmin": "axis out",
+    "astype": "dtype copy",
+    "clip": "min max out",
+    "copy": "order",
+    "cumsum": "axis dtype out",
+    "dot": "b out",
+    "flatten": "order",
+    "max": "axis out keepdims",
+    "mean": "axis dtype out keepdims",
+    "min": "axis out keepdims",
+    "prod": "axis dtype out keepdims",
+    "ravel": "order",
+    "repeat": "repeats axis",
+    "reshape": None,
+    "round": "decimals out",
+    "squeeze": "axis",
+    "std": "axis dtype out ddof keepdims",
+    "sum": "axis dtype out keepdims",
+    "swapaxes": "axis1 axis2",
+    "take": "indices axis out",
+    "transpose": None,
+    "var": "axis dtype out ddof keepdims",
+    "view": "dtype",
+}
+# Functions of arrays, entry by entry: (x1, x2, out, dtype)
+UFUNCS = """
+    abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal isfinite isinf isnan
+    less less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or matmul maximum minimum multiply
+    negative not_equal power reciprocal rint sign sin sqrt square subtract tanh true_divide
+"""
+# Other functions
+FUNCTIONS = {
+    "arange": "start stop step dtype",
+    "argmax": "a axis",
+    "argmin": "a axis",
+    "argsort": "a axis",
+    "ascontiguousarray": "a dtype",
+    "broadcast_to": "array shape",
+    "clip": "a a_min a_max out",
+    "concatenate": "tup axis out",
+    "copyto": "dst src",
+    "cumsum": "a axis dtype out",
+    "dot": "a b out",
+    "einsum": None,
+    "empty": "shape dtype order",
+    "empty_like": "prototype dtype",
+    "expand_dims": "a axis",
+    "eye": "N M k dtype",
+    "flip": "a axis",
+    "full": "shape fill_value dtype",
+    "full_like": "a fill_value dtype",
+    "linspace": "start stop num endpoint",
+    "max": "a axis out keepdims",
+    "mean": "a axis dtype out keepdims",
+    "min": "a axis out keepdims",
+    "moveaxis": "a source destination",
+    "ones": "shape dtype",
+    "ones_like": "a dtype",
+    "outer": "a b",
+    "pad": "array pad_width mode",
+    "prod": "a axis dtype out keepdims",
+    "ravel": "a order",
+    "repeat": "a repeats axis",
+    "reshape": None,
+    "roll": "a shift axis",
+    "sort": "a axis",
+    "squeeze": "a axis",
+    "stack": "tup axis out",
+    "std": "a axis dtype out ddof keepdims",
+    "sum": "a axis dtype out keepdims",
+    "swapaxes": "a axis1 axis2",
+    "take": "a indices axis out",
+    "tensordot": "a b axes",
+    "tile": "A reps",
+    "transpose": "a axes",
+    "var": "a axis dtype out ddof keepdims",
+    "vdot": "a b",
+    "where": "condition x y",
+    "zeros": "shape dtype order",
+    "zeros_like": "a dtype",
+}
+# Methods of random generators
+DRAWS = {
+    "exponential": "scale size",
+    "integers": "low high size dtype endpoint",
+    "random": "size dtype out",
+    "standard_exponential": "size dtype",
+    "standard_normal": "size dtype out",
+    "uniform": "low high size",
+}
+# Attributes that are no functions of arrays
+CONSTANTS = """
+    bool_ dtype e finfo float16 float32 float64 inf int8 int32 int64 nan newaxis pi uint8
+"""
+OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor"
+COMPARISONS = "lt le gt ge eq ne"

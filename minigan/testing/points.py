@@ -1,0 +1,45 @@
+"""Inputs at which every layer is smooth, made so instead of searched for.
+
+A derivative by differences is worth something only where the function is smooth: away from the kink of a ReLU, from a
+tie between the pieces of a maxout, from a batch whose values all coincide.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.layers import Layer
+
+
+def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """A random float64 array at which every layer of minigan is smooth, with room for steps of up to 0.02.
+
+    * |x| is between 0.2 and 2, so no entry is near 0, where (leaky) ReLUs have their kink;
+    * signs alternate along every axis, so whatever is normalised, over whichever axes, is spread out;
+    * along the last axis all magnitudes differ, by 0.9/C at least, so there are no ties within a maxout.
+    """
+    channels = shape[-1] if shape else 1
+    ranks = rng.permuted(np.broadcast_to(np.arange(channels), shape), axis=-1) if shape else np.zeros(())
+    magnitudes = 0.2 + 1.8 * (ranks + rng.uniform(0, 0.5, shape)) / channels
+    parity = np.indices(shape).sum(axis=0) + rng.integers(2)
+    return magnitudes * np.where(parity % 2, 1.0, -1.0)
+
+
+def shake(layer: Layer, rng: np.random.Generator, amount: float = 0.1) -> Layer:
+    """Add N(0, amount²) to every parameter of a layer, in place, and return it.
+
+    Initial values are special: with γ = 1 a forgotten factor γ doesn't show.
+    """
+    values = layer.parameters().values
+    values += (amount * rng.standard_normal(values.shape)).astype(values.dtype)
+    return layer
+
+
+def non_contiguous(a: Any) -> np.ndarray:
+    """The same numbers, lying backwards and with gaps in memory."""
+    room = np.zeros(tuple(2 * n for n in a.shape), a.dtype)
+    view = room[tuple(slice(None, None, -2) for _ in a.shape)]
+    view[...] = a
+    return view

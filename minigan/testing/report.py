@@ -1,0 +1,148 @@
+"""A table of how exact every gradient is: the cases, and a row for each of their arrays.
+
+`minigan gradcheck` prints it. The cases are fixed, so that the table is the same everywhere; Hypothesis draws others
+(`strategies`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from minigan.errors import MiniganError
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Flatten,
+    InstanceNorm,
+    Layer,
+    LayerNorm,
+    LeakyReLU,
+    Maxout,
+    PReLU,
+    ReLU,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from minigan.testing.gradcheck import check_layer
+from minigan.testing.points import shake, smooth_point
+
+
+class Case(NamedTuple):
+    """A layer with shaken parameters, and an input at which it is smooth."""
+
+    name: str
+    layer: Layer
+    x: np.ndarray
+    train: bool = True
+
+
+class Row(NamedTuple):
+    """The largest relative errors of the gradients that belong to one array of a case.
+
+    array "x": dx and dx2; "dy": ddy, which there is only at second order; "W" and other parameters: dW at either order.
+    """
+
+    name: str
+    array: str
+    first: float | None
+    second: float
+
+
+def standard_cases() -> list[Case]:
+    """Every layer of minigan.layers, each with several geometries."""
+    rng = np.random.default_rng(0)
+    cases = []
+    for layer, *shapes in _layers_and_shapes():
+        shake(layer, rng)
+        for shape in shapes:
+            x = smooth_point(rng, shape)
+            cases.append(Case(_title(layer, shape), layer, x))
+            if isinstance(layer, (BatchNorm, Dropout)):
+                layer.forward(smooth_point(rng, shape).astype(np.float32), rng=rng)  # moves the running statistics
+                cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
+    return cases
+
+
+def check_cases(names: Iterable[str] | None = None) -> Iterator[Row]:
+    """Check the standard cases, or those of the layers called `names` ("Conv2D"), and yield a row for every array.
+
+    Raises GradientError at the first gradient that is wrong, and MiniganError for a name that no layer has.
+    """
+    cases = standard_cases()
+    known = sorted({type(case.layer).__name__ for case in cases})
+    wanted = known if names is None else list(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise MiniganError(f"no layer is called {unknown[0]}: choose from {', '.join(known)}")
+    for case in cases:
+        if type(case.layer).__name__ in wanted:
+            report = check_layer(case.layer, case.x, train=case.train)
+            for array in report.first | report.second:
+                yield Row(case.name, array, report.first.get(array), report.second[array])
+
+
+def _layers_and_shapes() -> list[tuple]:
+    """(layer, shape of x, another shape, …)."""
+    rng = np.random.default_rng(1)
+    points, pictures = (5, 6), (2, 3, 4, 6)
+    return [
+        (Dense(6, 4, rng=rng), points, (2, 3, 6), (1, 6)),
+        (Dense(6, 1, bias=False, rng=rng), points),
+        (Conv2D(2, 3, 3, padding=1, rng=rng), (2, 4, 5, 2), (1, 3, 3, 2)),
+        (Conv2D(2, 3, 4, stride=2, padding=1, rng=rng), (2, 6, 4, 2), (2, 7, 5, 2)),
+        (Conv2D(3, 2, (3, 1), stride=(1, 2), padding=(2, 0), bias=False, rng=rng), (2, 2, 5, 3)),
+        (Conv2D(2, 3, 1, stride=3, rng=rng), (2, 5, 4, 2)),
+        (ConvTranspose2D(3, 2, 4, stride=2, padding=1, rng=rng), (2, 2, 3, 3), (1, 1, 1, 3)),
+        (ConvTranspose2D(2, 3, 5, stride=2, padding=2, output_padding=1, rng=rng), (2, 2, 3, 2)),
+        (ConvTranspose2D(3, 2, (2, 3), stride=(3, 1), padding=(0, 1), bias=False, rng=rng), (2, 2, 3, 3)),
+        (BatchNorm(6), points, pictures),
+        (BatchNorm(6, affine=False), points, pictures),
+        (LayerNorm(6), points, pictures),
+        (LayerNorm((3, 4, 6)), pictures),
+        (LayerNorm((4, 6), elementwise_affine=False), pictures),
+        (InstanceNorm(6), pictures),
+        (InstanceNorm(6, affine=True), pictures),
+        (ReLU(), points, pictures),
+        (LeakyReLU(0.2), points, pictures),
+        (PReLU(), points, pictures),
+        (PReLU(6), points, pictures),
+        (Tanh(), points, pictures),
+        (Sigmoid(), points, pictures),
+        (Softplus(), points, pictures),
+        (Softplus(beta=3.0), points),
+        (Maxout(2), points, pictures),
+        (Maxout(3), points),
+        (Dropout(0.4), points, pictures),
+        (Reshape(3, 2), points),
+        (Flatten(), pictures, points),
+        (_critic(rng), (3, 6, 5, 2)),
+        (Residual(Sequential(Dense(6, 6, rng=rng), Tanh())), points),
+        (Residual(Conv2D(2, 3, 3, padding=1, rng=rng), Conv2D(2, 3, 1, rng=rng)), (2, 4, 3, 2)),
+    ]
+
+
+def _critic(rng: np.random.Generator) -> Sequential:
+    """A small critic with something of everything, smooth so that it can be checked like a layer."""
+    return Sequential(
+        Conv2D(2, 3, 3, stride=2, padding=1, rng=rng),
+        LayerNorm((3, 3, 3)),
+        Softplus(),
+        Residual(Sequential(Conv2D(3, 3, 3, padding=1, rng=rng), Tanh())),
+        Flatten(),
+        Dense(27, 1, rng=rng),
+    )
+
+
+def _title(layer: Layer, shape: tuple[int, ...]) -> str:
+    title = repr(layer)
+    return f"{title if len(title) < 90 else type(layer).__name__ + '(…)'} on {'×'.join(map(str, shape))}"
