@@ -22,15 +22,15 @@ from minigan.layers.activations import sigmoid, softplus
 class Minimax:
     """The game of Goodfellow et al. 2014: D maximises E log D(x) + E log(1 − D(G(z))).
 
-        real        mean softplus(l) − t·l        dl = (sigmoid(l) − t)/M       t = 1 − label_smoothing
+        real        mean softplus(−l) + s·l       dl = (s − sigmoid(−l))/M      s = label_smoothing
         fake        mean softplus(l)              dl = sigmoid(l)/M
         generator   saturating                    −mean softplus(l)             dl = −sigmoid(l)/M
                     non-saturating (default)       mean softplus(−l)            dl = −sigmoid(−l)/M
 
-    At t = 1 the first line is softplus(−l). When D is sure that a picture is fake, l ≪ 0: sigmoid(l) and with it the
-    saturating generator's gradient vanish, while the non-saturating one's is 1/M (section 3 of the paper). Smoothing
-    moves the real target only (one-sided; Salimans et al. 2016): a smoothed fake target would reward pictures that
-    look like today's fakes.
+    The first line is the cross-entropy with the target 1 − s, because softplus(l) = softplus(−l) + l. When D is sure
+    that a picture is fake, l ≪ 0: sigmoid(l) and with it the saturating generator's gradient vanish, while the
+    non-saturating one's is 1/M (section 3 of the paper). Smoothing moves the real target only (one-sided; Salimans et
+    al. 2016): a smoothed fake target would reward pictures that look like today's fakes.
     """
 
     def __init__(self, saturating: bool = False, label_smoothing: float = 0.0) -> None:
@@ -40,8 +40,8 @@ class Minimax:
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real pictures: cross-entropy with the target 1 − label_smoothing."""
-        target = 1 - self.label_smoothing
-        return (softplus(logits) - target * logits).mean(), (sigmoid(logits) - target) / logits.size
+        s = self.label_smoothing
+        return (softplus(-logits) + s * logits).mean(), (s - sigmoid(-logits)) / logits.size
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on generated pictures: cross-entropy with the target 0."""

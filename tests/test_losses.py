@@ -1,0 +1,239 @@
+"""Objectives: values by hand, gradients by differences, on every array library."""
+
+from math import exp, log, log1p
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigan.backend import to_numpy
+from minigan.errors import ShapeError
+from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein, l1, l2, softmax_cross_entropy
+from minigan.testing import check_loss, devices_under_test, forbid_transfers
+
+OBJECTIVES = {
+    "minimax": Minimax(),
+    "saturating": Minimax(saturating=True),
+    "smoothed": Minimax(label_smoothing=0.1),
+    "least squares": LeastSquares(),
+    "pearson": LeastSquares(-1, 1, 0),
+    "wasserstein": Wasserstein(),
+    "hinge": Hinge(),
+}
+LOSSES = {
+    f"{name} {side}": getattr(objective, side)
+    for name, objective in OBJECTIVES.items()
+    for side in ("real", "fake", "generator")
+}
+SHAPES = st.sampled_from([(1,), (7,), (1, 1), (5, 1), (2, 3, 4, 1)])
+SEEDS = st.integers(0, 10_000)
+
+each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+each_device = pytest.mark.parametrize("device", devices_under_test(), ids=str)
+
+
+def draw_logits(shape, seed):
+    """Numbers in ±4 that are at least 0.1 away from ±1, where the hinge has its kinks."""
+    rng = np.random.default_rng(seed)
+    interval = rng.integers(3, size=shape)  # (−4, −1.1), (−0.9, 0.9) or (1.1, 4)
+    low, high = np.array([-4, -0.9, 1.1])[interval], np.array([-1.1, 0.9, 4])[interval]
+    return low + (high - low) * rng.random(shape)
+
+
+# Gradients
+
+
+@each_loss
+@settings(max_examples=20)
+@given(shape=SHAPES, seed=SEEDS)
+def test_gradient_in_the_logits(loss, shape, seed):
+    check_loss(loss, draw_logits(shape, seed), seed=seed)
+
+
+@pytest.mark.parametrize("loss", [l1, l2])
+@settings(max_examples=20)
+@given(shape=SHAPES, seed=SEEDS)
+def test_gradient_of_a_distance(loss, shape, seed):
+    rng = np.random.default_rng(seed)
+    target = rng.normal(size=shape)
+    apart = rng.uniform(0.1, 2, shape) * rng.choice([-1, 1], shape)  # |y − target| has its kink at 0
+
+    def distance(y):
+        return loss(y, target.astype(y.dtype))
+
+    check_loss(distance, target + apart, seed=seed)
+
+
+@settings(max_examples=20)
+@given(n=st.integers(1, 6), classes=st.integers(1, 6), seed=SEEDS)
+def test_gradient_of_cross_entropy(n, classes, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n)
+
+    def cross_entropy(logits):
+        return softmax_cross_entropy(logits, labels)
+
+    check_loss(cross_entropy, rng.normal(0, 2, (n, classes)), seed=seed)
+
+
+# Values, from the formulas of the papers for two logits, 2 and −½
+
+
+def mean_of(f):
+    return (f(2.0) + f(-0.5)) / 2
+
+
+def sigmoid(l):
+    return 1 / (1 + exp(-l))
+
+
+@pytest.mark.parametrize(
+    ("name", "f"),
+    {
+        "minimax real": lambda l: -log(sigmoid(l)),
+        "minimax fake": lambda l: -log(1 - sigmoid(l)),
+        "minimax generator": lambda l: -log(sigmoid(l)),
+        "saturating real": lambda l: -log(sigmoid(l)),
+        "saturating generator": lambda l: log(1 - sigmoid(l)),
+        "smoothed real": lambda l: -0.9 * log(sigmoid(l)) - 0.1 * log(1 - sigmoid(l)),
+        "smoothed fake": lambda l: -log(1 - sigmoid(l)),
+        "smoothed generator": lambda l: -log(sigmoid(l)),
+        "least squares real": lambda l: (l - 1) ** 2 / 2,
+        "least squares fake": lambda l: l**2 / 2,
+        "least squares generator": lambda l: (l - 1) ** 2 / 2,
+        "pearson real": lambda l: (l - 1) ** 2 / 2,
+        "pearson fake": lambda l: (l + 1) ** 2 / 2,
+        "pearson generator": lambda l: l**2 / 2,
+        "wasserstein real": lambda l: -l,
+        "wasserstein fake": lambda l: l,
+        "wasserstein generator": lambda l: -l,
+        "hinge real": lambda l: max(0, 1 - l),
+        "hinge fake": lambda l: max(0, 1 + l),
+        "hinge generator": lambda l: -l,
+    }.items(),
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_known_value(name, f):
+    assert LOSSES[name](np.array([[2.0], [-0.5]]))[0] == pytest.approx(mean_of(f), rel=1e-14)
+
+
+def test_numbers_worked_out_on_paper():
+    zero = np.zeros((4, 1))
+    assert Minimax().real(zero)[0] + Minimax().fake(zero)[0] == pytest.approx(log(4))  # D = ½: the paper's −(−log 4)
+    assert Hinge().real(np.array([[3.0], [0.0]]))[1].tolist() == [[0], [-0.5]]  # beyond 1 D stops pushing
+    assert Hinge().fake(np.array([[-3.0], [0.0]]))[1].tolist() == [[0], [0.5]]
+    assert Wasserstein().real(zero)[1].tolist() == [[-0.25]] * 4
+    y, target = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0, 2.0], [5.0, 3.0]])
+    assert l1(y, target)[0] == 1  # (1 + 0 + 2 + 1)/4
+    assert l1(y, target)[1].tolist() == [[0.25, 0], [-0.25, 0.25]]
+    assert l2(y, target)[0] == 1.5  # (1 + 0 + 4 + 1)/4
+    assert l2(y, target)[1].tolist() == [[0.5, 0], [-1, 0.5]]
+    value, gradient = softmax_cross_entropy(np.log([[1.0, 3.0], [2.0, 2.0]]), np.array([1, 0]))
+    assert value == pytest.approx((log(4 / 3) + log(2)) / 2)
+    np.testing.assert_allclose(gradient, [[0.125, -0.125], [-0.25, 0.25]])
+
+
+# Contracts
+
+
+@each_loss
+def test_a_mean_over_the_batch(loss):
+    """Twice the same batch: the same value, and every logit has half the influence."""
+    logits = draw_logits((3, 2, 2, 1), 0)
+    once, twice = loss(logits), loss(np.concatenate([logits, logits]))
+    assert twice[0] == pytest.approx(once[0], rel=1e-14)
+    np.testing.assert_allclose(twice[1], np.concatenate([once[1], once[1]]) / 2, rtol=1e-14)
+
+
+@each_loss
+@each_device
+def test_on_every_device(loss, device):
+    """Patch logits (N, H, W, 1) in float32: same numbers, same dtype, nothing copied to the host, input as before."""
+    logits = draw_logits((2, 3, 4, 1), 0)
+    x = device.array(logits, np.float32)
+    with forbid_transfers():
+        value, gradient = loss(x)
+    assert (value.shape, value.dtype) == ((), np.float32)
+    assert (gradient.shape, gradient.dtype) == (x.shape, np.float32)
+    np.testing.assert_allclose(to_numpy(value), loss(logits)[0], rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(gradient), loss(logits)[1], rtol=1e-5, atol=1e-8)
+    np.testing.assert_array_equal(to_numpy(x), logits.astype(np.float32))
+
+
+@each_device
+def test_distances_and_cross_entropy_on_every_device(device):
+    rng = np.random.default_rng(0)
+    y, target, labels = rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), rng.integers(3, size=5)
+    for loss, second in ((l1, target), (l2, target), (softmax_cross_entropy, labels)):
+        there = device.array(y, np.float32), device.array(second, np.float32 if second is target else None)
+        with forbid_transfers():
+            value, gradient = loss(*there)
+        assert (value.shape, value.dtype, gradient.dtype) == ((), np.float32, np.float32)
+        np.testing.assert_allclose(to_numpy(value), loss(y, second)[0], rtol=1e-5)
+        np.testing.assert_allclose(to_numpy(gradient), loss(y, second)[1], rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(to_numpy(there[0]), y.astype(np.float32))
+
+
+@each_loss
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_logits_overflow_nothing(loss, dtype):
+    logits = np.array([[-1e4], [-100], [0], [100], [1e4]], dtype)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        value, gradient = loss(logits)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_extreme_cross_entropy_overflows_nothing():
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        value, gradient = softmax_cross_entropy(np.array([[1e4, -1e4], [1e4, -1e4]]), np.array([0, 1]))
+    assert value == 1e4  # (0 + 2e4)/2
+    assert gradient.tolist() == [[0, 0], [0.5, -0.5]]
+
+
+def test_where_the_saturating_generator_learns_nothing_the_other_does():
+    sure_that_it_is_fake = np.full((4, 1), -1e4)
+    assert not Minimax(saturating=True).generator(sure_that_it_is_fake)[1].any()
+    assert Minimax().generator(sure_that_it_is_fake)[1].tolist() == [[-0.25]] * 4  # −1/M
+
+
+@pytest.mark.parametrize("side", ["real", "fake", "generator"])
+def test_softplus_loses_no_digits(side):
+    """In float32 a logit on its right side leaves a loss as small as e^−20, with all its digits."""
+    right = -20.0 if side == "fake" else 20.0
+    value, gradient = getattr(Minimax(), side)(np.full((1, 1), right, np.float32))
+    assert value == pytest.approx(log1p(exp(-20)), rel=1e-6)
+    assert abs(gradient.item()) == pytest.approx(exp(-20) / (1 + exp(-20)), rel=1e-6)
+
+
+def test_label_smoothing_touches_real_only():
+    logits = draw_logits((6, 1), 0)
+    plain, smoothed = Minimax(), Minimax(label_smoothing=0.2)
+    for side in ("fake", "generator"):
+        np.testing.assert_array_equal(getattr(smoothed, side)(logits)[1], getattr(plain, side)(logits)[1])
+        assert getattr(smoothed, side)(logits)[0] == getattr(plain, side)(logits)[0]
+    np.testing.assert_allclose(smoothed.real(logits)[1] - plain.real(logits)[1], 0.2 / 6)
+    at_target = np.full((2, 1), log(0.8 / 0.2))  # sigmoid is 1 − smoothing: D is content
+    np.testing.assert_allclose(smoothed.real(at_target)[1], 0, atol=1e-16)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0])
+def test_smoothing_out_of_range_is_refused(smoothing):
+    with pytest.raises(ValueError, match="label smoothing"):
+        Minimax(label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("loss", [l1, l2])
+def test_distances_refuse_to_broadcast(loss):
+    with pytest.raises(ShapeError, match=r"\(4, 3\).*\(4, 1\)"):
+        loss(np.zeros((4, 3)), np.zeros((4, 1)))
+
+
+@pytest.mark.parametrize(("logits", "labels"), [((4,), (4,)), ((4, 3), (3,)), ((4, 3), (4, 1)), ((2, 2, 3), (2,))])
+def test_cross_entropy_refuses_other_shapes(logits, labels):
+    with pytest.raises(ShapeError, match="expected logits"):
+        softmax_cross_entropy(np.zeros(logits), np.zeros(labels, int))
