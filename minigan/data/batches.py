@@ -41,6 +41,8 @@ class Batches(Iterator):
         device: Any = None,
         start: int = 0,
     ):
+        if batch_size < 1:
+            raise DataError(f"a batch has at least 1 sample, not {batch_size}: use a larger --batch-size")
         n = len(dataset)
         self.batches_per_epoch = n // batch_size if drop_last else -(-n // batch_size)
         if self.batches_per_epoch == 0:

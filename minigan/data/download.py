@@ -39,7 +39,7 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
     """Make sure that `path` is there, downloading it from the first of `urls` that has it.
 
     `checksum` is the hexadecimal SHA-256 or MD5 of the file. Raises DataError, with the failure of each mirror, if none
-    gives the right file, or if the folder cannot be written to. After a failure the part that arrived is kept.
+    gives the right file, or if the folder cannot be written to. After a failure, what has arrived is kept.
     """
     if path.exists():
         return path
@@ -58,6 +58,8 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
         else:
             part.replace(path)
             return path
+    if not part.stat().st_size:
+        part.unlink()
     raise DataError(
         f"could not download {path.name} ({'; '.join(failures)}): "
         f"check the connection, or put the file into {path.parent}"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.pictures import GREY_MODES, to_square
@@ -96,7 +97,7 @@ def open_folder(root: Path, img_size: int | None = None, channels: int | None = 
     size = img_size or DEFAULT_SIZE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_check_header` refuses such pictures
-        greys = [_check_header(path, size) for path in paths]
+        greys = [_check_header(path, size) for path in tqdm(paths, "reading headers", leave=False, disable=None)]
     labels, classes = _classes(root, paths)
     return FolderDataset(root.resolve().name, paths, size, channels or (1 if all(greys) else 3), labels, classes)
 

@@ -48,8 +48,9 @@ def test_rotation_by_zero_changes_nothing(x):
 
 def test_rotation_turns_a_plane_exactly():
     """Bilinear interpolation is exact on a linear ramp, so the ramp of the result has the angle that was drawn."""
-    ramp = np.tile(np.arange(9, dtype=np.float32) - 4, (3, 9, 1))[..., None]
+    v, u = np.mgrid[-4:5, -4:5].astype(np.float32)
+    ramp = np.tile(u + 2 * v, (3, 1, 1))[..., None]
     y = random_rotation(ramp, np.random.default_rng(5), degrees=30)[:, 3:6, 3:6, 0]  # far from the border
     angle = np.deg2rad(np.random.default_rng(5).uniform(-30, 30, (3, 1, 1)))
-    v, u = np.mgrid[-1:2, -1:2]
-    np.testing.assert_allclose(y, np.sin(angle) * v + np.cos(angle) * u, atol=1e-5)
+    row, column = np.cos(angle) * v - np.sin(angle) * u, np.sin(angle) * v + np.cos(angle) * u
+    np.testing.assert_allclose(y, (column + 2 * row)[:, 3:6, 3:6], atol=1e-5)

@@ -92,6 +92,8 @@ def test_batches_go_to_the_device():
 def test_too_little_data():
     with pytest.raises(DataError, match="numbered has only 10 samples, less than a batch of 11: use a smaller"):
         Batches(numbered(), 11)
+    with pytest.raises(DataError, match="at least 1 sample, not 0"):
+        Batches(numbered(), 0)
 
 
 class Broken(ArrayDataset):

@@ -41,6 +41,11 @@ def test_points_have_the_promised_scale(make):
     assert np.abs(make(10).centers).max() == pytest.approx(np.sqrt(2))
 
 
+def test_the_gaussians_are_narrow():
+    assert ring(10).std / np.sqrt(2) == pytest.approx(0.01)  # of the radius
+    assert grid(10).std * np.sqrt(2) == pytest.approx(0.025)  # of the spacing
+
+
 def test_a_selection_of_points_keeps_its_centres():
     chosen = ring(100).select(np.arange(5))
     assert len(chosen) == 5

@@ -89,6 +89,15 @@ def test_shrinking_averages(tmp_path):
     np.testing.assert_allclose(pixels(tmp_path, 16, 1), 127.5, atol=8)
 
 
+def test_a_large_jpeg_keeps_its_detail(tmp_path):
+    waves = 127 + 100 * np.sin(np.arange(512) * 2 * np.pi / 32)
+    image = Image.fromarray(np.tile(waves.astype(np.uint8), (512, 1)))
+    for name in ("jpeg/a.jpg", "png/a.png"):
+        (tmp_path / name).parent.mkdir()
+        image.save(tmp_path / name)
+    np.testing.assert_allclose(pixels(tmp_path / "jpeg", 64, 1), pixels(tmp_path / "png", 64, 1), atol=4)
+
+
 def test_channels_follow_the_pictures(tmp_path):
     save(tmp_path / "a.png", mode="L")
     assert open_folder(tmp_path, 32).shape == (32, 32, 1)
