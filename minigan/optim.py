@@ -60,8 +60,12 @@ class Optimizer:
 
     def load_state_dict(self, arrays: dict[str, Any]) -> None:
         """Take up a saved state. Raises CheckpointError, with nothing changed, if it is of another optimiser."""
+        own = {*self.state_names, "t"}
+        if arrays.keys() != own:
+            found = ", ".join(sorted(arrays)) or "nothing"
+            raise CheckpointError(f"the saved optimiser state holds {found} instead of {', '.join(sorted(own))}")
         for name in self.state_names:
-            if name not in arrays or arrays[name].shape != getattr(self, name).shape:
+            if arrays[name].shape != getattr(self, name).shape:
                 raise CheckpointError(f"the saved optimiser state has no {name} of {len(self.parameters)} numbers")
         for name in self.state_names:
             vector = getattr(self, name)

@@ -1,0 +1,334 @@
+"""Update rules against the papers' formulas in plain Python, schedules, averaging and clipping."""
+
+from math import inf, sqrt
+
+import numpy as np
+import pytest
+
+from minigan import optim
+from minigan.backend import CPU, to_numpy
+from minigan.errors import CheckpointError
+from minigan.layers import BatchNorm, Dense, Sequential
+from minigan.optim import SGD, Adam, RMSprop, WeightAverage, clip_grad_norm, clip_weights
+from minigan.testing import devices_under_test, forbid_transfers
+
+each_device = pytest.mark.parametrize("device", devices_under_test(), ids=str)
+STEPS = 6
+
+
+def network(device=CPU, dtype=np.float64, seed=0):
+    return Sequential(Dense(3, 4, rng=np.random.default_rng(seed)), BatchNorm(4)).to(device, dtype)
+
+
+def gradient(n, t):
+    """The gradient of step t; one number in it is always 0."""
+    g = np.random.default_rng(t).normal(size=n)
+    g[1] = 0
+    return g
+
+
+def run(optimizer, steps=range(1, STEPS + 1)):
+    """Take steps with the gradients of those numbers; return the parameters after each."""
+    parameters, history = optimizer.parameters, []
+    for t in steps:
+        parameters.grads[:] = CPU.array(gradient(len(parameters), t))
+        optimizer.step()
+        history.append(parameters.values.copy())
+    return np.array(history)
+
+
+# References: one number p and its gradients, as the paper prints the algorithm
+
+
+def sgd(p, gradients, lr=0.1, mu=0.0):
+    v = 0
+    for g in gradients:
+        v = mu * v + g
+        p = p - lr * v
+        yield p
+
+
+def nesterov(p, gradients, lr=0.1, mu=0.9):
+    """The gradient is taken at the point ahead (Sutskever et al. 2013, equations 3 and 4), and p is that point.
+
+    v' = mu v − lr g(θ + mu v), θ' = θ + v'; ahead = θ + mu v is what is stored.
+    """
+    theta, v = p, 0
+    for g in gradients:
+        v = mu * v - lr * g
+        theta = theta + v
+        yield theta + mu * v
+
+
+def rmsprop(p, gradients, lr=1e-2, alpha=0.99, eps=1e-8):
+    mean_square = 0
+    for g in gradients:
+        mean_square = alpha * mean_square + (1 - alpha) * g**2
+        p = p - lr * g / (sqrt(mean_square) + eps)
+        yield p
+
+
+def adam(p, gradients, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    m = v = 0
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        m_hat = m / (1 - b1**t)
+        v_hat = v / (1 - b2**t)
+        p = p - lr * m_hat / (sqrt(v_hat) + eps)
+        yield p
+
+
+def adam_short_form(p, gradients, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    """Section 2 of the paper, the last lines."""
+    m = v = 0
+    for t, g in enumerate(gradients, 1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        lr_t = lr * sqrt(1 - b2**t) / (1 - b1**t)
+        p = p - lr_t * m / (sqrt(v) + eps)
+        yield p
+
+
+RULES = {
+    "sgd": (lambda p: SGD(p, 0.1), sgd),
+    "momentum": (lambda p: SGD(p, 0.1, 0.9), lambda p, g: sgd(p, g, mu=0.9)),
+    "nesterov": (lambda p: SGD(p, 0.1, 0.9, nesterov=True), nesterov),
+    "rmsprop": (RMSprop, rmsprop),
+    "rmsprop, others": (lambda p: RMSprop(p, 5e-5, 0.9, 1e-3), lambda p, g: rmsprop(p, g, 5e-5, 0.9, 1e-3)),
+    "adam": (Adam, adam),
+    "adam of dcgan": (lambda p: Adam(p, 2e-4, (0.5, 0.999)), lambda p, g: adam(p, g, 2e-4, 0.5)),
+    "adam, large eps": (lambda p: Adam(p, eps=0.1), lambda p, g: adam(p, g, eps=0.1)),
+    "adam, epsilon hat": (
+        lambda p: Adam(p, eps=0.1, epsilon_hat=True),
+        lambda p, g: adam_short_form(p, g, eps=0.1),
+    ),
+}
+each_rule = pytest.mark.parametrize("make", [make for make, _ in RULES.values()], ids=RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("piece", [optim.PIECE, 5, 1])
+def test_rule_is_the_papers(name, piece, monkeypatch):
+    """In one go and in pieces, the last one smaller: every parameter has a reference of its own."""
+    monkeypatch.setattr(optim, "PIECE", piece)
+    make, reference = RULES[name]
+    parameters = network().parameters()
+    start = parameters.values.copy()
+    history = run(make(parameters))
+    gradients = np.array([gradient(len(parameters), t) for t in range(1, STEPS + 1)])
+    for i, p in enumerate(start):
+        np.testing.assert_allclose(history[:, i], list(reference(p, gradients[:, i])), rtol=1e-12)
+
+
+@each_rule
+@each_device
+def test_a_step_on_every_device(make, device):
+    """float32 stays float32, gradients stay as they are, nothing is copied to the host; same numbers as in float64."""
+    expected = run(make(network(dtype=np.float32).to(dtype=np.float64).parameters()))[-1]
+    parameters = network(device, np.float32).parameters()
+    optimizer = make(parameters)
+    for t in range(1, STEPS + 1):
+        g = device.array(gradient(len(parameters), t), np.float32)
+        parameters.grads[:] = g
+        with forbid_transfers():
+            optimizer.step()
+        np.testing.assert_array_equal(to_numpy(parameters.grads), to_numpy(g))
+    assert parameters.values.dtype == np.float32
+    assert all(getattr(optimizer, name).dtype == np.float32 for name in optimizer.state_names)
+    np.testing.assert_allclose(to_numpy(parameters.values), expected, rtol=1e-4, atol=1e-6)
+
+
+@each_rule
+def test_a_step_moves_the_layers_themselves(make):
+    net = network()
+    before = net[0].W.copy()
+    run(make(net.parameters()), [1])
+    assert (net[0].W != before).sum() == before.size - 1  # the one with gradient 0 stays
+
+
+@each_rule
+def test_zero_grad(make):
+    parameters = network().parameters()
+    parameters.grads[:] = 1
+    make(parameters).zero_grad()
+    assert not parameters.grads.any()
+
+
+@each_rule
+def test_a_new_learning_rate_acts_at_once(make):
+    """Velocities are kept without the learning rate: half of it makes half the step, whatever came before."""
+    whole, half = make(network().parameters()), make(network().parameters())
+    run(whole, [1, 2])
+    before = run(half, [1, 2])[-1]
+    half.lr /= 2
+    np.testing.assert_allclose(run(half, [3])[-1] - before, (run(whole, [3])[-1] - before) / 2, rtol=1e-9, atol=1e-15)
+
+
+def test_the_two_epsilons_agree_as_the_paper_says():
+    """ε̂ = ε √(1 − β2ᵗ), at the first step."""
+    p, q = network().parameters(), network().parameters()
+    np.testing.assert_allclose(
+        run(Adam(p, eps=1e-2), [1]), run(Adam(q, eps=1e-2 * sqrt(1 - 0.999), epsilon_hat=True), [1]), rtol=1e-12
+    )
+
+
+# Saved states
+
+
+@each_rule
+@each_device
+def test_a_saved_state_continues_identically(make, device):
+    def steps(optimizer, numbers):
+        for t in numbers:
+            optimizer.parameters.grads[:] = device.array(gradient(24, t), np.float32)
+            optimizer.step()
+
+    through, stopped = (make(network(device, np.float32).parameters()) for _ in range(2))
+    steps(through, range(1, 7))
+    steps(stopped, range(1, 4))
+    state = {name: array.copy() for name, array in stopped.state_dict().items()}
+    assert all(isinstance(array, (np.ndarray, np.generic)) for array in state.values())
+
+    resumed = make(stopped.parameters)
+    resumed.load_state_dict(state)
+    steps(resumed, range(4, 7))
+    assert resumed.t == 6
+    np.testing.assert_array_equal(to_numpy(resumed.parameters.values), to_numpy(through.parameters.values))
+
+
+@each_rule
+def test_a_saved_state_is_a_copy(make):
+    optimizer = make(network().parameters())
+    run(optimizer, [1])
+    state = optimizer.state_dict()
+    before = {name: np.copy(array) for name, array in state.items()}
+    run(optimizer, [2])
+    for name in state:
+        np.testing.assert_array_equal(state[name], before[name])
+
+
+FOREIGN = {
+    "another rule": lambda: SGD(network().parameters(), 0.1).state_dict(),
+    "a rule with less state": lambda: RMSprop(network().parameters()).state_dict(),
+    "another network": lambda: Adam(Dense(2, 2).parameters()).state_dict(),
+    "nothing": dict,
+    "no step count": lambda: {"m": np.ones(24), "v": np.ones(24)},
+}
+
+
+@pytest.mark.parametrize("state", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_state_is_refused_and_changes_nothing(state):
+    optimizer = Adam(network().parameters())
+    run(optimizer, [1])
+    before = optimizer.state_dict()
+    with pytest.raises(CheckpointError):
+        optimizer.load_state_dict(state())
+    for name, array in optimizer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_rule_with_more_state_is_refused():
+    with pytest.raises(CheckpointError):
+        RMSprop(network().parameters()).load_state_dict(Adam(network().parameters()).state_dict())
+
+
+# Schedules
+
+
+@pytest.mark.parametrize(
+    ("schedule", "points"),
+    [
+        (optim.constant(), {0: 1, 7: 1, 1e9: 1}),
+        (optim.linear_decay(100, 100), {0: 1, 99: 1, 100: 1, 125: 0.75, 150: 0.5, 200: 0, 300: 0}),
+        (optim.linear_decay(0, 4), {0: 1, 1: 0.75, 4: 0, 5: 0}),
+        (optim.exponential_decay(0.5), {0: 1, 1: 0.5, 3: 0.125, 0.5: sqrt(0.5)}),
+        (optim.step_decay(30), {0: 1, 29: 1, 30: 0.1, 59: 0.1, 60: 0.01, 90: 1e-3}),
+        (optim.step_decay(2, 0.5), {1: 1, 2: 0.5, 3.9: 0.5, 4: 0.25}),
+        (optim.cosine_decay(10), {0: 1, 2.5: (1 + sqrt(0.5)) / 2, 5: 0.5, 7.5: (1 - sqrt(0.5)) / 2, 10: 0, 20: 0}),
+        (optim.cosine_decay(10, 0.2), {0: 1, 5: 0.6, 10: 0.2, inf: 0.2}),
+    ],
+    ids=["constant", "cyclegan", "linear", "exponential", "step", "step by half", "cosine", "cosine to a floor"],
+)
+def test_schedule_at_known_points(schedule, points):
+    for t, factor in points.items():
+        assert schedule(t) == pytest.approx(factor, abs=1e-15), t
+
+
+# Averaging
+
+
+@each_device
+def test_average_of_a_constant_network(device):
+    """average_n − p = decayⁿ (average_0 − p), and it starts at the network itself."""
+    net = network(device, np.float64)
+    average = WeightAverage(net, decay=0.9)
+    start = to_numpy(average.average.parameters().values).copy()
+    np.testing.assert_array_equal(start, to_numpy(net.parameters().values))
+    net.parameters().values += 1.0
+    for n in range(1, 6):
+        with forbid_transfers():
+            average.update()
+        np.testing.assert_allclose(to_numpy(average.average.parameters().values), start + 1 - 0.9**n, rtol=1e-12)
+
+
+@each_device
+def test_average_copies_running_statistics(device):
+    net = network(device, np.float32)
+    average = WeightAverage(net, decay=0.9)
+    net.forward(device.array(np.random.default_rng(0).normal(3, 2, (8, 3)), np.float32))
+    average.update()
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_array_equal(to_numpy(getattr(average.average[1], name)), to_numpy(getattr(net[1], name)))
+        assert not np.allclose(to_numpy(getattr(net[1], name)), {"running_mean": 0, "running_var": 1}[name])
+
+
+def test_the_averaged_network_is_one_of_its_own():
+    net, x = network(), np.random.default_rng(0).normal(size=(5, 3))
+    average = WeightAverage(net)
+    before = average.average.forward(x, train=False)[0]
+    run(SGD(net.parameters(), 0.1))
+    net.forward(x)
+    np.testing.assert_array_equal(average.average.forward(x, train=False)[0], before)  # training doesn't reach it
+    state = net.state_dict()
+    average.average.parameters().values[:] = 7
+    average.average.forward(x)
+    for name, array in net.state_dict().items():  # nor it the training
+        np.testing.assert_array_equal(array, state[name])
+    average.update()
+    assert np.ptp(net[1].running_mean - average.average[1].running_mean) == 0
+
+
+# Clipping
+
+
+@each_device
+@pytest.mark.parametrize(("max_norm", "factor"), [(1.0, 1 / 5), (5.0, 1), (100.0, 1)])
+def test_clip_grad_norm(device, max_norm, factor):
+    """A gradient of length 5: scaled as a whole if that is too long, else left alone."""
+    parameters = network(device, np.float32).parameters()
+    g = np.zeros(len(parameters), np.float32)
+    g[2], g[-1] = 3, -4
+    parameters.grads[:] = device.array(g)
+    with forbid_transfers():
+        norm = clip_grad_norm(parameters, max_norm)
+    assert to_numpy(norm) == 5
+    np.testing.assert_allclose(to_numpy(parameters.grads), g * factor, rtol=1e-6)
+    assert parameters.grads.dtype == np.float32
+
+
+def test_clip_grad_norm_of_nothing():
+    parameters = network().parameters()
+    assert clip_grad_norm(parameters, 1.0) == 0
+    assert not parameters.grads.any()
+
+
+@each_device
+def test_clip_weights(device):
+    net = network(device, np.float32)
+    before = to_numpy(net.parameters().values).copy()
+    with forbid_transfers():
+        clip_weights(net.parameters(), 0.1)
+    np.testing.assert_array_equal(to_numpy(net.parameters().values), before.clip(-0.1, 0.1))
+    assert abs(before).max() > 0.1
+    assert abs(to_numpy(net[0].W)).max() == np.float32(0.1)  # the layer sees it
