@@ -1,0 +1,119 @@
+"""Draw the pictures of the pages: `python docs/pictures/draw.py`. Needs Pillow and minigan, nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from minigan.layers import ConvTranspose2D
+from minigan.losses import LeastSquares, Minimax, Wasserstein
+
+HERE = Path(__file__).parent
+SMOOTH = 3  # everything is drawn three times as large, then reduced: that smooths the edges
+INK, FAINT, PAPER = (40, 40, 45), (215, 215, 220), (255, 255, 255)
+COLOURS = [(200, 60, 45), (35, 105, 180), (60, 145, 80), (140, 90, 170)]
+
+
+class Sheet:
+    """A canvas measured in final pixels."""
+
+    def __init__(self, width, height):
+        self.image = Image.new("RGB", (width * SMOOTH, height * SMOOTH), PAPER)
+        self.draw = ImageDraw.Draw(self.image)
+
+    def line(self, points, colour, width=1.0):
+        """A polyline through [(x, y), …]."""
+        self.draw.line([(x * SMOOTH, y * SMOOTH) for x, y in points], colour, round(width * SMOOTH), "curve")
+
+    def box(self, x, y, w, h, fill, outline=None):
+        """A filled rectangle."""
+        self.draw.rectangle([v * SMOOTH for v in (x, y, x + w, y + h)], fill, outline, SMOOTH)
+
+    def text(self, x, y, text, colour=INK, size=14, anchor="mm"):
+        """A line of text; `anchor` as in Pillow, middle by default."""
+        font = ImageFont.load_default(size * SMOOTH)
+        self.draw.text((x * SMOOTH, y * SMOOTH), text, colour, font, anchor)
+
+    def save(self, name):
+        """Write HERE/name."""
+        size = (self.image.width // SMOOTH, self.image.height // SMOOTH)
+        self.image.resize(size, Image.Resampling.LANCZOS).save(HERE / name, optimize=True)
+
+
+def axes(sheet, left, top, width, height, x_range, y_range, title):
+    """Draw a frame with ticks; return the function that maps (x, y) to a place on the sheet."""
+
+    def place(x, y):
+        across = (x - x_range[0]) / (x_range[1] - x_range[0])
+        up = (y - y_range[0]) / (y_range[1] - y_range[0])
+        return left + across * width, top + (1 - up) * height
+
+    for x in range(x_range[0], x_range[1] + 1, 2):
+        sheet.line([place(x, y_range[0]), place(x, y_range[1])], INK if x == 0 else FAINT, 1)
+        sheet.text(place(x, 0)[0], top + height + 13, str(x), size=13)
+    for y in range(y_range[0], y_range[1] + 1):
+        sheet.line([place(x_range[0], y), place(x_range[1], y)], INK if y == 0 else FAINT, 1)
+        sheet.text(left - 8, place(0, y)[1], str(y), size=13, anchor="rm")
+    sheet.text(left + width / 2, top - 20, title, size=16)
+    sheet.text(left + width / 2, top + height + 33, "logit of a fake", size=14)
+    return place
+
+
+def curve(sheet, place, xs, ys, y_range, colour):
+    """Draw y over x, cut off at the frame."""
+    runs, run = [], []
+    for x, y in zip(xs, ys, strict=True):
+        if y_range[0] <= y <= y_range[1]:
+            run.append(place(x, y))
+        elif run:
+            runs.append(run)
+            run = []
+    for points in [*runs, run]:
+        if len(points) > 1:
+            sheet.line(points, colour, 2.4)
+
+
+def draw_losses():
+    """The generator's losses and their gradients, over the logit."""
+    sheet = Sheet(920, 420)
+    curves = {
+        "saturating": Minimax(saturating=True),
+        "non-saturating": Minimax(),
+        "least squares": LeastSquares(),
+        "Wasserstein, hinge": Wasserstein(),
+    }
+    xs = np.linspace(-6, 6, 601)
+    for k, title in enumerate(("loss of G", "gradient of the loss")):
+        y_range = (-6, 6) if k == 0 else (-4, 3)
+        place = axes(sheet, 55 + 455 * k, 45, 390, 280, (-6, 6), y_range, title)
+        for (_, loss), colour in zip(curves.items(), COLOURS, strict=True):
+            ys = [float(np.ravel(loss.generator(np.array([x]))[k])[0]) for x in xs]
+            curve(sheet, place, xs, ys, y_range, colour)
+    for i, (name, colour) in enumerate(zip(curves, COLOURS, strict=True)):
+        x = 110 + 200 * i
+        sheet.line([(x, 398), (x + 26, 398)], colour, 3)
+        sheet.text(x + 34, 398, name, size=14, anchor="lm")
+    sheet.save("losses.png")
+
+
+def draw_stamps():
+    """How many stamps fall on each output pixel: 3×3 and 4×4 kernels with stride 2."""
+    sheet, cell = Sheet(700, 360), 27
+    for k, (kernel, title) in enumerate(((3, "kernel 3, stride 2"), (4, "kernel 4, stride 2"))):
+        layer = ConvTranspose2D(1, 1, kernel, stride=2, padding=1, bias=False)
+        layer.W[...] = 1
+        counts = layer.forward(np.ones((1, 5, 5, 1), np.float32))[0][0, :, :, 0].astype(int)
+        left, top = 60 + 340 * k - 5 * k, 60
+        sheet.text(left + len(counts) * cell / 2, 32, title, size=17)
+        for i, row in enumerate(counts):
+            for j, count in enumerate(row):
+                shade = tuple(round(255 - (255 - c) * count / 5) for c in COLOURS[1])
+                sheet.box(left + j * cell, top + i * cell, cell, cell, shade, PAPER)
+                ink = PAPER if count > 2 else INK
+                sheet.text(left + (j + 0.5) * cell, top + (i + 0.5) * cell, str(count), ink, 14)
+    sheet.save("stamps.png")
+
+
+if __name__ == "__main__":
+    draw_losses()
+    draw_stamps()
