@@ -174,7 +174,7 @@ class ConvTranspose2D(Layer):
 
 def pair(value: int | Pair, least: int) -> Pair:
     """Read a number or a pair (height, width) of numbers that are at least `least`."""
-    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2 or any(not isinstance(v, (int, np.integer)) or v < least for v in both):
         raise ShapeError(f"expected an integer of at least {least}, or a pair of them, got {value!r}")
     return int(both[0]), int(both[1])
