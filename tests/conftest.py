@@ -1,0 +1,29 @@
+"""Hypothesis profiles, and the devices that device tests run on.
+
+HYPOTHESIS_PROFILE=thorough draws many more cases. In CI the cases are the same every time, so that a red build means a
+changed program; elsewhere they are new ones, so that every run looks somewhere else.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from minigan.testing import devices_under_test
+
+DETERMINISTIC = bool(os.environ.get("CI"))
+settings.register_profile(
+    "default",
+    max_examples=15,
+    deadline=None,
+    derandomize=DETERMINISTIC,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=300, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(params=devices_under_test(), ids=str)
+def device(request):
+    """The host, the strict stand-in for a GPU, and a GPU if there is one."""
+    return request.param

@@ -1,0 +1,74 @@
+"""Activations at points whose values are known, and where a careless formula would overflow."""
+
+import numpy as np
+import pytest
+
+from minigan.errors import ShapeError
+from minigan.layers import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+
+LN2, LN3 = np.log(2), np.log(3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "y", "slope", "curvature"),
+    [
+        (ReLU(), [-2, 0, 3], [0, 0, 3], [0, 0, 1], None),
+        (LeakyReLU(), [-2, 0, 3], [-0.4, 0, 3], [0.2, 0.2, 1], None),
+        (LeakyReLU(0.5), [-2, 0, 3], [-1, 0, 3], [0.5, 0.5, 1], None),
+        (PReLU(), [-2, 0, 3], [-0.5, 0, 3], [0.25, 0.25, 1], None),
+        (Tanh(), [0, LN2], [0, 0.6], [1, 0.64], [0, -0.768]),
+        (Sigmoid(), [0, LN3], [0.5, 0.75], [0.25, 0.1875], [0, -0.09375]),
+        (Softplus(), [0, LN3], [LN2, np.log(4)], [0.5, 0.75], [0.25, 0.1875]),
+        (Softplus(beta=2), [0, LN3 / 2], [LN2 / 2, LN2], [0.5, 0.75], [0.5, 0.375]),
+    ],
+    ids=lambda value: repr(value) if hasattr(value, "forward") else "",
+)
+def test_value_slope_and_curvature(layer, x, y, slope, curvature):
+    x = np.array([x], np.float64)
+    ones = np.ones_like(x)
+    found, cache = layer.forward(x)
+    ddy, dx2 = layer.double_backward(ones, ones, cache)
+    np.testing.assert_allclose(found, [y], atol=1e-15)
+    np.testing.assert_allclose(layer.backward(ones, cache), [slope], atol=1e-15)
+    np.testing.assert_allclose(ddy, [slope], atol=1e-15)
+    assert dx2 is None if curvature is None else np.allclose(dx2, [curvature], atol=1e-15)
+
+
+@pytest.mark.parametrize("layer", [Sigmoid(), Softplus(), Tanh()], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_inputs_neither_overflow_nor_warn(layer, dtype):
+    x = np.array([[-1e4, -100, 100, 1e4]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        y, cache = layer.forward(x)
+        results = [y, layer.backward(np.ones_like(y), cache), *layer.double_backward(np.ones_like(x), y, cache)]
+    assert all(np.isfinite(r).all() for r in results)
+
+
+def test_small_tails_keep_their_digits():
+    assert np.isclose(Sigmoid().forward(np.array([[-80.0]]))[0], np.exp(-80), rtol=1e-14, atol=0)
+    assert np.isclose(Softplus().forward(np.array([[-80.0]]))[0], np.exp(-80), rtol=1e-14, atol=0)
+
+
+def test_prelu_slope_gradient():
+    layer = PReLU(2, init=0.5)
+    x, dy = np.array([[-1.0, -2.0], [3.0, -4.0]]), np.array([[10.0, 100.0], [1000.0, 10000.0]])
+    _, cache = layer.forward(x)
+    layer.backward(dy, cache)
+    np.testing.assert_array_equal(layer.dslope, [-10, -200 - 40000])
+
+
+def test_maxout_takes_the_largest_of_neighbours_and_gives_it_the_gradient():
+    x = np.array([[1.0, 5.0, 2.0, -3.0, -1.0, -2.0]])
+    y, cache = Maxout(3).forward(x)
+    np.testing.assert_array_equal(y, [[5, -1]])
+    np.testing.assert_array_equal(Maxout(3).backward(np.array([[10.0, 20.0]]), cache), [[0, 10, 0, 0, 20, 0]])
+
+
+def test_maxout_gives_a_tie_to_the_first():
+    _, cache = Maxout(2).forward(np.zeros((1, 2)))
+    np.testing.assert_array_equal(Maxout(2).backward(np.ones((1, 1)), cache), [[1, 0]])
+
+
+def test_maxout_refuses_a_last_axis_that_it_cannot_cut():
+    with pytest.raises(ShapeError, match="can't cut the last axis"):
+        Maxout(4).forward(np.zeros((2, 6)))

@@ -1,0 +1,117 @@
+"""Dense, Conv2D and ConvTranspose2D on numbers that can be worked out by hand, and what they refuse."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from minigan.errors import ShapeError
+from minigan.layers import Conv2D, ConvTranspose2D, Dense
+from minigan.testing.strategies import conv_geometries, conv_transpose_geometries
+
+
+def with_weights(layer, **arrays):
+    for name, value in arrays.items():
+        getattr(layer, name)[...] = value
+    return layer
+
+
+def test_dense_by_hand():
+    layer = with_weights(Dense(2, 3), W=[[1, 2, 3], [4, 5, 6]], b=[10, 20, 30])
+    y, cache = layer.forward(np.array([[1.0, -1.0]]))
+    dx = layer.backward(np.array([[1.0, 0.0, 2.0]]), cache)
+    np.testing.assert_array_equal(y, [[7, 17, 27]])
+    np.testing.assert_array_equal(dx, [[1 + 6, 4 + 12]])
+    np.testing.assert_array_equal(layer.dW, [[1, 0, 2], [-1, 0, -2]])
+    np.testing.assert_array_equal(layer.db, [1, 0, 2])
+
+
+def test_dense_second_order_by_hand():
+    layer = with_weights(Dense(2, 1), W=[[3], [5]])
+    _, cache = layer.forward(np.ones((1, 2)))
+    ddy, dx2 = layer.double_backward(np.array([[7.0, 11.0]]), np.array([[2.0]]), cache)  # P = 7·2·W0 + 11·2·W1
+    assert ddy.item() == 7 * 3 + 11 * 5
+    np.testing.assert_array_equal(layer.dW, [[14], [22]])
+    assert dx2 is None
+
+
+def picture(rows):
+    return np.array(rows, np.float64)[None, :, :, None]
+
+
+def test_conv_by_hand():
+    layer = with_weights(Conv2D(1, 1, 2), W=np.reshape([1, 2, 3, 4], (2, 2, 1, 1)), b=[0.5])
+    x = picture([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    y, cache = layer.forward(x)
+    dx = layer.backward(picture([[1, 0], [0, 10]]), cache)
+    np.testing.assert_array_equal(y, picture([[37.5, 47.5], [67.5, 77.5]]))
+    np.testing.assert_array_equal(dx, picture([[1, 2, 0], [3, 4 + 10, 20], [0, 30, 40]]))
+    np.testing.assert_array_equal(layer.dW[..., 0, 0], [[1 + 50, 2 + 60], [4 + 80, 5 + 90]])
+    np.testing.assert_array_equal(layer.db, [11])
+
+
+def test_conv_stride_and_padding_by_hand():
+    layer = with_weights(Conv2D(1, 1, (1, 2), stride=(2, 3), padding=(0, 1), bias=False), W=[[[[1]], [[10]]]])
+    y, _ = layer.forward(picture([[1, 2, 3, 4], [0, 0, 0, 0], [5, 6, 7, 8]]))  # padded rows: 0 1 2 3 4 0
+    np.testing.assert_array_equal(y, picture([[10, 43], [50, 87]]))
+
+
+def test_conv_transpose_by_hand():
+    layer = with_weights(
+        ConvTranspose2D(1, 1, 2, stride=2, output_padding=1), W=np.reshape([1, 2, 3, 4], (2, 2, 1, 1)), b=[1]
+    )
+    y, _ = layer.forward(picture([[1, 10]]))
+    np.testing.assert_array_equal(y, picture([[2, 3, 11, 21, 1], [4, 5, 31, 41, 1], [1, 1, 1, 1, 1]]))
+
+
+@given(conv_transpose_geometries())
+def test_a_convolution_shrinks_what_its_transpose_enlarged(g):
+    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.output_padding)
+    down = Conv2D(g.out_channels, g.in_channels, g.kernel_size, g.stride, g.padding)
+    assert up.W.shape == down.W.shape
+    assert down.forward(up.forward(np.zeros(g.x_shape))[0])[0].shape == g.x_shape
+
+
+@given(conv_geometries())
+def test_macs_count_the_products(g):
+    layer = Conv2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding)
+    y, _ = layer.forward(np.zeros(g.x_shape))
+    assert layer.macs(g.x_shape, y.shape) == y[..., 0].size * layer.W.size
+    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride)
+    assert up.macs(g.x_shape, None) == np.prod(g.x_shape[:3]) * up.W.size
+    assert Dense(3, 5).macs((7, 3), (7, 5)) == 7 * 3 * 5
+
+
+@pytest.mark.parametrize(
+    ("layer", "x_shape", "sentence"),
+    [
+        (Dense(3, 2), (5, 4), r"Dense\(3, 2\) takes an input of shape \(…, 3\), got \(5, 4\)"),
+        (
+            Conv2D(3, 2, 3),
+            (5, 4, 4, 2),
+            r"Conv2D\(3, 2, 3\) takes .* of shape \(N, H, W, 3\), got \(5, 4, 4, 2\)",
+        ),
+        (Conv2D(3, 2, 3), (4, 4, 3), r"takes an input of shape \(N, H, W, 3\), got \(4, 4, 3\)"),
+        (Conv2D(1, 2, 5, padding=1), (1, 2, 9, 1), "the kernel is larger than the padded input"),
+        (ConvTranspose2D(1, 2, 2, padding=1), (1, 1, 4, 1), "nothing is left of an output"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x_shape, sentence):
+    with pytest.raises(ShapeError, match=sentence):
+        layer.forward(np.zeros(x_shape))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_integers_are_refused_with_advice(dtype):
+    with pytest.raises(ShapeError, match=r"x\.astype\('float32'\)"):
+        Dense(2, 2).forward(np.zeros((1, 2), dtype))
+
+
+@pytest.mark.parametrize("kernel_size", [0, (3,), (3, 3, 3), 2.5, (1, 0)])
+def test_kernels_that_are_none_are_refused(kernel_size):
+    with pytest.raises(ShapeError, match="expected an integer of at least 1, or a pair of them"):
+        Conv2D(1, 1, kernel_size)
+
+
+def test_output_padding_is_smaller_than_the_stride():
+    with pytest.raises(ShapeError, match="output_padding 2 must be smaller than the stride 2"):
+        ConvTranspose2D(1, 1, 3, stride=2, output_padding=2)

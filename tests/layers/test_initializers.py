@@ -1,0 +1,66 @@
+"""Initial weights: their mean, spread, bounds and dtype."""
+
+import numpy as np
+import pytest
+
+from minigan.layers import (
+    Conv2D,
+    Dense,
+    glorot_normal,
+    glorot_uniform,
+    he_normal,
+    he_uniform,
+    normal,
+    uniform,
+)
+
+FAN_IN, FAN_OUT = 40, 60
+
+
+@pytest.mark.parametrize(
+    ("init", "std"),
+    [
+        (normal(0.02), 0.02),
+        (glorot_normal(), np.sqrt(2 / 100)),
+        (glorot_normal(gain=3), 3 * np.sqrt(2 / 100)),
+        (glorot_uniform(), np.sqrt(2 / 100)),
+        (glorot_uniform(gain=3), 3 * np.sqrt(2 / 100)),
+        (he_normal(), np.sqrt(2 / 40)),
+        (he_uniform(), np.sqrt(2 / 40)),
+        (he_normal(negative_slope=1), np.sqrt(1 / 40)),
+        (he_uniform(negative_slope=1), np.sqrt(1 / 40)),
+        (uniform(0.3), 0.3 / np.sqrt(3)),
+    ],
+)
+def test_spread_and_dtype(init, std):
+    weights = init(np.random.default_rng(0), (200, 100), FAN_IN, FAN_OUT)
+    assert weights.dtype == np.float32
+    assert weights.shape == (200, 100)
+    assert abs(weights.mean()) < 0.03 * std
+    assert abs(weights.std() / std - 1) < 0.03
+
+
+def test_normal_has_a_mean():
+    assert abs(normal(0.02, mean=1)(np.random.default_rng(0), (100, 100), 1, 1).mean() - 1) < 1e-3
+
+
+def test_uniform_is_bounded():
+    weights = uniform(0.3)(np.random.default_rng(0), (100, 100), 1, 1)
+    assert 0.29 < abs(weights).max() <= 0.3
+
+
+def test_the_fans_of_a_convolution_count_its_area():
+    seen = {}
+
+    def init(rng, shape, fan_in, fan_out):
+        seen[shape] = (fan_in, fan_out)
+        return np.zeros(shape, np.float32)
+
+    Conv2D(3, 5, (2, 4), init=init)
+    Dense(3, 5, init=init)
+    assert seen == {(2, 4, 3, 5): (24, 40), (3, 5): (3, 5)}
+
+
+def test_the_same_seed_gives_the_same_weights():
+    one, other = (Dense(3, 5, rng=np.random.default_rng(7)).W for _ in range(2))
+    np.testing.assert_array_equal(one, other)

@@ -1,0 +1,93 @@
+"""The three convolution kernels: adjoint to each other, equal to their definition, however they are cut into blocks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from minigan.layers import kernels
+from minigan.layers.kernels import conv2d, conv2d_input_grad, conv2d_weight_grad, output_size
+from minigan.testing import check_adjoint
+from minigan.testing.strategies import conv_geometries, seeds
+
+
+def arrays_of(geometry, seed):
+    """Random x, W and dy for a geometry."""
+    rng, g = np.random.default_rng(seed), geometry
+    out = output_size(g.size, g.kernel_size, g.stride, g.padding)
+    x = rng.standard_normal(g.x_shape)
+    W = rng.standard_normal((*g.kernel_size, g.in_channels, g.out_channels))
+    return x, W, rng.standard_normal((g.batch, *out, g.out_channels))
+
+
+def correlation_by_definition(x, W, stride, padding):
+    """The formula at the head of kernels.py, in loops."""
+    x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)))
+    (R, S, _, K), (N, H, W_, _) = W.shape, x.shape
+    y = np.zeros((N, (H - R) // stride[0] + 1, (W_ - S) // stride[1] + 1, K))
+    for n, i, j, k in np.ndindex(*y.shape):
+        window = x[n, i * stride[0] : i * stride[0] + R, j * stride[1] : j * stride[1] + S]
+        y[n, i, j, k] = (window * W[..., k]).sum()
+    return y
+
+
+@given(conv_geometries(), seeds())
+def test_conv2d_is_its_definition(g, seed):
+    x, W, _ = arrays_of(g, seed)
+    np.testing.assert_allclose(
+        conv2d(x, W, g.stride, g.padding), correlation_by_definition(x, W, g.stride, g.padding), rtol=0, atol=1e-12
+    )
+
+
+@given(conv_geometries(), seeds())
+def test_input_grad_is_the_adjoint_in_x(g, seed):
+    x, W, dy = arrays_of(g, seed)
+    check_adjoint(
+        lambda x: conv2d(x, W, g.stride, g.padding),
+        lambda dy: conv2d_input_grad(dy, W, g.size, g.stride, g.padding),
+        x,
+        dy,
+    )
+
+
+@given(conv_geometries(), seeds())
+def test_weight_grad_is_the_adjoint_in_W(g, seed):
+    x, W, dy = arrays_of(g, seed)
+    check_adjoint(
+        lambda W: conv2d(x, W, g.stride, g.padding),
+        lambda dy: conv2d_weight_grad(x, dy, g.kernel_size, g.stride, g.padding),
+        W,
+        dy,
+    )
+
+
+@given(conv_geometries(), seeds())
+def test_blocks_change_nothing(g, seed):
+    x, W, dy = arrays_of(g, seed)
+    x, dy = np.concatenate([x] * 3), np.concatenate([dy] * 3)
+
+    def results():
+        return (
+            conv2d(x, W, g.stride, g.padding),
+            conv2d_input_grad(dy, W, g.size, g.stride, g.padding),
+            conv2d_weight_grad(x, dy, g.kernel_size, g.stride, g.padding),
+        )
+
+    whole = results()
+    two_pictures = 2 * int(np.prod(dy.shape[1:3])) * int(np.prod(W.shape[:3])) * 8
+    for block_bytes in (1, two_pictures):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "CPU_BLOCK_BYTES", block_bytes)
+            for one, other in zip(whole, results(), strict=True):
+                np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+
+
+def test_blocks_cover_every_picture_once():
+    assert list(kernels.blocks(5, 2)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert kernels.pictures_per_block(np, 1 << 30) == 1
+
+
+def test_no_pictures_give_no_pictures():
+    x, W = np.zeros((0, 4, 4, 2)), np.ones((3, 3, 2, 5))
+    assert conv2d(x, W).shape == (0, 2, 2, 5)
+    assert conv2d_input_grad(np.zeros((0, 2, 2, 5)), W, (4, 4)).shape == x.shape
+    assert not conv2d_weight_grad(x, np.zeros((0, 2, 2, 5)), (3, 3)).any()

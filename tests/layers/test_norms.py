@@ -1,0 +1,94 @@
+"""What the norms normalise, batch norm's running statistics, and inference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from minigan.errors import ShapeError
+from minigan.layers import BatchNorm, InstanceNorm, LayerNorm
+from minigan.testing.strategies import pictures
+
+
+@pytest.mark.parametrize(
+    ("layer", "axes"),
+    [
+        (BatchNorm(3), (0, 1, 2)),
+        (LayerNorm(3), (3,)),
+        (LayerNorm((4, 5, 3)), (1, 2, 3)),
+        (InstanceNorm(3), (1, 2)),
+    ],
+    ids=repr,
+)
+def test_mean_0_and_variance_1_over_the_right_axes(layer, axes):
+    x = np.random.default_rng(0).normal(5, 3, (2, 4, 5, 3))
+    y, _ = layer.forward(x)
+    np.testing.assert_allclose(y.mean(axis=axes), 0, atol=1e-12)
+    np.testing.assert_allclose(y.var(axis=axes), 1, atol=1e-3)
+
+
+def test_two_values_by_hand():
+    y, _ = BatchNorm(1, eps=0).forward(np.array([[1.0], [5.0]]))
+    np.testing.assert_allclose(y, [[-1], [1]], rtol=1e-15)
+
+
+def test_gamma_scales_and_beta_shifts():
+    layer, x = BatchNorm(2), np.random.default_rng(0).normal(size=(4, 2))
+    plain, _ = layer.forward(x)
+    layer.gamma[...], layer.beta[...] = [2, 3], [5, 7]
+    np.testing.assert_allclose(layer.forward(x)[0], plain * [2, 3] + [5, 7], rtol=1e-12)
+
+
+def test_running_statistics_by_hand():
+    layer = BatchNorm(1, momentum=0.1)
+    layer.forward(np.array([[2.0], [6.0]]))  # mean 4, unbiased variance 8
+    np.testing.assert_allclose(layer.running_mean, [0.4], rtol=1e-6)
+    np.testing.assert_allclose(layer.running_var, [0.9 + 0.8], rtol=1e-6)
+
+
+@given(pictures(channels=2, ndim=None, least=2))
+def test_running_statistics_converge_to_those_of_the_data(x):
+    layer = BatchNorm(2, momentum=0.5)
+    for _ in range(40):
+        layer.forward(x)
+    axes = tuple(range(x.ndim - 1))
+    np.testing.assert_allclose(layer.running_mean, x.mean(axis=axes), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.running_var, x.var(axis=axes, ddof=1), rtol=1e-5)
+
+
+def test_inference_uses_running_statistics_and_leaves_them():
+    layer = BatchNorm(1, eps=0)
+    layer.running_mean[...], layer.running_var[...] = 3, 4
+    y, cache = layer.forward(np.array([[7.0]]), train=False)
+    assert y.item() == 2
+    assert (layer.running_mean, layer.running_var) == (3, 4)
+    assert layer.backward(np.array([[10.0]]), cache).item() == 5
+    assert layer.double_backward(np.array([[1.0]]), np.array([[10.0]]), cache)[1] is None
+
+
+def test_a_constant_batch_gives_zeros_and_finite_gradients():
+    layer, x = BatchNorm(2), np.full((4, 2), 3.0)
+    y, cache = layer.forward(x)
+    results = [y, layer.backward(x, cache), *layer.double_backward(x, x, cache)]
+    assert not y.any()
+    assert all(np.isfinite(r).all() for r in results)
+
+
+@pytest.mark.parametrize(
+    ("layer", "x_shape", "sentence"),
+    [
+        (BatchNorm(3), (1, 3), "can't train on one value a channel"),
+        (BatchNorm(3), (2, 4, 3), r"takes \(N, C\) or \(N, H, W, C\), got \(2, 4, 3\)"),
+        (BatchNorm(3), (2, 4), r"takes an input of shape \(N, 3\)"),
+        (LayerNorm((4, 3)), (2, 3, 4), r"takes \(N, …, 4, 3\), got \(2, 3, 4\)"),
+        (LayerNorm(3), (3,), r"takes \(N, …, 3"),
+        (InstanceNorm(3), (2, 1, 1, 3), "needs more than one pixel"),
+        (InstanceNorm(3), (2, 3), r"takes an input of shape \(N, H, W, 3\)"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x_shape, sentence):
+    with pytest.raises(ShapeError, match=sentence):
+        layer.forward(np.zeros(x_shape))
+
+
+def test_one_value_a_channel_is_enough_for_inference():
+    BatchNorm(3).forward(np.zeros((1, 3)), train=False)
