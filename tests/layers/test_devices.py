@@ -1,0 +1,71 @@
+"""The same source on every array library: all three verbs of every layer, without copying to the host."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from minigan.backend import CPU, array_module, to_numpy
+from minigan.layers import Dropout
+from minigan.testing import STRICT, forbid_transfers
+from minigan.testing.strategies import LAYERS, networks
+
+
+def three_verbs(layer, x, device, train, dtype):
+    """y, dx, ddy, dx2, gradients and state of a layer on a device, copied to the host at the end."""
+    layer = copy.deepcopy(layer).to(device, dtype)
+    x = device.array(x, dtype)
+    rng = np.random.default_rng(0)
+    layer.parameters().zero_grad()
+    with forbid_transfers():
+        y, cache = layer.forward(x, train, device.rng(0))
+        dy, ddx = (device.array(rng.standard_normal(a.shape), dtype) for a in (y, x))
+        dx = layer.backward(dy, cache)
+        layer.backward(dy, cache, wrt="params")
+        layer.backward(dy, cache, wrt="input")
+        ddy, dx2 = layer.double_backward(ddx, dy, cache)
+        results = {"y": y, "dx": dx, "ddy": ddy, "dx2": dx2, "grads": layer.parameters().grads}
+    for name, array in results.items():
+        assert array is None or array_module(array) is device.xp, name
+        assert array is None or array.dtype == dtype, name
+    results |= layer.state_dict()
+    return {name: None if array is None else to_numpy(array) for name, array in results.items()}
+
+
+def check_same_as_on_the_host(case, device, train, dtype=np.float64, tolerance=1e-12):
+    if train and isinstance(case.layer, Dropout) and device not in (CPU, STRICT):
+        return  # another library draws another mask
+    host = three_verbs(case.layer, case.x, CPU, train, dtype)
+    there = three_verbs(case.layer, case.x, device, train, dtype)
+    assert host.keys() == there.keys()
+    for name, array in host.items():
+        if array is None:
+            assert there[name] is None
+        elif array.size:
+            np.testing.assert_allclose(there[name], array, rtol=0, atol=tolerance * max(1, abs(array).max()))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@given(data=st.data(), train=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_layer(name, device, data, train):
+    check_same_as_on_the_host(data.draw(LAYERS[name]), device, train)
+
+
+@given(case=networks(), train=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_network_in_float32(device, case, train):
+    check_same_as_on_the_host(case, device, train, np.float32, 2e-3)
+
+
+@given(case=networks())
+def test_there_and_back_again(case):
+    before = case.layer.state_dict()
+    network = copy.deepcopy(case.layer).to(STRICT)
+    assert array_module(network.parameters().values) is STRICT.xp
+    twin = copy.deepcopy(network)
+    network.load_state_dict(before)
+    for moved in (network, twin.to(CPU)):
+        assert all(np.array_equal(array, before[name]) for name, array in moved.state_dict().items())
