@@ -1,0 +1,120 @@
+"""The command line: finds the command, and turns every error into one sentence.
+
+Exit status: 0 for success, 1 for a check that failed, 2 for something the user can put right, 128 + signal for a run
+that was interrupted (Ctrl-C: 130).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from minigan import __version__
+from minigan.errors import MiniganError
+
+# name: (module with `add_arguments(parser)` and `main(args) -> exit status`, what it does)
+COMMANDS = {
+    "train": ("minigan.commands.train", "train a model, or go on with a run"),
+    "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
+    "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
+    "models": ("minigan.commands.models", "list the models"),
+    "data": ("minigan.commands.data", "list the data sets, or show one"),
+    "bench": ("minigan.bench", "measure the speed of a training step"),
+}
+INTERRUPTED = 130
+
+
+class UsageError(MiniganError):
+    """A command line that can't be understood."""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help with room for the longest option, so that every option has one line where the terminal allows it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError instead of printing its usage and leaving. `words` is the command line that it will parse."""
+
+    def __init__(self, words: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs, allow_abbrev=False, formatter_class=_Help)
+        self.words = words
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit status."""
+    try:
+        return _run([_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)])
+    except SystemExit as leaving:  # argparse has printed the help or the version
+        return int(leaving.code or 0)
+    except MiniganError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("there is not enough memory: use a smaller --batch-size or --img-size")
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        print("minigan: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(argv: list[str]) -> int:
+    name = next((word for word in argv if not word.startswith("-")), None)
+    if name is None:
+        parser = Parser(argv, prog="minigan", usage="minigan COMMAND [options]", description=_overview())
+        parser.add_argument("--version", action="version", version=f"minigan {__version__}")
+        parser.parse_args(argv)
+        parser.print_help()
+        return 0
+    if name not in COMMANDS:
+        raise UsageError(f"there is no command {name!r}: {nearest(name, COMMANDS)}")
+
+    module, what = COMMANDS[name]
+    command = importlib.import_module(module)
+    words = argv[: argv.index(name)] + argv[argv.index(name) + 1 :]
+    parser = Parser(words, prog=f"minigan {name}", description=f"{what[0].upper()}{what[1:]}.")
+    command.add_arguments(parser)
+    args, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        raise UsageError(f"minigan {name} has no {unknown[0]}: {nearest(unknown[0], options)}")
+    return command.main(args) or 0
+
+
+def _overview() -> str:
+    lines = [f"  {name:10} {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["Train GANs with NumPy or CuPy; every derivative is written by hand.", "", "commands:", *lines])
+
+
+def _with_dashes(word: str) -> str:
+    """Spell an option with dashes: --n_epochs=3 becomes --n-epochs=3."""
+    if not word.startswith("--"):
+        return word
+    option, equals, value = word.partition("=")
+    return option.replace("_", "-") + equals + value
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Suggest the most similar of the known names, or all of them."""
+    known = list(known)
+    near = get_close_matches(word.partition("=")[0].lower(), known, 1, 0.5)
+    return f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
+
+
+def _fail(sentence: str) -> int:
+    print(f"minigan: error: {sentence}", file=sys.stderr)
+    return 2

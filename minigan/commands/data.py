@@ -1,0 +1,67 @@
+"""`minigan data`: the data sets, or one of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from minigan.cli import Parser, UsageError
+from minigan.commands.options import count, whole_number
+from minigan.data import Dataset, list_datasets, open_dataset
+from minigan.training import pictures
+from minigan.training.summary import table
+from minigan.training.trainer import PICTURES, POINTS
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("spec", nargs="?", metavar="DATA", help="a name, or the path of a folder (default: list all)")
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw some of it (default: describe it only)")
+    parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
+    parser.add_argument(
+        "--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)"
+    )
+    parser.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
+    parser.add_argument("--split", default="train", help="train or test (default: train)")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="which are drawn (default: 0)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the table of data sets, or describe one and draw it."""
+    if args.spec is None:
+        if args.out:
+            raise UsageError("which data set is to be drawn? minigan data DATA --out FILE.png")
+        rows = [("name", "what", "size", "from")]
+        for name, info in list_datasets().items():
+            cached = ", in the cache" if info.cached else ""
+            rows.append((name, info.what, info.size, info.origin + cached))
+        print(table(rows, "<<<<"))
+        return 0
+    if args.out and args.out.suffix.lower() != ".png":
+        raise UsageError(f"pictures are written as PNG: call the file {args.out.with_suffix('.png')}")
+    dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split)
+    print(dataset.describe())
+    for name, share in _shares(dataset):
+        print(f"  {name}: {share:,}")
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save_image(_sheet(dataset, args.n, args.seed), args.out)
+        print(args.out)
+    return 0
+
+
+def _shares(dataset: Dataset) -> list[tuple[str, int]]:
+    """How many samples there are of each class."""
+    if dataset.labels is None or not dataset.classes:
+        return []
+    return list(zip(dataset.classes, np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist(), strict=True))
+
+
+def _sheet(dataset: Dataset, n: int | None, seed: int) -> pictures.Image.Image:
+    """Draw some samples, chosen by the seed."""
+    points = len(dataset.shape) == 1
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[: n or (POINTS if points else PICTURES)]
+    samples = dataset.batch(chosen)
+    return pictures.scatter(samples, centers=getattr(dataset, "centers", None)) if points else pictures.grid(samples)

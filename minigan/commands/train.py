@@ -1,0 +1,216 @@
+"""`minigan train`: a new run, a run that goes on, or a dry run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from minigan import __version__
+from minigan.backend import CPU, get_device
+from minigan.cli import Parser, UsageError, nearest
+from minigan.commands.options import add_model_options, count, defaults, model_options, whole_number
+from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
+from minigan.gans import MODELS
+from minigan.training.checkpoint import load_checkpoint
+from minigan.training.progress import Progress
+from minigan.training.run import RunConfig, RunFolder, model_class
+from minigan.training.summary import summarize
+from minigan.training.trainer import Trainer
+
+DEFAULT_DATA = "digits"
+DEFAULT_STEPS = {"digits": 1500, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
+DEFAULT_EPOCHS = 25  # for other data
+MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
+RUNS = Path("runs")
+CHANGEABLE = ("n_steps", "sample_interval", "checkpoint_interval", "device")  # when a run goes on
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options. If a model is named on the command line, the help is about that one."""
+    shown = next((word for word in parser.words if word in MODELS), None)
+    sizes = defaults({name: cls.batch_size for name, cls in MODELS.items() if shown in (None, name)})
+    steps = ", ".join(f"{data}: {n}" for data, n in DEFAULT_STEPS.items())
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help=f"{', '.join(MODELS)}; see minigan train MODEL --help"
+    )
+
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of a folder (default: {DEFAULT_DATA})")
+    data.add_argument("--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)")
+    data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
+    data.add_argument("--limit", type=count, metavar="N", help="use only N samples, drawn by the seed (default: all)")
+    kinds = ",".join(AUGMENTATIONS)
+    data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds} (default: none)")
+
+    add_model_options(parser.add_argument_group("model"), shown)
+
+    training = parser.add_argument_group("training")
+    length = training.add_mutually_exclusive_group()
+    epochs = f"passes through the data (default: {DEFAULT_EPOCHS})"
+    length.add_argument("--n-epochs", type=count, metavar="N", help=epochs)
+    updates = f"updates of the generator (default: {steps}; other data: by epochs)"
+    length.add_argument("--n-steps", type=count, metavar="N", help=updates)
+    training.add_argument("--batch-size", type=count, metavar="N", help=f"samples in a batch (default: {sizes})")
+    training.add_argument("--seed", type=whole_number, metavar="N", help="seed of everything random (default: 0)")
+    training.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")
+
+    output = parser.add_argument_group("output")
+    place = f"folder of the run (default: {RUNS}/MODEL-DATA, then -2, -3, ...)"
+    output.add_argument("--out", type=Path, metavar="RUN", help=place)
+    pictures = f"steps between pictures (default: {MIN_INTERVAL}; more in a long run, for about {PICTURES} of them)"
+    output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
+    saving = "steps between checkpoints (default: 500)"
+    output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)
+    what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
+    output.add_argument("--resume", type=Path, metavar="RUN", help=what)
+    output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors (default: print progress)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Train, and return the exit status."""
+    given = {k: v for k, v in vars(args).items() if v is not None and k not in ("resume", "out", "dry_run", "quiet")}
+    checkpoint = None
+    if args.resume:
+        if args.out:
+            raise UsageError("--out can't be given with --resume: a run goes on in its own folder")
+        folder = RunFolder(args.resume)
+        config = extend(folder.config(), given)
+        dataset = config.open_data()
+        checkpoint = load_checkpoint(folder.checkpoint, config.model)
+    else:
+        if args.out:
+            RunFolder(args.out).check_unused()
+        config, dataset = new_config(given)
+        folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / f"{config.model}-{dataset.name}")
+    if args.dry_run:
+        print(summarize(config.build_gan(CPU), config))
+        return 0
+
+    gan = config.build_gan()
+    augment = [AUGMENTATIONS[name] for name in config.augment]
+    start = checkpoint.state["position"] if checkpoint else 0
+    with Batches(dataset, config.batch_size, config.seed, augment, device=gan.device, start=start) as batches:
+        trainer = Trainer(gan, dataset, batches, config, folder)
+        if checkpoint:
+            trainer.resume(checkpoint)
+        return _train(trainer, args.quiet)
+
+
+def _train(trainer: Trainer, quiet: bool) -> int:
+    """Train, and say what came of it."""
+    config, path, start = trainer.config, trainer.folder.path, trainer.step
+    if not quiet:
+        print(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {path}")
+    progress = Progress(config.n_steps, start, quiet)
+    try:
+        signal = trainer.train(progress)
+    finally:
+        progress.close()
+    if signal:
+        print(
+            f"interrupted after step {trainer.step}, checkpoint saved: minigan train --resume {shlex.quote(str(path))}",
+            file=sys.stderr,
+        )
+        return 128 + signal
+    if not quiet:
+        minutes, seconds = divmod(round(trainer.seconds), 60)
+        print(f"{trainer.step} steps in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
+    return 0
+
+
+def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
+    """Fill in what wasn't given on the command line, and open the data. Raises MiniganError for what doesn't fit."""
+    if "model" not in given:
+        raise UsageError(f"which model? minigan train MODEL, with {' or '.join(MODELS)}")
+    model = model_class(given["model"])
+    own = model_options(model)
+    for name in given:
+        if name not in own and name not in vars(RunConfig)["__dataclass_fields__"] and name != "n_epochs":
+            flags = ", ".join(option.flag for option in own.values())
+            raise UsageError(f"{given['model']} has no --{name.replace('_', '-')}: it takes {flags}")
+    wanted = {name: given.get(name) for name in ("img_size", "channels", "limit")}
+    seed = given.get("seed", 0)
+    data = str(given.get("data", DEFAULT_DATA))
+    dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"])
+    model_args = {name: given.get(name, option.default) for name, option in own.items()}
+    batch_size = given.get("batch_size", model.batch_size)
+    n_steps = _length(given, data, _steps_per_epoch(len(dataset), batch_size, model_args))
+    config = RunConfig(
+        model=given["model"],
+        model_args=model_args,
+        data=absolute(data),
+        shape=tuple(dataset.shape),
+        samples=len(dataset),
+        batch_size=batch_size,
+        n_steps=n_steps,
+        **wanted,
+        seed=seed,
+        sample_interval=given.get("sample_interval", max(MIN_INTERVAL, ceil(n_steps / PICTURES / 100) * 100)),
+        **{name: given[name] for name in ("augment", "device", "checkpoint_interval") if name in given},
+        command=shlex.join(["minigan", *sys.argv[1:]]),
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        versions={
+            "minigan": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "pillow": PIL.__version__,
+        },
+    )
+    get_device(config.device)
+    return config, dataset
+
+
+def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
+    """Change what may change when a run goes on. Raises UsageError if anything else was given another value."""
+    given = dict(given)
+    if "n_epochs" in given:
+        per_epoch = _steps_per_epoch(config.samples, config.batch_size, config.model_args)
+        given["n_steps"] = ceil(given.pop("n_epochs") * per_epoch)
+    if "data" in given:
+        given["data"] = absolute(given["data"])
+    before = asdict(config) | config.model_args
+    for name, value in given.items():
+        if name not in CHANGEABLE and (name not in before or before[name] != value):
+            flag = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{flag} {value} doesn't fit this run, which began with {before.get(name, 'no such option')}: "
+                "leave it out, or start a new run"
+            )
+    return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
+
+
+def absolute(data: str) -> str:
+    """Make a path absolute, so that the run can go on from another directory; names stay names."""
+    return str(Path(data).expanduser().resolve()) if "/" in data or os.path.exists(data) else data
+
+
+def _steps_per_epoch(samples: int, batch_size: int, model_args: dict[str, Any]) -> float:
+    return samples // batch_size / model_args.get("n_critic", 1)
+
+
+def _length(given: dict[str, Any], data: str, steps_per_epoch: float) -> int:
+    if "n_steps" in given:
+        return given["n_steps"]
+    if "n_epochs" not in given and data in DEFAULT_STEPS:
+        return DEFAULT_STEPS[data]
+    return max(1, ceil(given.get("n_epochs", DEFAULT_EPOCHS) * steps_per_epoch))
+
+
+def _augmentations(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise argparse.ArgumentTypeError(f"there is no {name!r}: {nearest(name, AUGMENTATIONS)}")
+    return names

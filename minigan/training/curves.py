@@ -1,0 +1,132 @@
+"""The curves of a run, drawn with Pillow alone: losses above, the discriminator's opinion below."""
+
+from __future__ import annotations
+
+from math import floor, isfinite, log10
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
+SHARP = 2  # drawn this many times larger, then reduced
+INK, FAINT = (60, 60, 60), (225, 225, 225)
+COLOURS = ((200, 80, 30), (31, 104, 180))
+PANELS = (
+    ("loss", {"d_loss": "D", "g_loss": "G"}),
+    ("D's mean output", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
+)
+
+
+def draw_curves(records: list[dict], title: str) -> Image.Image:
+    """Draw the records of a run (each with "step" and the four measures) as two panels over the steps."""
+    canvas = Image.new("RGB", (WIDTH * SHARP, 2 * PANEL * SHARP), (255, 255, 255))
+    steps = np.array([r["step"] for r in records], float)
+    for i, (label, names) in enumerate(PANELS):
+        curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
+        _Panel(canvas, i * PANEL, steps, curves).draw(label, title if i == 0 else "")
+    return canvas.resize((WIDTH, 2 * PANEL), Image.Resampling.LANCZOS)
+
+
+def smooth(y: np.ndarray, window: int) -> np.ndarray:
+    """A running mean over `window` values around each; at the ends, over those that are there."""
+    kernel = np.ones(window)
+    return np.convolve(y, kernel, "same") / np.convolve(np.ones_like(y), kernel, "same")
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], about so many."""
+    rough = (high - low) / about
+    power = 10.0 ** floor(log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    first = int(np.ceil(low / step - 1e-9))
+    return [k * step for k in range(first, int(np.floor(high / step + 1e-9)) + 1)]
+
+
+class _Panel:
+    """One pair of axes on a part of the canvas. Positions are in pixels of the finished picture."""
+
+    def __init__(self, canvas: Image.Image, y: int, steps: np.ndarray, curves: dict[str, np.ndarray]) -> None:
+        self.pen = ImageDraw.Draw(canvas)
+        self.font = ImageFont.load_default(13 * SHARP)
+        self.left, self.right = LEFT, WIDTH - RIGHT
+        self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
+        self.steps, self.curves = steps, curves
+        self.x_range = (0.0, max(float(steps[-1]), 1.0))
+        self.y_range = value_range(np.concatenate(list(curves.values())))
+
+    def draw(self, label: str, title: str) -> None:
+        """Axes, then the curves, each as it is in a light colour and smoothed on top."""
+        self._axes(label)
+        if title:
+            self._text((self.left, self.top - 22), title, "la")
+        shown = list(zip(self.curves.items(), COLOURS, strict=True))
+        window = max(1, len(self.steps) // 40) * 2 - 1
+        for (_, y), colour in shown:
+            self._line(y, tuple((c + 3 * 255) // 4 for c in colour), 1)
+        x = self.right
+        for (name, y), colour in shown[::-1]:
+            self._line(smooth(y, window), colour, 2)
+            x = self._legend(x, name, colour)
+
+    def _axes(self, label: str) -> None:
+        for value in ticks(*self.y_range, 5):
+            y = self._y(value)
+            self._stroke([(self.left, y), (self.right, y)], FAINT, 1)
+            self._text((self.left - 8, y), f"{value:.6g}", "rm")
+        for value in ticks(*self.x_range, 8):
+            x = self._x(value)
+            self._stroke([(x, self.bottom), (x, self.bottom + 4)], INK, 1)
+            self._text((x, self.bottom + 7), f"{value:,.6g}", "ma")
+        self._stroke([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1)
+        self._text(((self.left + self.right) / 2, self.bottom + 24), "step", "ma")
+        self._vertical(label)
+
+    def _vertical(self, label: str) -> None:
+        """Write the name of the y axis from bottom to top."""
+        _, _, w, h = self.font.getbbox(label)
+        strip = Image.new("L", (int(w), int(h) + 4 * SHARP), 0)
+        ImageDraw.Draw(strip).text((0, 0), label, 255, self.font)
+        strip = strip.rotate(90, expand=True)
+        middle = (self.top + self.bottom) / 2 * SHARP
+        self.pen.bitmap((4 * SHARP, int(middle - strip.height / 2)), strip, INK)
+
+    def _legend(self, right: float, name: str, colour: tuple[int, ...]) -> float:
+        """Write one entry, ending at `right` above the panel; return where the next one to its left may end."""
+        y = self.top - 15
+        self._text((right, y), name, "rm")
+        start = right - self.font.getlength(name) / SHARP - 8
+        self._stroke([(start - 20, y), (start, y)], colour, 3)
+        return start - 38
+
+    def _line(self, y: np.ndarray, colour: tuple[int, ...], width: int) -> None:
+        low, high = self.y_range
+        self._stroke(
+            [(self._x(a), self._y(min(max(b, low), high))) for a, b in zip(self.steps, y, strict=True)], colour, width
+        )
+
+    def _stroke(self, points: list[tuple[float, float]], colour: tuple[int, ...], width: int) -> None:
+        self.pen.line([(x * SHARP, y * SHARP) for x, y in points], colour, width * SHARP, "curve")
+
+    def _text(self, at: tuple[float, float], text: str, anchor: str) -> None:
+        self.pen.text((at[0] * SHARP, at[1] * SHARP), text, INK, self.font, anchor)
+
+    def _x(self, step: float) -> float:
+        low, high = self.x_range
+        return self.left + (step - low) / (high - low) * (self.right - self.left)
+
+    def _y(self, value: float) -> float:
+        low, high = self.y_range
+        return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
+
+
+def value_range(values: np.ndarray) -> tuple[float, float]:
+    """The range of an axis: [0, 1] for probabilities; otherwise what holds all but the wildest hundredth."""
+    low, high = (float(v) for v in np.quantile(values, (0.005, 0.995)))
+    if not (isfinite(low) and isfinite(high)):
+        return 0.0, 1.0
+    if values.min() >= 0 and values.max() <= 1:
+        return 0.0, 1.0
+    low = min(low, 0.0)
+    margin = 0.05 * (high - low) or 1.0
+    return (low - margin if low < 0 else low), high + margin

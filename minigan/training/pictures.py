@@ -1,0 +1,114 @@
+"""Drawing samples: a grid of pictures, points on the plane, a walk through the latent space, a film."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from minigan.training.files import replacing
+
+GUTTER = 2  # pixels between the pictures of a grid, before it is enlarged
+BACKGROUND = (255, 255, 255)
+CELL = 64  # small pictures are enlarged by a whole factor, up to this size
+PLOT = 480  # width and height of a picture of points
+FRAMES, FRAME_MS, LAST_FRAME_MS, FILM_SIZE = 60, 120, 2000, 640
+
+
+def to_bytes(pictures: np.ndarray) -> np.ndarray:
+    """Turn pictures in [-1, 1] into bytes; what lies outside is clipped."""
+    return np.clip(np.rint((np.asarray(pictures, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def to_image(picture: np.ndarray) -> Image.Image:
+    """Turn one picture (H, W, C) of bytes, C = 1 or 3, into an image in colour."""
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
+
+
+def grid(pictures: np.ndarray, columns: int | None = None) -> Image.Image:
+    """Lay out pictures (N, H, W, C) in [-1, 1], row by row, on a canvas about as wide as high."""
+    n, h, w, _ = pictures.shape
+    columns = min(n, columns or ceil(sqrt(n)))
+    scale = max(1, CELL // max(h, w))
+    step_y, step_x = h * scale + GUTTER, w * scale + GUTTER
+    canvas = Image.new("RGB", (columns * step_x + GUTTER, ceil(n / columns) * step_y + GUTTER), BACKGROUND)
+    for i, picture in enumerate(to_bytes(pictures)):
+        image = to_image(picture).resize((w * scale, h * scale), Image.Resampling.NEAREST)
+        canvas.paste(image, (GUTTER + i % columns * step_x, GUTTER + i // columns * step_y))
+    return canvas
+
+
+def scatter(
+    points: np.ndarray, real: np.ndarray | None = None, centers: np.ndarray | None = None, lines: bool = False
+) -> Image.Image:
+    """Draw generated points (N, 2) in blue over real ones in grey; `centers` (K, 2) are marked by crosses.
+
+    The frame depends on the real points alone, so that the pictures of a run can be compared. `lines` takes `points`
+    as (paths, steps, 2) and joins the steps of each path.
+    """
+    reach = 1.25 * float(np.abs(points if real is None else real).max() or 1)
+    scale = PLOT  # drawn at twice the size, then reduced: Pillow's lines and dots have no smooth edges of their own
+    canvas = Image.new("RGB", (2 * PLOT, 2 * PLOT), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+
+    def pixels(xy: np.ndarray) -> list[tuple[float, float]]:
+        return [(scale + x / reach * scale, scale - y / reach * scale) for x, y in xy.reshape(-1, 2).tolist()]
+
+    def dots(xy: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+        for x, y in pixels(xy):
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+
+    if real is not None:
+        dots(real, 4, (190, 190, 190))
+    for path in points if lines else ():
+        draw.line(pixels(path), (160, 190, 225), 3)
+    dots(points, 4, (31, 104, 180))
+    for x, y in pixels(centers) if centers is not None else ():
+        draw.line((x - 12, y, x + 12, y), (200, 40, 40), 3)
+        draw.line((x, y - 12, x, y + 12), (200, 40, 40), 3)
+    draw.rectangle((0, 0, 2 * PLOT - 1, 2 * PLOT - 1), outline=(200, 200, 200), width=2)
+    return canvas.resize((PLOT, PLOT), Image.Resampling.LANCZOS)
+
+
+def slerp(a: Any, b: Any, t: float) -> Any:
+    """The point at t in [0, 1] on the great circle from a (n, dim) to b (n, dim), with length between theirs.
+
+    Nearly all of a Gaussian in many dimensions lies at a distance of √dim from the origin. The straight line between
+    two draws leaves that shell and passes through latents that the generator never saw (White 2016).
+    """
+    length_a, length_b = (np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    angle = np.arccos(np.clip((a * b).sum(axis=1, keepdims=True) / (length_a * length_b), -1, 1))
+    angle = np.maximum(angle, 1e-6)  # as a and b come together, the weights below become 1 − t and t
+    along = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
+    return (along * ((1 - t) * length_a + t * length_b)).astype(a.dtype)
+
+
+def walk(starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
+    """Latents (rows, steps, dim) on the way from each of `starts` (rows, dim) to the same row of `ends`."""
+    return np.stack([slerp(starts, ends, t) for t in np.linspace(0, 1, steps)], axis=1)
+
+
+def save_image(image: Image.Image, path: str | os.PathLike) -> None:
+    """Write a PNG, whole or not at all."""
+    with replacing(path) as file:
+        image.save(file, "PNG", optimize=True)
+
+
+def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
+    """Make an animated GIF from picture files, of at most 60 frames of at most 640 pixels; the last one stays."""
+    chosen = np.linspace(0, len(pictures) - 1, min(FRAMES, len(pictures))).round().astype(int)
+    frames = []
+    for i in chosen:
+        with Image.open(pictures[i]) as image:
+            frame = image.convert("RGB")
+        if max(frame.size) > FILM_SIZE:
+            frame.thumbnail((FILM_SIZE, FILM_SIZE), Image.Resampling.BOX)
+        frames.append(frame.quantize(128, dither=Image.Dither.NONE))
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    with replacing(path) as file:
+        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -1,0 +1,75 @@
+"""What the user sees of a run: a bar on a terminal, a plain line now and then elsewhere. And Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+
+def describe(record: dict) -> str:
+    """The measures of a record in one line."""
+    return (
+        f"D loss {record['d_loss']:.3f}  G loss {record['g_loss']:.3f}  D(x) {record['d_real']:.2f}  "
+        f"D(G(z)) {record['d_fake']:.2f}  {record['pictures_per_second']:,.0f} samples/s"
+    )
+
+
+class Progress:
+    """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`."""
+
+    def __init__(self, total: int, start: int = 0, quiet: bool = False) -> None:
+        self.total, self.quiet = total, quiet
+        self._bar: Any = None
+        if sys.stderr.isatty() and not quiet:
+            layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+            self._bar = tqdm(total=total, initial=start, bar_format=layout, dynamic_ncols=True, mininterval=0.2)
+
+    def advance(self) -> None:
+        """One more step is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def show(self, record: dict) -> None:
+        """Show the measures of a record in the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(describe(record), refresh=False)
+
+    def line(self, record: dict) -> None:
+        """Print the measures of a record, where there is no bar."""
+        if self._bar is None and not self.quiet:
+            print(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}", flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Interrupts:
+    """Within this block Ctrl-C, or the TERM signal, only asks for an end: `signal` is its number, or 0.
+
+    A second one acts as ever. In a thread other than the main one, where Python has no signals, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        self.__exit__()

@@ -1,0 +1,190 @@
+"""A run: what was asked for (config.json), and the folder in which everything it makes is kept.
+
+config.json                 the command, the model and its arguments, the data, the seed, versions
+metrics.jsonl               one JSON object for every ten steps
+checkpoint.npz              the state at the last checkpoint
+samples/step-000100.png     generated from the same latents every time, and samples.gif, a film of them
+losses.png                  the curves
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from minigan.backend import Device, get_device
+from minigan.data import Dataset, open_dataset
+from minigan.errors import CheckpointError, MiniganError
+from minigan.gans import MODELS
+from minigan.training.curves import draw_curves
+from minigan.training.files import write_text
+from minigan.training.pictures import save_film, save_image
+
+# Streams of random numbers that belong to one seed: none disturbs another.
+INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS = 0, 1, 2
+
+
+class TrainingError(MiniganError):
+    """A run that can't start, or can't go on."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What was asked for. `n_steps` is the length of training; `samples` the size of the data set at the beginning."""
+
+    model: str
+    model_args: dict[str, Any]
+    data: str
+    shape: tuple[int, ...]
+    samples: int
+    batch_size: int
+    n_steps: int
+    img_size: int | None = None
+    channels: int | None = None
+    limit: int | None = None
+    augment: tuple[str, ...] = ()
+    seed: int = 0
+    device: str = "cpu"
+    sample_interval: int = 100
+    checkpoint_interval: int = 500
+    command: str = ""
+    started: str = ""
+    versions: dict[str, str] | None = None
+
+    def open_data(self) -> Dataset:
+        """Open the data set. Raises DataError if it can't, TrainingError if it isn't the one of this run."""
+        dataset = open_dataset(self.data, self.img_size, self.channels, self.seed, limit=self.limit)
+        found = (tuple(dataset.shape), len(dataset))
+        if found != (tuple(self.shape), self.samples):
+            raise TrainingError(
+                f"{self.data} holds {found[1]:,} samples of shape {found[0]}, but {self.samples:,} of shape "
+                f"{tuple(self.shape)} when this run began: it can't go on with other data"
+            )
+        return dataset
+
+    def build_gan(self, device: Device | None = None) -> Any:
+        """Build the model with its initial weights. Raises MiniganError for arguments that it can't take."""
+        rng = np.random.default_rng([self.seed, INITIAL_WEIGHTS])
+        device = device or get_device(self.device)
+        try:
+            return model_class(self.model)(tuple(self.shape), **self.model_args, rng=rng, device=device)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, MiniganError):
+                raise
+            raise TrainingError(f"{self.model}: {error}") from error
+
+
+def model_class(name: str) -> type:
+    """Look up a model. Raises TrainingError with the nearest name if there is none."""
+    if name in MODELS:
+        return MODELS[name]
+    near = get_close_matches(name.lower(), MODELS, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}"
+    raise TrainingError(f"there is no model called {name!r}: {hint}")
+
+
+class RunFolder:
+    """The files of one run. Nothing is written before `create`."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.checkpoint = self.path / "checkpoint.npz"
+        self.film, self.losses = self.path / "samples.gif", self.path / "losses.png"
+        self._config, self._metrics = self.path / "config.json", self.path / "metrics.jsonl"
+        self._samples = self.path / "samples"
+
+    @classmethod
+    def free(cls, wish: str | os.PathLike) -> RunFolder:
+        """The folder `wish`, or the first of wish-2, wish-3, … that isn't there or is empty."""
+        path, number = Path(wish), 1
+        while path.exists() and not is_empty(path):
+            number += 1
+            path = Path(f"{wish}-{number}")
+        return cls(path)
+
+    def check_unused(self) -> None:
+        """Raise TrainingError if there is something in the folder."""
+        if self.path.exists() and not is_empty(self.path):
+            kind = "holds a run already" if self._config.exists() else "is not an empty folder"
+            hint = f", or go on with --resume {self.path}" if self.checkpoint.exists() else ""
+            raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
+
+    def create(self, config: RunConfig) -> None:
+        """Make the folder if need be, and write config.json."""
+        self._samples.mkdir(parents=True, exist_ok=True)
+        write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
+
+    def config(self) -> RunConfig:
+        """Read config.json. Raises CheckpointError if it isn't there or isn't the configuration of a run."""
+        if not self.path.is_dir():
+            raise CheckpointError(f"{self.path} does not exist: give the folder of a run, such as runs/dcgan-digits")
+        try:
+            values = json.loads(self._config.read_text(encoding="utf-8"))
+            config = RunConfig(**{f.name: values[f.name] for f in fields(RunConfig)})
+            config = replace(config, shape=tuple(config.shape), augment=tuple(config.augment))
+            _check_types(config)
+        except FileNotFoundError:
+            raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self._config} is damaged: {self.path} can't be used as a run") from error
+        return config
+
+    def add_record(self, record: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read metrics.jsonl. A last line that was cut off by a crash is left out."""
+        records = []
+        try:
+            for line in self._metrics.read_text(encoding="utf-8").splitlines():
+                records.append(json.loads(line))
+        except (FileNotFoundError, ValueError):
+            pass
+        return records
+
+    def forget_after(self, step: int) -> None:
+        """Drop records and samples later than the checkpoint that the run goes on from."""
+        lines = [json.dumps(r) + "\n" for r in self.records() if r["step"] <= step]
+        write_text(self._metrics, "".join(lines))
+        for picture in self.samples():
+            if int(picture.stem.removeprefix("step-")) > step:
+                picture.unlink()
+
+    def add_sample(self, step: int, image: Image.Image) -> None:
+        """Write one picture into samples/."""
+        save_image(image, self._samples / f"step-{step:06d}.png")
+
+    def samples(self) -> list[Path]:
+        """The pictures in samples/, in the order of their steps."""
+        return sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))
+
+    def draw(self, title: str) -> None:
+        """Draw losses.png and samples.gif from what has been recorded."""
+        records, samples = self.records(), self.samples()
+        if records:
+            save_image(draw_curves(records, title), self.losses)
+        if samples:
+            save_film(samples, self.film)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether `path` is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _check_types(config: RunConfig) -> None:
+    """Raise TypeError if a field read from JSON isn't of a kind that its annotation names."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]
+        if ("None" if value is None else type(value).__name__) not in kinds:
+            raise TypeError(f"{field.name} is {value!r}")

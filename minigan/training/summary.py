@@ -1,0 +1,164 @@
+"""What a dry run shows: layers, shapes, parameters, memory, and the operations of a step.
+
+Nothing of it is worked out on paper. One real step is made on a few random samples with throw-away weights, while
+every layer notes what it is asked to do; so the numbers hold for whatever a model's step consists of.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigan.layers import Layer
+from minigan.training.run import RunConfig
+
+# Matrix products that each pass makes, each with as many multiply-adds as a forward pass. A layer that is linear in x
+# makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
+PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backward (both)": 2, "double backward": 2}
+PROBE = 8  # samples in the step that is watched
+
+
+def summarize(gan: Any, config: RunConfig) -> str:
+    """Describe the networks and the cost of a step at the batch size of `config`. The weights of `gan` are spoilt."""
+    watch = Watch(gan)
+    _step(gan, config, PROBE)
+    watch.close()
+    lines = []
+    for name, network in gan.networks.items():
+        lines += [_layer_table(name, network, watch), ""]
+    lines += [_memory_table(gan, config), "", _cost_table(watch, config.batch_size)]
+    return "\n".join(lines)
+
+
+class Watch:
+    """Notes, from its making until `close`, what the layers of a GAN's networks are asked to do."""
+
+    def __init__(self, gan: Any) -> None:
+        self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: shapes of its first input and output
+        self.passes: Counter = Counter()  # through a whole network, by (network, pass)
+        self.macs: Counter = Counter()  # multiply-adds, by (network, pass)
+        self._current = ("", "")
+        self.networks = list(gan.networks)
+        self._layers: list[Layer] = []
+        for name, network in gan.networks.items():
+            for prefix, layer in network.walk():
+                self._layers.append(layer)
+                self._wrap(layer, name, whole=prefix == "")
+
+    def close(self) -> None:
+        """Leave the layers as they were."""
+        for layer in self._layers:
+            for verb in ("forward", "backward", "double_backward"):
+                vars(layer).pop(verb, None)
+
+    def _wrap(self, layer: Layer, network: str, whole: bool) -> None:
+        forward, backward, double_backward = layer.forward, layer.backward, layer.double_backward
+
+        def begin(verb: str) -> None:
+            if whole:  # what the layers inside do from here on belongs to this pass
+                self._current = (network, verb)
+                self.passes[self._current] += 1
+
+        def count(verb: str) -> None:
+            if not layer.children():
+                self.macs[self._current] += PRODUCTS[verb] * layer.macs(*self.shapes[id(layer)])
+
+        def watched_forward(x: Any, *args: Any, **kwargs: Any) -> Any:
+            begin("forward")
+            y, cache = forward(x, *args, **kwargs)
+            self.shapes.setdefault(id(layer), (tuple(x.shape), tuple(y.shape)))
+            count("forward")
+            return y, cache
+
+        def watched_backward(dy: Any, cache: Any, wrt: Any = "both") -> Any:
+            begin(f"backward ({wrt})")
+            count(f"backward ({wrt})")
+            return backward(dy, cache, wrt)
+
+        def watched_double_backward(ddx: Any, dy: Any, cache: Any) -> Any:
+            begin("double backward")
+            count("double backward")
+            return double_backward(ddx, dy, cache)
+
+        vars(layer).update(forward=watched_forward, backward=watched_backward, double_backward=watched_double_backward)
+
+
+def _step(gan: Any, config: RunConfig, n: int) -> None:
+    """Make one step on `n` random samples."""
+    rng = np.random.default_rng(config.seed)
+    gan.step(lambda: np.tanh(rng.standard_normal((n, *config.shape), dtype=np.float32)), rng)
+
+
+def _layer_table(name: str, network: Layer, watch: Watch) -> str:
+    """One row for each layer without inner layers."""
+    rows = [("", "layer", "output", "parameters", "MFLOP")]
+    for prefix, layer in network.walk():
+        if layer.children() or id(layer) not in watch.shapes:
+            continue
+        x, y = watch.shapes[id(layer)]
+        own, macs = sum(getattr(layer, p).size for p in layer.parameter_names), layer.macs(x, y) / x[0]
+        shown = (prefix.rstrip("."), repr(layer), "×".join(map(str, y[1:])))
+        rows.append((*shown, f"{own:,}" if own else "", f"{2e-6 * macs:,.2f}" if macs else ""))
+    x, y = watch.shapes[id(network)]
+    shapes = " → ".join("×".join(map(str, shape[1:])) for shape in (x, y))
+    return f"{name}: {shapes}, {len(network.parameters()):,} parameters\n{table(rows, '<<>>>')}"
+
+
+def _memory_table(gan: Any, config: RunConfig) -> str:
+    """Bytes of what stays, and the peak of what a step needs besides."""
+    vectors = [network.parameters().values.nbytes for network in gan.networks.values()]
+    state = sum(getattr(o, name).nbytes for o in gan.optimizers.values() for name in o.state_names)
+    small, large = _peak(lambda: _step(gan, config, PROBE // 2)), _peak(lambda: _step(gan, config, PROBE))
+    per_sample = (large - small) / (PROBE - PROBE // 2)
+    rows = [
+        ("parameters", mib(sum(vectors))),
+        ("gradients", mib(sum(vectors))),
+        ("optimiser state", mib(state)),
+        (
+            f"activations, batch of {config.batch_size}",
+            mib(max(0, small + per_sample * (config.batch_size - PROBE // 2))),
+        ),
+    ]
+    return "memory (activations: measured on small batches, at their peak, with all scratch space)\n" + table(
+        rows, "<>"
+    )
+
+
+def _peak(action: Callable[[], None]) -> int:
+    """Bytes that `action` allocates at most, at one time, beyond what was there before."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def _cost_table(watch: Watch, batch_size: int) -> str:
+    """Passes through the networks, and operations: a multiply-add counts as two."""
+    rows = [("network", "pass", "times", "GFLOP")]
+    scale = 2e-9 * batch_size / PROBE
+    for name in watch.networks:
+        for verb in PRODUCTS:
+            if times := watch.passes[name, verb]:
+                rows.append((name, verb, str(times), f"{scale * watch.macs[name, verb]:,.3f}"))
+    total = scale * sum(watch.macs.values())
+    return f"a step on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
+
+
+def mib(size: float) -> str:
+    """A number of bytes for people."""
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def table(rows: list[tuple[str, ...]], align: str) -> str:
+    """Set rows in columns; `align` has < or > for each."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
+    return "\n".join(
+        "  " + "  ".join(f"{cell:{a}{w}}" for cell, a, w in zip(row, align, widths, strict=True)).rstrip()
+        for row in rows
+    )

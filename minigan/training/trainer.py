@@ -1,0 +1,150 @@
+"""The loop around a GAN.
+
+It knows of a GAN what docs/architecture.md promises and no more: `step` makes one update and returns its measures as
+0-d arrays, which stay on the device until a record is made of them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module, to_numpy
+from minigan.data import Batches, Dataset
+from minigan.training import pictures
+from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
+from minigan.training.progress import Interrupts, Progress
+from minigan.training.run import FIXED_LATENTS, TRAINING, RunConfig, RunFolder, TrainingError
+
+RECORD_INTERVAL = 10  # steps; a record is the mean over them
+PICTURES, POINTS = 64, 1000  # samples in a picture of the run
+LOSS_NAMES = {"d_loss": "the discriminator's loss", "g_loss": "the generator's loss"}
+
+
+class Trainer:
+    """Trains `gan` on `batches` and keeps everything in `folder`.
+
+    `step` counts the generator's updates since the beginning of the run. `dataset` is what the batches are made of:
+    points are drawn over some of it.
+    """
+
+    def __init__(self, gan: Any, dataset: Dataset, batches: Batches, config: RunConfig, folder: RunFolder) -> None:
+        self.gan, self.dataset, self.batches, self.config, self.folder = gan, dataset, batches, config, folder
+        self.rng = gan.device.rng([config.seed, TRAINING])
+        latents = PICTURES if len(config.shape) == 3 else POINTS
+        self.latents = gan.latent(latents, gan.device.rng([config.seed, FIXED_LATENTS]))
+        self.step, self.saved_step, self.seconds = 0, 0, 0.0
+        self.record: dict[str, Any] = {}  # the newest one
+        self._measured: list[dict[str, Any]] = []  # what the steps since then returned
+        self._record_start = (time.perf_counter(), batches.position)
+
+    def train(self, progress: Progress) -> int:
+        """Train until `config.n_steps`. Returns 0, or the number of the signal that ended it before.
+
+        Whether it ends or is ended, a checkpoint is saved. Raises TrainingError if a loss isn't finite any more; then
+        the last checkpoint is left as it is. The folder is made when the first step has gone well.
+        """
+        with Interrupts() as interrupts, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            start = time.perf_counter() - self.seconds
+            before = self.picture() if self.step == 0 else None
+            self._record_start = (time.perf_counter(), self.batches.position)
+            self._advance(progress)
+            self.folder.create(self.config)
+            if before is not None:
+                self.folder.add_sample(0, before)
+            while True:
+                last = self.step >= self.config.n_steps or interrupts.signal
+                self.seconds = time.perf_counter() - start
+                self._write(progress, last)
+                if last:
+                    break
+                self._advance(progress)
+            self.folder.draw(f"{self.config.model} on {self.dataset.name}")
+        return interrupts.signal
+
+    def _advance(self, progress: Progress) -> None:
+        self._measured.append(self.gan.step(self.batches.__next__, self.rng))
+        self.step += 1
+        progress.advance()
+
+    def _write(self, progress: Progress, last: bool | int) -> None:
+        """Record, draw and save whatever is due at this step."""
+        finished = self.step >= self.config.n_steps
+        sample = self.step % self.config.sample_interval == 0 or finished
+        checkpoint = self.step % self.config.checkpoint_interval == 0 or last
+        if self.step % RECORD_INTERVAL == 0 or sample or checkpoint:
+            self._record()
+            progress.show(self.record)
+        if sample:
+            self.folder.add_sample(self.step, self.picture())
+            progress.line(self.record)
+        if checkpoint:
+            self.save()
+
+    def _record(self) -> None:
+        """Fetch the measures of the steps since the last record from the device, and write down their means."""
+        names = list(self._measured[0])
+        arrays = [measured[name] for measured in self._measured for name in names]
+        values = to_numpy(array_module(arrays[0]).stack(arrays)).reshape(-1, len(names))  # (steps, names)
+        self._check_finite(names, values)
+        now, position = time.perf_counter(), self.batches.position
+        samples = (position - self._record_start[1]) * self.config.batch_size
+        self.record = {
+            "step": self.step,
+            "epoch": round(position / self.batches.batches_per_epoch, 3),
+            "seconds": round(self.seconds, 3),
+            **{name: float(mean) for name, mean in zip(names, values.mean(axis=0), strict=True)},
+            "pictures_per_second": round(samples / max(now - self._record_start[0], 1e-9), 1),
+        }
+        self.folder.add_record(self.record)
+        self._measured, self._record_start = [], (now, position)
+
+    def _check_finite(self, names: list[str], values: np.ndarray) -> None:
+        bad = np.argwhere(~np.isfinite(values))
+        if len(bad):
+            row, column = bad[0]
+            step, name = self.step - len(values) + 1 + row, LOSS_NAMES.get(names[column], names[column])
+            kept = f"the checkpoint of step {self.saved_step} is kept in {self.folder.path}"
+            raise TrainingError(
+                f"{name} became {values[row, column]:.0f} at step {step}: try a smaller --lr or another --seed; "
+                + (kept if self.saved_step else "no checkpoint had been saved yet")
+            )
+
+    def picture(self) -> Any:
+        """Draw what the generator makes of the fixed latents."""
+        samples = to_numpy(self.gan.generate(self.latents))
+        if samples.ndim == 4:
+            return pictures.grid(samples)
+        real = self.dataset.batch(np.arange(min(POINTS, len(self.dataset))))
+        return pictures.scatter(samples, real, getattr(self.dataset, "centers", None))
+
+    def save(self) -> None:
+        """Save a checkpoint."""
+        self.rng, rng_state = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
+        state = {
+            "model": self.config.model,
+            "step": self.step,
+            "position": self.batches.position,
+            "seconds": self.seconds,
+            "rng": rng_state,
+        }
+        save_checkpoint(self.folder.checkpoint, self.gan, state)
+        self.saved_step = self.step
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint; the batches must start at its position.
+
+        Raises CheckpointError if it doesn't fit the model, TrainingError if there is nothing left to do.
+        """
+        state = checkpoint.state
+        if state["step"] >= self.config.n_steps:
+            raise TrainingError(
+                f"{self.folder.path} has finished its {state['step']} steps: give a larger --n-steps or --n-epochs"
+            )
+        checkpoint.restore(self.gan)
+        self.rng = load_rng(state["rng"], self.gan.device)
+        self.step = self.saved_step = state["step"]
+        self.seconds = state["seconds"]
+        self.folder.forget_after(self.step)
