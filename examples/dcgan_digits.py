@@ -3,14 +3,15 @@
 Shows how the pieces fit together: a data set, minibatches, two networks, and the two steps of a GAN, of which this file
 calls one after the other. The digits come with the package (1,797 pictures of 16×16), so nothing is downloaded.
 
-    python examples/dcgan_digits.py                    about a minute on two cores
-    python examples/dcgan_digits.py --steps 50         a look at the beginning
+    python examples/dcgan_digits.py                    about a minute on one core
+    python examples/dcgan_digits.py --steps 100        a look at the beginning
 
-What you should see: after 100 steps blurred strokes, after 300 shapes like digits, in the end digits that you can read,
-a few of them crippled. D(x) and D(G(z)) are D's mean belief that real and generated pictures are real. If the second
-goes to 0 and stays there, D has won, and G learns slowly; here it stays well above.
+What you should see: after 100 steps blurred strokes, after 600 shapes like digits, in the end digits that you can read,
+a few of them crippled. d_real and d_fake are D's mean belief that real and generated pictures are real. If the second
+goes to 0 and stays there, D has won, and G learns slowly; here it comes and goes.
 
-The pictures in --out: digits-00100.png and so on show the same 64 latent vectors every time, real.png shows real digits.
+The pictures in --out: digits-00100.png and so on show the same 64 latent vectors every time; real.png shows real
+digits.
 """
 
 import argparse

@@ -10,7 +10,8 @@ the same gradients (tests/examples/test_examples.py compares them).
 What you should see: after a few hundred steps the generated points lie on a closed line through all eight Gaussians,
 and then they gather on them. `modes` counts the Gaussians that get at least 1 % of the points, `on target` the points
 within three standard deviations of a centre: 8 of 8, and about 88 % in the end. ring.png shows real points (grey) and
-generated points (red). The few points between the Gaussians stay: G is continuous, and its latent plane is in one piece.
+generated points (red). The few points between the Gaussians stay: G is continuous, and its latent plane is in one
+piece. Within a Gaussian the generated points lie closer together than the real ones: all modes, but not all of a mode.
 
 Letters: N points a batch, Z latent numbers, H hidden units. `dname` is the gradient of the loss in `name`.
 """

@@ -7,6 +7,7 @@ import contextlib
 import io
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Block:
 def blocks(text):
     fences = list(FENCE.finditer(text))
     found = []
-    for fence, after in zip(fences, [*fences[1:], None], strict=True):
+    for fence, after in pairwise([*fences, None]):
         if fence[1] == "python":
             shown = after is not None and after[1] == "text" and not text[fence.end() : after.start()].strip()
             line = text.count("\n", 0, fence.start()) + 1
@@ -44,7 +45,9 @@ def test_code_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     namespace = {"__name__": page.stem}
     with np.printoptions():  # a page may set its own
         for block in blocks(page.read_text(encoding="utf-8")):
-            code = compile("\n" * block.line + block.code, str(page), "exec")  # so that a traceback has the page's lines
+            code = compile(
+                "\n" * block.line + block.code, str(page), "exec"
+            )  # so that a traceback has the page's lines
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(code, namespace)
