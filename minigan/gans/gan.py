@@ -63,12 +63,12 @@ class GAN:
         networks = picture_networks if self.pictures else point_networks
         G, D = (network.to(self.device) for network in networks(self.shape, latent_dim, rng))
         self.networks = {"G": G, "D": D}
+        if lr is None:
+            lr = 0.1 if self.pictures else 1e-3
         self.optimizers: dict[str, Optimizer] = {}
         for name, network in self.networks.items():
-            if self.pictures:
-                self.optimizers[name] = SGD(network.parameters(), lr or 0.1, momentum=b1)
-            else:
-                self.optimizers[name] = Adam(network.parameters(), lr or 1e-3, (b1, b2))
+            parameters = network.parameters()
+            self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
         self.loss = Minimax(label_smoothing=label_smoothing)
 
     def latent(self, n: int, rng: Any) -> Any:
