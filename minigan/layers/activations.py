@@ -49,23 +49,25 @@ class LeakyReLU(Layer):
         """x → y, of any shape."""
         self.check_input(x, None, None)
         positive = x > 0
-        return x * self._derivative(positive, x.dtype), positive  # y = x · f′(x) for a straight line through 0
+        return self._times_derivative(x, positive), positive  # y = x · f′(x): two straight lines through 0
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dx = dy · f′(x)."""
         positive = cache
         self.check_dy(dy, positive.shape, wrt)
-        return dy * self._derivative(positive, dy.dtype) if wrt != "params" else None
+        return self._times_derivative(dy, positive) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
         positive = cache
         self.check_ddx(ddx, positive.shape)
-        return ddx * self._derivative(positive, ddx.dtype), None
+        return self._times_derivative(ddx, positive), None
 
-    def _derivative(self, positive: Any, dtype: Any) -> Any:
-        # the larger of 1 or 0 and the slope: several times as fast as where(positive, 1, slope)
-        return array_module(positive).maximum(positive, dtype.type(self.negative_slope))
+    def _times_derivative(self, a: Any, positive: Any) -> Any:
+        # f′ as the larger of (1 or 0) and the slope: NumPy does this several times as fast as where(positive, 1, slope)
+        result = array_module(a).maximum(positive, a.dtype.type(self.negative_slope))
+        result *= a
+        return result
 
 
 class ReLU(Layer):

@@ -24,6 +24,8 @@ from minigan.layers.normalize import Axes, normalize, normalize_backward, normal
 class _Norm(Layer):
     """What the three have in common. Each says over which axes it normalises, and what its gamma's shape is."""
 
+    gamma_per_channel = True  # gamma is the same for all numbers that are normalised together
+
     def _add_affine(
         self, affine: bool, shape: tuple[int, ...], init: Initializer | None, rng: np.random.Generator | None
     ) -> None:
@@ -48,7 +50,9 @@ class _Norm(Layer):
             return None
         # forward: x_hat = (x - mu) / sigma
         if axes is None:
-            return self._scaled(dy) * inv_sigma  # mu and sigma were given: they don't depend on x
+            return dy * self._scaled(inv_sigma)  # mu and sigma were given: they don't depend on x
+        if self.gamma_per_channel:  # J(γ dy) = γ J dy, and J ends with a factor 1/σ: one pass for both
+            return normalize_backward(dy, x_hat, self._scaled(inv_sigma), axes)
         return normalize_backward(self._scaled(dy), x_hat, inv_sigma, axes)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
@@ -134,6 +138,8 @@ class LayerNorm(_Norm):
 
     gamma and beta have that shape too. It doesn't mix samples, so a critic with a gradient penalty may use it.
     """
+
+    gamma_per_channel = False
 
     def __init__(
         self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True
