@@ -6,11 +6,12 @@ of them with differences, to second order, and Hypothesis looks for a shape and 
     python examples/your_own_layer.py                  about 10 seconds
     python examples/your_own_layer.py --examples 500   a longer search
 
-What you should see: the right layer passes, with the largest relative error of each gradient. Then three wrong ones, with
-mistakes of the kind that everyone makes, are caught, each with the gradient and the entry where it shows. In the end the
-layer is used: a critic with Swish fits a gradient penalty, which needs the second derivatives.
+What you should see: the right layer passes, with the largest relative error of each gradient. Then three wrong ones,
+with mistakes of the kind that everyone makes, are caught, each with the gradient and the entry where it shows. In the
+end the layer is used: a critic with Swish fits a gradient penalty, which needs the second derivatives. swish.png shows
+the function and its derivative.
 
-Needs Hypothesis (pip install hypothesis), which only this file's tests need, not minigan.
+Needs Hypothesis (pip install hypothesis), which minigan itself doesn't.
 """
 
 import argparse
@@ -187,11 +188,8 @@ def main():
             raise SystemExit(f"{wrong.__name__} was not caught")
 
     D, penalties = flatten_a_critic(args.steps)
-    print(
-        f"a critic with Swish: penalty {penalties[0]:.4f} before, {penalties[-1]:.4f} after {args.steps} steps,",
-        end=" ",
-    )
-    print("β = " + " and ".join(f"{float(layer.beta[0]):.2f}" for layer in D.layers if isinstance(layer, Swish)))
+    betas = ", ".join(f"{float(layer.beta[0]):.2f}" for layer in D.layers if isinstance(layer, Swish))
+    print(f"a critic with Swish, {args.steps} steps: penalty from {penalties[0]:.4f} to {penalties[-1]:.4f}, β {betas}")
     draw(args.out / "swish.png")
     print(f"a picture is in {args.out}")
 

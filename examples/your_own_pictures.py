@@ -1,18 +1,19 @@
 """DCGAN on a folder of pictures of your own.
 
-Shows the way from files to samples: a folder is opened, every file is checked, pictures are cut to squares of 32×32, and
-a DCGAN learns to draw more of them.
+Shows the way from files to samples: a folder is opened, every file is checked, pictures are cut to squares, and a DCGAN
+learns to draw more of them.
 
-    python examples/your_own_pictures.py --data FOLDER     about a minute on two cores
-    python examples/your_own_pictures.py                   makes a folder of balloons first, and learns from it
+    python examples/your_own_pictures.py                   draws a folder of balloons first; about a minute on one core
+    python examples/your_own_pictures.py --data FOLDER     the same with your pictures
 
-FOLDER may hold PNG, JPEG, WebP and BMP files of any size from 32×32 on, in folders within folders. A few hundred pictures
-of one kind, with the thing in the middle, are a good start; a holiday album is not. If a file is damaged or too
-small, the error says which.
+FOLDER may hold PNG, JPEG, WebP and BMP files of any size from 16×16 on, in folders within folders. A few hundred
+pictures of one kind, with the thing in the middle, are a good start; a holiday album is not. If a file is damaged or
+too small, the error says which.
 
-What you should see with the balloons: soft spots of colour on a sky after 100 steps, balloons with strings in the end,
-in all the colours. Pictures of your own are harder: take --steps 5000 and some patience, or the command line, which
-saves checkpoints on the way: minigan train dcgan --data FOLDER.
+What you should see with the balloons: spots of colour on a noisy sky after 200 steps, balloons with strings after 800,
+in all colours, some of them with two. Larger pictures want more of everything: --img-size 32 takes five times as long a
+step, and pictures of your own may take 10,000 steps. For those, use the command line, which saves checkpoints on the
+way: minigan train dcgan --data FOLDER --img-size 32.
 
 In --out: samples-00100.png and so on show the same 36 latent vectors every time, real.png shows pictures of the folder,
 and walk.png goes in eight steps from one generated picture to another.
@@ -28,8 +29,6 @@ from minigan.data import Batches, open_dataset, random_flip
 from minigan.gans import DCGAN
 from minigan.optim import WeightAverage
 from minigan.training.pictures import grid, walk
-
-SIZE = 32
 
 
 def make_balloons(folder, n, rng):
@@ -51,9 +50,10 @@ def make_balloons(folder, n, rng):
 def main():
     parser = argparse.ArgumentParser(description="DCGAN on a folder of pictures of your own.")
     parser.add_argument("--data", type=Path, help="a folder of pictures; without it, balloons are drawn")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--img-size", type=int, default=16, choices=(16, 28, 32, 64))
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--features", type=int, default=16, help="channels near the picture; 64 in the paper")
+    parser.add_argument("--features", type=int, default=32, help="channels near the picture; 64 in the paper")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/example-your-own-pictures"))
     args = parser.parse_args()
@@ -66,11 +66,11 @@ def main():
         make_balloons(folder, 400, rng)
         print(f"drew 400 balloons into {folder}")
 
-    pictures = open_dataset(folder, img_size=SIZE, channels=3)
+    pictures = open_dataset(folder, img_size=args.img_size, channels=3)
     print(pictures.describe())
     grid(pictures.batch(np.arange(min(36, len(pictures))))).save(args.out / "real.png")
 
-    gan = DCGAN(pictures.shape, features=args.features, lr=5e-4, rng=rng)
+    gan = DCGAN(pictures.shape, features=args.features, lr=5e-4, label_smoothing=0.1, rng=rng)
     average = WeightAverage(gan.networks["G"], decay=0.98)
     watched = gan.latent(36, rng)
     # A mirrored picture is a picture, too, unless there is writing in it: that doubles a small data set.

@@ -101,4 +101,4 @@ def test_your_own_pictures_takes_a_folder(tmp_path):
     arguments = [*SMALL["your_own_pictures.py"], "--data", "pictures", "--out", "out"]
     result = run("your_own_pictures.py", arguments, tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "8 pictures of 32x32x3" in result.stdout
+    assert "8 pictures of 16x16x3" in result.stdout
