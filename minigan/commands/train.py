@@ -144,6 +144,8 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     seed = given.get("seed", 0)
     data = str(given.get("data", DEFAULT_DATA))
     dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"])
+    if given.get("augment") and len(dataset.shape) != 3:
+        raise UsageError(f"--augment is for pictures, and {data} has none: leave it out")
     model_args = {name: given.get(name, option.default) for name, option in own.items()}
     batch_size = given.get("batch_size", model.batch_size)
     n_steps = _length(given, data, _steps_per_epoch(len(dataset), batch_size, model_args))

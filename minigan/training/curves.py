@@ -25,7 +25,7 @@ def draw_curves(records: list[dict], title: str) -> Image.Image:
     for i, (label, names) in enumerate(PANELS):
         curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
         _Panel(canvas, i * PANEL, steps, curves).draw(label, title if i == 0 else "")
-    return canvas.resize((WIDTH, 2 * PANEL), Image.Resampling.LANCZOS)
+    return canvas.reduce(SHARP)
 
 
 def smooth(y: np.ndarray, window: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], about so many."""
     rough = (high - low) / about
     power = 10.0 ** floor(log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= 0.75 * rough)
     first = int(np.ceil(low / step - 1e-9))
     return [k * step for k in range(first, int(np.floor(high / step + 1e-9)) + 1)]
 

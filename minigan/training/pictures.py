@@ -72,7 +72,7 @@ def scatter(
         draw.line((x - 12, y, x + 12, y), (200, 40, 40), 3)
         draw.line((x, y - 12, x, y + 12), (200, 40, 40), 3)
     draw.rectangle((0, 0, 2 * PLOT - 1, 2 * PLOT - 1), outline=(200, 200, 200), width=2)
-    return canvas.resize((PLOT, PLOT), Image.Resampling.LANCZOS)
+    return canvas.reduce(2)
 
 
 def slerp(a: Any, b: Any, t: float) -> Any:

@@ -1,0 +1,290 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minigan
+from minigan.cli import main
+from minigan.commands import train
+from minigan.gans import DCGAN, MODELS
+from minigan.layers import LeakyReLU
+
+TINY = "train dcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 4"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(line):
+    return main(line.split())
+
+
+def refused(capsys, line):
+    """Run a command that must fail with one sentence and leave nothing behind; return the sentence."""
+    before = sorted(os.listdir())
+    assert run(line) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"minigan: error: .+\n", err), err
+    assert sorted(os.listdir()) == before
+    return err
+
+
+def weights(folder):
+    with np.load(f"{folder}/checkpoint.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "state"}
+
+
+def test_train_writes_a_run_and_numbers_the_next(capsys):
+    assert run(TINY) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "dcgan on digits: 64 pictures of 16x16x1" in out
+    assert sorted(os.listdir("runs/dcgan-digits")) == [
+        "checkpoint.npz",
+        "config.json",
+        "losses.png",
+        "metrics.jsonl",
+        "samples",
+        "samples.gif",
+    ]
+    config = json.loads(Path("runs/dcgan-digits/config.json").read_text())
+    assert (config["model"], config["seed"], config["n_steps"]) == ("dcgan", 0, 4)
+    assert run(TINY + " --quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert sorted(os.listdir("runs")) == ["dcgan-digits", "dcgan-digits-2"]
+
+
+def test_without_a_terminal_there_is_a_line_for_each_sample_and_no_bar(capsys):
+    run(TINY + " --n-steps 6 --sample-interval 3")
+    out, err = capsys.readouterr()
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("step")] == ["3/6", "6/6"]
+    assert err == ""
+    assert "\r" not in out
+
+
+def test_on_a_terminal_there_is_a_bar_and_no_lines(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    run(TINY)
+    out, err = capsys.readouterr()
+    assert "4/4" in err
+    assert "D(G(z))" in err
+    assert "step 4/4" not in out
+
+
+def test_resume_goes_on_to_the_same_weights():
+    run(TINY + " --out whole --n-steps 9 --augment crop,rotate")
+    run(TINY + " --out parts --n-steps 4 --augment crop,rotate")
+    assert run("train --resume parts --n_steps 9") == 0
+    whole, parts = weights("whole"), weights("parts")
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], parts[name], err_msg=name)
+    assert json.loads(Path("parts/config.json").read_text())["n_steps"] == 9
+
+
+def test_resume_refuses_what_would_change_the_run(capsys):
+    run(TINY + " --out run")
+    capsys.readouterr()
+    assert "has finished its 4 steps" in refused(capsys, "train --resume run")
+    assert "MODEL gan doesn't fit this run, which began with dcgan" in refused(capsys, "train gan --resume run")
+    assert "--lr 0.1 doesn't fit" in refused(capsys, "train --resume run --lr 0.1")
+    assert "--img-size 28 doesn't fit" in refused(capsys, "train --resume run --img-size 28")
+    assert "--out can't be given" in refused(capsys, "train --resume run --out other")
+    assert run("train dcgan --resume run --features 2 --data digits --n-steps 5 --quiet") == 0
+
+
+def test_n_epochs_counts_passes_through_the_data():
+    run(TINY.replace("--n-steps 4", "--n-epochs 1 --n-critic 3 --quiet"))
+    assert json.loads(Path("runs/dcgan-digits/config.json").read_text())["n_steps"] == 3  # 8 batches, three in a step
+
+
+def test_underscores_are_dashes():
+    assert run("train dcgan --n_steps=1 --batch_size 8 --latent_dim 4 --features 2 --dry_run") == 0
+
+
+def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
+    assert run("train dcgan --features 4 --dry-run --out run") == 0
+    out, _ = capsys.readouterr()
+    for text in ("ConvTranspose2D(", "parameters", "optimiser state", "GFLOP", "backward (input)"):
+        assert text in out
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("model", [None, *MODELS])
+def test_help_shows_every_default(capsys, model):
+    assert run(f"train {model or ''} --help") == 0
+    out, _ = capsys.readouterr()
+    options = re.split(r"\n  (?=-)", out.split("\ndata:")[1])[1:]
+    assert len(options) > 15
+    for option in options:
+        assert "default: " in option.replace("\n", " "), option
+    assert ("--features" in out) == (model != "gan")
+    if model == "dcgan":
+        assert re.search(r"learning rate \(default:\s+0.0002\)", out)
+        assert re.search(rf"samples in a batch \(default:\s+{DCGAN.batch_size}\)", out)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("trian", "no command 'trian': did you mean train?"),
+        ("train", "which model? minigan train MODEL"),
+        ("train dcgn", "no model called 'dcgn': did you mean dcgan?"),
+        ("train dcgan --data mnits", "no data set or folder called 'mnits': did you mean mnist?"),
+        ("train dcgan --data ./nowhere", "nowhere does not exist"),
+        ("train dcgan --data empty", "empty"),
+        ("train dcgan --img-size 20", "16, 28, 32 or 64 pixels"),
+        ("train dcgan --batch-size 5000", "less than a batch of 5000"),
+        ("train dcgan --device cuda:99", "device cuda:99"),
+        ("train dcgan --device tpu", "unknown device 'tpu'"),
+        ("train gan --features 3", "gan has no --features: it takes --latent-dim"),
+        ("train dcgan --n-step 3", "no --n-step: did you mean --n-steps?"),
+        ("train dcgan surplus", "no surplus"),
+        ("train dcgan --lr -1", "--lr"),
+        ("train dcgan --lr nan", "--lr"),
+        ("train dcgan --label-smoothing 1", "--label-smoothing"),
+        ("train dcgan --n-steps 0", "--n-steps: it must be at least 1"),
+        ("train dcgan --n-steps 3 --n-epochs 3", "not allowed with"),
+        ("train dcgan --augment flop", "no 'flop': did you mean flip?"),
+        ("train gan --data ring --augment flip --n-steps 1", "--augment is for pictures, and ring has none"),
+        ("train dcgan --out full", "full is not an empty folder: give another --out"),
+        ("train --resume nowhere", "nowhere does not exist"),
+        ("train --resume empty", "not the folder of a run"),
+        ("sample nowhere", "nowhere does not exist"),
+        ("sample", "required: RUN"),
+        ("gradcheck Conv3D", "no layer or model called 'Conv3D': did you mean Conv2D?"),
+        ("data cifar", "did you mean cifar10?"),
+        ("data digits --out digits.jpg", "call the file digits.png"),
+    ],
+)
+def test_mistakes_end_in_one_sentence_and_status_2(capsys, line, what):
+    os.makedirs("empty")
+    os.makedirs("full/of")
+    assert what in refused(capsys, line)
+
+
+def test_an_out_folder_that_holds_a_run_is_refused(capsys):
+    run(TINY + " --out run")
+    capsys.readouterr()
+    assert "run holds a run already: give another --out, or go on with --resume run" in refused(
+        capsys, TINY + " --out run"
+    )
+
+
+def test_damaged_and_foreign_checkpoints(capsys):
+    run(TINY + " --out dcgan --quiet")
+    run("train gan --batch-size 8 --limit 64 --n-steps 1 --out gan --quiet")
+    assert "is a checkpoint of gan, not of dcgan" in refused(capsys, "sample dcgan --checkpoint gan/checkpoint.npz")
+    with open("dcgan/checkpoint.npz", "r+b") as file:
+        file.truncate(5000)
+    assert "is damaged" in refused(capsys, "train --resume dcgan --n-steps 9")
+    os.remove("dcgan/checkpoint.npz")
+    assert "there is no checkpoint" in refused(capsys, "sample dcgan")
+
+
+def test_nan_is_one_sentence(capsys, monkeypatch):
+    step = DCGAN.step
+    monkeypatch.setattr(DCGAN, "step", lambda *args: step(*args) | {"g_loss": np.float32("nan")})
+    assert run(TINY + " --quiet") == 2
+    _, err = capsys.readouterr()
+    assert re.fullmatch(r"minigan: error: the generator's loss became nan at step 1: try a smaller --lr.*\n", err)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(capsys, monkeypatch):
+    step = DCGAN.step
+
+    def pressed(*args):
+        signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    monkeypatch.setattr(DCGAN, "step", pressed)
+    assert run(TINY + " --out run") == 130
+    assert "after step 1, checkpoint saved: minigan train --resume run" in capsys.readouterr().err
+    monkeypatch.setattr(DCGAN, "step", step)
+    assert run("train --resume run") == 0
+
+
+def test_sample(capsys):
+    run(TINY + " --quiet")
+    assert run("sample runs/dcgan-digits") == 0
+    with Image.open("runs/dcgan-digits/generated.png") as image:
+        assert image.size == (8 * 66 + 2, 8 * 66 + 2)
+    assert run("sample runs/dcgan-digits --interpolate --out walk.png") == 0
+    with Image.open("walk.png") as image:
+        assert image.size == (10 * 66 + 2, 8 * 66 + 2)
+    assert run("sample runs/dcgan-digits --n 3 --separate --out many") == 0
+    assert sorted(os.listdir("many")) == ["00000.png", "00001.png", "00002.png"]
+    run("sample runs/dcgan-digits --n 3 --seed 1 --out a.png")
+    run("sample runs/dcgan-digits --n 3 --seed 2 --out b.png")
+    run("sample runs/dcgan-digits --n 3 --seed 1 --out c.png")
+    a, b, c = (Path(f"{name}.png").read_bytes() for name in "abc")
+    assert a == c != b
+    capsys.readouterr()
+    assert "call the file x.png" in refused(capsys, "sample runs/dcgan-digits --out x.jpg")
+
+
+def test_points_are_trained_sampled_and_walked():
+    assert run("train gan --data ring --latent-dim 2 --n-steps 2 --quiet") == 0
+    for line in ("sample runs/gan-ring", "sample runs/gan-ring --interpolate"):
+        assert run(line) == 0
+    for name in ("generated", "interpolation"):
+        with Image.open(f"runs/gan-ring/{name}.png") as image:
+            assert image.size == (480, 480)
+
+
+def test_gradcheck_prints_a_table(capsys):
+    assert run("gradcheck Dense") == 0
+    out, _ = capsys.readouterr()
+    assert re.search(r"\n  W +\d\.\de-\d+ +\d\.\de-\d+\n", out)
+    assert "nothing wrong" in out
+
+
+def test_gradcheck_finds_a_planted_error(capsys, monkeypatch):
+    backward = LeakyReLU.backward
+    monkeypatch.setattr(LeakyReLU, "backward", lambda self, dy, *args: backward(self, dy * 1.001, *args))
+    assert run("gradcheck LeakyReLU") == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_models_and_data_are_listed(capsys):
+    assert run("models") == 0
+    out, _ = capsys.readouterr()
+    assert "Radford" in out
+    assert "16, 28, 32, 64 pixels" in out
+    assert run("data") == 0
+    assert "cifar10" in capsys.readouterr().out
+    assert run("data digits --out sheets/digits.png") == 0
+    assert "1,797 pictures of 16x16x1, 10 classes" in capsys.readouterr().out
+    assert run("data ring --out sheets/ring.png") == 0
+    assert sorted(os.listdir("sheets")) == ["digits.png", "ring.png"]
+
+
+def test_version_and_overview(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("minigan ")
+    assert main([]) == 0
+    assert "gradcheck" in capsys.readouterr().out
+
+
+def test_python_dash_m():
+    command = [sys.executable, "-m", "minigan", "models", "--nope"]
+    path = {"PYTHONPATH": str(Path(minigan.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("minigan: error: minigan models has no --nope")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_default_length_is_by_data(capsys):
+    steps = {data: train.new_config({"model": "gan", "data": data})[0].n_steps for data in ("digits", "ring", "shapes")}
+    assert steps == {"digits": 1500, "ring": 10_000, "shapes": 25 * 100}

@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+
+import pytest
+from tiny import CONFIG
+
+from minigan.errors import CheckpointError
+from minigan.training import RunFolder, TrainingError
+
+
+def test_config_survives_the_file(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create(CONFIG)
+    assert folder.config() == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ("{}", "is damaged"),
+        (None, "is not the folder of a run"),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path, text, what):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=what):
+        RunFolder(tmp_path).config()
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_steps", "many"), ("shape", 3), ("augment", None), ("seed", True)])
+def test_a_config_of_wrong_types(tmp_path, name, value):
+    RunFolder(tmp_path).create(CONFIG)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        RunFolder(tmp_path).config()
+
+
+def test_the_next_free_folder(tmp_path):
+    wish = tmp_path / "dcgan-digits"
+    assert RunFolder.free(wish).path == wish
+    wish.mkdir()
+    assert RunFolder.free(wish).path == wish  # an empty folder is free
+    for name in ("dcgan-digits", "dcgan-digits-2"):
+        RunFolder(tmp_path / name).create(CONFIG)
+    assert RunFolder.free(wish).path == tmp_path / "dcgan-digits-3"
+
+
+def test_what_came_after_the_checkpoint_is_dropped(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create(CONFIG)
+    for step in (10, 20, 30):
+        folder.add_record({"step": step})
+        (tmp_path / "samples" / f"step-{step:06d}.png").touch()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')  # the crash
+    folder.forget_after(20)
+    assert [r["step"] for r in folder.records()] == [10, 20]
+    assert [path.name for path in folder.samples()] == ["step-000010.png", "step-000020.png"]
+
+
+def test_other_data_than_at_the_beginning_is_refused():
+    with pytest.raises(TrainingError, match="64 samples .* but 65 of shape"):
+        replace(CONFIG, samples=65).open_data()
+
+
+def test_arguments_that_a_model_cannot_take_are_a_sentence():
+    for arguments, what in (({"label_smoothing": 2.0}, "dcgan: label smoothing"), ({"nope": 1}, "dcgan: .*nope")):
+        with pytest.raises(TrainingError, match=what):
+            replace(CONFIG, model_args=arguments).build_gan()

@@ -1,0 +1,154 @@
+import json
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import CONFIG, make_trainer, train, weights
+
+from minigan.errors import DataError, MiniganError
+from minigan.training import TrainingError, load_checkpoint
+
+
+def test_a_run_keeps_everything_in_its_folder(tmp_path):
+    trainer = make_trainer(tmp_path / "run")
+    assert train(trainer) == 0
+    names = sorted(p.relative_to(tmp_path / "run").as_posix() for p in (tmp_path / "run").rglob("*") if p.is_file())
+    samples = [f"samples/step-{step:06d}.png" for step in (0, 6, 12)]
+    assert names == ["checkpoint.npz", "config.json", "losses.png", "metrics.jsonl", "samples.gif", *samples]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model_args"] == CONFIG.model_args
+    with Image.open(tmp_path / "run" / "samples.gif") as film:
+        assert film.n_frames == 3
+
+
+def test_a_run_on_every_device_can_be_resumed(tmp_path, device):
+    trainer = make_trainer(tmp_path / "run", device=device)
+    train(trainer)
+    checkpoint = load_checkpoint(trainer.folder.checkpoint, "dcgan")
+    longer = replace(CONFIG, n_steps=14)
+    resumed = make_trainer(tmp_path / "run", longer, checkpoint.state["position"], device)
+    resumed.resume(checkpoint)
+    train(resumed)
+    assert resumed.step == 14
+
+
+def test_records_are_means_over_the_steps_since_the_last(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, sample_interval=100, checkpoint_interval=100, n_steps=20))
+    step, losses = trainer.gan.step, []
+    trainer.gan.step = lambda *args: losses.append(step(*args)) or losses[-1]
+    train(trainer)
+    records = trainer.folder.records()
+    assert [r["step"] for r in records] == [10, 20]
+    assert records[1]["d_loss"] == pytest.approx(np.mean([m["d_loss"] for m in losses[10:]]), rel=1e-6)
+    assert set(records[0]) == {
+        "step",
+        "epoch",
+        "seconds",
+        "d_loss",
+        "g_loss",
+        "d_real",
+        "d_fake",
+        "pictures_per_second",
+    }
+    assert records[1]["epoch"] == 2.5
+
+
+def test_measures_stay_on_the_device_until_they_are_recorded(tmp_path, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("minigan.training.trainer.to_numpy", lambda x: fetched.append(x.shape) or np.asarray(x))
+    train(make_trainer(tmp_path / "run", replace(CONFIG, sample_interval=100, checkpoint_interval=100)))
+    assert fetched == [(64, 16, 16, 1), (4 * 10,), (4 * 2,), (64, 16, 16, 1)]  # step 0, 10, 12
+
+
+@pytest.mark.parametrize("n_critic", [1, 2])
+def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(tmp_path, n_critic):
+    config = replace(CONFIG, model_args=CONFIG.model_args | {"n_critic": n_critic})
+    unbroken = make_trainer(tmp_path / "unbroken", config)
+    train(unbroken)
+    broken = make_trainer(tmp_path / "broken", config)
+    interrupt_at(broken, 7)
+    assert train(broken) == signal.SIGINT
+    assert broken.step == 7
+
+    checkpoint = load_checkpoint(broken.folder.checkpoint, "dcgan")
+    resumed = make_trainer(tmp_path / "broken", replace(config, seed=0), checkpoint.state["position"])
+    resumed.resume(checkpoint)
+    train(resumed)
+    np.testing.assert_array_equal(weights(resumed.gan), weights(unbroken.gan))
+    last = [trainer.folder.samples()[-1].read_bytes() for trainer in (resumed, unbroken)]
+    assert last[0] == last[1]
+    assert [r["step"] for r in resumed.folder.records()] == [5, 6, 7, 10, 12]
+
+
+def test_drawing_samples_does_not_change_training(tmp_path):
+    often, never = (replace(CONFIG, sample_interval=n) for n in (1, 100))
+    trainers = [make_trainer(tmp_path / str(i), config) for i, config in enumerate((often, never))]
+    for trainer in trainers:
+        train(trainer)
+    np.testing.assert_array_equal(*(weights(trainer.gan) for trainer in trainers))
+
+
+def test_nan_ends_training_and_the_last_checkpoint_stays(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=100))
+    step = trainer.gan.step
+
+    def step_until_nan(next_batch, rng):
+        if trainer.step == 7:
+            trainer.gan.networks["D"].parameters().values[:] = np.nan
+        return step(next_batch, rng)
+
+    trainer.gan.step = step_until_nan
+    with pytest.raises(TrainingError, match=r"the discriminator's loss became nan at step 8: .* checkpoint of step 5"):
+        train(trainer)
+    assert load_checkpoint(trainer.folder.checkpoint, "dcgan").state["step"] == 5
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    trainer = make_trainer(tmp_path / "run")
+    train(trainer)
+    before = trainer.folder.checkpoint.read_bytes()
+    trainer.gan.networks["G"].parameters().values[0] = np.inf
+    with pytest.raises(MiniganError, match=r"networks.G.1.W is not finite"):
+        trainer.save()
+    assert trainer.folder.checkpoint.read_bytes() == before
+
+
+def test_nothing_is_left_behind_if_the_first_batch_is_broken(tmp_path):
+    trainer = make_trainer(tmp_path / "run")
+    trainer.batches._pending[0].result()
+
+    def broken():
+        raise DataError("cat.png is broken")
+
+    trainer.batches._pending[0].result = broken
+    with pytest.raises(DataError):
+        train(trainer)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_has_nothing_to_resume(tmp_path):
+    trainer = make_trainer(tmp_path / "run")
+    train(trainer)
+    with pytest.raises(TrainingError, match="has finished its 12 steps: give a larger"):
+        make_trainer(tmp_path / "run").resume(load_checkpoint(trainer.folder.checkpoint, "dcgan"))
+
+
+def test_points_are_drawn_over_real_ones(tmp_path):
+    ring = replace(CONFIG, model="gan", model_args={"latent_dim": 2}, data="ring", shape=(2,), augment=())
+    trainer = make_trainer(tmp_path / "run", ring)
+    train(trainer)
+    with Image.open(trainer.folder.samples()[-1]) as image:
+        assert image.size == (480, 480)
+
+
+def interrupt_at(trainer, number):
+    """Press Ctrl-C in the middle of step `number`."""
+    step = trainer.gan.step
+
+    def pressed(next_batch, rng):
+        if trainer.step == number - 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(next_batch, rng)
+
+    trainer.gan.step = pressed
