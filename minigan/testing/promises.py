@@ -19,8 +19,8 @@ from minigan.testing.points import non_contiguous
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all of them at `x`; raise GradientError at the first that is broken."""
-    promises = [inputs_stay_as_they_are, outputs_are_new_arrays, any_strides_will_do, gradients_are_added]
-    promises += [wrt_is_kept_to, caches_are_apart, wrong_shapes_are_refused]
+    promises = [inputs_stay_as_they_are, forward_repeats_itself, outputs_are_new_arrays, gradients_are_added]
+    promises += [wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
     dtype_of_the_input_decides(layer, x, train, seed, order)
@@ -34,6 +34,11 @@ def inputs_stay_as_they_are(call: Call, order: int) -> None:
         verb()
         for name, array in arrays.items():
             _require(np.array_equal(array, before[name]), call, f"{verb.__name__} writes to {name}")
+
+
+def forward_repeats_itself(call: Call, order: int) -> None:
+    """The same x, draws and state give the same y: nothing of a call stays on the layer."""
+    _same(call, {"y": call.forward()[0]}, {"y": call.forward()[0]}, "differs in a second forward")
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:
@@ -51,13 +56,6 @@ def outputs_are_new_arrays(call: Call, order: int) -> None:
             pairs += [("dx2", dx2, "ddx", call.ddx), ("dx2", dx2, "dy", call.dy), ("dx2", dx2, "ddy", ddy)]
     for name, array, other_name, other in pairs:
         _require(not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}")
-
-
-def any_strides_will_do(call: Call, order: int) -> None:
-    """x, dy and ddx may lie in memory backwards and with gaps; the results are the same to rounding."""
-    expected = _all_results(call, order)
-    call.x, call.dy, call.ddx = non_contiguous(call.x), non_contiguous(call.dy), non_contiguous(call.ddx)
-    _same(call, expected, _all_results(call, order), "differs for a non-contiguous input")
 
 
 def gradients_are_added(call: Call, order: int) -> None:
@@ -94,8 +92,7 @@ def caches_are_apart(call: Call, order: int) -> None:
     Another forward between forward and backward changes nothing, nor does backward before double_backward.
     """
     expected = _all_results(call, order)
-    y, cache = call.forward()
-    _same(call, expected, {"y": y}, "differs in a second forward")
+    _, cache = call.forward()
     call.forward(call.x[..., ::-1] + 0.5)  # other pictures
     call.zero_grad()
     for _ in range(2):
@@ -105,6 +102,13 @@ def caches_are_apart(call: Call, order: int) -> None:
         results = dict(zip(("ddy", "dx2"), call.layer.double_backward(call.ddx, call.dy, cache), strict=True))
         results["second gradients"] = call.grads
         _same(call, expected, results, "depends on whether backward ran before")
+
+
+def any_strides_will_do(call: Call, order: int) -> None:
+    """x, dy and ddx may lie in memory backwards and with gaps; the results are the same to rounding."""
+    expected = _all_results(call, order)
+    call.x, call.dy, call.ddx = non_contiguous(call.x), non_contiguous(call.dy), non_contiguous(call.ddx)
+    _same(call, expected, _all_results(call, order), "differs for a non-contiguous input")
 
 
 def wrong_shapes_are_refused(call: Call, order: int) -> None:
@@ -134,13 +138,14 @@ def _verbs(call: Call, order: int) -> list[Callable]:
 
 
 def _all_results(call: Call, order: int) -> dict[str, np.ndarray | None]:
-    call.zero_grad()
-    results = {"y": call.forward()[0], "dx": call.backward(), "gradients": call.grads}
+    """Of each verb with a fresh cache; double_backward goes first, because it may not lean on backward."""
+    results = {}
     if order > 1:
         call.zero_grad()
         results |= dict(zip(("ddy", "dx2"), call.double_backward(), strict=True))
         results["second gradients"] = call.grads
-    return results
+    call.zero_grad()
+    return results | {"y": call.forward()[0], "dx": call.backward(), "gradients": call.grads}
 
 
 def _same(call: Call, expected: dict[str, Any], found: dict[str, Any], complaint: str) -> None:

@@ -1,0 +1,162 @@
+"""Every layer against PyTorch: outputs and gradients in float32, second-order gradients in float64.
+
+PyTorch has channels first and (K, C, R, S) weights; the functions below turn its layers into ours.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan import layers as L
+from minigan.testing.strategies import LAYERS, networks
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+pytestmark = pytest.mark.oracle
+
+
+def conv2d(layer, x, p, train):
+    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, C, K) → (K, C, R, S)
+    y = F.conv2d(x.permute(0, 3, 1, 2), weight, p.get("b"), layer.stride, layer.padding)
+    return y.permute(0, 2, 3, 1)
+
+
+def conv_transpose2d(layer, x, p, train):
+    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, K, C) → (C, K, R, S)
+    geometry = (layer.stride, layer.padding, layer.output_padding)
+    return F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, p.get("b"), *geometry).permute(0, 2, 3, 1)
+
+
+def batch_norm(layer, x, p, train):
+    mean, var = (torch.tensor(a.astype(np.float64)).to(x.dtype) for a in (layer.running_mean, layer.running_var))
+    rows = x.reshape(-1, x.shape[-1])
+    return F.batch_norm(rows, mean, var, p.get("gamma"), p.get("beta"), train, 0.1, layer.eps).reshape(x.shape)
+
+
+def instance_norm(layer, x, p, train):
+    y = F.instance_norm(x.permute(0, 3, 1, 2), weight=p.get("gamma"), bias=p.get("beta"), eps=layer.eps)
+    return y.permute(0, 2, 3, 1)
+
+
+def sequential(layer, x, p, train):
+    for i, inner in enumerate(layer.layers):
+        x = as_torch(inner, x, inside(p, i), train)
+    return x
+
+
+def residual(layer, x, p, train):
+    short = x if layer.shortcut is None else as_torch(layer.shortcut, x, inside(p, "shortcut"), train)
+    return as_torch(layer.body, x, inside(p, "body"), train) + short
+
+
+def inside(parameters, name):
+    return {key.removeprefix(f"{name}."): p for key, p in parameters.items() if key.startswith(f"{name}.")}
+
+
+TORCH = {
+    "Dense": lambda layer, x, p, train: F.linear(x, p["W"].T, p.get("b")),
+    "Conv2D": conv2d,
+    "ConvTranspose2D": conv_transpose2d,
+    "BatchNorm": batch_norm,
+    "LayerNorm": lambda layer, x, p, train: F.layer_norm(
+        x, layer.normalized_shape, p.get("gamma"), p.get("beta"), layer.eps
+    ),
+    "InstanceNorm": instance_norm,
+    "ReLU": lambda layer, x, p, train: F.relu(x),
+    "LeakyReLU": lambda layer, x, p, train: F.leaky_relu(x, layer.negative_slope),
+    "PReLU": lambda layer, x, p, train: F.prelu(x.movedim(-1, 1), p["slope"]).movedim(1, -1),
+    "Tanh": lambda layer, x, p, train: torch.tanh(x),
+    "Sigmoid": lambda layer, x, p, train: torch.sigmoid(x),
+    "Softplus": lambda layer, x, p, train: F.softplus(x, layer.beta),
+    "Maxout": lambda layer, x, p, train: x.unflatten(-1, (-1, layer.pieces)).max(-1).values,
+    "Reshape": lambda layer, x, p, train: x.reshape(len(x), *layer.shape),
+    "Flatten": lambda layer, x, p, train: x.flatten(1),
+    "Sequential": sequential,
+    "Residual": residual,
+}
+
+
+def as_torch(layer, x, parameters, train):
+    """The output of PyTorch's own layer for ours, with our parameters."""
+    return TORCH[type(layer).__name__](layer, x, parameters, train)
+
+
+def leaf(array):
+    return torch.tensor(array, requires_grad=True)
+
+
+def assert_close(found, expected, tolerance):
+    """Relative to the largest magnitude. None is zero, here as in PyTorch."""
+    for name, theirs in expected.items():
+        ours = np.zeros(theirs.shape) if found[name] is None and theirs is not None else found[name]
+        theirs = np.zeros_like(ours) if theirs is None else theirs.detach().numpy()
+        if ours is None:
+            continue
+        assert ours.shape == theirs.shape, name
+        assert ours.dtype == theirs.dtype, name
+        error = abs(ours - theirs).max(initial=0) / max(abs(theirs).max(initial=0), 1e-3)
+        assert error <= tolerance, f"{name} is off by {error:.1e}"
+
+
+def check_first_order(case, train, dtype, tolerance):
+    layer, x = copy.deepcopy(case.layer).to(dtype=dtype), case.x.astype(dtype)
+    named = layer.parameters().named()
+    xt, pt = leaf(x), {name: leaf(value) for name, (value, _) in named.items()}
+    yt = as_torch(layer, xt, pt, train)  # first: our forward moves the running statistics
+    y, cache = layer.forward(x, train)
+    dy = np.random.default_rng(0).standard_normal(y.shape).astype(dtype)
+    dx = layer.backward(dy, cache)
+    found = {"y": y, "dx": dx} | {name: grad for name, (_, grad) in named.items()}
+    gradients = torch.autograd.grad(yt, [xt, *pt.values()], torch.tensor(dy))
+    assert_close(found, dict(zip(found, [yt, *gradients], strict=True)), tolerance)
+
+
+def check_second_order(case, train, tolerance):
+    layer, x = copy.deepcopy(case.layer).to(dtype=np.float64), case.x
+    named = layer.parameters().named()
+    xt, pt = leaf(x), {name: leaf(value) for name, (value, _) in named.items()}
+    yt = as_torch(layer, xt, pt, train)
+    y, cache = layer.forward(x, train)
+    rng = np.random.default_rng(0)
+    dy, ddx = rng.standard_normal(y.shape), rng.standard_normal(x.shape)
+    ddy, dx2 = layer.double_backward(ddx, dy, cache)
+    found = {"ddy": ddy, "dx2": dx2} | {name: grad for name, (_, grad) in named.items()}
+
+    dyt = leaf(dy)
+    (dxt,) = torch.autograd.grad(yt, xt, dyt, create_graph=True)
+    gradients = torch.autograd.grad((dxt * torch.tensor(ddx)).sum(), [dyt, xt, *pt.values()], allow_unused=True)
+    assert_close(found, dict(zip(found, gradients, strict=True)), tolerance)
+
+
+@pytest.mark.parametrize("name", sorted(TORCH.keys() & LAYERS.keys()))
+@given(data=st.data(), train=st.booleans())
+def test_layer(name, data, train):
+    case = data.draw(LAYERS[name])
+    check_first_order(case, train, np.float32, 1e-5)
+    check_second_order(case, train, 1e-9)
+
+
+@given(case=networks(), train=st.booleans())
+def test_network(case, train):
+    check_first_order(case, train, np.float64, 1e-9)
+    check_second_order(case, train, 1e-9)
+
+
+@given(LAYERS["BatchNorm"])
+def test_running_statistics(case):
+    layer, x = case
+    ours = torch.nn.BatchNorm1d(layer.channels)
+    ours.running_mean[...], ours.running_var[...] = (torch.tensor(a) for a in (layer.running_mean, layer.running_var))
+    for batch in (x, 2 * x + 1):
+        ours(torch.tensor(batch.reshape(-1, layer.channels).astype(np.float32)))
+        layer.forward(batch.astype(np.float32))
+    np.testing.assert_allclose(layer.running_mean, ours.running_mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.running_var, ours.running_var, rtol=1e-5)
+
+
+def test_every_layer_that_draws_nothing_is_compared():
+    layers = {n for n in L.__all__ if isinstance(getattr(L, n), type) and issubclass(getattr(L, n), L.Layer)}
+    assert set(TORCH) == layers - {"Layer", "Dropout"}
