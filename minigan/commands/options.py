@@ -74,8 +74,13 @@ class ModelOption:
 
     @property
     def flag(self) -> str:
-        """As it is typed: `--latent-dim`."""
-        return "--" + self.name.replace("_", "-")
+        """As it is typed."""
+        return flag(self.name)
+
+
+def flag(name: str) -> str:
+    """Spell an argument's name as an option: latent_dim becomes --latent-dim."""
+    return "--" + name.replace("_", "-")
 
 
 def model_options(model: type) -> dict[str, ModelOption]:

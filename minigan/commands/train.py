@@ -19,7 +19,7 @@ import PIL
 from minigan import __version__
 from minigan.backend import CPU, get_device
 from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import add_model_options, count, defaults, model_options, whole_number
+from minigan.commands.options import ModelOption, add_model_options, count, defaults, flag, model_options, whole_number
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
 from minigan.gans import MODELS
 from minigan.training.checkpoint import load_checkpoint
@@ -136,10 +136,7 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
         raise UsageError(f"which model? minigan train MODEL, with {' or '.join(MODELS)}")
     model = model_class(given["model"])
     own = model_options(model)
-    for name in given:
-        if name not in own and name not in vars(RunConfig)["__dataclass_fields__"] and name != "n_epochs":
-            flags = ", ".join(option.flag for option in own.values())
-            raise UsageError(f"{given['model']} has no --{name.replace('_', '-')}: it takes {flags}")
+    _refuse_options_of_others(given, own)
     wanted = {name: given.get(name) for name in ("img_size", "channels", "limit")}
     seed = given.get("seed", 0)
     data = str(given.get("data", DEFAULT_DATA))
@@ -174,6 +171,14 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     return config, dataset
 
 
+def _refuse_options_of_others(given: dict[str, Any], own: dict[str, ModelOption]) -> None:
+    """Raise UsageError for an option that another model has."""
+    for model in MODELS.values():
+        for name in given.keys() & (model_options(model).keys() - own.keys()):
+            flags = ", ".join(option.flag for option in own.values())
+            raise UsageError(f"{given['model']} has no {flag(name)}: it takes {flags}")
+
+
 def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     """Change what may change when a run goes on. Raises UsageError if anything else was given another value."""
     given = dict(given)
@@ -185,9 +190,8 @@ def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     before = asdict(config) | config.model_args
     for name, value in given.items():
         if name not in CHANGEABLE and (name not in before or before[name] != value):
-            flag = "MODEL" if name == "model" else f"--{name.replace('_', '-')}"
             raise UsageError(
-                f"{flag} {value} doesn't fit this run, which began with {before.get(name, 'no such option')}: "
+                f"{'MODEL' if name == 'model' else flag(name)} {value} doesn't fit this run, which began with {before.get(name, 'no such option')}: "
                 "leave it out, or start a new run"
             )
     return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})

@@ -26,7 +26,7 @@ class Progress:
         self.total, self.quiet = total, quiet
         self._bar: Any = None
         if sys.stderr.isatty() and not quiet:
-            layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+            layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
             self._bar = tqdm(total=total, initial=start, bar_format=layout, dynamic_ncols=True, mininterval=0.2)
 
     def advance(self) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from minigan.backend import Device, get_device
-from minigan.data import Dataset, open_dataset
+from minigan.data import AUGMENTATIONS, Dataset, open_dataset
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
 from minigan.training.curves import draw_curves
@@ -129,7 +129,7 @@ class RunFolder:
             values = json.loads(self._config.read_text(encoding="utf-8"))
             config = RunConfig(**{f.name: values[f.name] for f in fields(RunConfig)})
             config = replace(config, shape=tuple(config.shape), augment=tuple(config.augment))
-            _check_types(config)
+            _check(config)
         except FileNotFoundError:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -181,10 +181,13 @@ def is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _check_types(config: RunConfig) -> None:
-    """Raise TypeError if a field read from JSON isn't of a kind that its annotation names."""
+def _check(config: RunConfig) -> None:
+    """Raise TypeError or ValueError if a field read from JSON isn't of the kind in its annotation, or out of range."""
     for field in fields(config):
         value = getattr(config, field.name)
         kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
+    intervals = (config.sample_interval, config.checkpoint_interval)
+    if min(config.batch_size, config.n_steps, *intervals) < 1 or set(config.augment) - AUGMENTATIONS.keys():
+        raise ValueError("a number is below 1, or an augmentation is unknown")

@@ -30,7 +30,10 @@ def test_a_config_that_cannot_be_read(tmp_path, text, what):
         RunFolder(tmp_path).config()
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_steps", "many"), ("shape", 3), ("augment", None), ("seed", True)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("n_steps", "many"), ("shape", 3), ("augment", None), ("seed", True), ("n_steps", 0), ("augment", ["x"])],
+)
 def test_a_config_of_wrong_types(tmp_path, name, value):
     RunFolder(tmp_path).create(CONFIG)
     path = tmp_path / "config.json"
