@@ -6,6 +6,7 @@ from hypothesis import given
 
 from minigan.errors import ShapeError
 from minigan.layers import BatchNorm, InstanceNorm, LayerNorm
+from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.strategies import pictures
 
 
@@ -63,6 +64,12 @@ def test_inference_uses_running_statistics_and_leaves_them():
     assert (layer.running_mean, layer.running_var) == (3, 4)
     assert layer.backward(np.array([[10.0]]), cache).item() == 5
     assert layer.double_backward(np.array([[1.0]]), np.array([[10.0]]), cache)[1] is None
+
+
+@pytest.mark.parametrize("layer", [BatchNorm(3), BatchNorm(3, affine=False)], ids=repr)
+def test_gradients_of_two_values(layer):
+    """They are normalised to ±1 whatever they are, so what is left of dx is of the order of eps."""
+    check_layer(shake(layer, np.random.default_rng(0)), smooth_point(np.random.default_rng(0), (2, 3)), step=1e-2)
 
 
 def test_a_constant_batch_gives_zeros_and_finite_gradients():

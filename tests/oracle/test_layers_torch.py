@@ -37,8 +37,10 @@ def batch_norm(layer, x, p, train):
 
 
 def instance_norm(layer, x, p, train):
-    y = F.instance_norm(x.permute(0, 3, 1, 2), weight=p.get("gamma"), bias=p.get("beta"), eps=layer.eps)
-    return y.permute(0, 2, 3, 1)
+    # by layer_norm over the pixels: F.instance_norm of PyTorch 2.13 takes a gradient with permuted axes for another
+    pixels = x.flatten(1, 2).transpose(1, 2)  # (N, C, H·W)
+    y = F.layer_norm(pixels, pixels.shape[2:], eps=layer.eps).transpose(1, 2).reshape(x.shape)
+    return y * p["gamma"] + p["beta"] if layer.affine else y
 
 
 def sequential(layer, x, p, train):
