@@ -11,9 +11,9 @@ pictures of one kind, with the thing in the middle, are a good start; a holiday 
 too small, the error says which.
 
 What you should see with the balloons: spots of colour on a noisy sky after 200 steps, balloons with strings after 800,
-in all colours, some of them with two. Larger pictures want more of everything: --img-size 32 takes five times as long a
-step, and pictures of your own may take 10,000 steps. For those, use the command line, which saves checkpoints on the
-way: minigan train dcgan --data FOLDER --img-size 32.
+in all colours, a few of them smudged. Larger pictures want more of everything: with --img-size 32 a step takes more
+than ten times as long, and pictures of your own may need 10,000 steps. For those, use the command line, which saves
+checkpoints on the way: minigan train dcgan --data FOLDER --img-size 32.
 
 In --out: samples-00100.png and so on show the same 36 latent vectors every time, real.png shows pictures of the folder,
 and walk.png goes in eight steps from one generated picture to another.
