@@ -190,9 +190,10 @@ def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     before = asdict(config) | config.model_args
     for name, value in given.items():
         if name not in CHANGEABLE and (name not in before or before[name] != value):
+            spelt = "MODEL" if name == "model" else flag(name)
+            began = before.get(name, "no such option")
             raise UsageError(
-                f"{'MODEL' if name == 'model' else flag(name)} {value} doesn't fit this run, which began with {before.get(name, 'no such option')}: "
-                "leave it out, or start a new run"
+                f"{spelt} {value} doesn't fit this run, which began with {began}: leave it out, or start a new run"
             )
     return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
 
