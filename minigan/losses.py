@@ -144,7 +144,7 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     """mean over N of −log softmax(logits)[label]; logits (N, K), integer labels (N,).
 
     With p = softmax(l), ∂/∂l = (p − onehot(label))/N. The largest logit is subtracted first, so nothing overflows.
-    Raises ShapeError if the shapes don't fit.
+    Raises ShapeError if the shapes don't fit. Labels must be in 0…K−1, which isn't checked: it would wait for a device.
     """
     xp = array_module(logits)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:

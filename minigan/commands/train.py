@@ -17,7 +17,7 @@ import numpy as np
 import PIL
 
 from minigan import __version__
-from minigan.backend import CPU, get_device
+from minigan.backend import CPU, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
 from minigan.commands.options import ModelOption, add_model_options, count, defaults, flag, model_options, whole_number
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
@@ -80,6 +80,7 @@ def add_arguments(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Train, and return the exit status."""
+    keep_freed_memory()
     given = {k: v for k, v in vars(args).items() if v is not None and k not in ("resume", "out", "dry_run", "quiet")}
     checkpoint = None
     if args.resume:

@@ -73,7 +73,7 @@ class Layer:
         return self._parameters
 
     def to(self, device: Device | str | None = None, dtype: Any = None) -> Layer:
-        """Move parameters and state to a device, or to another dtype, in place. Returns self."""
+        """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self."""
         flat = self.parameters()
         target = Device("here", array_module(flat.values)) if device is None else get_device(device)
         flat.bind(target.array(flat.values, dtype), target.array(flat.grads, dtype))

@@ -67,6 +67,9 @@ class Dense(Layer):
         self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
         return ddx @ self._W_like(ddx), None  # (…, C) @ (C, K)
 
+    def _W_like(self, x: Any) -> Any:
+        return self.W.astype(x.dtype, copy=False)  # the input's dtype decides
+
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums C products."""
         return int(np.prod(y_shape)) * self.in_features

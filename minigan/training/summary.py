@@ -25,7 +25,7 @@ PROBE = 8  # samples in the step that is watched
 def summarize(gan: Any, config: RunConfig) -> str:
     """Describe the networks and the cost of a step at the batch size of `config`. The weights of `gan` are spoilt."""
     watch = Watch(gan)
-    _step(gan, config, PROBE)
+    _step(gan, config.shape, PROBE)
     watch.close()
     lines = []
     for name, network in gan.networks.items():
@@ -87,10 +87,18 @@ class Watch:
         vars(layer).update(forward=watched_forward, backward=watched_backward, double_backward=watched_double_backward)
 
 
-def _step(gan: Any, config: RunConfig, n: int) -> None:
+def step_macs(gan: Any) -> float:
+    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt."""
+    watch = Watch(gan)
+    _step(gan, gan.shape, PROBE)
+    watch.close()
+    return sum(watch.macs.values()) / PROBE
+
+
+def _step(gan: Any, shape: tuple[int, ...], n: int) -> None:
     """Make one step on `n` random samples."""
-    rng = np.random.default_rng(config.seed)
-    gan.step(lambda: np.tanh(rng.standard_normal((n, *config.shape), dtype=np.float32)), rng)
+    rng = np.random.default_rng(0)
+    gan.step(lambda: np.tanh(rng.standard_normal((n, *shape), dtype=np.float32)), rng)
 
 
 def _layer_table(name: str, network: Layer, watch: Watch) -> str:
@@ -112,7 +120,7 @@ def _memory_table(gan: Any, config: RunConfig) -> str:
     """Bytes of what stays, and the peak of what a step needs besides."""
     vectors = [network.parameters().values.nbytes for network in gan.networks.values()]
     state = sum(getattr(o, name).nbytes for o in gan.optimizers.values() for name in o.state_names)
-    small, large = _peak(lambda: _step(gan, config, PROBE // 2)), _peak(lambda: _step(gan, config, PROBE))
+    small, large = _peak(lambda: _step(gan, config.shape, PROBE // 2)), _peak(lambda: _step(gan, config.shape, PROBE))
     per_sample = (large - small) / (PROBE - PROBE // 2)
     rows = [
         ("parameters", mib(sum(vectors))),

@@ -1,0 +1,225 @@
+"""How fast is a training step? minigan and, where it is installed, PyTorch, turn by turn on the same machine.
+
+Every contender runs in a process of its own, so that their thread pools don't disturb each other and each has its own
+peak memory. They take turns: a round is one step of each, and the figure is the median over the rounds, because other
+programs on the machine slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its
+plain memory layout and in channels_last; the better one counts.
+
+The floor is arithmetic: the multiply-adds that the step cannot avoid with direct convolution, at the rate at which
+this machine multiplied two 2048×2048 matrices in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import get_device, keep_freed_memory
+from minigan.errors import MiniganError
+from minigan.gans import MODELS
+from minigan.training.summary import step_macs
+
+WORKLOADS = {
+    "gan-28": ("gan", (28, 28, 1)),
+    "dcgan-16": ("dcgan", (16, 16, 1)),
+    "dcgan-28": ("dcgan", (28, 28, 1)),
+    "dcgan-32": ("dcgan", (32, 32, 3)),
+    "dcgan-64": ("dcgan", (64, 64, 3)),
+}
+REST_S = 0.05  # between turns: BLAS threads keep spinning for a while after a product
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `minigan bench`."""
+    parser.add_argument("workloads", nargs="*", default=["dcgan-64"], help=f"of {', '.join(WORKLOADS)}")
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every contender, after one to warm up")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the workloads and print a table of each. Raises MiniganError for an unknown workload or a missing device."""
+    for name in args.workloads:
+        if name not in WORKLOADS:
+            raise MiniganError(f"unknown workload {name!r}: choose from {', '.join(WORKLOADS)}")
+    if args.batch_size < 2 or args.rounds < 1:
+        raise MiniganError("a benchmark needs a batch of at least 2 and at least 1 round")
+    get_device(args.device)
+    print(machine())
+    results = []
+    for name in args.workloads:
+        results.append(measure(name, args.batch_size, args.rounds, args.device))
+        print(table(results[-1]))
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"machine": machine(), "results": results}, file, indent=1)
+    return 0
+
+
+def machine() -> str:
+    """One line: processor, cores, Python, NumPy."""
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), model)
+    return f"{model}, {os.cpu_count()} cores; Python {platform.python_version()}, NumPy {np.__version__}"
+
+
+def measure(workload: str, batch_size: int, rounds: int, device: str) -> dict[str, Any]:
+    """Let the contenders take turns. Returns seconds and peak memory of each, and the arithmetic of the step."""
+    contenders: list[str] = ["product", "minigan"]
+    if find_spec("torch"):
+        contenders += ["torch", "torch channels_last"]
+    context = multiprocessing.get_context("spawn")
+    processes, pipes = [], {}
+    for contender in contenders:
+        pipes[contender], theirs = context.Pipe()
+        processes.append(context.Process(target=_contender, args=(theirs, contender, workload, batch_size, device)))
+        processes[-1].start()
+        theirs.close()
+    seconds: dict[str, list[float]] = {contender: [] for contender in contenders}
+    for turn in range(rounds + 1):
+        for contender in contenders:
+            pipes[contender].send("go")
+            elapsed = pipes[contender].recv()
+            if turn > 0:
+                seconds[contender].append(elapsed)
+            time.sleep(REST_S)
+    peaks = {}
+    for contender in contenders:
+        pipes[contender].send("stop")
+        peaks[contender] = pipes[contender].recv()
+    for process in processes:
+        process.join()
+    model, shape = WORKLOADS[workload]
+    gan = MODELS[model](shape, rng=np.random.default_rng(0))
+    rate = 2048**3 / median(seconds.pop("product"))
+    macs = step_macs(gan) * batch_size
+    return {
+        "workload": workload,
+        "batch_size": batch_size,
+        "device": device,
+        "gmac": macs / 1e9,
+        "gmac_per_second": rate / 1e9,
+        "floor_s": macs / rate,
+        "seconds": seconds,
+        "peak_bytes": {contender: peaks[contender] for contender in seconds},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The figures of a workload, as text."""
+    medians = {contender: median(times) for contender, times in result["seconds"].items()}
+    lines = [
+        "",
+        f"{result['workload']}, batch {result['batch_size']}, {result['device']}: "
+        f"{2 * result['gmac']:.1f} GFLOP a step; "
+        f"the floor is {1e3 * result['floor_s']:.1f} ms at {2 * result['gmac_per_second']:.0f} GFLOP/s",
+        f"{'':20}{'median':>10}{'fastest':>10}{'slowest':>10}{'pictures/s':>12}{'× floor':>9}{'peak memory':>14}",
+    ]
+    for contender, times in result["seconds"].items():
+        peak = result["peak_bytes"][contender]
+        lines.append(
+            f"{contender:20}{1e3 * medians[contender]:7.1f} ms{1e3 * min(times):7.1f} ms{1e3 * max(times):7.1f} ms"
+            f"{result['batch_size'] / medians[contender]:12.0f}{medians[contender] / result['floor_s']:9.2f}"
+            + (f"{peak / 2**20:10.0f} MiB" if peak else "")
+        )
+    others = {contender: value for contender, value in medians.items() if contender != "minigan"}
+    if others:
+        best = min(others, key=others.__getitem__)
+        ratios = [a / b for a, b in zip(result["seconds"][best], result["seconds"]["minigan"], strict=True)]
+        lines.append(
+            f"{best} ÷ minigan: {median(ratios):.2f} "
+            f"(median of the rounds' ratios, which lie between {min(ratios):.2f} and {max(ratios):.2f})"
+        )
+    else:
+        lines.append("PyTorch is not installed, so there is nothing to compare with: pip install torch")
+    return "\n".join(lines)
+
+
+def _contender(pipe: Connection, contender: str, workload: str, batch_size: int, device: str) -> None:
+    """Run a step whenever it is asked for, and say how long it took; at the end, the peak memory of this process."""
+    make = {"product": _product, "minigan": _minigan_step}.get(contender, _torch_step)
+    step = make(contender, workload, batch_size, device)
+    while pipe.recv() == "go":
+        start = time.perf_counter()
+        step()
+        pipe.send(time.perf_counter() - start)
+    pipe.send(_peak_bytes())
+
+
+def _peak_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def _product(contender: str, workload: str, batch_size: int, device_name: str) -> Callable[[], None]:
+    device = get_device(device_name)
+    a = device.array(np.random.default_rng(0).standard_normal((2048, 2048), dtype=np.float32))
+
+    def product() -> None:
+        a @ a
+        device.synchronize()
+
+    return product
+
+
+def _minigan_step(contender: str, workload: str, batch_size: int, device_name: str) -> Callable[[], None]:
+    keep_freed_memory()  # as `minigan train` does
+    model, shape = WORKLOADS[workload]
+    device = get_device(device_name)
+    gan = MODELS[model](shape, rng=np.random.default_rng(0), device=device)
+    rng = device.rng(0)
+    real = rng.random((batch_size, *shape), dtype=np.float32) * 2 - 1
+
+    def step() -> None:
+        gan.step(lambda: real, rng)
+        device.synchronize()
+
+    return step
+
+
+def _torch_step(contender: str, workload: str, batch_size: int, device: str) -> Callable[[], None]:
+    """The ordinary loop of PyTorch's DCGAN example, over the same networks."""
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+    from minigan.bench_torch import torch_network, torch_optimizer
+
+    model, shape = WORKLOADS[workload]
+    gan = MODELS[model](shape, rng=np.random.default_rng(0))
+    layout = torch.channels_last if contender.endswith("channels_last") else torch.contiguous_format
+    G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in "GD")
+    G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in (("G", G), ("D", D)))
+    real = torch.rand(batch_size, shape[2], *shape[:2], device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
+    ones, zeros = torch.ones(batch_size, 1, device=device), torch.zeros(batch_size, 1, device=device)
+
+    def step() -> None:
+        D_optimizer.zero_grad()
+        cross_entropy(D(real), ones).backward()
+        fake = G(torch.randn(batch_size, gan.latent_dim, device=device))
+        cross_entropy(D(fake.detach()), zeros).backward()
+        D_optimizer.step()
+        G_optimizer.zero_grad()
+        cross_entropy(D(fake), ones).backward()
+        G_optimizer.step()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    return step
