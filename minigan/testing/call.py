@@ -48,6 +48,23 @@ class Call:
         """{"0.W": (value, gradient)}: the layer's own arrays."""
         return self.layer.parameters().named()
 
+    def first_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """({"x": dx, "W": dW, …}, {"x": x, "W": W, …}): the gradients of ⟨dy, forward(x)⟩, and what they are of."""
+        self.zero_grad()
+        return self._with_parameters({"x": self.backward()}, {"x": self.x})
+
+    def second_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """({"dy": ddy, "x": dx2, …}, {"dy": dy, …}): the gradients of ⟨ddx, backward(dy)⟩, and what they are of."""
+        self.zero_grad()
+        ddy, dx2 = self.double_backward()
+        dx2 = np.zeros_like(self.x) if dx2 is None else dx2
+        return self._with_parameters({"dy": ddy, "x": dx2}, {"dy": self.dy, "x": self.x})
+
+    def _with_parameters(self, written: dict, moved: dict) -> tuple[dict, dict]:
+        named = self.named
+        written |= {name: grad.copy() for name, (_, grad) in named.items()}
+        return written, moved | {name: value for name, (value, _) in named.items()}
+
     @property
     def grads(self) -> np.ndarray:
         """All parameter gradients as one vector, as a copy."""
@@ -61,10 +78,10 @@ class Call:
         return f"{self.layer!r}, x {self.x.shape}, train={self.train}, seed={self.seed}"
 
 
-def gradient_name(parameter: str) -> str:
-    """ "W" → "dW", "0.body.W" → "0.body.dW"."""
-    prefix, dot, name = parameter.rpartition(".")
-    return f"{prefix}{dot}d{name}"
+def gradient_name(name: str, order: int = 1) -> str:
+    """What an array's gradient is called: "W" → "dW", "0.body.W" → "0.body.dW"; at second order "x" → "dx2"."""
+    prefix, dot, last = name.rpartition(".")
+    return "dx2" if order == 2 and name == "x" else f"{prefix}{dot}d{last}"
 
 
 def _states(layer: Layer) -> list[tuple[Layer, str]]:

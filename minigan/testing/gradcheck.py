@@ -68,38 +68,34 @@ def check_layer(
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)
-    report, rng = GradientReport(), np.random.default_rng(seed + 1)
-    settings = {"step": step, "entries": entries, "rng": rng}
-    _check_first(call, report.first, tolerance[0], settings)
+    settings = {"step": step, "entries": entries, "rng": np.random.default_rng(seed + 1)}
+    report = GradientReport()
+    forward, backward = (lambda: call.forward()[0]), (lambda: call.backward("input"))
+    report.first = _check_all(*call.first_order(), forward, call.dy, f"{call}, first order", tolerance[0], settings)
     if order > 1:
-        _check_second(call, report.second, tolerance[1], settings)
+        report.second = _check_all(
+            *call.second_order(), backward, call.ddx, f"{call}, second order", tolerance[1], settings
+        )
     return report
 
 
-def _check_first(call: Call, errors: dict[str, float], tolerance: float, settings: dict) -> None:
-    call.zero_grad()
-    written = {"x": call.backward()} | {name: grad.copy() for name, (_, grad) in call.named.items()}
-    moved = {"x": call.x} | {name: value for name, (value, _) in call.named.items()}
-    labels = {"x": "dx"} | {name: gradient_name(name) for name in call.named}
-    largest = magnitude(*written.values())
+def _check_all(
+    written: dict[str, np.ndarray],
+    moved: dict[str, np.ndarray],
+    output: Callable[[], np.ndarray],
+    weights: np.ndarray,
+    title: str,
+    tolerance: float,
+    settings: dict[str, Any],
+) -> dict[str, float]:
+    """Check each gradient in `written`: that of ⟨weights, output()⟩ in the array of `moved` with the same name."""
+    largest, errors = magnitude(*written.values()), {}
+    order = 2 if "dy" in moved else 1
     for name, array in moved.items():
-        worst = compare(written[name], array, lambda: call.forward()[0], call.dy, largest=largest, **settings)
+        worst = compare(written[name], array, output, weights, largest=largest, **settings)
         errors[name] = worst.error
-        require(worst, tolerance, f"{labels[name]} of {call}, first order")
-
-
-def _check_second(call: Call, errors: dict[str, float], tolerance: float, settings: dict) -> None:
-    call.zero_grad()
-    ddy, dx2 = call.double_backward()
-    written = {"dy": ddy, "x": np.zeros_like(call.x) if dx2 is None else dx2}
-    written |= {name: grad.copy() for name, (_, grad) in call.named.items()}
-    moved = {"dy": call.dy, "x": call.x} | {name: value for name, (value, _) in call.named.items()}
-    labels = {"dy": "ddy", "x": "dx2"} | {name: gradient_name(name) for name in call.named}
-    largest = magnitude(*written.values())
-    for name, array in moved.items():
-        worst = compare(written[name], array, lambda: call.backward("input"), call.ddx, largest=largest, **settings)
-        errors[name] = worst.error
-        require(worst, tolerance, f"{labels[name]} of {call}, second order")
+        require(worst, tolerance, f"{gradient_name(name, order)} of {title}")
+    return errors
 
 
 def check_loss(

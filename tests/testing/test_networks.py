@@ -104,9 +104,23 @@ def test_a_discriminator_that_ignores_wrt_is_caught():
         check_through(Dense(2, 2, rng=rng), Ignores(), rng.standard_normal((3, 2)))
 
 
+class Noise(Layer):
+    """Smooth nowhere that a step of 1e-5 could see."""
+
+    def forward(self, x, train=True, rng=None):
+        return np.sin(1e9 * x), x
+
+    def backward(self, dy, cache, wrt="both"):
+        return 0 * dy
+
+
 def test_where_nothing_is_smooth_it_says_so():
     with pytest.raises(GradientError, match="no entry is smooth"):
-        check_network(ReLU(), np.zeros((2, 3)))
+        check_network(Noise(), np.ones((2, 3)), order=1)
+
+
+def test_a_point_full_of_kinks_is_left():
+    check_network(ReLU(), np.zeros((2, 3)))
 
 
 def test_a_kink_within_reach_is_stepped_around():
