@@ -192,7 +192,7 @@ def _network(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
     norm = {"no": [], "batch": [L.BatchNorm(K)], "layer": [L.LayerNorm((H, W, K))], "instance": [L.InstanceNorm(K)]}
     parts = [L.Conv2D(C, K, 3, padding=1, rng=rng), *norm[draw(st.sampled_from(sorted(norm)[::-1]))], act()]
     if draw(st.booleans()):
-        shortcut = L.Conv2D(K, K, 1, rng=rng) if draw(st.booleans()) else None
+        shortcut = L.Sequential(L.Conv2D(K, K, 1, rng=rng), act()) if draw(st.booleans()) else None
         parts.append(L.Residual(L.Sequential(L.Conv2D(K, K, 3, padding=1, rng=rng), act()), shortcut))
     up = draw(st.booleans())
     if up:

@@ -77,6 +77,8 @@ def test_a_deep_copy_shares_nothing():
     twin[1].running_mean[...] = 9
     after = network.state_dict()
     assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert not twin[0].W.any()
+    assert (twin[2].body.dW == 1).all()
     assert not network.parameters().grads.any()
 
 
