@@ -67,7 +67,7 @@ class Swish(Layer):
     def double_backward(self, ddx, dy, cache):
         """ddy = ddx · f, dx2 = ddx · dy · ∂f/∂x, and what P adds to β's gradient."""
         x, s = cache
-        self.check_ddx(ddx, x.shape)
+        self.check_ddx(ddx, x.shape, dy, x.shape)
         # backward: dx = dy * f
         s1 = s * (1 - s)
         bracket = s1 * (2 + self._beta(x) * x * (1 - 2 * s))  # 2s′ + βx·s″

@@ -60,7 +60,7 @@ class LeakyReLU(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
         positive = cache
-        self.check_ddx(ddx, positive.shape)
+        self.check_ddx(ddx, positive.shape, dy, positive.shape)
         return self._times_derivative(ddx, positive), None
 
     def _times_derivative(self, a: Any, positive: Any) -> Any:
@@ -87,7 +87,7 @@ class ReLU(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
         positive = cache
-        self.check_ddx(ddx, positive.shape)
+        self.check_ddx(ddx, positive.shape, dy, positive.shape)
         return ddx * positive, None
 
 
@@ -124,7 +124,7 @@ class PReLU(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x), and what P adds to the slope's gradient; dx2 is nothing."""
         x = cache
-        self.check_ddx(ddx, x.shape)
+        self.check_ddx(ddx, x.shape, dy, x.shape)
         # backward: dx = slope · dy where x ≤ 0
         self._add_dslope(ddx * dy * (x <= 0))
         return array_module(x).where(x > 0, ddx, ddx * self._slope_like(x)), None
@@ -154,7 +154,7 @@ class Tanh(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′, dx2 = ddx · dy · f″."""
         y = cache
-        self.check_ddx(ddx, y.shape)
+        self.check_ddx(ddx, y.shape, dy, y.shape)
         ddy = ddx * (1 - y * y)
         return ddy, ddy * dy * (-2 * y)
 
@@ -177,7 +177,7 @@ class Sigmoid(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′, dx2 = ddx · dy · f″."""
         y = cache
-        self.check_ddx(ddx, y.shape)
+        self.check_ddx(ddx, y.shape, dy, y.shape)
         ddy = ddx * y * (1 - y)
         return ddy, ddy * dy * (1 - 2 * y)
 
@@ -202,7 +202,7 @@ class Softplus(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′, dx2 = ddx · dy · f″."""
         s = cache
-        self.check_ddx(ddx, s.shape)
+        self.check_ddx(ddx, s.shape, dy, s.shape)
         ddy = ddx * s
         return ddy, ddy * dy * (self.beta * (1 - s))
 
@@ -239,7 +239,8 @@ class Maxout(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, K·pieces) → ddy (…, K); dx2 is nothing."""
         winner = cache
-        self.check_ddx(ddx, (*dy.shape[:-1], dy.shape[-1] * self.pieces))
+        y_shape = winner.shape[:-1]
+        self.check_ddx(ddx, (*y_shape[:-1], y_shape[-1] * self.pieces), dy, y_shape)
         # backward: dx = dy · winner
         return (self._cut(ddx) * winner).sum(axis=-1), None
 

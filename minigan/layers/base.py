@@ -127,8 +127,9 @@ class Layer:
         if wrt not in ("both", "input", "params"):
             raise ValueError(f"wrt is {wrt!r}: use 'both', 'input' or 'params'")
 
-    def check_ddx(self, ddx: Any, x_shape: tuple[int, ...]) -> None:
-        """Raise ShapeError unless ddx has the shape of x."""
+    def check_ddx(self, ddx: Any, x_shape: tuple[int, ...], dy: Any, y_shape: tuple[int, ...]) -> None:
+        """Raise ShapeError unless ddx has the shape of x, and dy that of y."""
+        self.check_dy(dy, y_shape)
         if tuple(ddx.shape) != tuple(x_shape):
             raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
 

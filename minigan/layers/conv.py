@@ -81,7 +81,8 @@ class Conv2D(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is nothing."""
-        self.check_ddx(ddx, cache.shape)
+        x = cache
+        self.check_ddx(ddx, x.shape, dy, (x.shape[0], *self._out_size(x), self.out_channels))
         # backward: dx = conv2d_input_grad(dy, W)
         self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, self.stride, self.padding)
         return conv2d(ddx, self.W, self.stride, self.padding), None
@@ -158,7 +159,8 @@ class ConvTranspose2D(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is nothing."""
-        self.check_ddx(ddx, cache.shape)
+        x = cache
+        self.check_ddx(ddx, x.shape, dy, (x.shape[0], *self._out_size(x), self.out_channels))
         # backward: dx = conv2d(dy, W)
         self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, self.stride, self.padding)
         return conv2d_input_grad(ddx, self.W, dy.shape[1:3], self.stride, self.padding), None

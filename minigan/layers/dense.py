@@ -62,7 +62,7 @@ class Dense(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, C) → ddy (…, K); dx2 is nothing."""
-        self.check_ddx(ddx, cache.shape)
+        self.check_ddx(ddx, cache.shape, dy, (*cache.shape[:-1], self.out_features))
         # backward: dx = dy @ W.T
         self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
         return ddx @ self._W_like(ddx), None  # (…, C) @ (C, K)

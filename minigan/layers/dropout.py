@@ -41,7 +41,7 @@ class Dropout(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · mask; dx2 is nothing."""
         shape, mask = cache
-        self.check_ddx(ddx, shape)
+        self.check_ddx(ddx, shape, dy, shape)
         return _masked(ddx, mask), None
 
 

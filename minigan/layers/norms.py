@@ -58,7 +58,7 @@ class _Norm(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx → ddy = γ J ddx, and dx2."""
         x_hat, inv_sigma, axes = cache
-        self.check_ddx(ddx, x_hat.shape)
+        self.check_ddx(ddx, x_hat.shape, dy, x_hat.shape)
         # backward: dx = J(gamma * dy)
         if axes is None:
             ddx_hat, dx2 = ddx * inv_sigma, None
@@ -74,7 +74,7 @@ class _Norm(Layer):
 
     def _affine(self, x_hat: Any) -> Any:
         if self.gamma is None:
-            return x_hat.copy()  # the cache keeps x_hat: the caller gets an array of its own
+            return x_hat
         y = self._scaled(x_hat)
         y += self.beta.astype(y.dtype, copy=False)
         return y

@@ -32,7 +32,7 @@ class Reshape(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, …) → ddy (N, *shape); dx2 is nothing."""
-        self.check_ddx(ddx, cache)
+        self.check_ddx(ddx, cache, dy, (cache[0], *self.shape))
         return ddx.reshape(len(ddx), *self.shape).copy(), None
 
     def __repr__(self) -> str:
@@ -54,5 +54,5 @@ class Flatten(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, H·W·C); dx2 is nothing."""
-        self.check_ddx(ddx, cache)
+        self.check_ddx(ddx, cache, dy, (cache[0], prod(cache[1:])))
         return ddx.reshape(len(ddx), -1).copy(), None

@@ -119,6 +119,9 @@ def wrong_shapes_are_refused(call: Call, order: int) -> None:
     for ddx in _broadcastable(call.ddx) if order > 1 else ():
         verb = lambda ddx=ddx: call.layer.double_backward(ddx, call.dy, cache)  # noqa: E731
         _refused(call, verb, f"double_backward accepts a ddx of {ddx.shape}")
+    for dy in _broadcastable(call.dy) if order > 1 else ():
+        verb = lambda dy=dy: call.layer.double_backward(call.ddx, dy, cache)  # noqa: E731
+        _refused(call, verb, f"double_backward accepts a dy of {dy.shape}")
 
 
 def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:

@@ -25,7 +25,7 @@ class Cubic(Layer):
         return dy * self.slope(cache) if wrt != "params" else None
 
     def double_backward(self, ddx, dy, cache):
-        self.check_ddx(ddx, cache.shape)
+        self.check_ddx(ddx, cache.shape, dy, cache.shape)
         self.dscale += (ddx * dy * 3 * cache**2).sum(axis=0)
         return ddx * self.slope(cache), ddx * dy * self.curvature(cache)
 

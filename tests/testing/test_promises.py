@@ -45,7 +45,7 @@ class Identity(Layer):
         return dy + 0 if wrt != "params" else None
 
     def double_backward(self, ddx, dy, cache):
-        self.check_ddx(ddx, cache)
+        self.check_ddx(ddx, cache, dy, cache)
         return ddx + 0, None
 
 
@@ -101,8 +101,13 @@ class AcceptsAnyDy(Tanh):
 
 
 class AcceptsAnyDdx(Tanh):
-    def check_ddx(self, ddx, x_shape):
+    def check_ddx(self, ddx, x_shape, dy, y_shape):
         pass
+
+
+class AcceptsAnyDyTwice(Tanh):
+    def check_ddx(self, ddx, x_shape, dy, y_shape):
+        super().check_ddx(ddx, x_shape, np.broadcast_to(dy, y_shape), y_shape)
 
 
 class AcceptsAnyWrt(Tanh):
@@ -207,6 +212,7 @@ class AnotherShape(Tanh):
         (FollowsTheWeightsDtype(3, 2), "y is not float32 for float32 input and float64 parameters"),
         (AcceptsAnyDy(), "backward accepts a dy of"),
         (AcceptsAnyDdx(), "double_backward accepts a ddx of"),
+        (AcceptsAnyDyTwice(), "double_backward accepts a dy"),
         (AcceptsAnyWrt(), "accepts wrt='weights'"),
         (Overwrites(3, 2), "are not added by backward"),
         (OverwritesAtSecondOrder(3, 2), "are not added by double_backward"),
