@@ -18,6 +18,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from statistics import median
@@ -28,6 +29,7 @@ import numpy as np
 from minigan.backend import get_device, keep_freed_memory
 from minigan.errors import MiniganError
 from minigan.gans import MODELS
+from minigan.training.files import write_text
 from minigan.training.summary import step_macs
 
 WORKLOADS = {
@@ -42,18 +44,24 @@ REST_S = 0.05  # between turns: BLAS threads keep spinning for a while after a p
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `minigan bench`."""
-    parser.add_argument("workloads", nargs="*", default=["dcgan-64"], help=f"of {', '.join(WORKLOADS)}")
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every contender, after one to warm up")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
+    parser.add_argument(
+        "workloads", nargs="*", default=["dcgan-64"], help=f"any of {', '.join(WORKLOADS)} (default: dcgan-64)"
+    )
+    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="turns of every contender, after one to warm up (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the workloads and print a table of each. Raises MiniganError for an unknown workload or a missing device."""
     for name in args.workloads:
         if name not in WORKLOADS:
-            raise MiniganError(f"unknown workload {name!r}: choose from {', '.join(WORKLOADS)}")
+            near = get_close_matches(name.lower(), WORKLOADS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(WORKLOADS)}"
+            raise MiniganError(f"there is no workload {name!r}: {hint}")
     if args.batch_size < 2 or args.rounds < 1:
         raise MiniganError("a benchmark needs a batch of at least 2 and at least 1 round")
     get_device(args.device)
@@ -63,8 +71,7 @@ def main(args: argparse.Namespace) -> int:
         results.append(measure(name, args.batch_size, args.rounds, args.device))
         print(table(results[-1]))
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump({"machine": machine(), "results": results}, file, indent=1)
+        write_text(args.json, json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
     return 0
 
 
