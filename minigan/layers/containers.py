@@ -53,14 +53,16 @@ class Sequential(Layer):
 
     def backward(self, dy: Any, cache: SequentialCache, wrt: Wrt = "both") -> Any:
         """dy → dx, through every layer in reverse. With wrt="input" the cache keeps each layer's dy."""
+        first = self._first_with_parameters() if wrt == "params" else 0  # no gradient is needed below it
         dys = []
         for i, (layer, inner) in reversed(list(enumerate(zip(self.layers, cache.caches, strict=True)))):
+            if i < first:
+                break
             dys.append(dy)
-            # below the first layer nobody needs dx for the parameters' sake
-            dy = layer.backward(dy, inner, "both" if wrt == "params" and i > 0 else wrt)
+            dy = layer.backward(dy, inner, "both" if wrt == "params" and i > first else wrt)
         if wrt == "input":
             cache.dys = dys[::-1]
-        return dy
+        return dy if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: SequentialCache) -> tuple[Any, Any]:
         """ddx → (ddy, dx2): up with ddx, then down with what was left at each layer's input."""
@@ -74,6 +76,10 @@ class Sequential(Layer):
         for layer, inner, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):
             dx = add(dx2, None if dx is None else layer.backward(dx, inner))
         return ddx, dx
+
+    def _first_with_parameters(self) -> int:
+        has = (any(inner.parameter_names for _, inner in layer.walk()) for layer in self.layers)
+        return next((i for i, found in enumerate(has) if found), len(self.layers))
 
     def __getitem__(self, i: int) -> Layer:
         return self.layers[i]

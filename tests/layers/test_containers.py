@@ -68,24 +68,26 @@ def test_piecewise_linear_networks_have_no_dx2():
     assert net.double_backward(x, np.ones_like(y), cache)[1] is None
 
 
-def test_with_wrt_params_the_first_layer_is_not_asked_for_dx():
+def test_with_wrt_params_no_gradient_is_computed_that_nobody_asked_for():
     asked = {}
 
-    class Spy(Layer):
+    class Spy(Dense):
         def __init__(self, name):
+            super().__init__(2, 2)
             self.name = name
-
-        def forward(self, x, train=True, rng=None):
-            return x + 0, None
 
         def backward(self, dy, cache, wrt="both"):
             asked[self.name] = wrt
-            return dy + 0
+            return super().backward(dy, cache, wrt)
 
-    net = Sequential(Spy("first"), Spy("middle"), Spy("last"))
-    x = np.ones((1, 1))
-    net.backward(x, net.forward(x)[1], wrt="params")
-    assert asked == {"first": "params", "middle": "both", "last": "both"}
+    class Unasked(Tanh):
+        def backward(self, dy, cache, wrt="both"):
+            raise AssertionError("below the first layer with parameters")
+
+    net = Sequential(Unasked(), Spy("first"), Tanh(), Spy("last"))
+    y, cache = net.forward(np.ones((2, 2)))
+    assert net.backward(y + 1, cache, wrt="params") is None
+    assert asked == {"first": "params", "last": "both"}
 
 
 def test_sequences_have_a_length_items_and_a_constructor_to_show():
