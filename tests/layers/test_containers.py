@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import ShapeError
-from minigan.layers import Conv2D, Dense, Layer, LeakyReLU, ReLU, Residual, Sequential, Tanh
+from minigan.layers import Conv2D, Dense, LeakyReLU, ReLU, Residual, Sequential, Tanh
 from minigan.testing import shake, smooth_point
 from minigan.testing.differences import along, derivative
 
