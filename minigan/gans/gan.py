@@ -10,8 +10,9 @@ For pictures, the networks and the training of the authors' MNIST experiment (go
 
 For points on the plane (`ring`, `grid`), of which the paper knows nothing, the toy networks that are usual for them:
 
-    G: z → 128 → 128 → 2           ReLU, ReLU, nothing
-    D: 2 → 128 → 128 → 1           LeakyReLU .2, LeakyReLU .2          Adam 1e-3 with β1 .5, latent N(0, 1)
+    G: z → 128 → 128 → 2           LeakyReLU .2, LeakyReLU .2
+    D: 2 → 128 → 128 → 1           LeakyReLU .2, LeakyReLU .2
+    latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5
 
 Deviations: the learning rate stays constant (the authors' decays by 4e-6 a step), momentum grows over 250 epochs of
 500 steps in straight steps; the output bias starts at 0 instead of the data's mean. Pictures are in [−1, 1] outside
@@ -37,7 +38,8 @@ from minigan.optim import SGD, Adam, Optimizer
 class GAN:
     """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
 
-    `lr` and `b1` default to the paper's SGD (.1, momentum .5 → .7) for pictures, and to Adam's (1e-3, .5) for points.
+    `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the momentum at
+    the beginning, or Adam's β1.
     """
 
     batch_size = 100
@@ -45,7 +47,7 @@ class GAN:
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int = 100,
+        latent_dim: int | None = None,
         lr: float | None = None,
         b1: float = 0.5,
         b2: float = 0.999,
@@ -57,14 +59,16 @@ class GAN:
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        self.shape, self.latent_dim, self.n_critic, self.b1 = tuple(shape), latent_dim, n_critic, b1
+        self.shape, self.n_critic, self.b1 = tuple(shape), n_critic, b1
         self.pictures = len(shape) == 3
-        self.device = get_device(device)
+        if lr is None:
+            lr = 0.1 if self.pictures else 5e-4
+        if latent_dim is None:
+            latent_dim = 100 if self.pictures else 2
+        self.latent_dim, self.device = latent_dim, get_device(device)
         networks = picture_networks if self.pictures else point_networks
         G, D = (network.to(self.device) for network in networks(self.shape, latent_dim, rng))
         self.networks = {"G": G, "D": D}
-        if lr is None:
-            lr = 0.1 if self.pictures else 1e-3
         self.optimizers: dict[str, Optimizer] = {}
         for name, network in self.networks.items():
             parameters = network.parameters()
@@ -162,14 +166,14 @@ def picture_networks(
 
 def point_networks(shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator) -> tuple[Sequential, Sequential]:
     """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1)."""
-    G = Sequential(
-        Dense(latent_dim, 128, rng=rng), ReLU(), Dense(128, 128, rng=rng), ReLU(), Dense(128, shape[0], rng=rng)
-    )
-    D = Sequential(
-        Dense(shape[0], 128, rng=rng),
+    return _dense_leaky(latent_dim, shape[0], rng), _dense_leaky(shape[0], 1, rng)
+
+
+def _dense_leaky(n_in: int, n_out: int, rng: np.random.Generator) -> Sequential:
+    return Sequential(
+        Dense(n_in, 128, rng=rng),
         LeakyReLU(0.2),
         Dense(128, 128, rng=rng),
         LeakyReLU(0.2),
-        Dense(128, 1, rng=rng),
+        Dense(128, n_out, rng=rng),
     )
-    return G, D
