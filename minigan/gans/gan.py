@@ -38,8 +38,8 @@ from minigan.optim import SGD, Adam, Optimizer
 class GAN:
     """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
 
-    `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the momentum at
-    the beginning, or Adam's β1.
+    `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the first
+    momentum, or Adam's β1.
     """
 
     batch_size = 100
