@@ -65,7 +65,7 @@ class LeakyReLU(Layer):
 
     def _times_derivative(self, a: Any, positive: Any) -> Any:
         # f′ as the larger of (1 or 0) and the slope: NumPy does this several times as fast as where(positive, 1, slope)
-        result = array_module(a).maximum(positive, a.dtype.type(self.negative_slope))
+        result = array_module(a).maximum(positive, self.negative_slope, dtype=a.dtype)
         result *= a
         return result
 

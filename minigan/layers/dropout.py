@@ -29,7 +29,8 @@ class Dropout(Layer):
             return x.copy(), (x.shape, None)
         if rng is None:
             raise ValueError(f"{self!r} draws a mask in training: pass a random generator, forward(x, rng=rng)")
-        mask = (rng.random(x.shape, dtype=x.dtype) >= self.p) * x.dtype.type(1 / (1 - self.p))
+        mask = (rng.random(x.shape, dtype=x.dtype) >= self.p).astype(x.dtype)
+        mask *= 1 / (1 - self.p)
         return x * mask, (x.shape, mask)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
