@@ -124,6 +124,6 @@ def _import_cupy(device: str) -> ModuleType:
         import cupy
     except ImportError as error:
         raise DeviceError(
-            f"device {device} needs CuPy: pip install 'minigan[cuda12]' or 'minigan[cuda13]' to match your CUDA driver"
+            f"device {device} needs CuPy: in minigan's folder, pip install '.[cuda12]' or '.[cuda13]', by your driver"
         ) from error
     return cupy

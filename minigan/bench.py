@@ -1,7 +1,7 @@
 """How fast is a training step? minigan and, where it is installed, PyTorch, turn by turn on the same machine.
 
 Every contender runs in a process of its own, so that their thread pools don't disturb each other and each has its own
-peak memory. They take turns: a round is one step of each, and the figure is the median over the rounds, because other
+peak memory. They take turns, of half a second or one step, and the figure is the median over the rounds, because other
 programs on the machine slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its
 plain memory layout and in channels_last; the better one counts.
 
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.util import find_spec
+from math import ceil
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
@@ -39,7 +40,8 @@ WORKLOADS = {
     "dcgan-32": ("dcgan", (32, 32, 3)),
     "dcgan-64": ("dcgan", (64, 64, 3)),
 }
-REST_S = 0.05  # between turns: BLAS threads keep spinning for a while after a product
+REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
+TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,10 +162,14 @@ def _contender(pipe: Connection, contender: str, workload: str, batch_size: int,
     """Run a step whenever it is asked for, and say how long it took; at the end, the peak memory of this process."""
     make = {"product": _product, "minigan": _minigan_step}.get(contender, _torch_step)
     step = make(contender, workload, batch_size, device)
+    repeats = 1
     while pipe.recv() == "go":
         start = time.perf_counter()
-        step()
-        pipe.send(time.perf_counter() - start)
+        for _ in range(repeats):
+            step()
+        elapsed = (time.perf_counter() - start) / repeats
+        pipe.send(elapsed)
+        repeats = max(repeats, ceil(TURN_S / elapsed))
     pipe.send(_peak_bytes())
 
 

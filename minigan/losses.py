@@ -29,14 +29,14 @@ class Minimax:
 
     The first line is the cross-entropy with the target 1 − s, because softplus(l) = softplus(−l) + l. When D is sure
     that a picture is fake, l ≪ 0: sigmoid(l) and with it the saturating generator's gradient vanish, while the
-    non-saturating one's is 1/M (section 3 of the paper). Smoothing moves the real target only (one-sided; Salimans et
+    non-saturating one's is −1/M (section 3 of the paper). Smoothing moves the real target only (one-sided; Salimans et
     al. 2016): a smoothed fake target would reward pictures that look like today's fakes.
     """
 
     def __init__(self, saturating: bool = False, label_smoothing: float = 0.0) -> None:
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label smoothing is {label_smoothing}: it must be at least 0 and less than 1")
-        self.saturating, self.label_smoothing = saturating, label_smoothing
+        self.saturating, self.label_smoothing = saturating, float(label_smoothing)
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real pictures: cross-entropy with the target 1 − label_smoothing."""
@@ -62,7 +62,7 @@ class LeastSquares:
     """
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
-        self.a, self.b, self.c = a, b, c
+        self.a, self.b, self.c = float(a), float(b), float(c)
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real pictures, target b."""
@@ -152,7 +152,7 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     onehot = labels[:, None] == xp.arange(logits.shape[1])  # (N, 1) == (K,) → (N, K)
-    return -(log_p * onehot).sum() / len(logits), (xp.exp(log_p) - onehot) / len(logits)
+    return -xp.where(onehot, log_p, 0).sum() / len(logits), (xp.exp(log_p) - onehot) / len(logits)
 
 
 def _constant(logits: Any, sign: int) -> Any:

@@ -57,7 +57,7 @@ def test_unknown_names_are_refused(name):
 
 def test_cuda_without_cupy_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(DeviceError, match=r"pip install 'minigan\[cuda12\]'"):
+    with pytest.raises(DeviceError, match=r"pip install '\.\[cuda12\]'"):
         get_device("cuda")
 
 

@@ -234,3 +234,9 @@ def test_distances_refuse_to_broadcast(loss):
 def test_cross_entropy_refuses_other_shapes(logits, labels):
     with pytest.raises(ShapeError, match="expected logits"):
         softmax_cross_entropy(np.zeros(logits), np.zeros(labels, int))
+
+
+def test_a_masked_logit_costs_nothing():
+    value, dlogits = softmax_cross_entropy(np.array([[0.0, -np.inf]]), np.array([0]))
+    assert value == 0
+    assert (dlogits == 0).all()

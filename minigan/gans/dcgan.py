@@ -5,6 +5,7 @@ The networks, from the authors' code for 64×64 pictures (dcgan.torch) and its r
     64×64   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 64²·C     4×4 transposed convolutions, stride 2
             D: the mirror image, 4×4 convolutions with stride 2, then 4×4 → one logit
     32×32   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 32²·C     the last one 3×3 with stride 1 (Chainer's example)
+            D: the mirror image, so the first one is 3×3
     28×28   G: z → dense 1024 → dense 7²·128 → 14²·64 → 28²·C     5×5 with stride 2 (the authors' MNIST script)
             D: 28²·C → 14²·64 → 7²·128 → dense 1024 → one logit
     16×16   G: z → 4²·128 → 8²·64 → 16²·C                         as 64×64, with two stages less
@@ -13,7 +14,10 @@ Everywhere: batch norm and ReLU in G, batch norm and LeakyReLU .2 in D, but none
 output; tanh on G's output; no bias before a batch norm; weights N(0, .02), batch-norm scales N(1, .02); latent N(0, 1)
 as in the reference code; Adam 2e-4 with β1 .5 for both; the non-saturating objective.
 
-Deviations: a batch of 64 (the reference code) instead of 128 (the paper); at 28×28 the picture is in [−1, 1] with tanh
+Deviations from the paper's figure 1: half as many channels, and 4×4 kernels instead of 5×5, as in dcgan.torch; from
+that code: a bias where no batch norm follows (D's first layer, both outputs). From the MNIST script: no class labels,
+which it concatenates at every layer, no weight decay and no decay of the learning rate, normal instead of uniform z.
+Also: a batch of 64 (the reference code) instead of 128 (the paper); at 28×28 the picture is in [−1, 1] with tanh
 instead of [0, 1] with a sigmoid; the generator's update uses the fakes of the discriminator's update (PyTorch's
 example does, too) instead of drawing new ones.
 """
@@ -51,7 +55,7 @@ class DCGAN:
     """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
 
     H = W is 16, 28, 32 or 64; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
-    (64 in the paper); the others are multiples of it. Raises ShapeError for other shapes.
+    (64 in dcgan.torch, 128 in the paper's figure 1); the others are multiples of it. Raises ShapeError for others.
     """
 
     batch_size = 64
@@ -71,6 +75,8 @@ class DCGAN:
         device: Device | str = "cpu",
     ) -> None:
         check_shape(shape)
+        if n_critic < 1:
+            raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
         self.shape, self.latent_dim, self.n_critic = shape, latent_dim, n_critic
         self.device = get_device(device)
         G = generator(shape, latent_dim, features, rng).to(self.device)

@@ -14,10 +14,10 @@ For points on the plane (`ring`, `grid`), of which the paper knows nothing, the 
     D: 2 → 128 → 128 → 1           LeakyReLU .2, LeakyReLU .2
     latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5
 
-Deviations: the learning rate stays constant (the authors' decays by 4e-6 a step), momentum grows over 250 epochs of
-500 steps in straight steps; the output bias starts at 0 instead of the data's mean. Pictures are in [−1, 1] outside
-and in [0, 1] between G's sigmoid and D. (The paper's text says uniform noise; the published mnist.yaml leaves the
-code's Gaussian default.)
+Deviations: the learning rate stays constant (the authors' decays by 4e-6 a step), momentum grows linearly, once in
+500 steps, over 250 such epochs; G and D are updated in turn on new noise (algorithm 1 of the paper), not at once on the
+same; the output bias starts at 0 instead of the data's mean. Pictures are in [−1, 1] outside and in [0, 1] between G's
+sigmoid and D. The noise is uniform; the authors' code knows that, too, but mnist.yaml leaves its default, Gaussian.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class GAN:
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
+        if n_critic < 1:
+            raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
         self.shape, self.n_critic, self.b1 = tuple(shape), n_critic, b1
         self.pictures = len(shape) == 3
         if lr is None:

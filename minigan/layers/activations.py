@@ -43,7 +43,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.2) -> None:
         if not 0 <= negative_slope <= 1:
             raise ValueError(f"negative_slope is {negative_slope}: it must be between 0 and 1")
-        self.negative_slope = negative_slope
+        self.negative_slope = float(negative_slope)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, of any shape."""
@@ -186,7 +186,9 @@ class Softplus(Layer):
     """y = log(1 + e^(βx)) / β, a smooth ReLU. With s = sigmoid(βx): f′ = s; f″ = β s (1 − s)."""
 
     def __init__(self, beta: float = 1.0) -> None:
-        self.beta = beta
+        if not beta > 0:
+            raise ValueError(f"beta is {beta}: it must be greater than 0")
+        self.beta = float(beta)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y > 0, of any shape."""
@@ -218,6 +220,8 @@ class Maxout(Layer):
     """
 
     def __init__(self, pieces: int) -> None:
+        if pieces < 1:
+            raise ValueError(f"pieces is {pieces}: it must be at least 1")
         self.pieces = pieces
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
@@ -234,7 +238,7 @@ class Maxout(Layer):
         winner = cache
         self.check_dy(dy, winner.shape[:-1], wrt)
         # forward: y = max over pieces of x
-        return (dy[..., None] * winner).reshape(*dy.shape[:-1], -1) if wrt != "params" else None
+        return (dy[..., None] * winner).reshape(*dy.shape[:-1], dy.shape[-1] * self.pieces) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, K·pieces) → ddy (…, K); dx2 is nothing."""
@@ -245,4 +249,4 @@ class Maxout(Layer):
         return (self._cut(ddx) * winner).sum(axis=-1), None
 
     def _cut(self, x: Any) -> Any:
-        return x.reshape(*x.shape[:-1], -1, self.pieces)
+        return x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -73,8 +72,13 @@ class Layer:
         return self._parameters
 
     def to(self, device: Device | str | None = None, dtype: Any = None) -> Layer:
-        """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self."""
+        """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self.
+
+        Raises ValueError for a layer inside of a network: only the whole can move.
+        """
         flat = self.parameters()
+        if flat.whole is not None:
+            raise ValueError(f"{self!r} is part of a network, whose parameters are one vector: move the network")
         target = Device("here", array_module(flat.values)) if device is None else get_device(device)
         flat.bind(target.array(flat.values, dtype), target.array(flat.grads, dtype))
         for _, layer in self.walk():
@@ -117,8 +121,8 @@ class Layer:
         if (ndim is not None and x.ndim != ndim) or (channels is not None and (x.ndim == 0 or x.shape[-1] != channels)):
             wanted = {None: "…, ", 2: "N, ", 4: "N, H, W, "}.get(ndim, "…, ") + str(channels or "C")
             raise ShapeError(f"{self!r} takes an input of shape ({wanted}), got {tuple(x.shape)}")
-        if x.dtype.kind != "f":
-            raise ShapeError(f"{self!r} takes floating-point input, got {x.dtype}: convert it with x.astype('float32')")
+        if x.dtype not in (np.float32, np.float64):
+            raise ShapeError(f"{self!r} takes float32 or float64, got {x.dtype}: convert it with x.astype('float32')")
 
     def check_dy(self, dy: Any, y_shape: tuple[int, ...], wrt: Wrt = "both") -> None:
         """Raise ShapeError unless dy has the shape of y, and ValueError for an unknown `wrt`."""
@@ -133,12 +137,9 @@ class Layer:
         if tuple(ddx.shape) != tuple(x_shape):
             raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
 
-    def __deepcopy__(self, memo: dict) -> Layer:
-        """Copy the arrays; the copy makes a flat vector of its own when it is asked for one."""
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        vars(twin).update({k: copy.deepcopy(v, memo) for k, v in vars(self).items() if k != "_parameters"})
-        return twin
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: everything but the flat vector, of which a copy makes its own."""
+        return {name: value for name, value in vars(self).items() if name != "_parameters"}
 
     def __repr__(self) -> str:
         """Show the constructor call, leaving out what has its default value."""

@@ -15,7 +15,10 @@ from minigan.layers.base import Layer, Wrt, add
 
 @dataclass
 class SequentialCache:
-    """The caches of the inner layers, and the gradients between them once `backward` with wrt="input" has run."""
+    """The caches of the inner layers, and the gradients between them once `backward` with wrt="input" has run.
+
+    `double_backward` uses these if it gets the same dy, so don't write into that dy in between.
+    """
 
     caches: list[Any]
     dys: list[Any] | None = None
@@ -37,7 +40,9 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: Layer) -> None:
-        self.layers = list(layers)
+        if not layers:
+            raise ValueError("a Sequential needs at least one layer")
+        self.layers = layers  # a tuple: a layer added later would not be among the parameters
 
     def children(self) -> dict[str, Layer]:
         """The layers by position: {"0": …, "1": …}."""
@@ -66,7 +71,7 @@ class Sequential(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: SequentialCache) -> tuple[Any, Any]:
         """ddx → (ddy, dx2): up with ddx, then down with what was left at each layer's input."""
-        if cache.dys is None or (cache.dys and cache.dys[-1] is not dy):
+        if cache.dys is None or cache.dys[-1] is not dy:
             self.backward(dy, cache, wrt="input")
         dx2s = []
         for layer, inner, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):

@@ -13,7 +13,7 @@ from minigan.layers.initializers import Initializer, glorot_uniform
 class Dense(Layer):
     """y = x W + b, for x of shape (…, C), W (C, K), b (K,).
 
-    First order. Write the sum over M rows as L(xW + b), with dy = ∂L/∂y:
+    All axes but the last are read as one axis of M rows. First order, for a loss L of y with dy = ∂L/∂y (…, K):
 
         dx = dy Wᵀ        dW = xᵀ dy        db = Σ_rows dy
 
@@ -66,9 +66,6 @@ class Dense(Layer):
         # backward: dx = dy @ W.T
         self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
         return ddx @ self._W_like(ddx), None  # (…, C) @ (C, K)
-
-    def _W_like(self, x: Any) -> Any:
-        return self.W.astype(x.dtype, copy=False)  # the input's dtype decides
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums C products."""

@@ -30,7 +30,7 @@ def glorot_uniform(gain: float = 1.0) -> Initializer:
 
 
 def he_normal(negative_slope: float = 0.0) -> Initializer:
-    """N(0, 2/((1 + slope²)·fan_in)) (He et al. 2015, equation 14): keeps variance through a (leaky) ReLU."""
+    """N(0, 2/((1 + slope²)·fan_in)) (He et al. 2015, equations 10 and 15): keeps variance through a (leaky) ReLU."""
     return lambda rng, shape, fan_in, fan_out: _normal(rng, shape, sqrt(2 / ((1 + negative_slope**2) * fan_in)))
 
 

@@ -107,7 +107,7 @@ class BatchNorm(_Norm):
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.channels, self.eps, self.momentum, self.affine = channels, eps, momentum, affine
+        self.channels, self.eps, self.momentum, self.affine = channels, float(eps), float(momentum), affine
         self._add_affine(affine, (channels,), init, rng)
         self.running_mean, self.running_var = np.zeros(channels, np.float32), np.ones(channels, np.float32)
 
@@ -144,8 +144,8 @@ class LayerNorm(_Norm):
     def __init__(
         self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        shape = (int(normalized_shape),) if np.ndim(normalized_shape) == 0 else tuple(normalized_shape)
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, float(eps), elementwise_affine
         self._add_affine(elementwise_affine, shape, None, None)
 
     def _axes(self, x: Any) -> Axes:
@@ -159,7 +159,7 @@ class InstanceNorm(_Norm):
     """Normalise every channel of every picture over its pixels (Ulyanov et al. 2016): axes (H, W)."""
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
-        self.channels, self.eps, self.affine = channels, eps, affine
+        self.channels, self.eps, self.affine = channels, float(eps), affine
         self._add_affine(affine, (channels,), None, None)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:

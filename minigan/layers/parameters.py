@@ -28,8 +28,15 @@ class Parameters:
     The vectors may be replaced (`bind`, by `Layer.to`), so read them afresh from this object, which stays the same.
     """
 
+    whole: Parameters | None = None  # the parameters of the network that this one is a part of
+
     def __init__(self, network: Layer) -> None:
         self.network = network
+        layers = [id(layer) for _, layer in network.walk()]
+        if len(set(layers)) < len(layers):
+            raise ValueError(
+                f"a layer stands twice in {network!r}: its parameters can only be in one place of the vector"
+            )
         arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for layer, name in _own_and_inner(network)]
         if not arrays:  # a network without parameters, an activation for instance
             self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -52,6 +59,9 @@ class Parameters:
             if child._parameters is None:
                 child._parameters = Parameters.__new__(Parameters)
                 child._parameters.network = child
+            if child._parameters.whole not in (None, self):
+                raise ValueError(f"{child!r} is part of another network already: a layer belongs to one")
+            child._parameters.whole = self
             child._parameters.bind(values[start:stop], grads[start:stop])
             start = stop
 

@@ -12,7 +12,7 @@ from minigan.layers.base import Layer, Wrt
 class Reshape(Layer):
     """x (N, …) → y (N, *shape), the same numbers in the same order.
 
-    A permutation of nothing: dx is dy, and ddy is ddx, in the other's shape; dx2 is nothing.
+    Nothing is computed: dx is dy, and ddy is ddx, in the other's shape; dx2 is nothing.
     """
 
     def __init__(self, *shape: int) -> None:
@@ -45,7 +45,7 @@ class Flatten(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, …) → y (N, product of the rest)."""
         self.check_input(x, None, None)
-        return x.reshape(len(x), -1).copy(), x.shape
+        return x.reshape(len(x), prod(x.shape[1:])).copy(), x.shape
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy (N, H·W·C) → dx (N, H, W, C)."""
@@ -55,4 +55,4 @@ class Flatten(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, H·W·C); dx2 is nothing."""
         self.check_ddx(ddx, cache, dy, (cache[0], prod(cache[1:])))
-        return ddx.reshape(len(ddx), -1).copy(), None
+        return ddx.reshape(len(ddx), prod(ddx.shape[1:])).copy(), None

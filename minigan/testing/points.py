@@ -14,7 +14,7 @@ from minigan.layers import Layer
 
 
 def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A random float64 array at which every layer of minigan is smooth, with room for steps of up to 0.02.
+    """A random float64 array at which every layer of minigan is smooth, with room for steps of 0.02 (or 0.4/C if less).
 
     * |x| is between 0.2 and 2, so no entry is near 0, where (leaky) ReLUs have their kink;
     * signs alternate along every axis, so whatever is normalised, over whichever axes, is spread out;

@@ -8,7 +8,7 @@ import pytest
 from minigan.backend import to_numpy
 from minigan.data import open_digits
 from minigan.errors import MiniganError, ShapeError
-from minigan.gans import DCGAN
+from minigan.gans import DCGAN, GAN
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, LeakyReLU, ReLU, Tanh
 from minigan.optim import Adam
 from minigan.testing import check_through, devices_under_test, forbid_transfers, shake
@@ -365,3 +365,9 @@ def test_it_learns_what_digits_look_like():
         measured = gan.step(lambda: digits[rng.integers(1797, size=32)], rng)
     assert all(np.isfinite(value) for value in measured.values())
     assert (distances() < before / 2).all()
+
+
+@pytest.mark.parametrize(("model", "shape"), [(DCGAN, (16, 16, 1)), (GAN, (2,))])
+def test_a_discriminator_that_is_never_updated_is_refused(model, shape):
+    with pytest.raises(ValueError, match="n_critic is 0"):
+        model(shape, n_critic=0, rng=np.random.default_rng(0))

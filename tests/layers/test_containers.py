@@ -103,3 +103,8 @@ def test_sequences_have_a_length_items_and_a_constructor_to_show():
 def test_ways_that_end_in_different_shapes_are_refused():
     with pytest.raises(ShapeError, match=r"the body gives \(2, 4\), the shortcut \(2, 3\)"):
         Residual(Dense(3, 4)).forward(np.ones((2, 3)))
+
+
+def test_an_empty_sequence_is_refused():
+    with pytest.raises(ValueError, match="at least one layer"):
+        Sequential()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import ShapeError
-from minigan.layers import Dropout, Flatten, Reshape
+from minigan.layers import Dropout, Flatten, Maxout, Reshape
 
 
 def test_dropout_zeroes_a_part_p_and_scales_the_rest():
@@ -40,3 +40,11 @@ def test_reshape_and_flatten_keep_the_order():
 def test_reshape_refuses_numbers_that_do_not_fit():
     with pytest.raises(ShapeError, match=r"Reshape\(2, 2\) can't take 6 numbers a sample"):
         Reshape(2, 2).forward(np.zeros((4, 6)))
+
+
+@pytest.mark.parametrize("layer", [Flatten(), Maxout(2), Reshape(2, 2)])
+def test_a_batch_of_nothing_gives_nothing(layer):
+    y, cache = layer.forward(np.zeros((0, 4)))
+    dx = layer.backward(y, cache)
+    assert dx.shape == (0, 4)
+    assert layer.double_backward(dx, y, cache)[0].shape == y.shape

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, InstanceNorm, LayerNorm
+from minigan.layers import BatchNorm, InstanceNorm, LayerNorm, Softplus
 from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.strategies import pictures
 
@@ -98,3 +98,32 @@ def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x_shape, senten
 
 def test_one_value_a_channel_is_enough_for_inference():
     BatchNorm(3).forward(np.zeros((1, 3)), train=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(LayerNorm((32, 32, 32)), (2, 32, 32, 32)), (InstanceNorm(8), (2, 96, 96, 8))],  # one sum each: errors of 3e-5
+)
+def test_float32_keeps_its_digits_in_long_sums(layer, shape):
+    x = np.random.default_rng(0).normal(10, 1, shape).astype(np.float32)
+    exact, rounded = layer.forward(x.astype(np.float64))[0], layer.forward(x)[0]
+    assert np.abs(rounded - exact).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BatchNorm(3, np.float64(1e-5), np.float64(0.1)),
+        LayerNorm(np.int64(3), np.float64(1e-5)),
+        Softplus(np.float64(1)),
+    ],
+)
+def test_numpy_numbers_as_settings_promote_nothing(layer):
+    x = np.random.default_rng(0).standard_normal((4, 3), dtype=np.float32)
+    y, cache = layer.forward(x)
+    assert [a.dtype for a in (y, layer.backward(y, cache), *layer.double_backward(x, y, cache))] == [np.float32] * 4
+
+
+def test_half_precision_is_refused_because_its_sums_overflow():
+    with pytest.raises(ShapeError, match="takes float32 or float64"):
+        BatchNorm(3).forward(np.ones((4, 3), np.float16))

@@ -1,6 +1,7 @@
 """Parameters: one flat vector into which the layers look; copies, moves, saved states."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -130,3 +131,29 @@ def test_a_state_that_does_not_fit_changes_nothing(change, sentence):
     with pytest.raises(CheckpointError, match=sentence):
         network.load_state_dict(saved)
     assert all(np.array_equal(before[name], a) for name, a in network.state_dict().items())
+
+
+def test_a_pickled_network_still_learns():
+    net = Sequential(Dense(2, 3), Dense(3, 1))
+    net.parameters()
+    twin = pickle.loads(pickle.dumps(net))
+    twin.parameters().values += 1
+    np.testing.assert_array_equal(twin[0].W, net[0].W + 1)
+
+
+def test_a_layer_belongs_to_one_place_of_one_network():
+    shared = Dense(2, 2)
+    with pytest.raises(ValueError, match="stands twice"):
+        Sequential(shared, Tanh(), shared).parameters()
+    Sequential(shared).parameters()
+    with pytest.raises(ValueError, match="part of another network"):
+        Sequential(shared, Tanh()).parameters()
+
+
+def test_only_the_whole_network_moves():
+    net = Sequential(Dense(2, 2))
+    net.parameters()
+    with pytest.raises(ValueError, match="move the network"):
+        net[0].to(dtype=np.float64)
+    net.to(dtype=np.float64)
+    assert np.shares_memory(net[0].W, net.parameters().values)
