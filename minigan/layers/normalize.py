@@ -82,14 +82,15 @@ def mean_product(x: Any, y: Any, axes: Axes) -> Any:
 def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
     """Σ of the product of `factors` over `axes`, which stay with length 1. On a CPU the product is not stored.
 
-    The last two axes are summed first (the batch never is), then the others: several short sums in place of a long one,
-    because in float32 the rounding error of a sum grows with its length.
+    The last two axes are summed first (the batch never is), then the others one by one: several short sums in place of a
+    long one, because in float32 the rounding error of a sum grows with its length.
     """
     x = factors[0]
     letters = "abcdefgh"[: x.ndim]
     first = [axis for axis in axes if axis >= max(1, x.ndim - 2)]
     kept = "".join(letter for axis, letter in enumerate(letters) if axis not in first)
     sums = array_module(x).einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
-    if later := tuple(axis for axis in axes if axis not in first):  # these come before the axes that are gone
-        sums = sums.sum(axis=later)
+    for axis in reversed(axes):
+        if axis not in first:  # those that are gone came after it, so it still has its number
+            sums = sums.sum(axis=axis)
     return sums.reshape(tuple(1 if axis in axes else length for axis, length in enumerate(x.shape)))
