@@ -82,7 +82,7 @@ def mean_product(x: Any, y: Any, axes: Axes) -> Any:
 def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
     """Σ of the product of `factors` over `axes`, which stay with length 1. On a CPU the product is not stored.
 
-    The last two axes are summed first (the batch never is), then the others one by one: several short sums in place of a
+    The last two axes are summed first (the batch never is), then the others one by one: short sums in place of a
     long one, because in float32 the rounding error of a sum grows with its length.
     """
     x = factors[0]
