@@ -287,4 +287,4 @@ def test_python_dash_m():
 
 def test_the_default_length_is_by_data(capsys):
     steps = {data: train.new_config({"model": "gan", "data": data})[0].n_steps for data in ("digits", "ring", "shapes")}
-    assert steps == {"digits": 1600, "ring": 10_000, "shapes": 25 * 100}
+    assert steps == {"digits": 2000, "ring": 10_000, "shapes": 25 * 100}

@@ -29,7 +29,7 @@ from minigan.training.summary import summarize
 from minigan.training.trainer import Trainer
 
 DEFAULT_DATA = "digits"
-DEFAULT_STEPS = {"digits": 1600, "ring": 10_000, "grid": 10_000}  # digits: a minute and a half on two CPU cores
+DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
 DEFAULT_EPOCHS = 25  # for other data
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 RUNS = Path("runs")
