@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import time
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -47,11 +48,21 @@ TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest fin
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `minigan bench`."""
     parser.add_argument(
-        "workloads", nargs="*", default=["dcgan-64"], help=f"any of {', '.join(WORKLOADS)} (default: dcgan-64)"
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        default=["dcgan-64"],
+        help=f"any of {', '.join(WORKLOADS)} (default: dcgan-64)",
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="pictures a batch (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=7, help="turns of every contender, after one to warm up (default: %(default)s)"
+        "--batch-size", type=int, metavar="N", default=64, help="pictures a batch (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        default=7,
+        help="turns of every contender, after one to warm up (default: %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
@@ -87,31 +98,27 @@ def machine() -> str:
 
 
 def measure(workload: str, batch_size: int, rounds: int, device: str) -> dict[str, Any]:
-    """Let the contenders take turns. Returns seconds and peak memory of each, and the arithmetic of the step."""
-    contenders: list[str] = ["product", "minigan"]
-    if find_spec("torch"):
-        contenders += ["torch", "torch channels_last"]
-    context = multiprocessing.get_context("spawn")
-    processes, pipes = [], {}
-    for contender in contenders:
-        pipes[contender], theirs = context.Pipe()
-        processes.append(context.Process(target=_contender, args=(theirs, contender, workload, batch_size, device)))
-        processes[-1].start()
-        theirs.close()
-    seconds: dict[str, list[float]] = {contender: [] for contender in contenders}
-    for turn in range(rounds + 1):
-        for contender in contenders:
-            pipes[contender].send("go")
-            elapsed = pipes[contender].recv()
-            if turn > 0:
-                seconds[contender].append(elapsed)
-            time.sleep(REST_S)
-    peaks = {}
-    for contender in contenders:
-        pipes[contender].send("stop")
-        peaks[contender] = pipes[contender].recv()
-    for process in processes:
-        process.join()
+    """Let the contenders take turns. Returns seconds and peak memory of each, and the arithmetic of the step.
+
+    Raises MiniganError if one of them fails.
+    """
+    names = ["product", "minigan", *(("torch", "torch channels_last") if find_spec("torch") else ())]
+    contenders = {}
+    try:
+        for name in names:
+            contenders[name] = Contender(name, workload, batch_size, device)
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        for turn in range(rounds + 1):
+            for name, contender in contenders.items():
+                elapsed = contender.ask("go")
+                if turn > 0:
+                    seconds[name].append(elapsed)
+                time.sleep(REST_S)
+        peaks = {name: contender.ask("stop") for name, contender in contenders.items()}
+    finally:
+        for contender in contenders.values():
+            contender.process.kill()
+            contender.process.join()
     model, shape = WORKLOADS[workload]
     gan = MODELS[model](shape, rng=np.random.default_rng(0))
     rate = 2048**3 / median(seconds.pop("product"))
@@ -124,7 +131,7 @@ def measure(workload: str, batch_size: int, rounds: int, device: str) -> dict[st
         "gmac_per_second": rate / 1e9,
         "floor_s": macs / rate,
         "seconds": seconds,
-        "peak_bytes": {contender: peaks[contender] for contender in seconds},
+        "peak_bytes": {name: peaks[name] for name in seconds},
     }
 
 
@@ -158,19 +165,48 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _contender(pipe: Connection, contender: str, workload: str, batch_size: int, device: str) -> None:
+class Contender:
+    """A process that makes steps when it is asked to."""
+
+    def __init__(self, name: str, workload: str, batch_size: int, device: str) -> None:
+        self.name = name
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, name, workload, batch_size, device))
+        self.process.start()
+        theirs.close()
+
+    def ask(self, word: str) -> Any:
+        """The answer to "go" is the seconds of a step, to "stop" the peak memory. Raises MiniganError if it failed."""
+        try:
+            self._pipe.send(word)
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            answer = "its process has died"
+        if isinstance(answer, str):
+            raise MiniganError(f"the benchmark of {self.name} failed ({answer}): try a smaller --batch-size")
+        return answer
+
+
+def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: str) -> None:
     """Run a step whenever it is asked for, and say how long it took; at the end, the peak memory of this process."""
-    make = {"product": _product, "minigan": _minigan_step}.get(contender, _torch_step)
-    step = make(contender, workload, batch_size, device)
-    repeats = 1
-    while pipe.recv() == "go":
-        start = time.perf_counter()
-        for _ in range(repeats):
-            step()
-        elapsed = (time.perf_counter() - start) / repeats
-        pipe.send(elapsed)
-        repeats = max(repeats, ceil(TURN_S / elapsed))
-    pipe.send(_peak_bytes())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    try:
+        make = {"product": _product, "minigan": _minigan_step}.get(name, _torch_step)
+        step = make(name, workload, batch_size, device)
+        repeats = 1
+        while pipe.recv() == "go":
+            start = time.perf_counter()
+            for _ in range(repeats):
+                step()
+            elapsed = (time.perf_counter() - start) / repeats
+            pipe.send(elapsed)
+            repeats = max(repeats, ceil(TURN_S / elapsed))
+        pipe.send(_peak_bytes())
+    except EOFError:  # the parent has gone
+        pass
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _peak_bytes() -> int | None:

@@ -26,6 +26,13 @@ def test_an_unknown_workload_is_refused_with_the_nearest_name(capsys):
     assert "did you mean dcgan-64" in capsys.readouterr().err
 
 
+def test_a_contender_that_fails_is_one_sentence(capsys):
+    assert main(["bench", "gan-28", "--batch-size", "100000000000", "--rounds", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "the benchmark of minigan failed (" in error
+    assert error.count("\n") == 1
+
+
 def test_the_operations_of_a_dcgan_step_are_those_of_eleven_passes():
     middle = 3 * 16 * 16 * 16 * 64 * 128  # three layers between 64 and 512 channels, as many multiply-adds each
     picture, ends = 32 * 32 * 16 * 3 * 64, (100 * 512 * 16, 16 * 512)  # the layer next to the picture; z's, the logit's

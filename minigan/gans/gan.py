@@ -43,6 +43,7 @@ class GAN:
     """
 
     batch_size = 100
+    depends = {"lr": "0.1 for pictures, 0.0005 for points", "latent_dim": "100 for pictures, 2 for points"}  # for help
 
     def __init__(
         self,
