@@ -57,7 +57,6 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/example-your-own-pictures"))
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
 
     rng = np.random.default_rng(args.seed)
     folder = args.data
@@ -67,6 +66,7 @@ def main():
         print(f"drew 400 balloons into {folder}")
 
     pictures = open_dataset(folder, img_size=args.img_size, channels=3)
+    args.out.mkdir(parents=True, exist_ok=True)
     print(pictures.describe())
     grid(pictures.batch(np.arange(min(36, len(pictures))))).save(args.out / "real.png")
 

@@ -136,7 +136,7 @@ def _parse(data: bytes, where: str, binary: bool) -> tuple[np.ndarray, np.ndarra
 
 def _parse_binary(data: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     if not data or len(data) % 3073:
-        raise DataError(f"{where} is not a batch of CIFAR-10: {len(data):,} bytes are no multiple of 3,073")
+        raise DataError(f"{where} is not a batch of CIFAR-10: {len(data):,} bytes are not records of 3,073")
     records = np.frombuffer(data, np.uint8).reshape(-1, 3073)
     return records[:, 1:], records[:, 0]
 

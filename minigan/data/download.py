@@ -1,7 +1,7 @@
 """Files from the internet: several mirrors, resumed after a cut, verified, and only then given their name.
 
 A download grows in `name.part`. What is there is asked for no second time (HTTP Range). When the checksum is right the
-file is renamed to `name`; a file with its proper name is therefore whole.
+file is renamed to `name`. A file that has its name already is verified again each time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -36,14 +37,17 @@ def cache_folder() -> Path:
 
 
 def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -> Path:
-    """Make sure that `path` is there, downloading it from the first of `urls` that has it.
+    """Make sure that `path` is there and whole, downloading it from the first of `urls` that has it.
 
-    `checksum` is the hexadecimal SHA-256 or MD5 of the file. Raises DataError, with the failure of each mirror, if none
-    gives the right file, or if the folder cannot be written to. After a failure, what has arrived is kept.
+    `checksum` is the hexadecimal SHA-256 or MD5 of the file. Raises DataError if a file is there that has another, if
+    no mirror gives the right file (with the failure of each), or if the folder cannot be written to. After a failure,
+    what has arrived is kept.
     """
     if path.exists():
+        if _digest(path, checksum) != checksum:
+            raise DataError(f"{path} is damaged, its checksum is wrong: delete it to have it downloaded again")
         return path
-    part = path.with_name(path.name + ".part")
+    part, new_folder = path.with_name(path.name + ".part"), not path.parent.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
@@ -60,6 +64,9 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
             return path
     if not part.stat().st_size:
         part.unlink()
+        if new_folder:
+            with suppress(OSError):  # not if somebody else has put a file there
+                path.parent.rmdir()
     raise DataError(
         f"could not download {path.name} ({'; '.join(failures)}): "
         f"check the connection, or put the file into {path.parent}"

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import pickle
 import tarfile
@@ -76,15 +77,19 @@ def test_the_archive_in_the_cache_is_opened(tmp_path, monkeypatch):
     monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path))
     assert not cifar.is_cached()
     (tmp_path / "cifar10").mkdir()
-    archive(tmp_path / "cifar10" / "cifar-10-binary.tar.gz", {"data_batch_1.bin": BINARY})
+    path = tmp_path / "cifar10" / "cifar-10-binary.tar.gz"
+    archive(path, {"data_batch_1.bin": BINARY})
     assert cifar.is_cached()
+    with pytest.raises(DataError, match="damaged, its checksum is wrong: delete it"):
+        download_cifar10()
+    monkeypatch.setattr(cifar, "ARCHIVE_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     assert download_cifar10().describe() == "cifar10: 7 pictures of 32x32x3, 10 classes"
 
 
 @pytest.mark.parametrize(
     ("name", "data", "what"),
     [
-        ("data_batch_1.bin", BINARY[:-1], "21,510 bytes are no multiple of 3,073"),
+        ("data_batch_1.bin", BINARY[:-1], "21,510 bytes are not records of 3,073"),
         ("data_batch_1.bin", b"\x0a" + BINARY[1:], "a label of 10, above 9"),
         ("data_batch_1", pickled()[:-30], "damaged or cut off"),
         ("data_batch_1", pickled(ROWS[:, :99]), "no rows of 3,072 bytes"),

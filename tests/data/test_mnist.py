@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 
 import numpy as np
 import pytest
@@ -52,7 +53,9 @@ def test_what_is_in_the_cache_is_not_downloaded(tmp_path, monkeypatch):
     folder = tmp_path / "fashion-mnist"
     folder.mkdir()
     for name, values in (("train-images-idx3", PICTURES), ("train-labels-idx1", LABELS)):
-        (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(idx_bytes(values)))
+        data = gzip.compress(idx_bytes(values))
+        (folder / f"{name}-ubyte.gz").write_bytes(data)
+        monkeypatch.setitem(mnist.CHECKSUMS["fashion-mnist"], f"{name}-ubyte.gz", hashlib.sha256(data).hexdigest())
     dataset = download_mnist("fashion-mnist")
     assert (dataset.name, dataset.classes[9]) == ("fashion-mnist", "ankle boot")
     with pytest.raises(DataError, match="could not download t10k-images-idx3-ubyte.gz"):
