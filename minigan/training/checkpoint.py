@@ -10,6 +10,7 @@ Nothing in it is pickled, and it is read with `allow_pickle=False`: a checkpoint
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ from minigan.errors import CheckpointError
 from minigan.training.files import replacing
 
 FORMAT = 1
+KNOWN = {"model": (str,), "step": (int,), "position": (int,), "seconds": (int, float), "rng": (dict,)}  # no bool
 
 
 @dataclass
@@ -94,17 +96,23 @@ def load_checkpoint(path: str | os.PathLike, model: str) -> Checkpoint:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         state = json.loads(arrays.pop("state").tobytes())
-        known = {"model": str, "step": int, "position": int, "seconds": (int, float), "rng": dict}
-        if state["format"] != FORMAT or not all(isinstance(state[name], kind) for name, kind in known.items()):
+        if state["format"] != FORMAT or not all(type(state[name]) in kinds for name, kinds in KNOWN.items()):
             raise ValueError("its state is of an unknown form")
+        if min(state["step"], state["position"], state["seconds"]) < 0 or not math.isfinite(state["seconds"]):
+            raise ValueError("its counts make no sense")
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}: nothing has been saved there yet") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, OverflowError) as error:
         raise CheckpointError(f"{path} is damaged, or no checkpoint of minigan") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:  # what zipfile raises
         raise CheckpointError(f"{path} is damaged, or no checkpoint of minigan") from error
     if state["model"] != model:
         raise CheckpointError(f"{path} is a checkpoint of {state['model']}, not of {model}")
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            raise CheckpointError(f"{path} is damaged: {name} is not finite")
+        if array.dtype.kind == "i" and (array < 0).any():  # the optimisers' step counts
+            raise CheckpointError(f"{path} is damaged: {name} is negative")
     return Checkpoint(path, arrays, state)
 
 

@@ -16,6 +16,7 @@ PANELS = (
     ("loss", {"d_loss": "D", "g_loss": "G"}),
     ("D's mean output", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
 )
+MEASURES = {name for _, names in PANELS for name in names}
 
 
 def draw_curves(records: list[dict], title: str) -> Image.Image:

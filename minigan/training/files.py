@@ -10,6 +10,17 @@ from typing import BinaryIO
 
 
 @contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Give `path` as the file of an OSError in this block: a full disk names none, a temporary name helps nobody."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # Pillow's
+            raise OSError(f"{path}: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` for writing. It takes the name `path` when the block ends well.
 
@@ -18,11 +29,12 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

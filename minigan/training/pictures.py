@@ -100,15 +100,23 @@ def save_image(image: Image.Image, path: str | os.PathLike) -> None:
 
 
 def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
-    """Make an animated GIF from picture files, of at most 60 frames of at most 640 pixels; the last one stays."""
+    """Make an animated GIF from picture files, of at most 60 frames of at most 640 pixels; the last one stays.
+
+    Damaged ones are left out; if all are, nothing is written.
+    """
     chosen = np.linspace(0, len(pictures) - 1, min(FRAMES, len(pictures))).round().astype(int)
     frames = []
     for i in chosen:
-        with Image.open(pictures[i]) as image:
-            frame = image.convert("RGB")
+        try:
+            with Image.open(pictures[i]) as image:
+                frame = image.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises
+            continue
         if max(frame.size) > FILM_SIZE:
             frame.thumbnail((FILM_SIZE, FILM_SIZE), Image.Resampling.BOX)
         frames.append(frame.quantize(128, dither=Image.Dither.NONE))
+    if not frames:
+        return
     durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
     with replacing(path) as file:
         frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)

@@ -9,8 +9,10 @@ losses.png                  the curves
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,12 +25,14 @@ from minigan.backend import Device, get_device
 from minigan.data import AUGMENTATIONS, Dataset, open_dataset
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
-from minigan.training.curves import draw_curves
-from minigan.training.files import write_text
+from minigan.training.curves import MEASURES, draw_curves
+from minigan.training.files import naming, write_text
 from minigan.training.pictures import save_film, save_image
 
 # Streams of random numbers that belong to one seed: none disturbs another.
 INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS = 0, 1, 2
+SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
+LARGEST = 1e39  # a little more than float32 can hold
 
 
 class TrainingError(MiniganError):
@@ -72,10 +76,12 @@ class RunConfig:
     def build_gan(self, device: Device | None = None) -> Any:
         """Build the model with its initial weights. Raises MiniganError for arguments that it can't take."""
         rng = np.random.default_rng([self.seed, INITIAL_WEIGHTS])
-        device = device or get_device(self.device)
+        model, device = model_class(self.model), device or get_device(self.device)
+        for name in self.model_args.keys() - inspect.signature(model).parameters.keys():
+            raise TrainingError(f"{self.model}: it takes no {name}, which this run was begun with")
         try:
-            return model_class(self.model)(tuple(self.shape), **self.model_args, rng=rng, device=device)
-        except (TypeError, ValueError) as error:
+            return model(tuple(self.shape), **self.model_args, rng=rng, device=device)
+        except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, MiniganError):
                 raise
             raise TrainingError(f"{self.model}: {error}") from error
@@ -110,19 +116,29 @@ class RunFolder:
         return cls(path)
 
     def check_unused(self) -> None:
-        """Raise TrainingError if there is something in the folder."""
-        if self.path.exists() and not is_empty(self.path):
+        """Raise TrainingError if there is something in the folder.
+
+        A run that ended before its first checkpoint doesn't count: nobody can go on with it, so `create` replaces it.
+        """
+        failed = self._config.exists() and not self.checkpoint.exists()
+        if self.path.exists() and not is_empty(self.path) and not failed:
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
             hint = f", or go on with --resume {self.path}" if self.checkpoint.exists() else ""
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
 
     def create(self, config: RunConfig) -> None:
-        """Make the folder if need be, and write config.json."""
-        self._samples.mkdir(parents=True, exist_ok=True)
+        """Make the folder if need be, and write config.json. What a run without a checkpoint left there goes."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.checkpoint.exists():
+            for old in (self._metrics, self.film, self.losses, *self.samples()):
+                old.unlink(missing_ok=True)
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
+        self._samples.mkdir(exist_ok=True)
 
     def config(self) -> RunConfig:
         """Read config.json. Raises CheckpointError if it isn't there or isn't the configuration of a run."""
+        if self.path.is_file():
+            raise CheckpointError(f"{self.path} is a file: give the folder of the run")
         if not self.path.is_dir():
             raise CheckpointError(f"{self.path} does not exist: give the folder of a run, such as runs/dcgan-digits")
         try:
@@ -132,31 +148,29 @@ class RunFolder:
             _check(config)
         except FileNotFoundError:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{self._config} is damaged: {self.path} can't be used as a run") from error
         return config
 
     def add_record(self, record: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
-        with self._metrics.open("a", encoding="utf-8") as file:
+        with naming(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """Read metrics.jsonl. A last line that was cut off by a crash is left out."""
-        records = []
+        """Read metrics.jsonl. Lines that are no records, such as one that a crash cut off, are left out."""
         try:
-            for line in self._metrics.read_text(encoding="utf-8").splitlines():
-                records.append(json.loads(line))
-        except (FileNotFoundError, ValueError):
-            pass
-        return records
+            lines = self._metrics.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        return [record for record in map(_parse_record, lines) if record]
 
     def forget_after(self, step: int) -> None:
         """Drop records and samples later than the checkpoint that the run goes on from."""
         lines = [json.dumps(r) + "\n" for r in self.records() if r["step"] <= step]
         write_text(self._metrics, "".join(lines))
         for picture in self.samples():
-            if int(picture.stem.removeprefix("step-")) > step:
+            if _step_of(picture) > step:
                 picture.unlink()
 
     def add_sample(self, step: int, image: Image.Image) -> None:
@@ -164,12 +178,14 @@ class RunFolder:
         save_image(image, self._samples / f"step-{step:06d}.png")
 
     def samples(self) -> list[Path]:
-        """The pictures in samples/, in the order of their steps."""
-        return sorted(self._samples.glob("step-*.png"), key=lambda path: (len(path.name), path.name))
+        """The pictures in samples/, in the order of their steps; files with other names are not ours."""
+        found = (path for path in self._samples.glob("step-*.png") if SAMPLE_NAME.fullmatch(path.name))
+        return sorted((path for path in found if path.is_file()), key=_step_of)
 
     def draw(self, title: str) -> None:
         """Draw losses.png and samples.gif from what has been recorded."""
-        records, samples = self.records(), self.samples()
+        records = [record for record in self.records() if record.keys() >= MEASURES]
+        samples = self.samples()
         if records:
             save_image(draw_curves(records, title), self.losses)
         if samples:
@@ -181,6 +197,22 @@ def is_empty(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
+def _step_of(picture: Path) -> int:
+    return int(picture.stem.removeprefix("step-"))
+
+
+def _parse_record(line: bytes) -> dict[str, Any] | None:
+    """Read one line of metrics.jsonl; None if it isn't a step with numbers that float32 can hold."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or type(record.get("step")) is not int or record["step"] < 0:
+        return None
+    good = all(type(value) in (int, float) and abs(value) < LARGEST for value in record.values())
+    return record if good else None
+
+
 def _check(config: RunConfig) -> None:
     """Raise TypeError or ValueError if a field read from JSON isn't of the kind in its annotation, or out of range."""
     for field in fields(config):
@@ -189,5 +221,8 @@ def _check(config: RunConfig) -> None:
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
     intervals = (config.sample_interval, config.checkpoint_interval)
-    if min(config.batch_size, config.n_steps, *intervals) < 1 or set(config.augment) - AUGMENTATIONS.keys():
+    sizes = [*config.shape, *(n for n in (config.img_size, config.channels, config.limit) if n is not None)]
+    if not config.shape or any(type(n) is not int for n in config.shape) or config.seed < 0:
+        raise ValueError("the shape isn't one, or the seed is negative")
+    if min(config.batch_size, config.n_steps, *intervals, *sizes) < 1 or set(config.augment) - AUGMENTATIONS.keys():
         raise ValueError("a number is below 1, or an augmentation is unknown")

@@ -51,6 +51,7 @@ class Trainer:
             before = self.picture() if self.step == 0 else None
             self._record_start = (time.perf_counter(), self.batches.position)
             self._advance(progress)
+            self._check_finite(*self._fetch())
             self.folder.create(self.config)
             if before is not None:
                 self.folder.add_sample(0, before)
@@ -84,10 +85,8 @@ class Trainer:
             self.save()
 
     def _record(self) -> None:
-        """Fetch the measures of the steps since the last record from the device, and write down their means."""
-        names = list(self._measured[0])
-        arrays = [measured[name] for measured in self._measured for name in names]
-        values = to_numpy(array_module(arrays[0]).stack(arrays)).reshape(-1, len(names))  # (steps, names)
+        """Write down the means of the measures of the steps since the last record."""
+        names, values = self._fetch()
         self._check_finite(names, values)
         now, position = time.perf_counter(), self.batches.position
         samples = (position - self._record_start[1]) * self.config.batch_size
@@ -100,6 +99,12 @@ class Trainer:
         }
         self.folder.add_record(self.record)
         self._measured, self._record_start = [], (now, position)
+
+    def _fetch(self) -> tuple[list[str], np.ndarray]:
+        """Fetch the measures of the steps since the last record from the device: names, values (steps, names)."""
+        names = list(self._measured[0])
+        arrays = [measured[name] for measured in self._measured for name in names]
+        return names, to_numpy(array_module(arrays[0]).stack(arrays)).reshape(-1, len(names))
 
     def _check_finite(self, names: list[str], values: np.ndarray) -> None:
         bad = np.argwhere(~np.isfinite(values))

@@ -1,3 +1,4 @@
+import errno
 import json
 import zipfile
 from dataclasses import replace
@@ -59,6 +60,38 @@ def test_damaged_and_foreign_files_are_refused(saved, damage):
         np.savez(saved, state=np.frombuffer(json.dumps({"format": 0}).encode(), np.uint8))
     with pytest.raises(CheckpointError, match="is damaged, or no checkpoint of minigan"):
         load_checkpoint(saved, "dcgan")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("step", -1), ("step", True), ("position", 1.5), ("seconds", float("nan")), ("seconds", 10**400)],
+)
+def test_counts_that_make_no_sense_are_refused(saved, name, value):
+    checkpoint = load_checkpoint(saved, "dcgan")
+    state = np.frombuffer(json.dumps({"format": 1} | checkpoint.state | {name: value}).encode(), np.uint8)
+    np.savez(saved, state=state, **checkpoint.arrays)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_checkpoint(saved, "dcgan")
+
+
+@pytest.mark.parametrize(("name", "value", "what"), [("G.t", -1, "negative"), ("G.m", np.nan, "not finite")])
+def test_arrays_that_make_no_sense_are_refused(saved, name, value, what):
+    with np.load(saved) as file:
+        arrays = dict(file)
+    np.savez(saved, **arrays | {f"optimizers.{name}": np.full_like(arrays[f"optimizers.{name}"], value)})
+    with pytest.raises(CheckpointError, match=rf"is damaged: optimizers.{name} is {what}"):
+        load_checkpoint(saved, "dcgan")
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, replacing(tmp_path / "file") as file:
+        file.write(b"new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "no" / "file"):
+        pass
+    assert caught.value.filename == str(tmp_path / "no" / "file")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -2,10 +2,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from tiny import CONFIG
 
 from minigan.errors import CheckpointError
 from minigan.training import RunFolder, TrainingError
+from minigan.training.pictures import save_image
 
 
 def test_config_survives_the_file(tmp_path):
@@ -20,6 +22,7 @@ def test_config_survives_the_file(tmp_path):
         ("{", "is damaged"),
         ("[]", "is damaged"),
         ("{}", "is damaged"),
+        ("[" * 100_000, "is damaged"),
         (None, "is not the folder of a run"),
     ],
 )
@@ -32,7 +35,8 @@ def test_a_config_that_cannot_be_read(tmp_path, text, what):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("n_steps", "many"), ("shape", 3), ("augment", None), ("seed", True), ("n_steps", 0), ("augment", ["x"])],
+    [("n_steps", "many"), ("shape", 3), ("augment", None), ("seed", True), ("n_steps", 0), ("augment", ["x"])]
+    + [("seed", -1), ("shape", [16, 1.5, 1]), ("shape", []), ("img_size", 0)],
 )
 def test_a_config_of_wrong_types(tmp_path, name, value):
     RunFolder(tmp_path).create(CONFIG)
@@ -63,6 +67,33 @@ def test_what_came_after_the_checkpoint_is_dropped(tmp_path):
     folder.forget_after(20)
     assert [r["step"] for r in folder.records()] == [10, 20]
     assert [path.name for path in folder.samples()] == ["step-000010.png", "step-000020.png"]
+
+
+def test_lines_and_files_that_are_not_ours_are_left_out(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.create(CONFIG)
+    whole = {"d_loss": 1.0, "g_loss": 2.0, "d_real": 0.7, "d_fake": 0.3}
+    bad = [b"3", b"null", b"{}", b'{"step": "x"}', b'{"step": 1, "d_loss": "a"}', b'{"step": 5, "d_lo', b"\xff", b""]
+    bad += [b'{"step": true}', b'{"step": 1, "d_loss": NaN}', b'{"step": 1' + b"0" * 400 + b"}", b"[" * 100_000]
+    lines = [json.dumps({"step": 0} | whole).encode(), *bad, json.dumps({"step": 10} | whole).encode()]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    folder.add_record({"step": 20})
+    save_image(Image.new("RGB", (8, 8)), tmp_path / "samples" / "step-000010.png")
+    for name in ("step-foo.png", "step-.png", "step-000020.png"):
+        (tmp_path / "samples" / name).write_text("no picture")
+    folder.draw("a run")
+    with Image.open(folder.film) as film:
+        assert film.n_frames == 1
+    folder.forget_after(10)
+    assert [r["step"] for r in folder.records()] == [0, 10]
+    left = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert left == ["step-.png", "step-000010.png", "step-foo.png"]
+
+
+def test_a_file_is_not_the_folder_of_a_run(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file is a file: give the folder of the run"):
+        RunFolder(tmp_path / "file").config()
 
 
 def test_other_data_than_at_the_beginning_is_refused():

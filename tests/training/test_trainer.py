@@ -58,7 +58,7 @@ def test_measures_stay_on_the_device_until_they_are_recorded(tmp_path, monkeypat
     fetched = []
     monkeypatch.setattr("minigan.training.trainer.to_numpy", lambda x: fetched.append(x.shape) or np.asarray(x))
     train(make_trainer(tmp_path / "run", replace(CONFIG, sample_interval=100, checkpoint_interval=100)))
-    assert fetched == [(64, 16, 16, 1), (4 * 10,), (4 * 2,), (64, 16, 16, 1)]  # step 0, 10, 12
+    assert fetched == [(64, 16, 16, 1), (4,), (4 * 10,), (4 * 2,), (64, 16, 16, 1)]  # step 0, 1, 10, 12
 
 
 @pytest.mark.parametrize("n_critic", [1, 2])
@@ -102,6 +102,25 @@ def test_nan_ends_training_and_the_last_checkpoint_stays(tmp_path):
     with pytest.raises(TrainingError, match=r"the discriminator's loss became nan at step 8: .* checkpoint of step 5"):
         train(trainer)
     assert load_checkpoint(trainer.folder.checkpoint, "dcgan").state["step"] == 5
+
+
+def test_nan_in_the_first_step_leaves_nothing_and_a_run_without_a_checkpoint_is_replaced(tmp_path):
+    trainer = make_trainer(tmp_path / "run")
+    step = trainer.gan.step
+    trainer.gan.step = lambda *args: step(*args) | {"g_loss": np.float32("nan")}
+    with pytest.raises(TrainingError, match="the generator's loss became nan at step 1"):
+        train(trainer)
+    assert not (tmp_path / "run").exists()
+    trainer = make_trainer(tmp_path / "run")
+    trainer.save = lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    with pytest.raises(OSError, match="No space"):
+        train(trainer)
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=3))
+    trainer.folder.check_unused()
+    train(trainer)
+    assert [r["step"] for r in trainer.folder.records()] == [3]
+    with pytest.raises(TrainingError, match="holds a run already"):
+        trainer.folder.check_unused()
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
