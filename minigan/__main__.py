@@ -2,7 +2,11 @@
 
 import sys
 
-from minigan.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from minigan.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # before or after `main` can catch it
+        print("minigan: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -55,22 +55,25 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as by 2>&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no × gets a ?, not an error
     try:
-        return _run([_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)])
-    except SystemExit as leaving:  # argparse has printed the help or the version
-        return int(leaving.code or 0)
+        status = _run([_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)])
+        sys.stdout.flush()
+        return status
     except MiniganError as error:
         return _fail(str(error))
     except MemoryError:
-        return _fail("there is not enough memory: use a smaller --batch-size or --img-size")
+        return _fail("there is not enough memory: make --batch-size, --img-size, --features or --latent-dim smaller")
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _fail(sentence(error))
     except KeyboardInterrupt:
         print("minigan: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -81,7 +84,10 @@ def _run(argv: list[str]) -> int:
     if name is None:
         parser = Parser(argv, prog="minigan", usage="minigan COMMAND [options]", description=_overview())
         parser.add_argument("--version", action="version", version=f"minigan {__version__}")
-        parser.parse_args(argv)
+        try:
+            parser.parse_args(argv)
+        except SystemExit as leaving:  # argparse has printed the help or the version
+            return int(leaving.code or 0)
         parser.print_help()
         return 0
     if name not in COMMANDS:
@@ -92,10 +98,16 @@ def _run(argv: list[str]) -> int:
     words = argv[: argv.index(name)] + argv[argv.index(name) + 1 :]
     parser = Parser(words, prog=f"minigan {name}", description=f"{what[0].upper()}{what[1:]}.")
     command.add_arguments(parser)
-    args, unknown = parser.parse_known_intermixed_args(words)
+    try:
+        args, unknown = parser.parse_known_intermixed_args(words)
+    except SystemExit as leaving:  # argparse has printed the help
+        return int(leaving.code or 0)
     if unknown:
+        word = next((word for word in unknown if word.startswith("-")), None)
+        if word is None:
+            raise UsageError(f"unexpected word {unknown[0]!r}; see minigan {name} --help")
         options = [option for action in parser._actions for option in action.option_strings]
-        raise UsageError(f"minigan {name} has no {unknown[0]}: {nearest(unknown[0], options)}")
+        raise UsageError(f"minigan {name} has no {word}: {nearest(word, options)}")
     return command.main(args) or 0
 
 
@@ -119,6 +131,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
 
 
-def _fail(sentence: str) -> int:
-    print(f"minigan: error: {sentence}", file=sys.stderr)
+def sentence(error: Exception) -> str:
+    """What an exception has to say to the user."""
+    named = isinstance(error, OSError) and error.filename and error.strerror
+    return f"{error.filename}: {error.strerror}" if named else str(error)
+
+
+def _fail(what: str) -> int:
+    print(f"minigan: error: {what}", file=sys.stderr)
     return 2

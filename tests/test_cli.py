@@ -13,6 +13,7 @@ from PIL import Image
 import minigan
 from minigan.cli import main
 from minigan.commands import train
+from minigan.errors import DataError
 from minigan.gans import DCGAN, MODELS
 from minigan.layers import LeakyReLU
 
@@ -98,9 +99,15 @@ def test_resume_refuses_what_would_change_the_run(capsys):
     assert "has finished its 4 steps" in refused(capsys, "train --resume run")
     assert "MODEL gan doesn't fit this run, which began with dcgan" in refused(capsys, "train gan --resume run")
     assert "--lr 0.1 doesn't fit" in refused(capsys, "train --resume run --lr 0.1")
-    assert "--img-size 28 doesn't fit" in refused(capsys, "train --resume run --img-size 28")
+    assert "--img-size 28 doesn't fit this run, which began with 16:" in refused(
+        capsys, "train --resume run --img-size 28"
+    )
+    assert "--augment flip doesn't fit this run, which began with none:" in refused(
+        capsys, "train --resume run --augment flip"
+    )
     assert "--out can't be given" in refused(capsys, "train --resume run --out other")
-    assert run("train dcgan --resume run --features 2 --data digits --n-steps 5 --quiet") == 0
+    sizes = "--img-size 16 --channels 1 --limit 64"  # what the digits have
+    assert run(f"train dcgan --resume run --features 2 --data digits --n-steps 5 --quiet {sizes}") == 0
 
 
 def test_n_epochs_counts_passes_through_the_data():
@@ -132,6 +139,8 @@ def test_help_shows_every_default(capsys, model):
     if model == "dcgan":
         assert re.search(r"learning rate \(default:\s+0.0002\)", out)
         assert re.search(rf"samples in a batch \(default:\s+{DCGAN.batch_size}\)", out)
+    if model == "gan":
+        assert "0.1 for pictures, 0.0005 for points" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
@@ -149,11 +158,20 @@ def test_help_shows_every_default(capsys, model):
         ("train dcgan --device tpu", "unknown device 'tpu'"),
         ("train gan --features 3", "gan has no --features: it takes --latent-dim"),
         ("train dcgan --n-step 3", "no --n-step: did you mean --n-steps?"),
-        ("train dcgan surplus", "no surplus"),
+        ("train dcgan surplus", "unexpected word 'surplus'; see minigan train --help"),
         ("train dcgan --lr -1", "--lr"),
         ("train dcgan --lr nan", "--lr"),
         ("train dcgan --label-smoothing 1", "--label-smoothing"),
         ("train dcgan --n-steps 0", "--n-steps: it must be at least 1"),
+        ("train dcgan --n-steps abc", "--n-steps: 'abc' is not a whole number"),
+        ("train dcgan --lr abc", "--lr: 'abc' is not a number"),
+        ("train dcgan --out=", "--out: the name is empty"),
+        ("train dcgan --data ring", "dcgan draws pictures, and ring has points: train gan on it"),
+        ("train dcgan --out file/run", "nothing can be written into file/run, because"),
+        ("train --resume file", "file is a file: give the folder of the run"),
+        ("sample file", "file is a file: give the folder of the run"),
+        ("data digits --out full", "full is a folder: give the name of a .png file"),
+        ("data digits --out file/a.png", "nothing can be written into file, because"),
         ("train dcgan --n-steps 3 --n-epochs 3", "not allowed with"),
         ("train dcgan --augment flop", "no 'flop': did you mean flip?"),
         ("train gan --data ring --augment flip --n-steps 1", "--augment is for pictures, and ring has none"),
@@ -170,6 +188,7 @@ def test_help_shows_every_default(capsys, model):
 def test_mistakes_end_in_one_sentence_and_status_2(capsys, line, what):
     os.makedirs("empty")
     os.makedirs("full/of")
+    Path("file").touch()
     assert what in refused(capsys, line)
 
 
@@ -190,6 +209,67 @@ def test_damaged_and_foreign_checkpoints(capsys):
     assert "is damaged" in refused(capsys, "train --resume dcgan --n-steps 9")
     os.remove("dcgan/checkpoint.npz")
     assert "there is no checkpoint" in refused(capsys, "sample dcgan")
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", None), ("n_critic", 0), ("lr", -1), ("b1", 3), ("n_critic", 1.0)])
+def test_arguments_in_config_json_are_those_of_the_command_line(capsys, name, value):
+    run(TINY + " --out run --quiet")
+    path = Path("run/config.json")
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"model_args": config["model_args"] | {name: value}}))
+    for line in ("sample run", "train --resume run --n-steps 9"):
+        assert f"{name} is {json.dumps(value)}, which dcgan can't take" in refused(capsys, line)
+
+
+def test_an_error_in_mid_training_says_how_to_go_on(capsys, monkeypatch):
+    step, seen = DCGAN.step, []
+
+    def broken(*args):
+        if len(seen) == 3:
+            raise DataError("cat.png is damaged")
+        seen.append(args)
+        return step(*args)
+
+    monkeypatch.setattr(DCGAN, "step", broken)
+    assert run(TINY + " --out run --quiet --checkpoint-interval 2") == 2
+    err = "cat.png is damaged; the checkpoint of step 2 is kept: go on with minigan train --resume run"
+    assert capsys.readouterr().err == f"minigan: error: {err}\n"
+    monkeypatch.setattr(DCGAN, "step", step)
+    assert run("train --resume run --quiet") == 0
+
+
+def test_a_folder_without_permission_is_refused_before_training(capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "nothing may be written into" in refused(capsys, TINY)
+
+
+def shell(line):
+    path = {"PYTHONPATH": str(Path(minigan.__file__).parents[1]), "RUN": f"{sys.executable} -m minigan"}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=os.environ | path, timeout=60)
+
+
+def test_training_needs_neither_stderr_nor_a_reader():
+    assert shell(f"$RUN {TINY} --quiet 2>&-").returncode == 0
+    done = shell(f"set -o pipefail; $RUN {TINY} --sample-interval 1 --out run | head -1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path("run/samples.gif").exists()
+    assert "Traceback" not in shell("$RUN data | head -0").stderr
+
+
+def test_ctrl_c_while_importing_leaves_no_traceback(capsys, monkeypatch):
+    def pressed(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", pressed)
+    assert run("models") == 130
+    assert capsys.readouterr().err == "minigan: interrupted\n"
+
+
+def test_the_bar_has_room_in_80_columns(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    run(TINY)
+    assert "█" * 5 in capsys.readouterr().err
 
 
 def test_nan_is_one_sentence(capsys, monkeypatch):
@@ -231,6 +311,11 @@ def test_sample(capsys):
     assert a == c != b
     capsys.readouterr()
     assert "call the file x.png" in refused(capsys, "sample runs/dcgan-digits --out x.jpg")
+    assert "there is no file no.npz" in refused(capsys, "sample runs/dcgan-digits --checkpoint no.npz")
+    assert "because" in refused(capsys, "sample runs/dcgan-digits --separate --n 1 --out runs/dcgan-digits/config.json")
+    os.mkdir("folder.png")
+    assert run("sample runs/dcgan-digits --out folder.png") == 0
+    assert os.listdir("folder.png") == ["generated.png"]
 
 
 def test_points_are_trained_sampled_and_walked():
@@ -261,6 +346,7 @@ def test_models_and_data_are_listed(capsys):
     out, _ = capsys.readouterr()
     assert "Radford" in out
     assert "16, 28, 32, 64 pixels" in out
+    assert "--latent-dim (100 for pictures, 2 for points)" in out
     assert run("data") == 0
     assert "cifar10" in capsys.readouterr().out
     assert run("data digits --out sheets/digits.png") == 0

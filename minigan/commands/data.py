@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan.cli import Parser, UsageError
-from minigan.commands.options import count, whole_number
+from minigan.commands.options import check_writable, count, place, whole_number
 from minigan.data import Dataset, list_datasets, open_dataset
 from minigan.training import pictures
 from minigan.training.summary import table
@@ -18,12 +18,12 @@ from minigan.training.trainer import PICTURES, POINTS
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("spec", nargs="?", metavar="DATA", help="a name, or the path of a folder (default: list all)")
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw some of it (default: describe it only)")
+    parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
     parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
     parser.add_argument(
         "--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)"
     )
-    parser.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
+    parser.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
     parser.add_argument("--split", default="train", help="train or test (default: train)")
     parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="which are drawn (default: 0)")
 
@@ -39,8 +39,8 @@ def main(args: argparse.Namespace) -> int:
             rows.append((name, info.what, info.size, info.origin + cached))
         print(table(rows, "<<<<"))
         return 0
-    if args.out and args.out.suffix.lower() != ".png":
-        raise UsageError(f"pictures are written as PNG: call the file {args.out.with_suffix('.png')}")
+    if args.out:
+        _check_file(args.out)
     dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split)
     print(dataset.describe())
     for name, share in _shares(dataset):
@@ -50,6 +50,15 @@ def main(args: argparse.Namespace) -> int:
         pictures.save_image(_sheet(dataset, args.n, args.seed), args.out)
         print(args.out)
     return 0
+
+
+def _check_file(path: Path) -> None:
+    """Raise UsageError if no PNG can be written to `path`."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a .png file to --out")
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"pictures are written as PNG: call the file {path.with_suffix('.png')}")
+    check_writable(path.parent)
 
 
 def _shares(dataset: Dataset) -> list[tuple[str, int]]:

@@ -6,11 +6,8 @@ import argparse
 import inspect
 import sys
 
-import numpy as np
-
 from minigan.cli import Parser
-from minigan.commands.options import model_options
-from minigan.errors import ShapeError
+from minigan.commands.options import model_options, takes_points
 from minigan.gans import MODELS
 
 
@@ -23,7 +20,8 @@ def main(args: argparse.Namespace) -> int:
     for name, model in MODELS.items():
         module = sys.modules[model.__module__]
         paper = (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ")
-        defaults = "  ".join(f"{o.flag} {o.default}" for o in model_options(model).values() if o.default is not None)
+        options = model_options(model).values()
+        defaults = "  ".join(f"{o.flag} {o.shown if o.default is not None else f'({o.shown})'}" for o in options)
         print(f"{name:8} {paper}")
         print(f"{'':8} draws {_takes(model, getattr(module, 'SIZES', None))}")
         print(f"{'':8} --batch-size {model.batch_size}  {defaults}\n")
@@ -32,8 +30,4 @@ def main(args: argparse.Namespace) -> int:
 
 def _takes(model: type, sizes: tuple[int, ...] | None) -> str:
     pictures = f"pictures of {', '.join(map(str, sizes))} pixels" if sizes else "pictures of any size"
-    try:
-        model((2,), rng=np.random.default_rng(0))
-    except ShapeError:
-        return pictures
-    return f"{pictures}, and points on the plane"
+    return f"{pictures}, and points on the plane" if takes_points(model) else pictures

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
+import numpy as np
+
+from minigan.cli import UsageError
+from minigan.errors import CheckpointError, ShapeError
 from minigan.gans import MODELS
+from minigan.training.run import RunConfig, RunFolder, model_class
 
 
 def whole_number(text: str) -> int:
     """A whole number, from 0 on."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
     return value
@@ -28,7 +39,7 @@ def count(text: str) -> int:
 
 def positive(text: str) -> float:
     """A number greater than 0."""
-    value = float(text)
+    value = _float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number greater than 0")
     return value
@@ -36,7 +47,7 @@ def positive(text: str) -> float:
 
 def fraction(text: str) -> float:
     """A number from 0 up to, but not including, 1."""
-    value = float(text)
+    value = _float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1, 1 excluded")
     return value
@@ -44,10 +55,33 @@ def fraction(text: str) -> float:
 
 def number(text: str) -> float:
     """Any finite number."""
-    value = float(text)
+    value = _float(text)
     if not abs(value) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not finite")
     return value
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def place(text: str) -> Path:
+    """A file or a folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UsageError if nothing could be written into `folder`, or if it can't be made, before any work is done."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise UsageError(f"nothing can be written into {folder}, because {nearest} is not a folder: give another --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"nothing may be written into {nearest}: change its permissions, or give another --out")
 
 
 # Constructor arguments that several models have. Others are shown by their names alone.
@@ -71,6 +105,7 @@ class ModelOption:
     kind: Any
     default: Any
     what: str
+    shown: str  # the default, for people
 
     @property
     def flag(self) -> str:
@@ -92,8 +127,45 @@ def model_options(model: type) -> dict[str, ModelOption]:
         kind = next((k for k in KINDS if k in getattr(hint, "__args__", (hint,))), None)
         if parameter.default is not inspect.Parameter.empty and kind is not None and name != "device":
             known, what = KNOWN.get(name, (KINDS[kind], name.replace("_", " ")))
-            options[name] = ModelOption(name, known, parameter.default, what)
+            shown = "depends on the data" if parameter.default is None else str(parameter.default)
+            shown = getattr(model, "depends", {}).get(name, shown)
+            options[name] = ModelOption(name, known, parameter.default, what, shown)
     return options
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """Read config.json of a run. Raises CheckpointError also for arguments that no command line could have given."""
+    config = folder.config()
+    own = model_options(model_class(config.model))
+    for name, value in config.model_args.items():
+        if name not in own or not _fits(own[name], value):
+            problem = f"{name} is {json.dumps(value)}, which {config.model} can't take"
+            raise CheckpointError(f"{folder.path / 'config.json'} is damaged: {problem}")
+    return config
+
+
+def _fits(option: ModelOption, value: Any) -> bool:
+    """Whether a value from a file is one that could have been typed."""
+    if value is None:
+        return option.default is None
+    if option.kind in (bool, str):
+        return type(value) is option.kind
+    if type(value) not in ((int,) if option.kind in (count, whole_number) else (int, float)):
+        return False
+    try:
+        option.kind(str(value))
+    except argparse.ArgumentTypeError:
+        return False
+    return True
+
+
+def takes_points(model: type) -> bool:
+    """Whether a model can be trained on points of the plane."""
+    try:
+        model((2,), rng=np.random.default_rng(0))
+    except ShapeError:
+        return False
+    return True
 
 
 def add_model_options(parser: Any, shown: str | None) -> None:
@@ -105,9 +177,9 @@ def add_model_options(parser: Any, shown: str | None) -> None:
     for name, by_model in offers.items():
         option = by_model.get(shown or "") or next(iter(by_model.values()))
         if shown is None:
-            text = f"{option.what} (default: {defaults({m: o.default for m, o in by_model.items()})})"
+            text = f"{option.what} (default: {defaults({m: o.shown for m, o in by_model.items()})})"
         elif shown in by_model:
-            text = f"{option.what} (default: {defaults({shown: option.default})})"
+            text = f"{option.what} (default: {option.shown})"
         else:
             text = argparse.SUPPRESS
         if option.kind is bool:
@@ -119,7 +191,7 @@ def add_model_options(parser: Any, shown: str | None) -> None:
 
 def defaults(by_model: dict[str, Any]) -> str:
     """Say what is the default: one value, or one for each model."""
-    shown = {model: "depends on the data" if value is None else str(value) for model, value in by_model.items()}
+    shown = {model: str(value) for model, value in by_model.items()}
     if len(set(shown.values())) == 1 and len(shown) in (1, len(MODELS)):
         return next(iter(shown.values()))
-    return ", ".join(f"{model}: {value}" for model, value in shown.items())
+    return "; ".join(f"{model}: {value}" for model, value in shown.items())

@@ -18,13 +18,26 @@ import PIL
 
 from minigan import __version__
 from minigan.backend import CPU, get_device, keep_freed_memory
-from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import ModelOption, add_model_options, count, defaults, flag, model_options, whole_number
+from minigan.cli import Parser, UsageError, nearest, sentence
+from minigan.commands.options import (
+    ModelOption,
+    add_model_options,
+    check_writable,
+    count,
+    defaults,
+    flag,
+    model_options,
+    place,
+    read_config,
+    takes_points,
+    whole_number,
+)
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
+from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.training.checkpoint import load_checkpoint
-from minigan.training.progress import Progress
-from minigan.training.run import RunConfig, RunFolder, model_class
+from minigan.training.progress import Progress, count_steps, say
+from minigan.training.run import RunConfig, RunFolder, TrainingError, model_class
 from minigan.training.summary import summarize
 from minigan.training.trainer import Trainer
 
@@ -48,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of a folder (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)")
-    data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
+    data.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
     data.add_argument("--limit", type=count, metavar="N", help="use only N samples, drawn by the seed (default: all)")
     kinds = ",".join(AUGMENTATIONS)
     data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds} (default: none)")
@@ -66,14 +79,14 @@ def add_arguments(parser: Parser) -> None:
     training.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")
 
     output = parser.add_argument_group("output")
-    place = f"folder of the run (default: {RUNS}/MODEL-DATA, then -2, -3, ...)"
-    output.add_argument("--out", type=Path, metavar="RUN", help=place)
+    where = f"folder of the run (default: {RUNS}/MODEL-DATA, then -2, -3, ...)"
+    output.add_argument("--out", type=place, metavar="RUN", help=where)
     pictures = f"steps between pictures (default: {MIN_INTERVAL}; more in a long run, for about {PICTURES} of them)"
     output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
     saving = "steps between checkpoints (default: 500)"
     output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)
     what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
-    output.add_argument("--resume", type=Path, metavar="RUN", help=what)
+    output.add_argument("--resume", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors (default: print progress)")
 
@@ -87,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
         if args.out:
             raise UsageError("--out can't be given with --resume: a run goes on in its own folder")
         folder = RunFolder(args.resume)
-        config = extend(folder.config(), given)
+        config = extend(read_config(folder), given)
         dataset = config.open_data()
         checkpoint = load_checkpoint(folder.checkpoint, config.model)
     else:
@@ -95,6 +108,7 @@ def main(args: argparse.Namespace) -> int:
             RunFolder(args.out).check_unused()
         config, dataset = new_config(given)
         folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / f"{config.model}-{dataset.name}")
+    check_writable(folder.path)
     if args.dry_run:
         print(summarize(config.build_gan(CPU), config))
         return 0
@@ -113,22 +127,32 @@ def _train(trainer: Trainer, quiet: bool) -> int:
     """Train, and say what came of it."""
     config, path, start = trainer.config, trainer.folder.path, trainer.step
     if not quiet:
-        print(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {path}")
+        say(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {path}")
     progress = Progress(config.n_steps, start, quiet)
     try:
         signal = trainer.train(progress)
+    except (DataError, CheckpointError, OSError) as error:
+        if not trainer.saved_step:
+            raise
+        then = f"go on with {_resume(path)}" if trainer.saved_step < config.n_steps else f"it is in {path}"
+        kept = f"the checkpoint of step {trainer.saved_step} is kept: {then}"
+        raise TrainingError(f"{sentence(error)}; {kept}") from error
     finally:
         progress.close()
     if signal:
         print(
-            f"interrupted after step {trainer.step}, checkpoint saved: minigan train --resume {shlex.quote(str(path))}",
+            f"interrupted after step {trainer.step}, checkpoint saved: {_resume(path)}",
             file=sys.stderr,
         )
         return 128 + signal
     if not quiet:
         minutes, seconds = divmod(round(trainer.seconds), 60)
-        print(f"{trainer.step} steps in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
+        say(f"{count_steps(trainer.step)} in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
     return 0
+
+
+def _resume(path: Path) -> str:
+    return f"minigan train --resume {shlex.quote(str(path))}"
 
 
 def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
@@ -142,6 +166,9 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     seed = given.get("seed", 0)
     data = str(given.get("data", DEFAULT_DATA))
     dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"])
+    if len(dataset.shape) == 1 and not takes_points(model):
+        able = " or ".join(name for name, cls in MODELS.items() if takes_points(cls))
+        raise UsageError(f"{given['model']} draws pictures, and {data} has points: train {able} on it")
     if given.get("augment") and len(dataset.shape) != 3:
         raise UsageError(f"--augment is for pictures, and {data} has none: leave it out")
     model_args = {name: given.get(name, option.default) for name, option in own.items()}
@@ -189,14 +216,28 @@ def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     if "data" in given:
         given["data"] = absolute(given["data"])
     before = asdict(config) | config.model_args
+    found = {"limit": config.samples}  # what it came to where nothing was asked for
+    if len(config.shape) == 3:
+        height, width, found["channels"] = config.shape
+        found["img_size"] = height if height == width else None
     for name, value in given.items():
-        if name not in CHANGEABLE and (name not in before or before[name] != value):
-            spelt = "MODEL" if name == "model" else flag(name)
-            began = before.get(name, "no such option")
-            raise UsageError(
-                f"{spelt} {value} doesn't fit this run, which began with {began}: leave it out, or start a new run"
-            )
+        if name in CHANGEABLE or (name in before and value in (before[name], found.get(name, before[name]))):
+            continue
+        spelt = "MODEL" if name == "model" else flag(name)
+        began = "a model without it"
+        if name in before:
+            began = _plain(found.get(name) if before[name] is None else before[name])
+        raise UsageError(
+            f"{spelt} {_plain(value)} doesn't fit this run, which began with {began}: leave it out, or start a new run"
+        )
     return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
+
+
+def _plain(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return "the default" if value is None else str(value)
 
 
 def absolute(data: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -19,13 +20,32 @@ def describe(record: dict) -> str:
     )
 
 
+def abridge(record: dict) -> str:
+    """The same so short that a bar has room beside it in 80 columns."""
+    losses = f"D {record['d_loss']:.2f} G {record['g_loss']:.2f}"
+    return f"{losses} D(x) {record['d_real']:.2f} D(G(z)) {record['d_fake']:.2f}"
+
+
+def count_steps(n: int) -> str:
+    """Such as `1 step` or `2 steps`."""
+    return "1 step" if n == 1 else f"{n} steps"
+
+
+def say(line: str) -> None:
+    """Print a line at once. If its reader has gone, as `head` does, training goes on without being heard."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Progress:
     """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`."""
 
     def __init__(self, total: int, start: int = 0, quiet: bool = False) -> None:
         self.total, self.quiet = total, quiet
         self._bar: Any = None
-        if sys.stderr.isatty() and not quiet:
+        if sys.stderr is not None and sys.stderr.isatty() and not quiet:
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
             self._bar = tqdm(total=total, initial=start, bar_format=layout, dynamic_ncols=True, mininterval=0.2)
 
@@ -37,12 +57,12 @@ class Progress:
     def show(self, record: dict) -> None:
         """Show the measures of a record in the bar."""
         if self._bar is not None:
-            self._bar.set_postfix_str(describe(record), refresh=False)
+            self._bar.set_postfix_str(abridge(record), refresh=False)
 
     def line(self, record: dict) -> None:
         """Print the measures of a record, where there is no bar."""
         if self._bar is None and not self.quiet:
-            print(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}", flush=True)
+            say(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}")
 
     def close(self) -> None:
         """Leave the bar as it is."""

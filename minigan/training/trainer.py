@@ -15,7 +15,7 @@ from minigan.backend import array_module, to_numpy
 from minigan.data import Batches, Dataset
 from minigan.training import pictures
 from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
-from minigan.training.progress import Interrupts, Progress
+from minigan.training.progress import Interrupts, Progress, count_steps
 from minigan.training.run import FIXED_LATENTS, TRAINING, RunConfig, RunFolder, TrainingError
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
@@ -145,9 +145,8 @@ class Trainer:
         """
         state = checkpoint.state
         if state["step"] >= self.config.n_steps:
-            raise TrainingError(
-                f"{self.folder.path} has finished its {state['step']} steps: give a larger --n-steps or --n-epochs"
-            )
+            steps = count_steps(state["step"])
+            raise TrainingError(f"{self.folder.path} has finished its {steps}: give a larger --n-steps or --n-epochs")
         checkpoint.restore(self.gan)
         self.rng = load_rng(state["rng"], self.gan.device)
         self.step = self.saved_step = state["step"]
