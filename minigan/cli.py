@@ -133,8 +133,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def sentence(error: Exception) -> str:
     """What an exception has to say to the user."""
-    named = isinstance(error, OSError) and error.filename and error.strerror
-    return f"{error.filename}: {error.strerror}" if named else str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _fail(what: str) -> int:
