@@ -120,17 +120,23 @@ class RunFolder:
 
         A run that ended before its first checkpoint doesn't count: nobody can go on with it, so `create` replaces it.
         """
-        failed = self._config.exists() and not self.checkpoint.exists()
-        if self.path.exists() and not is_empty(self.path) and not failed:
+        if self.path.exists() and not is_empty(self.path) and not self._failed():
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
             hint = f", or go on with --resume {self.path}" if self.checkpoint.exists() else ""
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
+
+    def _failed(self) -> bool:
+        """Whether a run ended here before its first checkpoint. A config.json of another program is not ours."""
+        try:
+            return not self.checkpoint.exists() and bool(self.config())
+        except CheckpointError:
+            return False
 
     def create(self, config: RunConfig) -> None:
         """Make the folder if need be, and write config.json. What a run without a checkpoint left there goes."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.checkpoint.exists():
-            for old in (self._metrics, self.film, self.losses, *self.samples()):
+            for old in (self._metrics, self.film, self.losses, *self.samples(), *self.path.glob(".*.[0-9]*.tmp")):
                 old.unlink(missing_ok=True)
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
         self._samples.mkdir(exist_ok=True)

@@ -96,6 +96,19 @@ def test_a_file_is_not_the_folder_of_a_run(tmp_path):
         RunFolder(tmp_path / "file").config()
 
 
+def test_only_a_run_of_ours_without_a_checkpoint_is_replaced(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "config.json").write_text('{"theme": "dark"}')
+    with pytest.raises(TrainingError, match="give another --out"):
+        folder.check_unused()
+    folder.create(CONFIG)
+    folder.add_record({"step": 1})
+    (tmp_path / ".checkpoint.npz.77.tmp").touch()  # killed while it was written
+    folder.check_unused()
+    folder.create(CONFIG)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "samples"]
+
+
 def test_other_data_than_at_the_beginning_is_refused():
     with pytest.raises(TrainingError, match="64 samples .* but 65 of shape"):
         replace(CONFIG, samples=65).open_data()
