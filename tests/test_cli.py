@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import TINY, in_an_empty_folder, refused, run  # noqa: F401
 from PIL import Image
 
 import minigan
@@ -14,28 +15,6 @@ from minigan.cli import main
 from minigan.commands import train
 from minigan.gans import DCGAN, MODELS
 from minigan.layers import LeakyReLU
-
-TINY = "train dcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 4"
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(line):
-    return main(line.split())
-
-
-def refused(capsys, line):
-    """Run a command that must fail with one sentence and leave nothing behind; return the sentence."""
-    before = sorted(os.listdir())
-    assert run(line) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"minigan: error: .+\n", err), err
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def weights(folder):

@@ -10,33 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import TINY, in_an_empty_folder, refused, run  # noqa: F401
 
 import minigan
-from minigan.cli import main
 from minigan.errors import DataError
 from minigan.gans import DCGAN
-
-TINY = "train dcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 4"
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-def run(line):
-    return main(line.split())
-
-
-def refused(capsys, line):
-    """Run a command that must fail with one sentence and leave nothing behind; return the sentence."""
-    before = sorted(os.listdir())
-    assert run(line) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"minigan: error: .+\n", err), err
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def test_damaged_and_foreign_checkpoints(capsys):
