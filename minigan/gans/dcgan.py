@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import Device, get_device
+from minigan.backend import Device
 from minigan.errors import ShapeError
+from minigan.gans.base import Model
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -51,14 +52,12 @@ from minigan.optim import Adam
 SIZES = (16, 28, 32, 64)
 
 
-class DCGAN:
+class DCGAN(Model):
     """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
 
     H = W is 16, 28, 32 or 64; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
     (64 in dcgan.torch, 128 in the paper's figure 1); the others are multiples of it. Raises ShapeError for others.
     """
-
-    batch_size = 64
 
     def __init__(
         self,
@@ -77,21 +76,11 @@ class DCGAN:
         check_shape(shape)
         if n_critic < 1:
             raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
-        self.shape, self.latent_dim, self.n_critic = shape, latent_dim, n_critic
-        self.device = get_device(device)
-        G = generator(shape, latent_dim, features, rng).to(self.device)
-        D = discriminator(shape, features, rng).to(self.device)
-        self.networks = {"G": G, "D": D}
+        self.n_critic = n_critic
+        G, D = generator(shape, latent_dim, features, rng), discriminator(shape, features, rng)
+        self.setup(shape, latent_dim, G, D, device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.loss = Minimax(label_smoothing=label_smoothing)
-
-    def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, latent_dim) from N(0, 1)."""
-        return rng.standard_normal((n, self.latent_dim), dtype=np.float32)
-
-    def generate(self, z: Any) -> Any:
-        """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], with running statistics."""
-        return self.networks["G"].forward(z, train=False)[0]
 
     def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""

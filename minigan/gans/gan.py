@@ -27,15 +27,16 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import Device, get_device
+from minigan.backend import Device
 from minigan.errors import ShapeError
+from minigan.gans.base import Model
 from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
 from minigan.optim import SGD, Adam, Optimizer
 
 
-class GAN:
+class GAN(Model):
     """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
 
     `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the first
@@ -62,17 +63,15 @@ class GAN:
             raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
         if n_critic < 1:
             raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
-        self.shape, self.n_critic, self.b1 = tuple(shape), n_critic, b1
+        self.n_critic, self.b1 = n_critic, b1
         self.pictures = len(shape) == 3
         if lr is None:
             lr = 0.1 if self.pictures else 5e-4
         if latent_dim is None:
             latent_dim = 100 if self.pictures else 2
-        self.latent_dim, self.device = latent_dim, get_device(device)
         networks = picture_networks if self.pictures else point_networks
-        G, D = (network.to(self.device) for network in networks(self.shape, latent_dim, rng))
-        self.networks = {"G": G, "D": D}
-        self.optimizers: dict[str, Optimizer] = {}
+        self.setup(shape, latent_dim, *networks(shape, latent_dim, rng), device)
+        self.optimizers = {}
         for name, network in self.networks.items():
             parameters = network.parameters()
             self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
@@ -82,11 +81,11 @@ class GAN:
         """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
         if self.pictures:
             return (2 * sqrt(3)) * (rng.random((n, self.latent_dim), dtype=np.float32) - np.float32(0.5))
-        return rng.standard_normal((n, self.latent_dim), dtype=np.float32)
+        return super().latent(n, rng)
 
-    def generate(self, z: Any) -> Any:
+    def generate(self, z: Any, labels: Any = None) -> Any:
         """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
-        x = self.networks["G"].forward(z, train=False)[0]
+        x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
 
     def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
