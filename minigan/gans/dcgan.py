@@ -24,6 +24,7 @@ example does, too) instead of drawing new ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,28 +123,38 @@ class DCGAN(Model):
         return {"g_loss": loss}
 
 
-def check_shape(shape: tuple[int, ...]) -> None:
+def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
     """Raise ShapeError unless these networks can make pictures of `shape` (H, W, C)."""
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SIZES or shape[2] not in (1, 3):
         got = "×".join(map(str, shape))
         raise ShapeError(
-            f"dcgan makes square pictures of 16, 28, 32 or 64 pixels with 1 or 3 channels, not {got}: use --img-size"
+            f"{model} makes square pictures of 16, 28, 32 or 64 pixels with 1 or 3 channels, not {got}: use --img-size"
         )
 
 
-def generator(shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator) -> Sequential:
-    """G: z (N, latent_dim) → pictures (N, H, W, C) in [−1, 1]."""
+def generator(
+    shape: tuple[int, int, int],
+    latent_dim: int,
+    features: int,
+    rng: np.random.Generator,
+    norm: Callable[[int], Layer] | None = None,
+) -> Sequential:
+    """G: z (N, latent_dim) → pictures (N, H, W, C) in [−1, 1]. `norm` makes another norm for so many channels."""
     size, _, C = shape
     W = {"init": normal(0.02), "rng": rng}
+
+    def norm_relu(channels: int) -> list[Layer]:
+        return [_batch_norm(channels, rng) if norm is None else norm(channels), ReLU()]
+
     if size == 28:
         return Sequential(
             Dense(latent_dim, 16 * features, bias=False, **W),
-            *_norm_relu(16 * features, rng),
+            *norm_relu(16 * features),
             Dense(16 * features, 7 * 7 * 2 * features, bias=False, **W),
-            *_norm_relu(7 * 7 * 2 * features, rng),
+            *norm_relu(7 * 7 * 2 * features),
             Reshape(7, 7, 2 * features),
             ConvTranspose2D(2 * features, features, 5, stride=2, padding=2, output_padding=1, bias=False, **W),
-            *_norm_relu(features, rng),
+            *norm_relu(features),
             ConvTranspose2D(features, C, 5, stride=2, padding=2, output_padding=1, **W),
             Tanh(),
         )
@@ -151,10 +162,10 @@ def generator(shape: tuple[int, int, int], latent_dim: int, features: int, rng: 
     layers = [
         Reshape(1, 1, latent_dim),
         ConvTranspose2D(latent_dim, widths[0], 4, bias=False, **W),  # 1² → 4²
-        *_norm_relu(widths[0], rng),
+        *norm_relu(widths[0]),
     ]
     for wide, narrow in zip(widths, widths[1:], strict=False):
-        layers += [ConvTranspose2D(wide, narrow, 4, stride=2, padding=1, bias=False, **W), *_norm_relu(narrow, rng)]
+        layers += [ConvTranspose2D(wide, narrow, 4, stride=2, padding=1, bias=False, **W), *norm_relu(narrow)]
     if size == 32:
         last = ConvTranspose2D(widths[-1], C, 3, stride=1, padding=1, **W)
     else:
@@ -194,9 +205,9 @@ def stage_widths(size: int, features: int) -> list[int]:
     return [features * 2**i for i in reversed(range(stages))]
 
 
-def _norm_relu(channels: int, rng: np.random.Generator) -> list[Layer]:
-    return [BatchNorm(channels, init=normal(0.02, mean=1.0), rng=rng), ReLU()]
-
-
 def _norm_leaky(channels: int, rng: np.random.Generator) -> list[Layer]:
-    return [BatchNorm(channels, init=normal(0.02, mean=1.0), rng=rng), LeakyReLU(0.2)]
+    return [_batch_norm(channels, rng), LeakyReLU(0.2)]
+
+
+def _batch_norm(channels: int, rng: np.random.Generator) -> BatchNorm:
+    return BatchNorm(channels, init=normal(0.02, mean=1.0), rng=rng)

@@ -30,7 +30,8 @@ import numpy as np
 from minigan.backend import Device
 from minigan.errors import ShapeError
 from minigan.gans.base import Model
-from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
+from minigan.gans.networks import point_networks
+from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
 from minigan.optim import SGD, Adam, Optimizer
@@ -164,18 +165,3 @@ def picture_networks(
         Dense(240, 1, **narrow),
     )
     return G, D
-
-
-def point_networks(shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator) -> tuple[Sequential, Sequential]:
-    """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1)."""
-    return _dense_leaky(latent_dim, shape[0], rng), _dense_leaky(shape[0], 1, rng)
-
-
-def _dense_leaky(n_in: int, n_out: int, rng: np.random.Generator) -> Sequential:
-    return Sequential(
-        Dense(n_in, 128, rng=rng),
-        LeakyReLU(0.2),
-        Dense(128, 128, rng=rng),
-        LeakyReLU(0.2),
-        Dense(128, n_out, rng=rng),
-    )
