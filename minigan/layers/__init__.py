@@ -2,10 +2,12 @@
 
 from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.base import Layer
+from minigan.layers.branches import Branches, Concat
 from minigan.layers.containers import Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
+from minigan.layers.embedding import Embedding
 from minigan.layers.initializers import (
     glorot_normal,
     glorot_uniform,
@@ -17,13 +19,17 @@ from minigan.layers.initializers import (
 from minigan.layers.norms import BatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.parameters import Parameters
 from minigan.layers.shape import Flatten, Reshape
+from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
     "BatchNorm",
+    "Branches",
+    "Concat",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "InstanceNorm",
     "Layer",
@@ -38,6 +44,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softplus",
+    "SpectralNorm",
     "Tanh",
     "glorot_normal",
     "glorot_uniform",

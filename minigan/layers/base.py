@@ -20,8 +20,12 @@ class Layer:
 
     A subclass writes `forward`, `backward` and `double_backward`, registers its parameters with `add_parameters` in its
     constructor, and keeps nothing of a call on itself: what backward needs travels in `cache`.
+
+    x is an array, or for some layers a tuple of arrays; dx, ddx and dx2 are then tuples too, in which None is zero
+    (see "Several inputs" in docs/architecture.md).
     """
 
+    conditional = False  # True: the input is (x, c), features and a condition such as labels
     parameter_names: tuple[str, ...] = ()
     state_names: tuple[str, ...] = ()  # other arrays that persist, such as running statistics
     _parameters: Parameters | None = None
@@ -137,6 +141,12 @@ class Layer:
         if tuple(ddx.shape) != tuple(x_shape):
             raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
 
+    def check_several(self, arrays: Any, n: int | None, name: str = "input") -> None:
+        """Raise ShapeError unless `arrays` is a tuple of n entries (None: any number but none)."""
+        if not isinstance(arrays, tuple) or not arrays or n not in (None, len(arrays)):
+            got = f"a tuple of {len(arrays)}" if isinstance(arrays, tuple) else type(arrays).__name__
+            raise ShapeError(f"{self!r} takes a tuple of {n or 'several'} arrays as its {name}, got {got}")
+
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: everything but the flat vector, of which a copy makes its own."""
         return {name: value for name, value in vars(self).items() if name != "_parameters"}
@@ -158,7 +168,14 @@ class Layer:
 
 
 def add(a: Any, b: Any) -> Any:
-    """Add two gradients, either of which may be None for zero."""
+    """Add two gradients, either of which may be None for zero. Tuples are added entry by entry."""
     if a is None or b is None:
         return b if a is None else a
+    if isinstance(a, tuple):
+        return tuple(add(one, other) for one, other in zip(a, b, strict=True))
     return a + b
+
+
+def is_zero(gradient: Any) -> bool:
+    """Whether a gradient is None, or a tuple of nothing else."""
+    return gradient is None or (isinstance(gradient, tuple) and all(map(is_zero, gradient)))

@@ -1,0 +1,130 @@
+"""Several inputs: a layer for each of them, and one array made of them.
+
+    Sequential(Branches(None, Embedding(10, 50)), Concat(), Dense(100 + 50, 256), …)
+
+takes (z, labels) and goes on with z and the embedding beside each other: the generator of Mirza and Osindero (2014).
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+from minigan.backend import array_module
+from minigan.errors import ShapeError
+from minigan.layers.base import Layer, Wrt, is_zero
+
+
+class Branches(Layer):
+    """(x_1, …, x_n) → (f_1(x_1), …, f_n(x_n)), with None for an f_i that passes its input on unchanged.
+
+    No branch knows of another, so each of the three verbs is that of every branch, at its own entry of the tuple.
+    f_i is called "i" in the names of parameters, from "0" on.
+
+    None is zero: nothing comes down to labels that are passed on, and P may not depend on every dx_i. The derivatives
+    of a branch are linear in what it is given, so for a None it isn't called, and hands on None.
+    """
+
+    def __init__(self, *layers: Layer | None) -> None:
+        if not layers:
+            raise ValueError("Branches needs at least one branch")
+        self.layers = layers
+        self._ways = tuple(_Unchanged() if layer is None else layer for layer in layers)
+
+    def children(self) -> dict[str, Layer]:
+        """The branches by position, without those that are None: {"0": …, "1": …}."""
+        return {str(i): layer for i, layer in enumerate(self.layers) if layer is not None}
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """(x_1, …, x_n) → (y_1, …, y_n)."""
+        self.check_several(x, len(self.layers))
+        results = [way.forward(entry, train, rng) for way, entry in zip(self._ways, x, strict=True)]
+        return tuple(y for y, _ in results), [cache for _, cache in results]
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """(dy_1, …, dy_n) → (dx_1, …, dx_n)."""
+        self.check_several(dy, len(self.layers), "dy")
+        # forward: y_i = f_i(x_i)
+        dx = [
+            None if is_zero(entry) else way.backward(entry, inner, wrt)
+            for way, entry, inner in zip(self._ways, dy, cache, strict=True)
+        ]
+        return tuple(dx) if wrt != "params" else None
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """(ddx_1, …, ddx_n) → ((ddy_1, …, ddy_n), (dx2_1, …, dx2_n))."""
+        self.check_several(ddx, len(self.layers), "ddx")
+        self.check_several(dy, len(self.layers), "dy")
+        # backward: dx_i = f_i.backward(dy_i)
+        results = [
+            (None, None) if is_zero(v) or is_zero(entry) else way.double_backward(v, entry, inner)
+            for way, v, entry, inner in zip(self._ways, ddx, dy, cache, strict=True)
+        ]
+        ddy, dx2 = (tuple(entries) for entries in zip(*results, strict=True))
+        return ddy, None if is_zero(dx2) else dx2
+
+    def __repr__(self) -> str:
+        return f"Branches({', '.join(map(repr, self.layers))})"
+
+
+class _Unchanged(Layer):
+    """y = x, of any shape and dtype; a copy, so that no output shares memory with an input."""
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        return x.copy(), x.shape
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        self.check_dy(dy, cache, wrt)
+        return dy.copy() if wrt != "params" else None
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        self.check_ddx(ddx, cache, dy, cache)
+        return ddx.copy(), None
+
+
+class Concat(Layer):
+    """(x_1, …, x_n) → y, the numbers of each sample (of each pixel) one after the other: along the last axis.
+
+    x_i has the shape (…, C_i), with the same axes before the last for all, and y (…, C_1 + … + C_n). The dtype of y is
+    that of x_1. Nothing is computed: dx_i are the parts of dy, ddy is made of the ddx_i, and dx2 is nothing.
+    """
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """(x_1 (…, C_1), …, x_n (…, C_n)) → y. Raises ShapeError if the other axes differ."""
+        self.check_several(x, None)
+        for entry in x:
+            self.check_input(entry, None, None)
+        shapes = [tuple(entry.shape) for entry in x]
+        if any(not shape or shape[:-1] != shapes[0][:-1] for shape in shapes):
+            raise ShapeError(f"{self!r} joins along the last axis, so the others must agree: got {shapes}")
+        return self._joined(x, x[0]), [(entry.shape, entry.dtype) for entry in x]
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy (…, C_1 + … + C_n) → (dx_1 (…, C_1), …)."""
+        self.check_dy(dy, self._y_shape(cache), wrt)
+        if wrt == "params":
+            return None
+        # forward: y = concatenate(x)
+        ends = list(accumulate(shape[-1] for shape, _ in cache))
+        parts = zip([0, *ends], ends, cache, strict=False)
+        return tuple(dy[..., start:stop].astype(dtype) for start, stop, (_, dtype) in parts)  # astype copies
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """(ddx_1, …, ddx_n), None being zeros → ddy; dx2 is nothing."""
+        self.check_several(ddx, len(cache), "ddx")
+        self.check_dy(dy, self._y_shape(cache))
+        for v, (shape, _) in zip(ddx, cache, strict=True):
+            if v is not None:
+                self.check_ddx(v, shape, dy, dy.shape)
+        # backward: dx_i = dy[..., start:stop]
+        xp = array_module(dy)
+        zeros = (xp.zeros(shape, dy.dtype) if v is None else v for v, (shape, _) in zip(ddx, cache, strict=True))
+        return self._joined(zeros, dy), None
+
+    @staticmethod
+    def _joined(arrays: Any, like: Any) -> Any:
+        return array_module(like).concatenate([a.astype(like.dtype, copy=False) for a in arrays], axis=-1)
+
+    @staticmethod
+    def _y_shape(cache: Any) -> tuple[int, ...]:
+        return (*cache[0][0][:-1], sum(shape[-1] for shape, _ in cache))
