@@ -2,7 +2,14 @@
 
 from minigan.gans.dcgan import DCGAN
 from minigan.gans.gan import GAN
+from minigan.gans.lsgan import LSGAN
+from minigan.gans.wgan import WGAN
 
-MODELS = {"gan": GAN, "dcgan": DCGAN}
+MODELS = {
+    "gan": GAN,
+    "dcgan": DCGAN,
+    "lsgan": LSGAN,
+    "wgan": WGAN,
+}
 
-__all__ = ["DCGAN", "GAN", "MODELS"]
+__all__ = ["DCGAN", "GAN", "LSGAN", "MODELS", "WGAN"]

@@ -67,3 +67,10 @@ class Model:
         To be called once, before training; then `self.average.update()` after every step.
         """
         self.average = WeightAverage(self.networks["G"], decay)
+
+
+def at_least_one(n_critic: int) -> int:
+    """Return `n_critic`. Raises ValueError if it is less than 1."""
+    if n_critic < 1:
+        raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
+    return n_critic

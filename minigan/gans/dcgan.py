@@ -31,7 +31,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import Model
+from minigan.gans.base import Model, at_least_one
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -75,9 +75,7 @@ class DCGAN(Model):
         device: Device | str = "cpu",
     ) -> None:
         check_shape(shape)
-        if n_critic < 1:
-            raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
-        self.n_critic = n_critic
+        self.n_critic = at_least_one(n_critic)
         G, D = generator(shape, latent_dim, features, rng), discriminator(shape, features, rng)
         self.setup(shape, latent_dim, G, D, device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}

@@ -29,7 +29,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import Model
+from minigan.gans.base import Model, at_least_one
 from minigan.gans.networks import point_networks
 from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
@@ -62,9 +62,7 @@ class GAN(Model):
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        if n_critic < 1:
-            raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
-        self.n_critic, self.b1 = n_critic, b1
+        self.n_critic, self.b1 = at_least_one(n_critic), b1
         self.pictures = len(shape) == 3
         if lr is None:
             lr = 0.1 if self.pictures else 5e-4
@@ -112,7 +110,7 @@ class GAN(Model):
         D.backward(dlogits / 2, cache, wrt="params")
         d_fake = sigmoid(logits).mean()
 
-        self._momentum(optimizer)
+        grow_momentum(optimizer, self.b1)
         optimizer.step()
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
@@ -127,15 +125,16 @@ class GAN(Model):
         dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
         G.backward(dfake, G_cache, wrt="params")
 
-        self._momentum(optimizer)
+        grow_momentum(optimizer, self.b1)
         optimizer.step()
         return {"g_loss": loss}
 
-    def _momentum(self, optimizer: Optimizer) -> None:
-        """From b1 to .7 (or b1, if that is more) over 250 epochs of 500 steps, as MomentumAdjustor does."""
-        if isinstance(optimizer, SGD):
-            epoch = optimizer.t // 500
-            optimizer.momentum = self.b1 + (max(0.7, self.b1) - self.b1) * min(1, epoch / 250)
+
+def grow_momentum(optimizer: Optimizer, start: float) -> None:
+    """From `start` to .7 (or `start`, if that is more) over 250 epochs of 500 steps, as MomentumAdjustor does."""
+    if isinstance(optimizer, SGD):
+        epoch = optimizer.t // 500
+        optimizer.momentum = start + (max(0.7, start) - start) * min(1, epoch / 250)
 
 
 def picture_networks(

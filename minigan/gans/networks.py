@@ -26,7 +26,7 @@ def critic_features(
 ) -> tuple[list[Layer], int]:
     """Layers from pictures (N, H, W, C) to features (N, F), and F: DCGAN's discriminator up to its last layer.
 
-    A bias stands where DCGAN has a batch norm. `wrap` is put around every layer with a weight, for instance SpectralNorm.
+    A bias stands where DCGAN has a batch norm. `wrap` is put around every layer with a weight, such as SpectralNorm.
     """
     size, _, C = shape
     W = {"init": init, "rng": rng}

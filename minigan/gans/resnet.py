@@ -1,0 +1,67 @@
+"""ResNets for 32×32 pictures, as WGAN-GP (Gulrajani et al. 2017) and SN-GAN (Miyato et al. 2018) use them.
+
+    G: z → dense 4²·F → 8²·F → 16²·F → 32²·F → norm, ReLU → 3×3 → tanh      three residual blocks that double the size
+    D: 32²·C → 16²·F → 8²·F → 8²·F → 8²·F → ReLU                             two that halve it, two that keep it
+
+What follows D's features is each GAN's own: a mean or a sum over the pixels, and a dense layer or a projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minigan.errors import ShapeError
+from minigan.gans.networks import Wrap
+from minigan.layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Reshape, Tanh, down_block, first_down_block, up_block
+from minigan.layers.initializers import Initializer
+
+SIZE = 32
+
+
+def check_shape(shape: tuple[int, ...], model: str) -> None:
+    """Raise ShapeError unless these networks can make pictures of `shape` (H, W, C)."""
+    if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
+        got = "×".join(map(str, shape))
+        raise ShapeError(
+            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: use --img-size 32 or --networks dcgan"
+        )
+
+
+def generator_layers(
+    shape: tuple[int, int, int],
+    latent_dim: int,
+    features: int,
+    rng: np.random.Generator,
+    init: Initializer,
+    norm: Callable[[int], Layer] = BatchNorm,
+) -> list[Layer]:
+    """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1]; `norm` makes the blocks' norms."""
+    return [
+        Dense(latent_dim, 4 * 4 * features, rng=rng),
+        Reshape(4, 4, features),
+        *(up_block(features, features, norm=norm, init=init, rng=rng) for _ in range(3)),  # 4² → 8² → 16² → 32²
+        BatchNorm(features),
+        ReLU(),
+        Conv2D(features, shape[2], 3, padding=1, rng=rng),
+        Tanh(),
+    ]
+
+
+def critic_layers(
+    shape: tuple[int, int, int],
+    features: int,
+    rng: np.random.Generator,
+    init: Initializer,
+    wrap: Wrap = lambda layer: layer,
+) -> list[Layer]:
+    """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F); `wrap` is put around every convolution."""
+    how = {"wrap": wrap, "init": init, "rng": rng}
+    return [
+        first_down_block(shape[2], features, **how),  # 32² → 16²
+        down_block(features, features, **how),  # → 8²
+        down_block(features, features, downsample=False, **how),
+        down_block(features, features, downsample=False, **how),
+        ReLU(),
+    ]

@@ -1,0 +1,156 @@
+"""WGAN-GP: "Improved Training of Wasserstein GANs" (Gulrajani et al. 2017), algorithm 1.
+
+The best critic of a Wasserstein GAN has slope 1 almost everywhere between real data and fakes (proposition 1). Clipping
+its weights bounds the slope, but wastes the critic's capacity; here a penalty asks for it directly:
+
+    x̂ = ε x + (1 − ε) G(z), one ε from U[0, 1] for every sample        P = λ mean (‖∇D(x̂)‖ − 1)²
+
+To learn from P, the gradient ∇D has to be differentiated once more: penalties.py does it, in four sweeps.
+
+Networks:
+
+    "dcgan"     G: that of dcgan.py. D: the same shape as dcgan.py's, with a bias in place of every batch norm, because
+                batch norm mixes samples and there would be no slope at a sample (section 4). Adam 1e-4 (.5, .9), λ 10
+    "resnet"    for 32×32: G: dense 4²·128, three residual blocks that double the size, batch norm, ReLU, 3×3, tanh
+                D: two residual blocks that halve the size and two that keep it, ReLU, mean over pixels, dense
+                Adam 2e-4 (0, .9), λ 10 (the authors' gan_cifar_resnet.py; train with --lr-decay linear as they do)
+    points      (`ring`, `grid`) dense networks with three hidden layers; λ .1 as in the authors' gan_toy.py
+
+Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. Weights of the critic are He-initialised.
+
+Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts; for ResNets
+G's batch is as large as the critic's (theirs is twice as large), and there are no classes (theirs has an auxiliary
+classifier). Points: 256 instead of 512 hidden units, LeakyReLU instead of ReLU, Adam 1e-3 instead of 1e-4.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from minigan.backend import Device
+from minigan.gans import dcgan, resnet
+from minigan.gans.base import Model, at_least_one
+from minigan.gans.networks import critic_features, point_features
+from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal, he_uniform
+from minigan.losses import Wasserstein
+from minigan.optim import Adam
+from minigan.penalties import GradientPenalty
+
+SIZES = dcgan.SIZES
+
+
+class WGANGP(Model):
+    """A generator, a critic without batch norm, and the two steps. `b1` and `b2` are Adam's.
+
+    Raises ShapeError for pictures that the networks can't make.
+    """
+
+    depends = {
+        "lr": "0.0001; resnet: 0.0002; points: 0.001",
+        "b1": "0.5; resnet: 0",
+        "latent_dim": "128; points: 2",
+        "lambda_gp": "10; points: 0.1",
+        "features": "64; resnet: 128; points: 256",
+    }
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        latent_dim: int | None = None,
+        lr: float | None = None,
+        b1: float | None = None,
+        b2: float = 0.9,
+        n_critic: int = 5,
+        lambda_gp: float | None = None,
+        networks: Literal["dcgan", "resnet"] = "dcgan",
+        features: int | None = None,
+        *,
+        rng: np.random.Generator,
+        device: Device | str = "cpu",
+    ) -> None:
+        kind = "points" if len(shape) == 1 else networks
+        own = {
+            "dcgan": (128, 1e-4, 0.5, 10.0, 64, _dcgan_networks),
+            "resnet": (128, 2e-4, 0.0, 10.0, 128, _resnet_networks),
+            "points": (2, 1e-3, 0.5, 0.1, 256, _point_networks),
+        }[kind]
+        given = (latent_dim, lr, b1, lambda_gp, features)
+        latent_dim, lr, b1, lambda_gp, features = (
+            default if value is None else value for value, default in zip(given, own[:5], strict=True)
+        )
+        self.setup(shape, latent_dim, *own[5](shape, latent_dim, features, rng), device)
+        self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
+        self.n_critic = at_least_one(n_critic)
+        self.loss, self.penalty = Wasserstein(), GradientPenalty(lambda_gp)
+
+    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+        """`n_critic` updates of the critic, then one of G.
+
+        Returns the losses, the mean scores of real data and of fakes, and the penalty. d_loss is without the penalty:
+        −d_loss estimates the Wasserstein distance.
+        """
+        for _ in range(self.n_critic):
+            real = next_batch()  # (N, H, W, C), or (N, 2)
+            measured = self.critic_step(real, rng)
+        return measured | self.generator_step(len(real), rng)
+
+    def critic_step(self, real: Any, rng: Any) -> dict[str, Any]:
+        """Update the critic: real scores up, fake ones down, and the slope between them to 1."""
+        G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
+        fake, _ = G.forward(self.latent(len(real), rng), rng=rng)  # the shape of real
+        optimizer.zero_grad()
+
+        real_scores, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
+        loss_real, dscores = self.loss.real(real_scores)  # −mean
+        D.backward(dscores, cache, wrt="params")
+
+        fake_scores, cache = D.forward(fake, rng=rng)
+        loss_fake, dscores = self.loss.fake(fake_scores)  # mean
+        D.backward(dscores, cache, wrt="params")
+
+        penalty = self.penalty(D, real, fake, rng)  # adds its own gradients to those of the losses
+
+        optimizer.step()
+        means = {"d_real": real_scores.mean(), "d_fake": fake_scores.mean()}
+        return {"d_loss": loss_real + loss_fake, **means, "penalty": penalty}
+
+    def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
+        """Update G on `n` new fakes: their scores up; down through the critic, and on through G."""
+        G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
+        optimizer.zero_grad()
+
+        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)
+        scores, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
+        loss, dscores = self.loss.generator(scores)  # −mean
+        dfake = D.backward(dscores, D_cache, wrt="input")  # (N, 1) → (N, …)
+        G.backward(dfake, G_cache, wrt="params")
+
+        optimizer.step()
+        return {"g_loss": loss}
+
+
+def _dcgan_networks(
+    shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
+    dcgan.check_shape(shape, "wgan-gp")
+    layers, n = critic_features(shape, features, rng, he_normal(0.2))
+    return dcgan.generator(shape, latent_dim, features, rng), Sequential(*layers, Dense(n, 1, rng=rng))
+
+
+def _resnet_networks(
+    shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
+    resnet.check_shape(shape, "wgan-gp")
+    init = he_uniform()
+    G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng, init))
+    layers = resnet.critic_layers(shape, features, rng, init)
+    return G, Sequential(*layers, AvgPool2D(8), Flatten(), Dense(features, 1, rng=rng))  # the mean over 8² pixels
+
+
+def _point_networks(
+    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
+    G = Sequential(*point_features(latent_dim, rng, features, 3), Dense(features, shape[0], rng=rng))
+    return G, Sequential(*point_features(shape[0], rng, features, 3), Dense(features, 1, rng=rng))
