@@ -2,6 +2,7 @@
 
 from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.base import Layer
+from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat
 from minigan.layers.containers import Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
@@ -16,12 +17,15 @@ from minigan.layers.initializers import (
     normal,
     uniform,
 )
+from minigan.layers.minibatch import MinibatchStdDev
 from minigan.layers.norms import BatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.parameters import Parameters
+from minigan.layers.pooling import AvgPool2D, GlobalSumPool, Upsample
 from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
+    "AvgPool2D",
     "BatchNorm",
     "Branches",
     "Concat",
@@ -31,11 +35,13 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalSumPool",
     "InstanceNorm",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Maxout",
+    "MinibatchStdDev",
     "PReLU",
     "Parameters",
     "ReLU",
@@ -46,10 +52,14 @@ __all__ = [
     "Softplus",
     "SpectralNorm",
     "Tanh",
+    "Upsample",
+    "down_block",
+    "first_down_block",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
     "he_uniform",
     "normal",
     "uniform",
+    "up_block",
 ]

@@ -13,17 +13,20 @@ import numpy as np
 
 from minigan.errors import MiniganError
 from minigan.layers import (
+    AvgPool2D,
     BatchNorm,
     Conv2D,
     ConvTranspose2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalSumPool,
     InstanceNorm,
     Layer,
     LayerNorm,
     LeakyReLU,
     Maxout,
+    MinibatchStdDev,
     PReLU,
     ReLU,
     Reshape,
@@ -31,7 +34,9 @@ from minigan.layers import (
     Sequential,
     Sigmoid,
     Softplus,
+    SpectralNorm,
     Tanh,
+    Upsample,
 )
 from minigan.testing.gradcheck import check_layer
 from minigan.testing.points import shake, smooth_point
@@ -64,10 +69,12 @@ def standard_cases() -> list[Case]:
     cases = []
     for layer, *shapes in _layers_and_shapes():
         shake(layer, rng)
+        if isinstance(layer, SpectralNorm):
+            layer.to(dtype=np.float64).iterate(200)  # u and v as the singular vectors, where training is smooth
         for shape in shapes:
             x = smooth_point(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
-            if isinstance(layer, (BatchNorm, Dropout)):
+            if isinstance(layer, (BatchNorm, Dropout, SpectralNorm)):
                 layer.forward(smooth_point(rng, shape).astype(np.float32), rng=rng)  # moves the running statistics
                 cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
     return cases
@@ -125,9 +132,19 @@ def _layers_and_shapes() -> list[tuple]:
         (Dropout(0.4), points, pictures),
         (Reshape(3, 2), points),
         (Flatten(), pictures, points),
+        (AvgPool2D(2), (2, 4, 6, 3), (2, 5, 3, 2)),
+        (AvgPool2D((3, 2), stride=2, padding=1), (2, 4, 5, 3)),
+        (GlobalSumPool(), pictures),
+        (Upsample(), pictures),
+        (Upsample((1, 3)), (2, 3, 2, 2)),
+        (MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
+        (MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
         (_critic(rng), (3, 6, 5, 2)),
         (Residual(Sequential(Dense(6, 6, rng=rng), Tanh())), points),
         (Residual(Conv2D(2, 3, 3, padding=1, rng=rng), Conv2D(2, 3, 1, rng=rng)), (2, 4, 3, 2)),
+        (SpectralNorm(Dense(6, 4, rng=rng), rng=rng), points),
+        (SpectralNorm(Conv2D(2, 3, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 6, 4, 2)),
+        (SpectralNorm(ConvTranspose2D(3, 2, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 2, 3, 3)),
     ]
 
 

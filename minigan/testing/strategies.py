@@ -181,8 +181,41 @@ def _reshape(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
     return L.Reshape(a, b, c), (draw(sizes()), *draw(st.sampled_from(((a * b * c,), (c, a * b), (b, c, a)))))
 
 
+def _avg_pool(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    g = draw(conv_geometries())
+    padding = tuple(min(p, k // 2) for p, k in zip(g.padding, g.kernel_size, strict=True))
+    size = tuple(n + 2 * (before - p) for n, before, p in zip(g.size, g.padding, padding, strict=True))
+    return L.AvgPool2D(g.kernel_size, g.stride, padding), (g.batch, *size, g.in_channels)
+
+
+def _minibatch_std_dev(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    """With an odd number of groups the members of a group have alternating signs; else only a large eps is smooth."""
+    members, groups = draw(sizes(1, 4)), draw(sizes(1, 3))
+    group_size = members + (draw(sizes(0, 2)) if groups == 1 else 0)  # a batch may be smaller than its group
+    eps = draw(epsilons) if groups % 2 else 0.1
+    return L.MinibatchStdDev(group_size, eps), (members * groups, *(draw(sizes(1, 3)) for _ in range(3)))
+
+
+@st.composite
+def _spectral_norm(draw: Callable) -> Case:
+    """A wrapped dense layer or convolution whose u and v are the singular vectors, so that training is smooth in them.
+
+    W gets 3 |W| u vᵀ besides: by this its largest singular value is at least twice the next, and 50 iterations suffice.
+    """
+    layer, x = draw(st.one_of(LAYERS["Dense"], LAYERS["Conv2D"], LAYERS["ConvTranspose2D"]))
+    wrapped, seed = L.SpectralNorm(layer.to(dtype=np.float64), draw(st.integers(1, 2))), draw(seeds())
+    W = wrapped._to_last(layer.W)
+    W += 3 * np.linalg.norm(W) * np.outer(wrapped.v, wrapped.u).reshape(W.shape)
+    wrapped.iterate(50)
+    return Case(wrapped, x, seed)
+
+
 def _any_shape(make: Callable) -> Callable:
     return lambda draw, rng: (make(draw), draw(shapes()))
+
+
+def _pictures_of(make: Callable) -> Callable:
+    return lambda draw, rng: (make(draw), draw(shapes(ndim=4)))
 
 
 def _network(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -220,8 +253,13 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Dropout": _any_shape(lambda draw: L.Dropout(draw(st.floats(0, 0.9)))),
         "Reshape": _reshape,
         "Flatten": _any_shape(lambda draw: L.Flatten()),
+        "AvgPool2D": _avg_pool,
+        "GlobalSumPool": _pictures_of(lambda draw: L.GlobalSumPool()),
+        "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
+        "MinibatchStdDev": _minibatch_std_dev,
     }.items()
 }
+LAYERS["SpectralNorm"] = _spectral_norm()
 
 
 def layers() -> st.SearchStrategy[Case]:
