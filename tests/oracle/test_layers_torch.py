@@ -65,6 +65,15 @@ def residual(layer, x, p, train):
     return as_torch(layer.body, x, inside(p, "body"), train) + short
 
 
+def spectral_norm(layer, x, p, train):
+    W, u, v = p["layer.W"], *(torch.tensor(a).to(x.dtype) for a in (layer.u, layer.v))
+    M = (W.movedim(-2, -1) if isinstance(layer.layer, L.ConvTranspose2D) else W).flatten(0, -2).T
+    for _ in range(layer.n_power_iterations if train else 0):
+        u = F.normalize(M.detach() @ v, dim=0)
+        v = F.normalize(M.detach().T @ u, dim=0)
+    return as_torch(layer.layer, x, inside(p, "layer") | {"W": W / (u @ M @ v)}, train)
+
+
 def inside(parameters, name):
     return {key.removeprefix(f"{name}."): p for key, p in parameters.items() if key.startswith(f"{name}.")}
 
@@ -89,6 +98,7 @@ TORCH = {
     "Flatten": lambda layer, x, p, train: x.flatten(1),
     "Sequential": sequential,
     "Residual": residual,
+    "SpectralNorm": spectral_norm,
 }
 
 

@@ -1,0 +1,158 @@
+"""Spectral normalisation: any layer with a weight, computing with the weight over its largest singular value."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module, to_numpy
+from minigan.layers.base import Layer, Wrt
+from minigan.layers.conv import ConvTranspose2D
+
+FIRST_ITERATIONS = 15  # when the layer is made, as in PyTorch's parametrization
+
+
+@dataclass
+class SpectralNormCache:
+    """The inner layer's cache, and what stood in W̄ = W/σ when forward ran: later calls move u, v and W."""
+
+    inner: Any
+    W_bar: Any
+    u: Any
+    v: Any
+    sigma: Any
+
+
+class SpectralNorm(Layer):
+    """The inner layer with W̄ = W/σ(W) for its W (Miyato et al. 2018, "Spectral Normalization for GANs").
+
+    W is read as a matrix M with one row for each output, K × C for a dense layer, K × R·S·C for a convolution (the last
+    axis of W, but the one before it in a transposed convolution). σ is its largest singular value, so |M̄ x| ≤ |x|: a
+    dense layer becomes 1-Lipschitz. It is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C,):
+
+        u ← M v/|M v|        v ← Mᵀ u/|Mᵀ u|        σ = uᵀ M v
+
+    A training forward first makes `n_power_iterations` of them; as W moves little in a step, one is enough to follow.
+    Inference leaves u and v alone.
+
+    First order. Let dM̄ be the gradient of W̄ that the inner layer computes. In W̄ = W/σ, with u and v constant,
+
+        δσ = uᵀ δM v = ⟨u vᵀ, δM⟩        δM̄ = δM/σ − M̄ δσ/σ
+        ⟨dM̄, δM̄⟩ = ⟨(dM̄ − ⟨dM̄, M̄⟩ u vᵀ)/σ, δM⟩
+
+        dM = (dM̄ − ⟨dM̄, M̄⟩ u vᵀ)/σ        dx and db are the inner layer's, computed with W̄
+
+    u and v are functions of W, too. But where they are the singular vectors, uᵀ M v has its maximum over all unit
+    vectors: moving them changes σ to second order only, and dM is exact. That is the fixed point of the iteration.
+
+    Second order. P depends on dx, and the map (dy, x, W̄) → dx is the inner layer's backward; W occurs in it through W̄
+    alone, and db and dM do not occur in P. So the inner double_backward, computed with W̄, gives ddy, dx2 and the
+    gradient ∂P/∂W̄, and it goes from W̄ to W as at first order, by the derivative of the same function W → W̄: there is
+    no second derivative of σ in it.
+
+    layer: Dense, Conv2D, ConvTranspose2D, Embedding, or any other with a parameter W whose last axis is the output.
+    rng:   a host generator, draws the first u. Raises ValueError if the layer has no W, or one of nothing but zeros.
+    """
+
+    state_names = ("u", "v")
+
+    def __init__(
+        self,
+        layer: Layer,
+        n_power_iterations: int = 1,
+        eps: float = 1e-12,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if "W" not in layer.parameter_names:
+            raise ValueError(f"{layer!r} has no weight W to normalise: wrap the dense layer or convolution itself")
+        if n_power_iterations < 1:
+            raise ValueError(f"n_power_iterations is {n_power_iterations}: without one, σ doesn't follow W")
+        if not to_numpy(layer.W).any():
+            raise ValueError(f"{layer!r} has weights of zero, whose σ is 0 and can't be divided by: use another init")
+        self.layer, self.n_power_iterations, self.eps = layer, n_power_iterations, float(eps)
+        columns, outputs = self._matrix(layer.W).shape
+        u = (rng or np.random.default_rng()).standard_normal(outputs)
+        self.u = self._unit(array_module(layer.W).asarray(u, dtype=layer.W.dtype))
+        self.v = self._unit(self._matrix(layer.W) @ self.u)  # (R·S·C, K) @ (K,)
+        self.iterate(FIRST_ITERATIONS)
+
+    def children(self) -> dict[str, Layer]:
+        """{"layer": …}: the inner layer, which owns the weight W that is trained."""
+        return {"layer": self.layer}
+
+    def iterate(self, n: int = 1) -> None:
+        """Make n power iterations, each of which brings u and v nearer to W's first singular vectors."""
+        M_T = self._matrix(self.layer.W)
+        for _ in range(n):
+            self.u[...] = self._unit(self.v @ M_T)  # (R·S·C,) @ (R·S·C, K)
+            self.v[...] = self._unit(M_T @ self.u)  # (R·S·C, K) @ (K,)
+
+    def sigma(self) -> Any:
+        """uᵀ M v with the u and v that are stored: an estimate of W's largest singular value, from below (0-d)."""
+        return (self.v @ self._matrix(self.layer.W)) @ self.u
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → y, by the inner layer with W̄ for W."""
+        if train:
+            self.iterate(self.n_power_iterations)
+        # the input's dtype decides, where it is not a label; astype copies, so that later iterations don't reach these
+        dtype = x.dtype if x.dtype in (np.float32, np.float64) else self.layer.W.dtype
+        W, u, v = (a.astype(dtype) for a in (self.layer.W, self.u, self.v))
+        sigma = (v @ self._matrix(W)) @ u
+        W /= sigma
+        y, inner = self._with(W).forward(x, train, rng)
+        return y, SpectralNormCache(inner, W, u, v, sigma)
+
+    def backward(self, dy: Any, cache: SpectralNormCache, wrt: Wrt = "both") -> Any:
+        """dy → dx."""
+        # forward: y = layer(x) with W_bar for W
+        layer = self._with(cache.W_bar, gradient=wrt != "input")
+        dx = layer.backward(dy, cache.inner, wrt)
+        if wrt != "input":
+            self._add_to_dW(layer.dW, cache)
+        return dx
+
+    def double_backward(self, ddx: Any, dy: Any, cache: SpectralNormCache) -> tuple[Any, Any]:
+        """ddx → (ddy, dx2), those of the inner layer."""
+        # backward: dx = layer.backward(dy) with W_bar for W
+        layer = self._with(cache.W_bar, gradient=True)
+        ddy, dx2 = layer.double_backward(ddx, dy, cache.inner)
+        self._add_to_dW(layer.dW, cache)
+        return ddy, dx2
+
+    def _with(self, W_bar: Any, gradient: bool = False) -> Layer:
+        """The inner layer computing with W̄: a shallow copy, so that nothing of a call stays on the layer itself.
+
+        What isn't W is shared: gradients of b go to where they belong. That of W̄ has zeros of its own to be added to.
+        """
+        layer = copy.copy(self.layer)
+        layer.W, layer.dW = W_bar, array_module(W_bar).zeros_like(W_bar) if gradient else None
+        return layer
+
+    def _add_to_dW(self, dW_bar: Any, cache: SpectralNormCache) -> None:
+        """dM += (dM̄ − ⟨dM̄, M̄⟩ u vᵀ)/σ. It writes into dW_bar, which nobody needs any more."""
+        xp = array_module(dW_bar)
+        # forward: W_bar = W / sigma, with sigma = u @ M @ v
+        along_W_bar = xp.vdot(dW_bar, cache.W_bar)
+        dM_T = self._to_last(dW_bar)  # a view (…, C, K)
+        dM_T -= xp.outer(cache.v * along_W_bar, cache.u).reshape(dM_T.shape)  # (R·S·C, K) as (R, S, C, K)
+        dW_bar /= cache.sigma
+        self.layer.dW += dW_bar
+
+    def _to_last(self, W: Any) -> Any:
+        """View W with the axis of its outputs as the last one: (R, S, K, C) → (R, S, C, K) if it is transposed."""
+        return W.swapaxes(-1, -2) if isinstance(self.layer, ConvTranspose2D) else W
+
+    def _matrix(self, W: Any) -> Any:
+        """Mᵀ: W as a matrix (R·S·C, K) with one column for each output."""
+        W = self._to_last(W)
+        return W.reshape(-1, W.shape[-1])
+
+    def _unit(self, a: Any) -> Any:
+        """a/|a|, and 0 for 0."""
+        xp = array_module(a)
+        return a / xp.maximum(xp.sqrt(a @ a), self.eps)
