@@ -1,6 +1,6 @@
 """Update rules against the papers' formulas in plain Python, schedules, averaging and clipping."""
 
-from math import inf, sqrt
+from math import factorial, inf, nan, sqrt
 
 import numpy as np
 import pytest
@@ -260,7 +260,7 @@ def test_schedule_at_known_points(schedule, points):
 
 @each_device
 def test_average_of_a_constant_network(device):
-    """average_n − p = decayⁿ (average_0 − p), and it starts at the network itself."""
+    """average_n − p = Π d_t (average_0 − p); while d_t grows, the product of (1 + t) / (10 + t) is n! 9! / (n + 9)!."""
     net = network(device, np.float64)
     average = WeightAverage(net, decay=0.9)
     start = to_numpy(average.average.parameters().values).copy()
@@ -269,7 +269,60 @@ def test_average_of_a_constant_network(device):
     for n in range(1, 6):
         with forbid_transfers():
             average.update()
-        np.testing.assert_allclose(to_numpy(average.average.parameters().values), start + 1 - 0.9**n, rtol=1e-12)
+        left = factorial(n) * factorial(9) / factorial(n + 9)
+        np.testing.assert_allclose(to_numpy(average.average.parameters().values), start + 1 - left, rtol=1e-12)
+
+
+def test_the_decay_of_an_average_grows_up_to_the_one_that_was_asked_for():
+    """(1 + t) / (10 + t) reaches .5 at t = 8; from there on every update halves what is left."""
+    net = network()
+    average = WeightAverage(net, decay=0.5)
+    start = average.average.parameters().values.copy()
+    net.parameters().values += 1.0
+    left = []
+    for _ in range(15):
+        average.update()
+        left.append((start + 1 - average.average.parameters().values).mean())
+    factors = np.array(left[1:]) / left[:-1]
+    np.testing.assert_allclose(factors, [min(0.5, (1 + t) / (10 + t)) for t in range(1, 15)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1, 1.5, nan])
+def test_a_decay_that_makes_no_average_is_refused(decay):
+    with pytest.raises(ValueError, match="makes no average"):
+        WeightAverage(network(), decay)
+
+
+@each_device
+def test_a_saved_average_continues_identically(device):
+    """Also the count of updates, on which the decay depends."""
+    net = network(device, np.float32)
+    through, stopped = WeightAverage(net, 0.9), WeightAverage(net, 0.9)
+    net.parameters().values += 1.0
+    net[1].running_mean += 1.0
+    for average in (through, stopped):
+        average.update()
+        average.update()
+    saved = stopped.state_dict()
+    assert all(isinstance(array, (np.ndarray, np.generic)) for array in saved.values())
+    resumed = WeightAverage(network(device, np.float32, seed=1), 0.9)
+    resumed.load_state_dict(saved)
+    resumed.network = net
+    through.update()
+    resumed.update()
+    for name, array in through.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name], array, err_msg=name)
+
+
+def test_a_foreign_average_is_refused_and_changes_nothing():
+    average = WeightAverage(network())
+    average.update()
+    before = average.state_dict()
+    for state in ({}, WeightAverage(Dense(2, 2)).state_dict(), network().state_dict()):
+        with pytest.raises(CheckpointError):
+            average.load_state_dict(state)
+    for name, array in average.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 @each_device

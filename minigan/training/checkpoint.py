@@ -2,6 +2,7 @@
 
     networks.G.0.W, …       parameters and running statistics by name
     optimizers.G.m, …       the optimisers' vectors and step counts
+    averages.G.0.W, …       with --ema only: the average of the generator's weights, and its count of updates
     state                   JSON as bytes: model, step, position in the data, seconds, state of the random generator
 
 Nothing in it is pickled, and it is read with `allow_pickle=False`: a checkpoint from a stranger can't run code.
@@ -37,11 +38,15 @@ class Checkpoint:
     state: dict[str, Any]
 
     def restore(self, gan: Any) -> None:
-        """Copy the networks and optimisers into `gan`.
+        """Copy the networks, the optimisers and the average, if there is one, into `gan`.
 
         Raises CheckpointError, with nothing changed, if any array is missing, left over or of another shape.
         """
         own = gan_arrays(gan)
+        averaged = any(name.startswith("averages.") for name in self.arrays)
+        if averaged != (gan.average is not None):
+            has, wants = ("an", "none") if averaged else ("no", "one")
+            raise CheckpointError(f"{self.path} holds {has} average of the weights (--ema), but this run has {wants}")
         for name in sorted(own.keys() ^ self.arrays.keys()):
             raise CheckpointError(f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model")
         for name, array in own.items():
@@ -60,7 +65,7 @@ class Checkpoint:
 
 
 def gan_arrays(gan: Any) -> dict[str, np.ndarray]:
-    """Copy every array of a GAN's networks and optimisers to the host, by name."""
+    """Copy every array of a GAN's networks, optimisers and average to the host, by name."""
     return {
         f"{kind}.{name}.{key}": np.asarray(array)
         for kind, parts in _parts(gan).items()
@@ -70,7 +75,8 @@ def gan_arrays(gan: Any) -> dict[str, np.ndarray]:
 
 
 def _parts(gan: Any) -> dict[str, dict[str, Any]]:
-    return {"networks": gan.networks, "optimizers": gan.optimizers}
+    averages = {} if gan.average is None else {"G": gan.average}
+    return {"networks": gan.networks, "optimizers": gan.optimizers, "averages": averages}
 
 
 def save_checkpoint(path: str | os.PathLike, gan: Any, state: dict[str, Any]) -> None:
@@ -111,7 +117,7 @@ def load_checkpoint(path: str | os.PathLike, model: str) -> Checkpoint:
     for name, array in arrays.items():
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise CheckpointError(f"{path} is damaged: {name} is not finite")
-        if array.dtype.kind == "i" and (array < 0).any():  # the optimisers' step counts
+        if array.dtype.kind == "i" and (array < 0).any():  # counts of steps and updates
             raise CheckpointError(f"{path} is damaged: {name} is negative")
     return Checkpoint(path, arrays, state)
 

@@ -20,10 +20,10 @@ def describe(record: dict) -> str:
     )
 
 
-def abridge(record: dict) -> str:
-    """The same so short that a bar has room beside it in 80 columns."""
+def abridge(record: dict, note: str = "") -> str:
+    """The same so short that a bar has room beside it in 80 columns: the losses, and the note or D's opinions."""
     losses = f"D {record['d_loss']:.2f} G {record['g_loss']:.2f}"
-    return f"{losses} D(x) {record['d_real']:.2f} D(G(z)) {record['d_fake']:.2f}"
+    return f"{losses} {note}" if note else f"{losses} D(x) {record['d_real']:.2f} D(G(z)) {record['d_fake']:.2f}"
 
 
 def count_steps(n: int) -> str:
@@ -40,10 +40,13 @@ def say(line: str) -> None:
 
 
 class Progress:
-    """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`."""
+    """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
+
+    `note` is what the trainer found out last, beyond the measures of a record.
+    """
 
     def __init__(self, total: int, start: int = 0, quiet: bool = False) -> None:
-        self.total, self.quiet = total, quiet
+        self.total, self.quiet, self.note = total, quiet, ""
         self._bar: Any = None
         if sys.stderr is not None and sys.stderr.isatty() and not quiet:
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -57,12 +60,13 @@ class Progress:
     def show(self, record: dict) -> None:
         """Show the measures of a record in the bar."""
         if self._bar is not None:
-            self._bar.set_postfix_str(abridge(record), refresh=False)
+            self._bar.set_postfix_str(abridge(record, self.note), refresh=False)
 
     def line(self, record: dict) -> None:
         """Print the measures of a record, where there is no bar."""
         if self._bar is None and not self.quiet:
-            say(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}")
+            note = f"  {self.note}" if self.note else ""
+            say(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}{note}")
 
     def close(self) -> None:
         """Leave the bar as it is."""

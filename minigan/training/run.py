@@ -13,7 +13,7 @@ import inspect
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from minigan.training.files import naming, write_text
 from minigan.training.pictures import save_film, save_image
 
 # Streams of random numbers that belong to one seed: none disturbs another.
-INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS = 0, 1, 2
+INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS = 0, 1, 2, 3
 SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
 LARGEST = 1e39  # a little more than float32 can hold
 
@@ -41,7 +41,11 @@ class TrainingError(MiniganError):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What was asked for. `n_steps` is the length of training; `samples` the size of the data set at the beginning."""
+    """What was asked for. `n_steps` is the length of training; `samples` the size of the data set at the beginning.
+
+    `classes` names the classes that a conditional model was trained on, by label. `ema` is the decay of the average of
+    the generator's weights, or None. Fields with a default may be missing in config.json: older runs have fewer.
+    """
 
     model: str
     model_args: dict[str, Any]
@@ -54,6 +58,8 @@ class RunConfig:
     channels: int | None = None
     limit: int | None = None
     augment: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    ema: float | None = None
     seed: int = 0
     device: str = "cpu"
     sample_interval: int = 100
@@ -74,13 +80,19 @@ class RunConfig:
         return dataset
 
     def build_gan(self, device: Device | None = None) -> Any:
-        """Build the model with its initial weights. Raises MiniganError for arguments that it can't take."""
+        """Build the model with its initial weights, averaged if that was asked for.
+
+        Raises MiniganError for arguments that the model can't take.
+        """
         rng = np.random.default_rng([self.seed, INITIAL_WEIGHTS])
         model, device = model_class(self.model), device or get_device(self.device)
         for name in self.model_args.keys() - inspect.signature(model).parameters.keys():
             raise TrainingError(f"{self.model}: it takes no {name}, which this run was begun with")
         try:
-            return model(tuple(self.shape), **self.model_args, rng=rng, device=device)
+            gan = model(tuple(self.shape), **self.model_args, rng=rng, device=device)
+            if self.ema is not None:
+                gan.average_weights(self.ema)
+            return gan
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, MiniganError):
                 raise
@@ -149,8 +161,10 @@ class RunFolder:
             raise CheckpointError(f"{self.path} does not exist: give the folder of a run, such as runs/dcgan-digits")
         try:
             values = json.loads(self._config.read_text(encoding="utf-8"))
-            config = RunConfig(**{f.name: values[f.name] for f in fields(RunConfig)})
-            config = replace(config, shape=tuple(config.shape), augment=tuple(config.augment))
+            known = [f.name for f in fields(RunConfig) if f.name in values or f.default is MISSING]
+            config = RunConfig(**{name: values[name] for name in known})
+            lists = {name: tuple(getattr(config, name)) for name in ("shape", "augment", "classes")}
+            config = replace(config, **lists)
             _check(config)
         except FileNotFoundError:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
@@ -232,3 +246,5 @@ def _check(config: RunConfig) -> None:
         raise ValueError("the shape isn't one, or the seed is negative")
     if min(config.batch_size, config.n_steps, *intervals, *sizes) < 1 or set(config.augment) - AUGMENTATIONS.keys():
         raise ValueError("a number is below 1, or an augmentation is unknown")
+    if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
+        raise ValueError("a class has no name, or the decay isn't one")

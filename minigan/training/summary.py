@@ -20,6 +20,7 @@ from minigan.training.run import RunConfig
 # makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
 PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backward (both)": 2, "double backward": 2}
 PROBE = 8  # samples in the step that is watched
+MIDST = 1001  # steps that the optimisers believe to have made before it
 
 
 def summarize(gan: Any, config: RunConfig) -> str:
@@ -38,7 +39,7 @@ class Watch:
     """Notes, from its making until `close`, what the layers of a GAN's networks are asked to do."""
 
     def __init__(self, gan: Any) -> None:
-        self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: shapes of its first input and output
+        self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: `shape_of` its first input and output
         self.passes: Counter = Counter()  # through a whole network, by (network, pass)
         self.macs: Counter = Counter()  # multiply-adds, by (network, pass)
         self._current = ("", "")
@@ -70,7 +71,7 @@ class Watch:
         def watched_forward(x: Any, *args: Any, **kwargs: Any) -> Any:
             begin("forward")
             y, cache = forward(x, *args, **kwargs)
-            self.shapes.setdefault(id(layer), (tuple(x.shape), tuple(y.shape)))
+            self.shapes.setdefault(id(layer), (shape_of(x), shape_of(y)))
             count("forward")
             return y, cache
 
@@ -96,9 +97,33 @@ def step_macs(gan: Any) -> float:
 
 
 def _step(gan: Any, shape: tuple[int, ...], n: int) -> None:
-    """Make one step on `n` random samples."""
+    """Make one step on `n` random samples, in the midst of training: some models begin with longer steps."""
     rng = np.random.default_rng(0)
-    gan.step(lambda: np.tanh(rng.standard_normal((n, *shape), dtype=np.float32)), rng)
+    for optimizer in gan.optimizers.values():
+        optimizer.t = MIDST
+
+    def next_batch() -> Any:
+        x = np.tanh(rng.standard_normal((n, *shape), dtype=np.float32))
+        return (x, gan.labels(n)) if gan.n_classes else x
+
+    gan.step(next_batch, rng)
+
+
+def shape_of(x: Any) -> tuple:
+    """The shape of an array, or of each array in a tuple."""
+    return tuple(map(shape_of, x)) if isinstance(x, tuple) else tuple(x.shape)
+
+
+def _shown(shape: tuple) -> str:
+    """A shape without the batch, for people: 16×16×1, or `100, label` for two arrays."""
+    if isinstance(shape[0], tuple):
+        return ", ".join(map(_shown, shape))
+    return "×".join(map(str, shape[1:])) or "label"
+
+
+def _batch(shape: tuple) -> int:
+    """The length of the first axis, of the first array if there are several."""
+    return _batch(shape[0]) if isinstance(shape[0], tuple) else shape[0]
 
 
 def _layer_table(name: str, network: Layer, watch: Watch) -> str:
@@ -108,11 +133,10 @@ def _layer_table(name: str, network: Layer, watch: Watch) -> str:
         if layer.children() or id(layer) not in watch.shapes:
             continue
         x, y = watch.shapes[id(layer)]
-        own, macs = sum(getattr(layer, p).size for p in layer.parameter_names), layer.macs(x, y) / x[0]
-        shown = (prefix.rstrip("."), repr(layer), "×".join(map(str, y[1:])))
+        own, macs = sum(getattr(layer, p).size for p in layer.parameter_names), layer.macs(x, y) / _batch(x)
+        shown = (prefix.rstrip("."), repr(layer), _shown(y))
         rows.append((*shown, f"{own:,}" if own else "", f"{2e-6 * macs:,.2f}" if macs else ""))
-    x, y = watch.shapes[id(network)]
-    shapes = " → ".join("×".join(map(str, shape[1:])) for shape in (x, y))
+    shapes = " → ".join(map(_shown, watch.shapes[id(network)]))
     return f"{name}: {shapes}, {len(network.parameters()):,} parameters\n{table(rows, '<<>>>')}"
 
 
@@ -126,6 +150,7 @@ def _memory_table(gan: Any, config: RunConfig) -> str:
         ("parameters", mib(sum(vectors))),
         ("gradients", mib(sum(vectors))),
         ("optimiser state", mib(state)),
+        *([("average of G's weights", mib(gan.average.average.parameters().values.nbytes))] if gan.average else []),
         (
             f"activations, batch of {config.batch_size}",
             mib(max(0, small + per_sample * (config.batch_size - PROBE // 2))),

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.data import Batches, Dataset
+from minigan.data import Batches, Dataset, PointDataset
+from minigan.metrics import modes_and_quality
 from minigan.training import pictures
 from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
 from minigan.training.progress import Interrupts, Progress, count_steps
-from minigan.training.run import FIXED_LATENTS, TRAINING, RunConfig, RunFolder, TrainingError
+from minigan.training.run import COUNTED_LATENTS, FIXED_LATENTS, TRAINING, RunConfig, RunFolder, TrainingError
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
+ROWS, MOST_COLUMNS = 8, 16  # of the picture of a conditional run, which has a column for every class if they are few
+COUNTED = 10_000  # points among which modes are counted
 LOSS_NAMES = {"d_loss": "the discriminator's loss", "g_loss": "the generator's loss"}
 
 
@@ -27,13 +30,16 @@ class Trainer:
     """Trains `gan` on `batches` and keeps everything in `folder`.
 
     `step` counts the generator's updates since the beginning of the run. `dataset` is what the batches are made of:
-    points are drawn over some of it.
+    points are drawn over some of it. A conditional GAN gets labels with its batches. If the GAN averages its weights,
+    the average follows every step, and draws the pictures.
     """
 
     def __init__(self, gan: Any, dataset: Dataset, batches: Batches, config: RunConfig, folder: RunFolder) -> None:
         self.gan, self.dataset, self.batches, self.config, self.folder = gan, dataset, batches, config, folder
         self.rng = gan.device.rng([config.seed, TRAINING])
-        latents = PICTURES if len(config.shape) == 3 else POINTS
+        self._next_batch = batches.next_with_labels if gan.n_classes else batches.__next__
+        self.columns = class_columns(gan)
+        latents = POINTS if len(config.shape) == 1 else ROWS * self.columns if self.columns else PICTURES
         self.latents = gan.latent(latents, gan.device.rng([config.seed, FIXED_LATENTS]))
         self.step, self.saved_step, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}  # the newest one
@@ -66,7 +72,9 @@ class Trainer:
         return interrupts.signal
 
     def _advance(self, progress: Progress) -> None:
-        self._measured.append(self.gan.step(self.batches.__next__, self.rng))
+        self._measured.append(self.gan.step(self._next_batch, self.rng))
+        if self.gan.average is not None:
+            self.gan.average.update()
         self.step += 1
         progress.advance()
 
@@ -76,7 +84,10 @@ class Trainer:
         sample = self.step % self.config.sample_interval == 0 or finished
         checkpoint = self.step % self.config.checkpoint_interval == 0 or last
         if self.step % RECORD_INTERVAL == 0 or sample or checkpoint:
-            self._record()
+            found = self._count_modes() if sample else {}
+            self._record(found)
+            if found:
+                progress.note = modes_found(found, len(self.dataset.centers))
             progress.show(self.record)
         if sample:
             self.folder.add_sample(self.step, self.picture())
@@ -84,8 +95,8 @@ class Trainer:
         if checkpoint:
             self.save()
 
-    def _record(self) -> None:
-        """Write down the means of the measures of the steps since the last record."""
+    def _record(self, found: dict[str, Any]) -> None:
+        """Write down the means of the measures of the steps since the last record, and what else was found."""
         names, values = self._fetch()
         self._check_finite(names, values)
         now, position = time.perf_counter(), self.batches.position
@@ -96,6 +107,7 @@ class Trainer:
             "seconds": round(self.seconds, 3),
             **{name: float(mean) for name, mean in zip(names, values.mean(axis=0), strict=True)},
             "pictures_per_second": round(samples / max(now - self._record_start[0], 1e-9), 1),
+            **found,
         }
         self.folder.add_record(self.record)
         self._measured, self._record_start = [], (now, position)
@@ -121,9 +133,18 @@ class Trainer:
         """Draw what the generator makes of the fixed latents."""
         samples = to_numpy(self.gan.generate(self.latents))
         if samples.ndim == 4:
-            return pictures.grid(samples)
+            return pictures.grid(samples, self.columns)
         real = self.dataset.batch(np.arange(min(POINTS, len(self.dataset))))
         return pictures.scatter(samples, real, getattr(self.dataset, "centers", None))
+
+    def _count_modes(self) -> dict[str, Any]:
+        """Count modes among points from latents that are the same every time; nothing where there are none to count."""
+        if not isinstance(self.dataset, PointDataset):
+            return {}
+        z = self.gan.latent(COUNTED, self.gan.device.rng([self.config.seed, COUNTED_LATENTS]))
+        points = to_numpy(self.gan.generate(z))
+        modes, quality = modes_and_quality(points, self.dataset.centers, self.dataset.std)
+        return {"modes": modes, "quality": round(quality, 4)}
 
     def save(self) -> None:
         """Save a checkpoint."""
@@ -152,3 +173,13 @@ class Trainer:
         self.step = self.saved_step = state["step"]
         self.seconds = state["seconds"]
         self.folder.forget_after(self.step)
+
+
+def class_columns(gan: Any) -> int | None:
+    """The columns of a grid in which each holds one class; None for a grid that is about square."""
+    return gan.n_classes if 0 < gan.n_classes <= MOST_COLUMNS else None
+
+
+def modes_found(found: dict[str, Any], of: int) -> str:
+    """The modes and the quality of points, for people."""
+    return f"modes {found['modes']} of {of}, good {100 * found['quality']:.0f} %"

@@ -1,0 +1,183 @@
+"""Labels on their way from the data to the step, and pictures by class."""
+
+import signal
+from dataclasses import replace
+
+import conditional
+import numpy as np
+import pytest
+from test_trainer import interrupt_at
+from tiny import CONFIG, make_trainer, train, weights
+
+from minigan.backend import array_module, to_numpy
+from minigan.errors import CheckpointError
+from minigan.training import RunFolder, TrainingError, load_checkpoint
+from minigan.training.pictures import grid
+from minigan.training.summary import summarize
+
+DIGITS = replace(CONFIG, model="tiny", model_args={"n_classes": 10}, classes=tuple("0123456789"))
+RING = replace(DIGITS, model_args={"n_classes": 8}, data="ring", shape=(2,), augment=())
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    conditional.know(monkeypatch)
+
+
+def test_every_step_gets_the_labels_of_its_own_batch(tmp_path, device):
+    """The label of a point is the nearest centre. Also after a resume, which starts in the middle of an epoch."""
+    trainer = make_trainer(tmp_path / "run", replace(RING, n_steps=11), device=device)
+    seen = watch_batches(trainer)
+    train(trainer)
+    checkpoint = load_checkpoint(trainer.folder.checkpoint, "tiny")
+    resumed = make_trainer(tmp_path / "run", replace(RING, n_steps=20), checkpoint.state["position"], device)
+    resumed.resume(checkpoint)
+    seen_again = watch_batches(resumed)
+    train(resumed)
+    assert (len(seen), len(seen_again)) == (11, 9)
+    centers = trainer.dataset.centers
+    for x, labels in seen + seen_again:
+        assert array_module(labels) is array_module(x) is device.xp
+        nearest = np.linalg.norm(to_numpy(x)[:, None] - centers, axis=2).argmin(axis=1)
+        np.testing.assert_array_equal(to_numpy(labels), nearest)
+        assert len(set(nearest)) > 1
+
+
+def test_an_unconditional_step_gets_samples_alone(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=1))
+    seen = watch_batches(trainer)
+    train(trainer)
+    assert seen[0].shape == (8, 16, 16, 1)
+
+
+def test_a_resumed_conditional_run_ends_bit_for_bit_like_an_unbroken_one(tmp_path):
+    unbroken = make_trainer(tmp_path / "unbroken", DIGITS)
+    train(unbroken)
+    broken = make_trainer(tmp_path / "broken", DIGITS)
+    interrupt_at(broken, 7)
+    assert train(broken) == signal.SIGINT
+    checkpoint = load_checkpoint(broken.folder.checkpoint, "tiny")
+    resumed = make_trainer(tmp_path / "broken", RunFolder(tmp_path / "broken").config(), checkpoint.state["position"])
+    resumed.resume(checkpoint)
+    train(resumed)
+    np.testing.assert_array_equal(weights(resumed.gan), weights(unbroken.gan))
+    last = [trainer.folder.samples()[-1].read_bytes() for trainer in (resumed, unbroken)]
+    assert last[0] == last[1]
+
+
+def test_the_picture_has_a_column_for_every_class(tmp_path):
+    trainer = make_trainer(tmp_path / "run", DIGITS)
+    samples = trainer.gan.generate(trainer.latents, np.tile(np.arange(10), 8))
+    assert len(samples) == 80
+    assert trainer.picture().tobytes() == grid(samples, columns=10).tobytes()
+
+
+def test_many_classes_share_a_square(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(DIGITS, model_args={"n_classes": 17}))
+    assert trainer.latents.shape == (64, 4)
+    image = trainer.picture()
+    assert image.width == image.height
+
+
+def test_a_dry_run_makes_a_step_with_labels():
+    text = summarize(DIGITS.build_gan(), DIGITS)
+    assert "G: 4, label → 16×16×1" in text
+    assert "D: 16×16×1, label → 1" in text
+
+
+def test_a_dry_run_looks_at_a_step_in_the_midst_of_training():
+    """Not at WGAN's first ones, with their hundred critic updates."""
+    gan, seen = DIGITS.build_gan(), []
+    step = gan.step
+    gan.step = lambda *args: seen.append(gan.optimizers["G"].t) or step(*args)
+    summarize(gan, DIGITS)
+    assert min(seen) > 1000
+
+
+# Averages
+
+
+def test_the_average_follows_every_step_and_draws_the_pictures(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, ema=0.999))
+    G = trainer.gan.networks["G"]
+    followed, step, update = [], trainer.gan.step, trainer.gan.average.update
+    trainer.gan.step = lambda *args: followed.append("step") or step(*args)
+    trainer.gan.average.update = lambda: followed.append("update") or update()
+    train(trainer)
+    assert followed == ["step", "update"] * 12
+    by_average, by_G = (grid(net.forward(trainer.latents, train=False)[0]) for net in (trainer.gan.average.average, G))
+    assert trainer.picture().tobytes() == by_average.tobytes() != by_G.tobytes()
+
+
+def test_an_average_changes_no_other_number_of_the_training(tmp_path):
+    trainers = [make_trainer(tmp_path / str(ema), replace(CONFIG, ema=ema)) for ema in (None, 0.9)]
+    for trainer in trainers:
+        train(trainer)
+    np.testing.assert_array_equal(*(weights(trainer.gan) for trainer in trainers))
+
+
+def test_a_resumed_average_ends_bit_for_bit_like_an_unbroken_one(tmp_path):
+    config = replace(CONFIG, ema=0.9)
+    unbroken = make_trainer(tmp_path / "unbroken", config)
+    train(unbroken)
+    train(make_trainer(tmp_path / "parts", replace(config, n_steps=7)))
+    checkpoint = load_checkpoint(tmp_path / "parts" / "checkpoint.npz", "dcgan")
+    resumed = make_trainer(tmp_path / "parts", config, checkpoint.state["position"])
+    resumed.resume(checkpoint)
+    train(resumed)
+    mine, other = resumed.gan.average.state_dict(), unbroken.gan.average.state_dict()
+    assert mine["t"] == 12
+    for name in other:
+        np.testing.assert_array_equal(mine[name], other[name], err_msg=name)
+
+
+def test_checkpoints_with_and_without_an_average_are_told_apart(tmp_path):
+    averaged = replace(CONFIG, ema=0.9, n_steps=1)
+    for ema, name, what in ((None, "without", "holds no average"), (0.9, "with", "holds an average")):
+        trainer = make_trainer(tmp_path / name, replace(averaged, ema=ema))
+        train(trainer)
+        other = replace(averaged, ema=None if ema else 0.9).build_gan()
+        before = weights(other).copy()
+        with pytest.raises(CheckpointError, match=what):
+            load_checkpoint(trainer.folder.checkpoint, "dcgan").restore(other)
+        np.testing.assert_array_equal(weights(other), before)
+
+
+def test_a_decay_that_makes_no_average_is_a_sentence():
+    with pytest.raises(TrainingError, match="dcgan: a decay of 1.5 makes no average"):
+        replace(CONFIG, ema=1.5).build_gan()
+
+
+# Points
+
+
+def test_modes_are_counted_whenever_a_picture_is_drawn(tmp_path, capsys):
+    """G draws the ring itself here: all modes, and as good as real points."""
+    trainer = make_trainer(tmp_path / "run", RING)
+    dataset = trainer.dataset
+    trainer.gan.generate = lambda z: dataset.centers[np.arange(len(z)) % 7] + 0.5 * dataset.std * z[:, :2]
+    train(trainer)
+    records = trainer.folder.records()
+    assert [r["step"] for r in records if "modes" in r] == [6, 12]
+    assert records[-1]["modes"] == 7
+    assert 0.95 < records[-1]["quality"] <= 1
+
+
+def test_what_is_counted_depends_on_the_seed_alone(tmp_path):
+    counts = []
+    for name, interval in (("a", 1), ("b", 4)):
+        trainer = make_trainer(tmp_path / name, replace(RING, n_steps=4, sample_interval=interval))
+        train(trainer)
+        counts.append(trainer._count_modes())
+    assert counts[0] == counts[1] == {k: trainer.folder.records()[-1][k] for k in ("modes", "quality")}
+
+
+def watch_batches(trainer):
+    """A list that gets what the trainer's step is given."""
+    step, seen = trainer.gan.step, []
+
+    def watched(next_batch, rng):
+        return step(lambda: seen.append(next_batch()) or seen[-1], rng)
+
+    trainer.gan.step = watched
+    return seen
