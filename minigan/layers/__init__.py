@@ -4,6 +4,7 @@ from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, 
 from minigan.layers.base import Layer
 from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat
+from minigan.layers.conditional import Conditional
 from minigan.layers.containers import Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -18,9 +19,10 @@ from minigan.layers.initializers import (
     uniform,
 )
 from minigan.layers.minibatch import MinibatchStdDev
-from minigan.layers.norms import BatchNorm, InstanceNorm, LayerNorm
+from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.parameters import Parameters
 from minigan.layers.pooling import AvgPool2D, GlobalSumPool, Upsample
+from minigan.layers.projection import Projection
 from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.spectral_norm import SpectralNorm
 
@@ -29,6 +31,8 @@ __all__ = [
     "BatchNorm",
     "Branches",
     "Concat",
+    "Conditional",
+    "ConditionalBatchNorm",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",
@@ -44,6 +48,7 @@ __all__ = [
     "MinibatchStdDev",
     "PReLU",
     "Parameters",
+    "Projection",
     "ReLU",
     "Reshape",
     "Residual",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add
+from minigan.layers.base import Layer, Wrt, add, is_zero
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Sequential(Layer):
         return len(self.layers)
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
 
 class Residual(Layer):
@@ -103,39 +103,61 @@ class Residual(Layer):
 
         dx  = shortcut.backward(dy) + body.backward(dy)
         ddy = shortcut(ddx) + body(ddx) and dx2 likewise, by their double_backward
+
+    With a conditional layer for either of the two, x is (x, c): that one gets both, the other x alone. A condition that
+    both get is added up as x is.
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body, self.shortcut = body, shortcut
+        self.conditional = body.conditional or _is_conditional(shortcut)
 
     def children(self) -> dict[str, Layer]:
         """{"body": …} and, where there is one, {"shortcut": …}."""
         return {"body": self.body} | ({} if self.shortcut is None else {"shortcut": self.shortcut})
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y. Raises ShapeError if the two ways end in different shapes."""
-        y, body_cache = self.body.forward(x, train, rng)
-        short, short_cache = (x, None) if self.shortcut is None else self.shortcut.forward(x, train, rng)
+        """x, or (x, c) → y. Raises ShapeError if the two ways end in different shapes."""
+        if self.conditional:
+            self.check_several(x, 2)
+        y, body_cache = self.body.forward(self._into(self.body, x), train, rng)
+        short, short_cache = self._into(self.shortcut, x), None
+        if self.shortcut is not None:
+            short, short_cache = self.shortcut.forward(short, train, rng)
         if y.shape != short.shape:
             raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(short.shape)}")
         return y + short, (body_cache, short_cache, y.shape)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dy → dx: the sum of both ways."""
+        """dy → dx, or (dx, dc): the sum of both ways."""
         body_cache, short_cache, y_shape = cache
         self.check_dy(dy, y_shape, wrt)
         # forward: y = body(x) + shortcut(x)
-        dx = self.body.backward(dy, body_cache, wrt)
+        dx = self._out_of(self.body, self.body.backward(dy, body_cache, wrt))
         if self.shortcut is None:
-            return add(dx, dy) if wrt != "params" else None
-        return add(dx, self.shortcut.backward(dy, short_cache, wrt))
+            return add(dx, self._out_of(None, dy)) if wrt != "params" else None
+        return add(dx, self._out_of(self.shortcut, self.shortcut.backward(dy, short_cache, wrt)))
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx → (ddy, dx2): the sums of both ways."""
-        body_cache, short_cache, _ = cache
+        """ddx, or (ddx, ddc) → (ddy, dx2): the sums of both ways."""
+        ddy = dx2 = None
         # backward: dx = body.backward(dy) + shortcut.backward(dy)
-        ddy, dx2 = self.body.double_backward(ddx, dy, body_cache)
-        if self.shortcut is None:
-            return ddy + ddx, dx2
-        short_ddy, short_dx2 = self.shortcut.double_backward(ddx, dy, short_cache)
-        return ddy + short_ddy, add(dx2, short_dx2)
+        for way, way_cache in ((self.body, cache[0]), (self.shortcut, cache[1])):
+            v = self._into(way, ddx)
+            if is_zero(v):
+                continue
+            way_ddy, way_dx2 = (v, None) if way is None else way.double_backward(v, dy, way_cache)
+            ddy, dx2 = add(ddy, way_ddy), add(dx2, self._out_of(way, way_dx2))
+        return ddy, dx2
+
+    def _into(self, way: Layer | None, x: Any) -> Any:
+        """What one of the two ways gets of an input, or of its ddx."""
+        return x[0] if self.conditional and not _is_conditional(way) else x
+
+    def _out_of(self, way: Layer | None, dx: Any) -> Any:
+        """What the gradient of one of the two ways is as a gradient of the whole input."""
+        return (dx, None) if self.conditional and not _is_conditional(way) and dx is not None else dx
+
+
+def _is_conditional(way: Layer | None) -> bool:
+    return way is not None and way.conditional

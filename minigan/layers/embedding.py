@@ -66,11 +66,15 @@ def one_hot(labels: Any, count: int, dtype: Any) -> Any:
     return (labels[:, None] == array_module(labels).arange(count)).astype(dtype)
 
 
-def check_labels(layer: Layer, labels: Any, count: int, n: int | None = None) -> None:
-    """Raise ShapeError unless `labels` are integers (N,), of which there are n, and on the host from 0 to count − 1."""
+def check_labels(layer: Layer, labels: Any, count: int | None, n: int | None = None) -> None:
+    """Raise ShapeError unless `labels` are integers (N,), of which there are n, and on the host from 0 to count − 1.
+
+    None for `count` or `n`: any.
+    """
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or n not in (None, len(labels)):
         got = f"{labels.dtype} {tuple(labels.shape)}"
         raise ShapeError(f"{layer!r} takes integer labels of shape ({n or 'N'},), got {got}")
-    if array_module(labels) is np and labels.size and not 0 <= labels.min() <= labels.max() < count:
-        wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise ShapeError(f"{layer!r} knows the labels 0 to {count - 1}, got {wrong}")
+    if count is not None and array_module(labels) is np and labels.size:
+        least, most = labels.min(), labels.max()
+        if not 0 <= least <= most < count:
+            raise ShapeError(f"{layer!r} knows the labels 0 to {count - 1}, got {least if least < 0 else most}")

@@ -1,6 +1,6 @@
 """Batch, layer and instance normalisation: y = γ x̂ + β with x̂ from `normalize` over different axes.
 
-The affine part, with Σ over all axes that γ and β don't have:
+The affine part, with Σ over all axes that γ and β don't have (conditional batch norm: over all that share a row):
 
     first order     dx̂ = γ dy        dγ = Σ dy x̂        dβ = Σ dy        dx = J dx̂
     second order    dx = J(γ dy), and β does not occur in it. With v = ddx and ddx̂ = J v:
@@ -17,6 +17,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
+from minigan.layers.embedding import check_labels, one_hot
 from minigan.layers.initializers import Initializer
 from minigan.layers.normalize import Axes, normalize, normalize_backward, normalize_double_backward, sum_product
 
@@ -49,21 +50,16 @@ class _Norm(Layer):
         if wrt == "params":
             return None
         # forward: x_hat = (x - mu) / sigma
-        if axes is None:
-            return dy * self._scaled(inv_sigma)  # mu and sigma were given: they don't depend on x
         if self.gamma_per_channel:  # J(γ dy) = γ J dy, and J ends with a factor 1/σ: one pass for both
-            return normalize_backward(dy, x_hat, self._scaled(inv_sigma), axes)
-        return normalize_backward(self._scaled(dy), x_hat, inv_sigma, axes)
+            return _J(dy, x_hat, self._scaled(inv_sigma), axes)
+        return _J(self._scaled(dy), x_hat, inv_sigma, axes)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx → ddy = γ J ddx, and dx2."""
         x_hat, inv_sigma, axes = cache
         self.check_ddx(ddx, x_hat.shape, dy, x_hat.shape)
         # backward: dx = J(gamma * dy)
-        if axes is None:
-            ddx_hat, dx2 = ddx * inv_sigma, None
-        else:
-            ddx_hat, dx2 = normalize_double_backward(ddx, self._scaled(dy), x_hat, inv_sigma, axes)
+        ddx_hat, dx2 = _double_J(ddx, self._scaled(dy), x_hat, inv_sigma, axes)
         if self.gamma is not None:
             self.dgamma += self._sum(dy, ddx_hat)
         return self._scaled(ddx_hat), dx2
@@ -85,6 +81,18 @@ class _Norm(Layer):
     def _sum(self, *factors: Any) -> Any:
         """Sum of the product of `factors` over the axes that gamma doesn't have: (…, *shape) → shape."""
         return sum_product(factors, axes=tuple(range(factors[0].ndim - self.gamma.ndim))).reshape(self.gamma.shape)
+
+
+def _J(dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes | None) -> Any:
+    """dx = J dx̂; without axes μ and σ were given and don't depend on x."""
+    return dx_hat * inv_sigma if axes is None else normalize_backward(dx_hat, x_hat, inv_sigma, axes)
+
+
+def _double_J(ddx: Any, dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes | None) -> tuple[Any, Any]:
+    """ddx̂ = J ddx, and dx2, which is nothing without axes."""
+    if axes is None:
+        return ddx * inv_sigma, None
+    return normalize_double_backward(ddx, dx_hat, x_hat, inv_sigma, axes)
 
 
 class BatchNorm(_Norm):
@@ -113,24 +121,99 @@ class BatchNorm(_Norm):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, C) or (N, H, W, C) → y. Raises ShapeError in training if a channel has a single value."""
+        x_hat, inv_sigma, axes = self._standardize(x, train)
+        return self._affine(x_hat), (x_hat, inv_sigma, axes)
+
+    def _standardize(self, x: Any, train: bool) -> tuple[Any, Any, Axes | None]:
+        """x → x̂, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
         axes = self._axes(x)
         if not train:
             inv_sigma = (1 / array_module(x).sqrt(self.running_var + self.eps)).astype(x.dtype, copy=False)
-            x_hat = (x - self.running_mean.astype(x.dtype, copy=False)) * inv_sigma
-            return self._affine(x_hat), (x_hat, inv_sigma, None)
+            return (x - self.running_mean.astype(x.dtype, copy=False)) * inv_sigma, inv_sigma, None
         m = prod(x.shape[:-1])
         if m < 2:
             raise ShapeError(f"{self!r} can't train on one value a channel, input {tuple(x.shape)}: use a larger batch")
         x_hat, inv_sigma, mu, var = normalize(x, axes, self.eps)
         self.running_mean += self.momentum * (mu.reshape(-1) - self.running_mean)
         self.running_var += self.momentum * (var.reshape(-1) * (m / (m - 1)) - self.running_var)
-        return self._affine(x_hat), (x_hat, inv_sigma, axes)
+        return x_hat, inv_sigma, axes
 
     def _axes(self, x: Any) -> Axes:
         if x.ndim not in (2, 4):
             raise ShapeError(f"{self!r} takes (N, C) or (N, H, W, C), got {tuple(x.shape)}")
         self.check_input(x, x.ndim, self.channels)
         return tuple(range(x.ndim - 1))
+
+
+class ConditionalBatchNorm(BatchNorm):
+    """Batch norm whose γ and β are rows chosen by the sample's label (de Vries et al. 2017; Miyato et al. 2018).
+
+    y_n = γ[label_n] x̂_n + β[label_n], with gamma and beta (num_classes, C). Mean, variance and running statistics are
+    those of the whole batch, whatever its labels are. Every formula above holds with the sample's own row for γ; the
+    gradient of a row sums over the samples of its class, which is a product with the one-hot matrix E of the labels:
+
+        dγ = Eᵀ S with S[n] = Σ_pixels dy x̂        dβ = Eᵀ Σ_pixels dy        dγ += Eᵀ Σ_pixels dy ddx̂ at second order
+    """
+
+    conditional = True
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        init: Initializer | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        super().__init__(channels, eps, momentum, affine=False)
+        self.num_classes = num_classes
+        self._add_affine(True, (num_classes, channels), init, rng)
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """(x (N, C) or (N, H, W, C), labels (N,)) → y. Raises ShapeError as `BatchNorm` and `Embedding` do."""
+        self.check_several(x, 2)
+        x, labels = x
+        self._axes(x)
+        check_labels(self, labels, self.num_classes, len(x))
+        x_hat, inv_sigma, axes = self._standardize(x, train)
+        y = x_hat * self._rows(self.gamma, labels, x_hat)
+        y += self._rows(self.beta, labels, x_hat)
+        return y, (x_hat, inv_sigma, axes, labels)
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy → (dx, None)."""
+        x_hat, inv_sigma, axes, labels = cache
+        self.check_dy(dy, x_hat.shape, wrt)
+        if wrt != "input":
+            # forward: y = gamma[labels] * x_hat + beta[labels]
+            self.dgamma += self._by_class(labels, dy, x_hat)
+            self.dbeta += self._by_class(labels, dy)
+        if wrt == "params":
+            return None
+        # forward: x_hat = (x - mu) / sigma
+        return _J(dy * self._rows(self.gamma, labels, dy), x_hat, inv_sigma, axes), None
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """(ddx, None) → ddy = γ[labels] J ddx, and (dx2, None)."""
+        x_hat, inv_sigma, axes, labels = cache
+        self.check_several(ddx, 2, "ddx")
+        self.check_ddx(ddx[0], x_hat.shape, dy, x_hat.shape)
+        gamma = self._rows(self.gamma, labels, dy)
+        # backward: dx = J(gamma[labels] * dy)
+        ddx_hat, dx2 = _double_J(ddx[0], dy * gamma, x_hat, inv_sigma, axes)
+        self.dgamma += self._by_class(labels, dy, ddx_hat)
+        return gamma * ddx_hat, None if dx2 is None else (dx2, None)
+
+    def _rows(self, table: Any, labels: Any, like: Any) -> Any:
+        """The rows of gamma or beta for labels (N,), to be broadcast over pixels: (N, C) or (N, 1, 1, C)."""
+        return table[labels].reshape(len(labels), *(1,) * (like.ndim - 2), -1).astype(like.dtype, copy=False)
+
+    def _by_class(self, labels: Any, *factors: Any) -> Any:
+        """Sum of the product of `factors` over the pixels and the samples of each class: → (num_classes, C)."""
+        sums = sum_product(factors, tuple(range(1, factors[0].ndim - 1))).reshape(len(labels), -1)
+        return one_hot(labels, self.num_classes, sums.dtype).T @ sums  # (num_classes, N) @ (N, C)
 
 
 class LayerNorm(_Norm):
