@@ -1,15 +1,19 @@
 """One file per published GAN. `MODELS` maps the name on the command line to the class."""
 
+from minigan.gans.cgan import CGAN
 from minigan.gans.dcgan import DCGAN
 from minigan.gans.gan import GAN
 from minigan.gans.lsgan import LSGAN
 from minigan.gans.wgan import WGAN
+from minigan.gans.wgan_gp import WGANGP
 
 MODELS = {
     "gan": GAN,
     "dcgan": DCGAN,
     "lsgan": LSGAN,
     "wgan": WGAN,
+    "wgan-gp": WGANGP,
+    "cgan": CGAN,
 }
 
-__all__ = ["DCGAN", "GAN", "LSGAN", "MODELS", "WGAN"]
+__all__ = ["CGAN", "DCGAN", "GAN", "LSGAN", "MODELS", "WGAN", "WGANGP"]

@@ -10,10 +10,10 @@ singular value comes from one power iteration a step, which starts where the las
                 Adam 2e-4 (0, .9), 5 D steps (the authors' sn_cifar10_unconditional.yml)
     points      (`ring`, `grid`) the dense networks of gan.py, D with spectral norm
 
-Latent N(0, 1), 128 numbers, 2 for points. With `labels` the model is conditional ("cGANs with Projection Discriminator",
-Miyato and Koyama 2018): G's batch norms have a scale and a shift for every class (for points, the class is embedded
-and joins z), and D adds the inner product of its features with an embedding of the class. Fakes take their labels from
-the real batch, which are distributed as they should be.
+Latent N(0, 1), 128 numbers, 2 for points. With `labels` the model is conditional ("cGANs with Projection
+Discriminator", Miyato and Koyama 2018): G's batch norms have a scale and a shift for every class (for points, the class
+is embedded and joins z), and D adds the inner product of its features with an embedding of the class. Fakes take their
+labels from the real batch, which are distributed as they should be.
 
 Deviations: the "dcgan" D is dcgan.py's shape instead of the paper's table 3; G's batch is as large as D's (the authors'
 is 128); D sees real data and fakes in one pass, so that there is one power iteration a step and not two. The learning

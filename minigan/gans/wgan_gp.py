@@ -18,7 +18,7 @@ Networks:
 
 Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. Weights of the critic are He-initialised.
 
-Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts; for ResNets
+Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts. ResNets:
 G's batch is as large as the critic's (theirs is twice as large), and there are no classes (theirs has an auxiliary
 classifier). Points: 256 instead of 512 hidden units, LeakyReLU instead of ReLU, Adam 1e-3 instead of 1e-4.
 """
