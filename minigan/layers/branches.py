@@ -39,32 +39,44 @@ class Branches(Layer):
         """(x_1, …, x_n) → (y_1, …, y_n)."""
         self.check_several(x, len(self.layers))
         results = [way.forward(entry, train, rng) for way, entry in zip(self._ways, x, strict=True)]
-        return tuple(y for y, _ in results), [cache for _, cache in results]
+        return tuple(y for y, _ in results), [(cache, _shape(y)) for y, cache in results]
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """(dy_1, …, dy_n) → (dx_1, …, dx_n)."""
-        self.check_several(dy, len(self.layers), "dy")
+        self._check_dys(dy, cache, wrt)
         # forward: y_i = f_i(x_i)
         dx = [
             None if is_zero(entry) else way.backward(entry, inner, wrt)
-            for way, entry, inner in zip(self._ways, dy, cache, strict=True)
+            for way, entry, (inner, _) in zip(self._ways, dy, cache, strict=True)
         ]
         return tuple(dx) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """(ddx_1, …, ddx_n) → ((ddy_1, …, ddy_n), (dx2_1, …, dx2_n))."""
         self.check_several(ddx, len(self.layers), "ddx")
-        self.check_several(dy, len(self.layers), "dy")
+        self._check_dys(dy, cache)
         # backward: dx_i = f_i.backward(dy_i)
         results = [
             (None, None) if is_zero(v) or is_zero(entry) else way.double_backward(v, entry, inner)
-            for way, v, entry, inner in zip(self._ways, ddx, dy, cache, strict=True)
+            for way, v, entry, (inner, _) in zip(self._ways, ddx, dy, cache, strict=True)
         ]
         ddy, dx2 = (tuple(entries) for entries in zip(*results, strict=True))
         return ddy, None if is_zero(dx2) else dx2
 
+    def _check_dys(self, dy: Any, cache: Any, wrt: Wrt = "both") -> None:
+        """Check every dy_i here: that of a branch which isn't called would go unseen."""
+        self.check_several(dy, len(self.layers), "dy")
+        for entry, (_, shape) in zip(dy, cache, strict=True):
+            if entry is not None and shape is not None:
+                self.check_dy(entry, shape, wrt)
+
     def __repr__(self) -> str:
         return f"Branches({', '.join(map(repr, self.layers))})"
+
+
+def _shape(y: Any) -> tuple[int, ...] | None:
+    """A branch's shape of y; None for a branch that has a tuple itself."""
+    return None if isinstance(y, tuple) else y.shape
 
 
 class _Unchanged(Layer):

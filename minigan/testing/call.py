@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan.backend import to_numpy
 from minigan.layers import Layer
+from minigan.testing.several import each, floats, gradients, is_float
 
 
 class Call:
@@ -17,29 +18,32 @@ class Call:
     The layer is a copy. `forward` seeds the generator afresh and puts the layer's state (running statistics) back, so
     that two forwards differ only in what was changed between them. dy and ddx are normal random numbers, never ones:
     a norm, for instance, has a zero gradient under a dy of ones, whatever its backward does.
+
+    x, y, dy and ddx may be tuples. Integers are labels: they stay what they are, and have None for dy and ddx.
     """
 
     def __init__(self, layer: Layer, x: Any, train: bool, seed: int, dtype: Any = np.float64) -> None:
         self.layer = copy.deepcopy(layer).to("cpu", dtype)
-        self.x = to_numpy(x).astype(dtype)  # a copy
+        self.x = each(lambda a: a.astype(dtype) if is_float(a) else a.copy(), each(to_numpy, x))
         self.train, self.seed = train, seed
         self._state = [(inner, name, getattr(inner, name).copy()) for inner, name in _states(self.layer)]
         rng = np.random.default_rng(seed)
-        self.ddx = rng.standard_normal(self.x.shape).astype(dtype)
-        self.dy = rng.standard_normal(self.forward()[0].shape).astype(dtype)
+        draw = lambda a: rng.standard_normal(a.shape).astype(dtype) if is_float(a) else None  # noqa: E731
+        self.ddx = each(draw, self.x)
+        self.dy = each(draw, self.forward()[0])
 
-    def forward(self, x: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
+    def forward(self, x: Any = None) -> tuple[Any, Any]:
         """(y, cache) at x, or at the call's own x."""
         y, cache = self.layer.forward(self.x if x is None else x, self.train, np.random.default_rng(self.seed))
         for inner, name, value in self._state:
             getattr(inner, name)[...] = value
         return y, cache
 
-    def backward(self, wrt: str = "both") -> np.ndarray | None:
+    def backward(self, wrt: str = "both") -> Any:
         """dx, through a forward of its own."""
         return self.layer.backward(self.dy, self.forward()[1], wrt)
 
-    def double_backward(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def double_backward(self) -> tuple[Any, Any]:
         """(ddy, dx2), through a forward of its own and without a backward."""
         return self.layer.double_backward(self.ddx, self.dy, self.forward()[1])
 
@@ -51,19 +55,24 @@ class Call:
     def first_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """({"x": dx, "W": dW, …}, {"x": x, "W": W, …}): the gradients of ⟨dy, forward(x)⟩, and what they are of."""
         self.zero_grad()
-        return self._with_parameters({"x": self.backward()}, {"x": self.x})
+        return self._with_parameters(gradients("x", self.x, self.backward()), floats("x", self.x))
 
     def second_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """({"dy": ddy, "x": dx2, …}, {"dy": dy, …}): the gradients of ⟨ddx, backward(dy)⟩, and what they are of."""
         self.zero_grad()
         ddy, dx2 = self.double_backward()
-        dx2 = np.zeros_like(self.x) if dx2 is None else dx2
-        return self._with_parameters({"dy": ddy, "x": dx2}, {"dy": self.dy, "x": self.x})
+        written = gradients("dy", self.dy, ddy) | gradients("x", self.x, dx2)
+        return self._with_parameters(written, floats("dy", self.dy) | floats("x", self.x))
 
     def _with_parameters(self, written: dict, moved: dict) -> tuple[dict, dict]:
         named = self.named
         written |= {name: grad.copy() for name, (_, grad) in named.items()}
         return written, moved | {name: value for name, (value, _) in named.items()}
+
+    @property
+    def x_shape(self) -> tuple:
+        """The shape of x, or of every entry."""
+        return each(lambda a: a.shape, self.x)
 
     @property
     def grads(self) -> np.ndarray:
@@ -75,13 +84,14 @@ class Call:
         self.layer.parameters().zero_grad()
 
     def __str__(self) -> str:
-        return f"{self.layer!r}, x {self.x.shape}, train={self.train}, seed={self.seed}"
+        return f"{self.layer!r}, x {self.x_shape}, train={self.train}, seed={self.seed}"
 
 
 def gradient_name(name: str, order: int = 1) -> str:
-    """What an array's gradient is called: "W" → "dW", "0.body.W" → "0.body.dW"; at second order "x" → "dx2"."""
+    """What an array's gradient is called: "W" → "dW", "0.body.W" → "0.body.dW"; at second order "x[1]" → "dx2[1]"."""
     prefix, dot, last = name.rpartition(".")
-    return "dx2" if order == 2 and name == "x" else f"{prefix}{dot}d{last}"
+    variable, bracket, entry = last.partition("[")
+    return f"{prefix}{dot}d{variable}{'2' if order == 2 and name == 'x' + bracket + entry else ''}{bracket}{entry}"
 
 
 def _states(layer: Layer) -> list[tuple[Layer, str]]:

@@ -21,6 +21,7 @@ from minigan.layers import Layer
 from minigan.testing.call import Call, gradient_name
 from minigan.testing.differences import Comparison, GradientError, compare, magnitude
 from minigan.testing.promises import check_promises
+from minigan.testing.several import flat
 
 
 @dataclass
@@ -29,6 +30,8 @@ class GradientReport:
 
     first:  {"x": error of dx, "W": of dW, …}
     second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward adds to dW, …}
+
+    Where x is a tuple its entries are called "x[0]", "x[1]", …; labels have no entry.
     """
 
     first: dict[str, float] = field(default_factory=dict)
@@ -56,7 +59,8 @@ def check_layer(
     The check works on a float64 copy of the layer, on the host. A layer whose parameters have their initial values
     (γ = 1, b = 0) hides some errors: `points.shake` moves them.
 
-    x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`).
+    x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
+               inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
     order:     2, or 1 to leave double_backward alone.
     tolerance: largest relative error at first and second order. An entry's error is relative to the largest magnitude
                in its array (or, where that is tiny, to 1/1000 of the largest in any array of the call).
@@ -70,31 +74,29 @@ def check_layer(
         check_promises(layer, x, train=train, seed=seed, order=order)
     settings = {"step": step, "entries": entries, "rng": np.random.default_rng(seed + 1)}
     report = GradientReport()
-    forward, backward = (lambda: call.forward()[0]), (lambda: call.backward("input"))
-    report.first = _check_all(*call.first_order(), forward, call.dy, f"{call}, first order", tolerance[0], settings)
+    forward, backward = (lambda: flat(call.forward()[0])), (lambda: flat(call.backward("input")))
+    report.first = _check_all(1, *call.first_order(), forward, flat(call.dy), call, tolerance[0], settings)
     if order > 1:
-        report.second = _check_all(
-            *call.second_order(), backward, call.ddx, f"{call}, second order", tolerance[1], settings
-        )
+        report.second = _check_all(2, *call.second_order(), backward, flat(call.ddx), call, tolerance[1], settings)
     return report
 
 
 def _check_all(
+    order: int,
     written: dict[str, np.ndarray],
     moved: dict[str, np.ndarray],
     output: Callable[[], np.ndarray],
     weights: np.ndarray,
-    title: str,
+    call: Call,
     tolerance: float,
     settings: dict[str, Any],
 ) -> dict[str, float]:
     """Check each gradient in `written`: that of ⟨weights, output()⟩ in the array of `moved` with the same name."""
     largest, errors = magnitude(*written.values()), {}
-    order = 2 if "dy" in moved else 1
     for name, array in moved.items():
         worst = compare(written[name], array, output, weights, largest=largest, **settings)
         errors[name] = worst.error
-        require(worst, tolerance, f"{gradient_name(name, order)} of {title}")
+        require(worst, tolerance, f"{gradient_name(name, order)} of {call}, {('first', 'second')[order - 1]} order")
     return errors
 
 

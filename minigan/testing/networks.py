@@ -25,6 +25,7 @@ from minigan.testing.differences import (
     one_entry,
 )
 from minigan.testing.gradcheck import GradientReport, require
+from minigan.testing.several import flat, floats
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
 NUDGES = 5  # other points tried, each 1e-3 away in every number of x
@@ -49,20 +50,21 @@ def check_network(
 
     As `check_layer`, but for networks: with order=2 also those of ddy, dx2 and what double_backward adds to the
     parameters' gradients. Errors are relative to the largest magnitude of the array. Raises GradientError.
+    x may be a tuple, with labels in it: see `check_layer`.
     """
     call = Call(network, x, train, seed)
     settings = {"entries": entries, "step": step, "rng": np.random.default_rng(seed + 1)}
-    title = f"{type(network).__name__} {call.x.shape}, train={train}, seed={seed}"
-    forward, backward = (lambda: call.forward()[0]), (lambda: call.backward("input"))
+    title = f"{type(network).__name__} {call.x_shape}, train={train}, seed={seed}"
+    forward, backward = (lambda: flat(call.forward()[0])), (lambda: flat(call.backward("input")))
 
     def check() -> GradientReport:
         report = GradientReport()
         report.first = _check_entries(
-            *call.first_order(), forward, call.dy, f"{title}, first order", tolerance[0], **settings
+            1, *call.first_order(), forward, flat(call.dy), f"{title}, first order", tolerance[0], **settings
         )
         if order > 1:
             report.second = _check_entries(
-                *call.second_order(), backward, call.ddx, f"{title}, second order", tolerance[1], **settings
+                2, *call.second_order(), backward, flat(call.ddx), f"{title}, second order", tolerance[1], **settings
             )
         return report
 
@@ -84,18 +86,21 @@ def check_through(
 
     It is computed as in training, G.backward(D.backward(r, wrt="input"), wrt="params"), and compared with differences
     at `entries` random entries of every parameter of G. D's own gradients must stay as they are.
+    With a condition, z is a tuple (z, c), of which D gets (G(z, c), c).
     Returns the largest relative error of each parameter of G.
     """
     generator = Call(G, z, train, seed)
-    discriminator = Call(D, generator.forward()[0], train, seed)
+    condition = generator.x[1:] if isinstance(generator.x, tuple) else ()
+    seen = lambda x: (x, *condition) if condition else x  # noqa: E731  what D gets
+    discriminator = Call(D, seen(generator.forward()[0]), train, seed)
 
     def logits() -> tuple[np.ndarray, Any, Any]:
         x, g_cache = generator.forward()
-        y, d_cache = discriminator.forward(x)
+        y, d_cache = discriminator.forward(seen(x))
         return y, g_cache, d_cache
 
     r = discriminator.dy
-    title = f"G through D, z {generator.x.shape}, train={train}, seed={seed}"
+    title = f"G through D, z {generator.x_shape}, train={train}, seed={seed}"
     rng = np.random.default_rng(seed + 1)
 
     def check() -> dict[str, float]:
@@ -103,12 +108,12 @@ def check_through(
         generator.zero_grad()
         discriminator.zero_grad()
         dx = discriminator.layer.backward(r, d_cache, wrt="input")
-        generator.layer.backward(dx, g_cache, wrt="params")
+        generator.layer.backward(dx[0] if condition else dx, g_cache, wrt="params")
         if discriminator.grads.any():
             raise GradientError("the generator's step changed the discriminator's gradients, in spite of wrt='input'")
         written = {name: grad.copy() for name, (_, grad) in generator.named.items()}
         moved = {name: value for name, (value, _) in generator.named.items()}
-        return _check_entries(written, moved, lambda: logits()[0], r, title, tolerance, entries, step, rng)
+        return _check_entries(1, written, moved, lambda: logits()[0], r, title, tolerance, entries, step, rng)
 
     return _at_a_smooth_point(check, generator)
 
@@ -119,11 +124,14 @@ def _at_a_smooth_point(check: Callable[[], Any], call: Call) -> Any:
         try:
             return check()
         except NotSmooth:
-            call.x += 1e-3 * np.random.default_rng(seed).standard_normal(call.x.shape)
+            rng = np.random.default_rng(seed)
+            for entry in floats("x", call.x).values():
+                entry += 1e-3 * rng.standard_normal(entry.shape)
     return check()
 
 
 def _check_entries(
+    order: int,
     written: dict[str, np.ndarray],
     moved: dict[str, np.ndarray],
     output: Callable[[], np.ndarray],
@@ -140,10 +148,10 @@ def _check_entries(
     """
     largest, start, errors = magnitude(*written.values()), output(), {}
     for name, array in moved.items():
-        label = f"{gradient_name(name, 2 if 'dy' in moved else 1)} of {title}"
+        label = f"{gradient_name(name, order)} of {title}"
         scale, wanted, used = max(magnitude(written[name]), FLOOR * largest), min(entries, array.size), 0
-        for flat in rng.permutation(array.size)[: TRIES * wanted]:
-            index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
+        for number in rng.permutation(array.size)[: TRIES * wanted]:
+            index = tuple(int(i) for i in np.unravel_index(number, array.shape))
             y = along(array, one_entry(array.shape, index), output)
             slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(weights, y(t) - start), step)
             size = max(scale, abs(slope))

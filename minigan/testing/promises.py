@@ -6,6 +6,7 @@ Each function here checks one promise of `docs/architecture.md` and says in its 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minigan.layers import Layer
 from minigan.testing.call import Call
 from minigan.testing.differences import GradientError, magnitude
 from minigan.testing.points import non_contiguous
+from minigan.testing.several import each, entries, floats, form, is_float
 
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
@@ -28,7 +30,8 @@ def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, o
 
 def inputs_stay_as_they_are(call: Call, order: int) -> None:
     """No verb writes to x, dy, ddx or a parameter: the caller still needs them."""
-    arrays = {"x": call.x, "dy": call.dy, "ddx": call.ddx} | {name: value for name, (value, _) in call.named.items()}
+    arrays = entries("x", call.x) | floats("dy", call.dy) | floats("ddx", call.ddx)
+    arrays |= {name: value for name, (value, _) in call.named.items()}
     before = {name: array.copy() for name, array in arrays.items()}
     for verb in _verbs(call, order):
         verb()
@@ -42,20 +45,19 @@ def forward_repeats_itself(call: Call, order: int) -> None:
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:
-    """No output shares memory with an input, and all have the right shapes."""
+    """No output shares memory with an input or another output, and all have the right shapes. Labels have no dx."""
     y, cache = call.forward()
     dx = call.layer.backward(call.dy, cache)
-    _require(dx.shape == call.x.shape, call, f"dx has shape {dx.shape}")
-    pairs = [("y", y, "x", call.x), ("dx", dx, "dy", call.dy)]
+    _require_gradient(call, "dx", dx, "x", call.x, may_be_none=False)
+    outputs = [floats("y", y) | entries("x", call.x), floats("dx", dx) | floats("dy", call.dy)]
     if order > 1:
         ddy, dx2 = call.layer.double_backward(call.ddx, call.dy, cache)
-        _require(ddy.shape == y.shape, call, f"ddy has shape {ddy.shape}, but the output has {y.shape}")
-        pairs += [("ddy", ddy, "ddx", call.ddx), ("ddy", ddy, "dy", call.dy)]
-        if dx2 is not None:
-            _require(dx2.shape == call.x.shape, call, f"dx2 has shape {dx2.shape}")
-            pairs += [("dx2", dx2, "ddx", call.ddx), ("dx2", dx2, "dy", call.dy), ("dx2", dx2, "ddy", ddy)]
-    for name, array, other_name, other in pairs:
-        _require(not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}")
+        _require_gradient(call, "ddy", ddy, "y", y, may_be_none=isinstance(y, tuple))
+        _require_gradient(call, "dx2", dx2, "x", call.x, may_be_none=True)
+        outputs.append(floats("ddy", ddy) | floats("dx2", dx2) | floats("ddx", call.ddx) | floats("dy", call.dy))
+    for arrays in outputs:
+        for (name, array), (other_name, other) in combinations(arrays.items(), 2):
+            _require(not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}")
 
 
 def gradients_are_added(call: Call, order: int) -> None:
@@ -93,7 +95,7 @@ def caches_are_apart(call: Call, order: int) -> None:
     """
     expected = _all_results(call, order)
     _, cache = call.forward()
-    call.forward(call.x[..., ::-1] + 0.5)  # other pictures
+    call.forward(each(lambda a: a[..., ::-1] + 0.5 if is_float(a) else a[::-1], call.x))  # other pictures
     call.zero_grad()
     for _ in range(2):
         results = {"dx": call.layer.backward(call.dy, cache, "input")}
@@ -107,33 +109,42 @@ def caches_are_apart(call: Call, order: int) -> None:
 def any_strides_will_do(call: Call, order: int) -> None:
     """x, dy and ddx may lie in memory backwards and with gaps; the results are the same to rounding."""
     expected = _all_results(call, order)
-    call.x, call.dy, call.ddx = non_contiguous(call.x), non_contiguous(call.dy), non_contiguous(call.ddx)
+    call.x, call.dy, call.ddx = (each(non_contiguous, a) for a in (call.x, call.dy, call.ddx))
     _same(call, expected, _all_results(call, order), "differs for a non-contiguous input")
 
 
 def wrong_shapes_are_refused(call: Call, order: int) -> None:
     """dy or ddx of another shape that NumPy would broadcast is an error (ShapeError), not a wrong gradient."""
     _, cache = call.forward()
-    for dy in _broadcastable(call.dy):
-        _refused(call, lambda dy=dy: call.layer.backward(dy, cache), f"backward accepts a dy of {dy.shape}")
-    for ddx in _broadcastable(call.ddx) if order > 1 else ():
+    for what, dy in _wrong("dy", call.dy):
+        _refused(call, lambda dy=dy: call.layer.backward(dy, cache), f"backward accepts a {what}")
+    for what, ddx in _wrong("ddx", call.ddx) if order > 1 else ():
         verb = lambda ddx=ddx: call.layer.double_backward(ddx, call.dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a ddx of {ddx.shape}")
-    for dy in _broadcastable(call.dy) if order > 1 else ():
+        _refused(call, verb, f"double_backward accepts a {what}")
+    for what, dy in _wrong("dy", call.dy) if order > 1 else ():
         verb = lambda dy=dy: call.layer.double_backward(call.ddx, dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a dy of {dy.shape}")
+        _refused(call, verb, f"double_backward accepts a {what}")
 
 
 def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
-    """float32 in, float32 out, whatever dtype the parameters have, and so for float64. Gradients keep their dtype."""
+    """float32 in, float32 out, whatever dtype the parameters have, and so for float64. Gradients keep their dtype.
+
+    Labels have no say. What comes of labels alone, and of no number, may have the dtype of the parameters.
+    """
     for of_layer in (np.float32, np.float64):
         for of_input in (np.float32, np.float64):
             call = Call(layer, x, train, seed, of_layer)
-            call.x, call.dy, call.ddx = (a.astype(of_input) for a in (call.x, call.dy, call.ddx))
+            to_input = lambda a, dtype=of_input: a.astype(dtype) if is_float(a) else a  # noqa: E731
+            call.x, call.dy, call.ddx = (each(to_input, a) for a in (call.x, call.dy, call.ddx))
             mixture = f"for {np.dtype(of_input)} input and {np.dtype(of_layer)} parameters"
+            numbers, both = floats("x", call.x), entries("x", call.x)
+            y_of_labels = not numbers or (len(numbers) < len(both) and isinstance(call.dy, tuple))
             for name, array in _all_results(call, order).items():
-                wanted = of_layer if "gradients" in name else of_input
-                _require(array is None or array.dtype == wanted, call, f"{name} is not {np.dtype(wanted)} {mixture}")
+                wanted = [of_layer if "gradients" in name else of_input]
+                if name.startswith(("y", "ddy")) and y_of_labels:
+                    wanted.append(of_layer)
+                kept = not is_float(array) or array.dtype in wanted
+                _require(kept, call, f"{name} is not {np.dtype(wanted[0])} {mixture}")
 
 
 def _verbs(call: Call, order: int) -> list[Callable]:
@@ -148,26 +159,51 @@ def _all_results(call: Call, order: int) -> dict[str, np.ndarray | None]:
         results |= dict(zip(("ddy", "dx2"), call.double_backward(), strict=True))
         results["second gradients"] = call.grads
     call.zero_grad()
-    return results | {"y": call.forward()[0], "dx": call.backward(), "gradients": call.grads}
+    results |= {"y": call.forward()[0], "dx": call.backward(), "gradients": call.grads}
+    return {name: array for whole, result in results.items() for name, array in entries(whole, result).items()}
 
 
 def _same(call: Call, expected: dict[str, Any], found: dict[str, Any], complaint: str) -> None:
     """Equal to rounding, relative to the largest magnitude; None only where None is expected."""
+    expected, found = (
+        {name: array for whole, result in results.items() for name, array in entries(whole, result).items()}
+        for results in (expected, found)
+    )
     for name, array in found.items():
-        wanted = expected[name]
+        wanted = expected.get(name)
         equal = array is wanted is None
         if array is not None and wanted is not None and array.shape == wanted.shape:
             equal = magnitude(array - wanted) <= 1e-10 * max(magnitude(wanted), 1e-3)
         _require(equal, call, f"{name} {complaint}")
 
 
-def _broadcastable(a: np.ndarray) -> Iterator[np.ndarray]:
-    """Arrays of other shapes that broadcast with `a`: an axis of length 1, a new axis in front, an axis missing."""
-    for axis, length in enumerate(a.shape):
-        if length > 1:
-            yield np.take(a, [0], axis)
-    yield a[None]
-    yield a[0]
+def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: Any, may_be_none: bool) -> None:
+    """A gradient has the shape of what it is the gradient of, entry by entry. That of labels is always None."""
+    if gradient is None and may_be_none:
+        return
+    _require(form(gradient) == form(of), call, f"{name} is {form(gradient)}, but {of_name} is {form(of)}")
+    for (entry, found), array in zip(entries(name, gradient).items(), entries(of_name, of).values(), strict=True):
+        if found is None:
+            _require(may_be_none or not is_float(array), call, f"{entry} is None")
+        else:
+            _require(is_float(array), call, f"{entry} is a gradient at labels")
+            _require(found.shape == array.shape, call, f"{entry} has shape {found.shape} instead of {array.shape}")
+
+
+def _wrong(name: str, a: Any) -> Iterator[tuple[str, Any]]:
+    """Yield `("dy of (1, 3)", a wrong dy)`: arrays of other shapes that broadcast with `a`, one entry at a time.
+
+    Those have an axis of length 1, a new axis in front, or an axis missing. Of a tuple the last entry is missing, too.
+    """
+    if isinstance(a, tuple):
+        yield f"{name} of {len(a) - 1} entries", a[:-1]
+        for i, inner in enumerate(a):
+            for what, wrong in _wrong(f"{name}[{i}]", inner):
+                yield what, (*a[:i], wrong, *a[i + 1 :])
+    elif a is not None:
+        others = [np.take(a, [0], axis) for axis, length in enumerate(a.shape) if length > 1]
+        for wrong in (*others, a[None], a[0]):
+            yield f"{name} of {wrong.shape}", wrong
 
 
 def _refused(call: Call, verb: Callable[[], Any], complaint: str) -> None:
