@@ -24,6 +24,7 @@ import numpy as np
 
 from minigan.layers.activations import ReLU
 from minigan.layers.base import Layer
+from minigan.layers.conditional import Conditional
 from minigan.layers.containers import Residual, Sequential
 from minigan.layers.conv import Conv2D
 from minigan.layers.initializers import Initializer, glorot_uniform
@@ -87,20 +88,25 @@ def down_block(
     init: of the 3×3 convolutions.
     """
     rng = rng or np.random.default_rng()
-    norms = [[] if norm is None else [norm(in_channels)] for _ in range(2)]
-    pool = [AvgPool2D(2)] if downsample else []
+
+    def norm_if_wanted() -> list[Layer]:
+        return [] if norm is None else [norm(in_channels)]
+
+    def pool_if_wanted() -> list[Layer]:
+        return [AvgPool2D(2)] if downsample else []
+
     body = [
-        *norms[0],
+        *norm_if_wanted(),
         ReLU(),
         wrap(_conv3x3(in_channels, in_channels, init, rng)),
-        *norms[1],
+        *norm_if_wanted(),
         ReLU(),
         wrap(_conv3x3(in_channels, out_channels, init, rng)),
-        *pool,
+        *pool_if_wanted(),
     ]
     if not downsample and in_channels == out_channels:
         return Residual(_chain(body))
-    return Residual(_chain(body), Sequential(*pool, wrap(_conv1x1(in_channels, out_channels, rng))))
+    return Residual(_chain(body), Sequential(*pool_if_wanted(), wrap(_conv1x1(in_channels, out_channels, rng))))
 
 
 def first_down_block(
@@ -135,8 +141,5 @@ def _conv1x1(in_channels: int, out_channels: int, rng: np.random.Generator) -> C
 
 def _chain(layers: list[Layer]) -> Layer:
     """The layers one after the other; if one of them takes a condition, then so does the whole."""
-    if any(layer.conditional for layer in layers):
-        from minigan.layers.conditional import Conditional
-
-        return Conditional(*layers)
-    return Sequential(*layers)
+    conditional = any(layer.conditional for layer in layers)
+    return Conditional(*layers) if conditional else Sequential(*layers)
