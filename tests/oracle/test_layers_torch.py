@@ -74,6 +74,25 @@ def spectral_norm(layer, x, p, train):
     return as_torch(layer.layer, x, inside(p, "layer") | {"W": W / (u @ M @ v)}, train)
 
 
+def avg_pool(layer, x, p, train):
+    return F.avg_pool2d(x.permute(0, 3, 1, 2), layer.kernel_size, layer.stride, layer.padding).permute(0, 2, 3, 1)
+
+
+def upsample(layer, x, p, train):
+    return F.interpolate(x.permute(0, 3, 1, 2), scale_factor=layer.scale_factor).permute(0, 2, 3, 1)
+
+
+def minibatch_std_dev(layer, x, p, train):
+    """Progressive growing's `minibatch_stddev_layer`, line by line, with channels last."""
+    N, H, W, C = x.shape
+    G = min(layer.group_size, N)
+    y = x.reshape(G, -1, H, W, C)
+    y = y - y.mean(dim=0, keepdim=True)
+    y = (y.square().mean(dim=0) + layer.eps).sqrt()  # (M, H, W, C)
+    y = y.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.cat([x, y.tile(G, H, W, 1)], dim=3)
+
+
 def inside(parameters, name):
     return {key.removeprefix(f"{name}."): p for key, p in parameters.items() if key.startswith(f"{name}.")}
 
@@ -96,6 +115,10 @@ TORCH = {
     "Maxout": lambda layer, x, p, train: x.unflatten(-1, (-1, layer.pieces)).max(-1).values,
     "Reshape": lambda layer, x, p, train: x.reshape(len(x), *layer.shape),
     "Flatten": lambda layer, x, p, train: x.flatten(1),
+    "AvgPool2D": avg_pool,
+    "GlobalSumPool": lambda layer, x, p, train: x.sum((1, 2)),
+    "Upsample": upsample,
+    "MinibatchStdDev": minibatch_std_dev,
     "Sequential": sequential,
     "Residual": residual,
     "SpectralNorm": spectral_norm,
