@@ -132,6 +132,10 @@ class Layer:
         """Raise ShapeError unless dy has the shape of y, and ValueError for an unknown `wrt`."""
         if tuple(dy.shape) != tuple(y_shape):
             raise ShapeError(f"{self!r}: dy has shape {tuple(dy.shape)}, but the output has {tuple(y_shape)}")
+        self.check_wrt(wrt)
+
+    def check_wrt(self, wrt: Wrt) -> None:
+        """Raise ValueError for an unknown `wrt`."""
         if wrt not in ("both", "input", "params"):
             raise ValueError(f"wrt is {wrt!r}: use 'both', 'input' or 'params'")
 

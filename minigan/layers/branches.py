@@ -66,9 +66,10 @@ class Branches(Layer):
     def _check_dys(self, dy: Any, cache: Any, wrt: Wrt = "both") -> None:
         """Check every dy_i here: that of a branch which isn't called would go unseen."""
         self.check_several(dy, len(self.layers), "dy")
+        self.check_wrt(wrt)
         for entry, (_, shape) in zip(dy, cache, strict=True):
             if entry is not None and shape is not None:
-                self.check_dy(entry, shape, wrt)
+                self.check_dy(entry, shape)
 
     def __repr__(self) -> str:
         return f"Branches({', '.join(map(repr, self.layers))})"

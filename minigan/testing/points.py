@@ -6,11 +6,30 @@ tie between the pieces of a maxout, from a batch whose values all coincide.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan.layers import Layer
+
+
+class Labels(NamedTuple):
+    """The shape of labels: how many there are, of how many classes."""
+
+    count: int
+    classes: int
+
+    def __str__(self) -> str:
+        return f"{self.count} labels"
+
+
+def smooth_input(rng: np.random.Generator, shape: Any) -> Any:
+    """`smooth_point` of a shape, random integers for `Labels`, and for a tuple of shapes a tuple of these."""
+    if isinstance(shape, Labels):
+        return rng.integers(shape.classes, size=shape.count, dtype=rng.choice([np.uint8, np.int64]))
+    if shape and isinstance(shape[0], tuple):
+        return tuple(smooth_input(rng, entry) for entry in shape)
+    return smooth_point(rng, shape)
 
 
 def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,15 @@ from minigan.errors import MiniganError
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
+    Branches,
+    Concat,
+    Conditional,
+    ConditionalBatchNorm,
     Conv2D,
     ConvTranspose2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GlobalSumPool,
     InstanceNorm,
@@ -28,6 +33,7 @@ from minigan.layers import (
     Maxout,
     MinibatchStdDev,
     PReLU,
+    Projection,
     ReLU,
     Reshape,
     Residual,
@@ -39,15 +45,16 @@ from minigan.layers import (
     Upsample,
 )
 from minigan.testing.gradcheck import check_layer
-from minigan.testing.points import shake, smooth_point
+from minigan.testing.points import Labels, shake, smooth_input
+from minigan.testing.several import each, is_float
 
 
 class Case(NamedTuple):
-    """A layer with shaken parameters, and an input at which it is smooth."""
+    """A layer with shaken parameters, and an input at which it is smooth: an array, or a tuple."""
 
     name: str
     layer: Layer
-    x: np.ndarray
+    x: Any
     train: bool = True
 
 
@@ -55,6 +62,7 @@ class Row(NamedTuple):
     """The largest relative errors of the gradients that belong to one array of a case.
 
     array "x": dx and dx2; "dy": ddy, which there is only at second order; "W" and other parameters: dW at either order.
+    With several inputs they are "x[0]", "x[1]", …; there is nothing to check for labels.
     """
 
     name: str
@@ -72,10 +80,11 @@ def standard_cases() -> list[Case]:
         if isinstance(layer, SpectralNorm):
             layer.to(dtype=np.float64).iterate(200)  # u and v as the singular vectors, where training is smooth
         for shape in shapes:
-            x = smooth_point(rng, shape)
+            x = smooth_input(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
             if isinstance(layer, (BatchNorm, Dropout, SpectralNorm)):
-                layer.forward(smooth_point(rng, shape).astype(np.float32), rng=rng)  # moves the running statistics
+                other = each(lambda a: a.astype(np.float32) if is_float(a) else a, smooth_input(rng, shape))
+                layer.forward(other, rng=rng)  # moves the running statistics
                 cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
     return cases
 
@@ -139,6 +148,7 @@ def _layers_and_shapes() -> list[tuple]:
         (Upsample((1, 3)), (2, 3, 2, 2)),
         (MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
+        *_conditional_layers_and_shapes(rng, points, pictures),
         (_critic(rng), (3, 6, 5, 2)),
         (Residual(Sequential(Dense(6, 6, rng=rng), Tanh())), points),
         (Residual(Conv2D(2, 3, 3, padding=1, rng=rng), Conv2D(2, 3, 1, rng=rng)), (2, 4, 3, 2)),
@@ -160,6 +170,29 @@ def _critic(rng: np.random.Generator) -> Sequential:
     )
 
 
-def _title(layer: Layer, shape: tuple[int, ...]) -> str:
+def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
+    """Those with several inputs, most of them with labels of 3 classes. Points are (5, 6), pictures (2, 3, 4, 6)."""
+    two, five = Labels(2, 3), Labels(5, 3)
+    block = Residual(Conditional(Dense(6, 6, rng=rng), ConditionalBatchNorm(6, 3), Tanh()), Dense(6, 6, rng=rng))
+    return [
+        (Embedding(3, 4, rng=rng), five, Labels(1, 3)),
+        (Branches(None, Embedding(3, 4, rng=rng)), (points, five), (pictures, two)),
+        (Branches(Dense(6, 2, rng=rng), Tanh(), None), (points, pictures, five)),
+        (Concat(), (points, (5, 1)), (pictures, (2, 3, 4, 1), (2, 3, 4, 2))),
+        (ConditionalBatchNorm(6, 3), (points, five), (pictures, two)),
+        (Projection(Dense(6, 1, rng=rng), Embedding(3, 6, rng=rng)), (points, five), ((1, 6), Labels(1, 3))),
+        (Conditional(ConditionalBatchNorm(6, 3), Softplus(), Dense(6, 2, rng=rng)), (points, five), (pictures, two)),
+        (Conditional(block, Projection(Dense(6, 1, rng=rng), Embedding(3, 6, rng=rng))), (points, five)),
+        (Sequential(Branches(None, Embedding(3, 2, rng=rng)), Concat(), Dense(8, 3, rng=rng), Tanh()), (points, five)),
+    ]
+
+
+def _title(layer: Layer, shape: tuple) -> str:
     title = repr(layer)
-    return f"{title if len(title) < 90 else type(layer).__name__ + '(…)'} on {'×'.join(map(str, shape))}"
+    return f"{title if len(title) < 90 else type(layer).__name__ + '(…)'} on {_size(shape)}"
+
+
+def _size(shape: tuple) -> str:
+    if isinstance(shape, Labels):
+        return str(shape)
+    return ", ".join(map(_size, shape)) if isinstance(shape[0], tuple) else "×".join(map(str, shape))

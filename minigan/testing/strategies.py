@@ -17,28 +17,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from minigan import layers as L
 from minigan.layers import Layer
-from minigan.testing.points import shake, smooth_point
+from minigan.testing.points import Labels, shake, smooth_input, smooth_point
+from minigan.testing.several import each
 
 Pair = tuple[int, int]
 
 
 class Case:
-    """A layer and an input at which it is smooth: `layer, x = case`."""
+    """A layer and an input at which it is smooth: `layer, x = case`. Of a layer with several inputs x is a tuple."""
 
-    def __init__(self, layer: Layer, x: np.ndarray, seed: int) -> None:
+    def __init__(self, layer: Layer, x: Any, seed: int) -> None:
         self.layer, self.x, self.seed = layer, x, seed
 
     def __iter__(self) -> Iterator:
         return iter((self.layer, self.x))
 
     def __repr__(self) -> str:
-        return f"Case({self.layer!r}, x of shape {self.x.shape}, seed={self.seed})"
+        return f"Case({self.layer!r}, x of shape {each(np.shape, self.x)}, seed={self.seed})"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _cases(draw: Callable, make: Callable) -> Case:
     seed = draw(seeds())
     rng = np.random.default_rng(seed)
     layer, shape = make(draw, rng)
-    return Case(shake(layer, rng), smooth_point(rng, shape), seed)
+    return Case(shake(layer, rng), smooth_input(rng, shape), seed)
 
 
 def _dense(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -153,6 +155,14 @@ def _batch_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[
     layer.running_mean += rng.standard_normal(shape[-1]).astype(np.float32)
     layer.running_var *= rng.uniform(0.5, 2, shape[-1]).astype(np.float32)
     return layer, shape
+
+
+def _conditional_batch_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    shape, classes = draw(shapes(least=3)), draw(sizes())
+    layer = L.ConditionalBatchNorm(shape[-1], classes, draw(epsilons))
+    layer.running_mean += rng.standard_normal(shape[-1]).astype(np.float32)
+    layer.running_var *= rng.uniform(0.5, 2, shape[-1]).astype(np.float32)
+    return layer, (shape, Labels(shape[0], classes))
 
 
 def _layer_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -210,6 +220,53 @@ def _spectral_norm(draw: Callable) -> Case:
     return Case(wrapped, x, seed)
 
 
+def _embedding(draw: Callable, rng: np.random.Generator) -> tuple[Layer, Labels]:
+    classes = draw(sizes())
+    return L.Embedding(classes, draw(sizes()), rng=rng), Labels(draw(sizes()), classes)
+
+
+def _branches(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """One to three branches: layers with and without parameters, numbers and labels passed on, embeddings."""
+    kinds = {
+        "dense": lambda: _dense(draw, rng),
+        "embedding": lambda: _embedding(draw, rng),
+        "labels": lambda: (None, Labels(draw(sizes()), draw(sizes()))),
+        "network": lambda: (L.Sequential(L.Tanh(), L.Dense(2, 3, rng=rng)), (draw(sizes()), 2)),
+        "unchanged": lambda: (None, draw(shapes())),
+    }
+    chosen = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=3))
+    layers, inputs = zip(*(kinds[kind]() for kind in chosen), strict=True)
+    return L.Branches(*layers), inputs
+
+
+def _concat(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    shape = draw(shapes())
+    return L.Concat(), tuple((*shape[:-1], draw(sizes())) for _ in range(draw(sizes(1, 3))))
+
+
+def _projection(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    N, F, classes = draw(sizes()), draw(sizes()), draw(sizes())
+    linear, bent = L.Dense(F, 1, rng=rng), [L.Dense(F, 2, rng=rng), L.Tanh(), L.Dense(2, 1, rng=rng)]
+    dense = linear if draw(st.booleans()) else L.Sequential(*bent)
+    return L.Projection(dense, L.Embedding(classes, F, rng=rng)), ((N, F), Labels(N, classes))
+
+
+def _conditional(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """Conditional batch norm, activation, perhaps a conditional residual block, and a last layer that may project."""
+    shape, classes = draw(shapes(least=3)), draw(sizes())
+    C = shape[-1]
+    act = lambda: draw(st.sampled_from((L.Tanh, L.Sigmoid, L.Softplus)))()  # noqa: E731
+    parts = [*([L.Tanh()] if draw(st.booleans()) else []), L.ConditionalBatchNorm(C, classes, 0.1), act()]
+    if draw(st.booleans()):
+        body = L.Conditional(L.Dense(C, C, rng=rng), L.ConditionalBatchNorm(C, classes, 0.1), act())
+        parts.append(L.Residual(body, L.Dense(C, C, rng=rng) if draw(st.booleans()) else None))
+    if len(shape) == 2 and draw(st.booleans()):
+        parts.append(L.Projection(L.Dense(C, 1, rng=rng), L.Embedding(classes, C, rng=rng)))
+    else:
+        parts.append(L.Dense(C, draw(sizes()), rng=rng))
+    return L.Conditional(*parts), (shape, Labels(shape[0], classes))
+
+
 def _any_shape(make: Callable) -> Callable:
     return lambda draw, rng: (make(draw), draw(shapes()))
 
@@ -257,13 +314,19 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "GlobalSumPool": _pictures_of(lambda draw: L.GlobalSumPool()),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
         "MinibatchStdDev": _minibatch_std_dev,
+        "Embedding": _embedding,
+        "Branches": _branches,
+        "Concat": _concat,
+        "Projection": _projection,
+        "ConditionalBatchNorm": _conditional_batch_norm,
+        "Conditional": _conditional,
     }.items()
 }
 LAYERS["SpectralNorm"] = _spectral_norm()
 
 
 def layers() -> st.SearchStrategy[Case]:
-    """Any layer that is no composite, with a fitting input. `LAYERS["Conv2D"]` is one kind of layer."""
+    """Any layer but Sequential and Residual, with a fitting input. `LAYERS["Conv2D"]` is one kind of layer."""
     return st.one_of(*LAYERS.values())
 
 

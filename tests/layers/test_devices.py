@@ -10,26 +10,31 @@ from hypothesis import strategies as st
 from minigan.backend import CPU, array_module, to_numpy
 from minigan.layers import Dropout
 from minigan.testing import STRICT, forbid_transfers
+from minigan.testing.several import each, entries, is_float
 from minigan.testing.strategies import LAYERS, networks
 
 
 def three_verbs(layer, x, device, train, dtype):
     """y, dx, ddy, dx2, gradients and state of a layer on a device, copied to the host at the end."""
     layer = copy.deepcopy(layer).to(device, dtype)
-    x = device.array(x, dtype)
+    to_device = lambda a: device.array(a, dtype if is_float(a) else None)  # noqa: E731
+    x = each(to_device, x)
     rng = np.random.default_rng(0)
     layer.parameters().zero_grad()
     with forbid_transfers():
         y, cache = layer.forward(x, train, device.rng(0))
-        dy, ddx = (device.array(rng.standard_normal(a.shape), dtype) for a in (y, x))
+        draw = lambda a: to_device(rng.standard_normal(a.shape)) if is_float(a) else None  # noqa: E731
+        dy, ddx = each(draw, y), each(draw, x)
         dx = layer.backward(dy, cache)
         layer.backward(dy, cache, wrt="params")
         layer.backward(dy, cache, wrt="input")
         ddy, dx2 = layer.double_backward(ddx, dy, cache)
-        results = {"y": y, "dx": dx, "ddy": ddy, "dx2": dx2, "grads": layer.parameters().grads}
+        results = {"grads": layer.parameters().grads}
+    for name, result in {"y": y, "dx": dx, "ddy": ddy, "dx2": dx2}.items():
+        results |= entries(name, result)
     for name, array in results.items():
         assert array is None or array_module(array) is device.xp, name
-        assert array is None or array.dtype == dtype, name
+        assert array is None or array.dtype == dtype or not is_float(array), name
     results |= layer.state_dict()
     return {name: None if array is None else to_numpy(array) for name, array in results.items()}
 

@@ -19,7 +19,7 @@ def test_every_gradient_is_exact():
     assert {row.name for row in rows} == {case.name for case in standard_cases()}
     assert all(row.first is None or row.first <= 1e-7 for row in rows)
     assert all(row.second <= 1e-6 for row in rows)
-    assert all((row.first is None) == (row.array == "dy") for row in rows)
+    assert all((row.first is None) == row.array.startswith("dy") for row in rows)
 
 
 def test_layers_can_be_chosen_by_name():
@@ -28,5 +28,5 @@ def test_layers_can_be_chosen_by_name():
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(MiniganError, match="no layer is called Conv3D: choose from BatchNorm, Conv2D"):
+    with pytest.raises(MiniganError, match="no layer is called Conv3D: choose from .*BatchNorm, .*Conv2D"):
         list(check_cases(["Conv3D"]))

@@ -67,7 +67,8 @@ def test_geometries_are_varied(wanted):
 def test_inputs_fit_their_layers(case):
     layer, x = case
     y, _ = layer.forward(x, rng=np.random.default_rng(0))
-    assert len(y) == len(x)
+    of_samples = [len(entry) for entry in (x if isinstance(x, tuple) else (x,))]
+    assert [len(entry) for entry in (y if isinstance(y, tuple) else (y,))] in (of_samples, of_samples[:1])
 
 
 def test_failing_cases_shrink_and_print_in_a_line():
