@@ -27,7 +27,7 @@ def linear(w, dtype=np.float64):
 
 
 def level(dtype=np.float64):
-    """D(x) = softplus(x + b_0) − softplus(x + b_1) with b = 0: the slope is 0 everywhere, but a bias can change that."""
+    """D(x) = softplus(x + b_0) − softplus(x + b_1), b = 0: the slope is 0 everywhere, but a bias can change that."""
     critic = Sequential(Dense(1, 2), Softplus(), Dense(2, 1)).to(dtype=dtype)
     critic[0].W[...], critic[2].W[:, 0] = 1, (1, -1)
     return critic
@@ -213,10 +213,10 @@ def test_it_stands_beside_the_losses_in_one_step(penalty):
     critic, (real, fake) = picture_critic(rng).to(dtype=np.float64), pictures(rng)
     flat = critic.parameters()
 
-    def losses(and_then=lambda: None):
+    def losses(in_between=lambda: None):
         (l_real, c_real), (l_fake, c_fake) = critic.forward(real), critic.forward(fake)
-        and_then()
         critic.backward(loss.real(l_real)[1], c_real, wrt="params")
+        in_between()
         critic.backward(loss.fake(l_fake)[1], c_fake, wrt="params")
 
     def gradient_of(part):

@@ -1,0 +1,223 @@
+"""Hypothesis strategy for critics: random networks of every layer that a gradient penalty allows.
+
+    @given(critics())
+    def test_my_penalty(case):
+        value = my_penalty(case.critic, case.real, case.fake, case.rng(), case.labels)
+
+Layers are chosen one after the other among those that fit what the layers before give, so no draw is thrown away.
+Critics are made to have a slope that a penalty can be checked on:
+
+* a norm is followed by an activation. An instance norm and then a global sum would give the same logit for every
+  picture: its gradient is zero but for rounding, which has a length and a direction nonetheless;
+* the last layer's weight is scaled, so that the slope is 0.4 or 1.8 on average: on either side of 1, where P has its
+  minimum. Five sigmoids in a row have a slope of 1e-6 otherwise, and differences drown in the rounding of (1e-6 − 1)²;
+* under spectral norm u and v are the singular vectors, and the first singular value stands out. There, and only there,
+  σ has no derivative in u and v, and differences see what is written by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigan import layers as L
+from minigan.layers import Layer
+from minigan.testing.points import shake
+from minigan.testing.strategies import seeds, sizes
+
+Shape = tuple[int, ...]  # of one sample: (C,) or (H, W, C)
+CLASSES = 3
+
+
+@dataclass
+class CriticCase:
+    """A critic in float64, real and fake samples (N, …), their labels (N,) if it is conditional, and a seed."""
+
+    critic: Layer
+    real: np.ndarray
+    fake: np.ndarray
+    labels: np.ndarray | None
+    seed: int
+
+    def rng(self) -> np.random.Generator:
+        """A generator that makes the same draws every time."""
+        return np.random.default_rng(self.seed)
+
+    def __repr__(self) -> str:
+        labels = "" if self.labels is None else f", labels {self.labels.tolist()}"
+        return f"CriticCase({self.critic!r}, real {self.real.shape}{labels}, seed={self.seed})"
+
+
+@st.composite
+def critics(draw: Callable) -> CriticCase:
+    """Critics of points (N, C) or of pictures (N, H, W, C), with or without labels: one to four parts, and a head."""
+    seed = draw(seeds())
+    rng = np.random.default_rng(seed)
+    N = draw(sizes(2, 4))
+    sample = (*(draw(sizes(1, 4)) for _ in range(draw(st.sampled_from((0, 2))))), draw(sizes(1, 3)))
+    labels = rng.integers(0, CLASSES, N) if draw(st.booleans()) else None
+    parts, shape = [], sample
+    for _ in range(draw(sizes())):
+        fitting = [make for fits, make in PARTS if fits(shape)]
+        part = draw(st.sampled_from(fitting))(_Draws(draw, rng, N), shape)
+        parts, shape = [*parts, *part], _shape_after(part, shape, N)
+    if len(shape) == 3:
+        part = [draw(st.sampled_from((L.Flatten, L.GlobalSumPool)))()]
+        parts, shape = [*parts, *part], _shape_after(part, shape, N)
+    head = L.Dense(shape[0], 1, bias=draw(st.booleans()), rng=rng)
+    if labels is None:
+        critic = L.Sequential(*parts, head)
+    else:
+        critic = L.Conditional(*parts, L.Projection(head, L.Embedding(CLASSES, shape[0], rng=rng)))
+    real, fake = rng.standard_normal((2, N, *sample))
+    return prepared(CriticCase(shake(critic, rng), real, fake, labels, seed), draw(st.sampled_from((0.4, 1.8))))
+
+
+def prepared(case: CriticCase, slope: float) -> CriticCase:
+    """The case with a critic in float64 whose mean slope on the real samples is `slope`; see above."""
+    critic = case.critic.to(dtype=np.float64)
+    for _, layer in critic.walk():
+        if isinstance(layer, L.SpectralNorm):
+            settle(layer)
+    x = case.real if case.labels is None else (case.real, case.labels)
+    logits, cache = critic.forward(x, True, case.rng())
+    dx = critic.backward(np.ones_like(logits), cache, wrt="input")
+    dx = dx if case.labels is None else dx[0]
+    found = np.linalg.norm(dx.reshape(len(dx), -1), axis=1).mean()
+    if found > 0:  # it may be 0, by ReLUs that are all off
+        for _, layer in critic[-1].walk():
+            if "W" in layer.parameter_names:
+                layer.W *= slope / found
+    return case
+
+
+def settle(layer: L.SpectralNorm) -> None:
+    """Add 3 |W| u vᵀ to W, which makes its largest singular value at least twice the next, and find u and v."""
+    W = layer._to_last(layer.layer.W)
+    W += 3 * np.linalg.norm(W) * np.outer(layer.v, layer.u).reshape(W.shape)
+    layer.iterate(100)
+
+
+@dataclass
+class _Draws:
+    """What the parts below draw from."""
+
+    draw: Callable
+    rng: np.random.Generator
+    N: int
+
+    def size(self, least: int = 1, most: int = 3) -> int:
+        return self.draw(sizes(least, most))
+
+    def either(self, *values: object) -> object:
+        return self.draw(st.sampled_from(values))
+
+    def weighted(self, layer: Layer) -> Layer:
+        """The layer, perhaps under spectral norm."""
+        return L.SpectralNorm(layer, rng=self.rng) if self.either(False, False, True) else layer
+
+    def activation(self, channels: int) -> Layer:
+        prelu, softplus = (lambda: L.PReLU(self.either(1, channels))), (lambda: L.Softplus(self.either(1.0, 2.5)))
+        return self.either(L.Tanh, L.Sigmoid, softplus, L.LeakyReLU, L.ReLU, prelu)()
+
+
+# Parts: the layers to add for samples of a shape
+
+
+def _dense(d: _Draws, shape: Shape) -> list[Layer]:
+    return [d.weighted(L.Dense(shape[-1], d.size(1, 5), bias=d.either(True, False), rng=d.rng))]
+
+
+def _activation(d: _Draws, shape: Shape) -> list[Layer]:
+    return [d.activation(shape[-1])]
+
+
+def _maxout(d: _Draws, shape: Shape) -> list[Layer]:
+    pieces = d.size(2, 3)
+    return [L.Dense(shape[-1], pieces * d.size(), rng=d.rng), L.Maxout(pieces)]
+
+
+def _layer_norm(d: _Draws, shape: Shape) -> list[Layer]:
+    axes = d.size(1, len(shape)) if shape[-1] >= 3 else len(shape)
+    return [L.LayerNorm(shape[-axes:], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1])]
+
+
+def _instance_norm(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.InstanceNorm(shape[-1], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1])]
+
+
+def _dropout(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.Dropout(0.3)]
+
+
+def _residual(d: _Draws, shape: Shape) -> list[Layer]:
+    C, K = shape[-1], d.size()
+    shortcut = None if d.either(True, False) else L.Dense(C, C, rng=d.rng)
+    return [L.Residual(L.Sequential(L.Dense(C, K, rng=d.rng), d.activation(K), L.Dense(K, C, rng=d.rng)), shortcut)]
+
+
+def _reshape(d: _Draws, shape: Shape) -> list[Layer]:
+    picture = (d.size(1, 2), d.size(1, 2), d.size(1, 2))
+    return [L.Dense(shape[-1], int(np.prod(picture)), rng=d.rng), L.Reshape(*picture)]
+
+
+def _conv(d: _Draws, shape: Shape) -> list[Layer]:
+    kernel = tuple(d.size(1, min(3, n + 2)) for n in shape[:2])  # padding of 1 on both sides makes room for it
+    geometry = (shape[-1], d.size(), kernel, (d.size(1, 2), d.size(1, 2)), 1 if max(kernel) > 1 else 0)
+    return [d.weighted(L.Conv2D(*geometry, bias=d.either(True, False), rng=d.rng))]
+
+
+def _conv_transpose(d: _Draws, shape: Shape) -> list[Layer]:
+    kernel, stride = d.size(2, 3), d.size(1, 2)
+    padding, output_padding = (1, 0) if min(shape[:2]) > 1 else (0, d.size(0, stride - 1))
+    geometry = (shape[-1], d.size(), kernel, stride, padding, output_padding)
+    return [d.weighted(L.ConvTranspose2D(*geometry, bias=d.either(True, False), rng=d.rng))]
+
+
+def _pool(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.AvgPool2D(tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2))]
+
+
+def _upsample(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.Upsample((d.size(1, 2), d.size(1, 2)))]
+
+
+def _down_block(d: _Draws, shape: Shape) -> list[Layer]:
+    if d.either(True, False):
+        return [L.first_down_block(shape[-1], d.size(), wrap=d.weighted, rng=d.rng)]
+    norm = d.either(None, L.InstanceNorm) if np.prod(shape[:2]) > 2 else None
+    return [L.down_block(shape[-1], d.size(), downsample=d.either(True, False), wrap=d.weighted, norm=norm, rng=d.rng)]
+
+
+def _minibatch_std(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.MinibatchStdDev(d.either(d.N, *(g for g in (2, 3) if d.N % g == 0)))]
+
+
+def _is_picture(shape: Shape) -> bool:
+    return len(shape) == 3
+
+
+PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]]]] = [
+    (lambda shape: True, _dense),
+    (lambda shape: True, _activation),
+    (lambda shape: True, _maxout),
+    # the norms get three values or more: two normalise to ±1, whatever they are
+    (lambda shape: np.prod(shape) >= 3, _layer_norm),
+    (lambda shape: _is_picture(shape) and np.prod(shape[:2]) >= 3, _instance_norm),
+    (lambda shape: True, _dropout),
+    (lambda shape: True, _residual),
+    (lambda shape: not _is_picture(shape), _reshape),
+    (_is_picture, _conv),
+    (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _conv_transpose),
+    (_is_picture, _pool),
+    (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _upsample),
+    (lambda shape: _is_picture(shape) and min(shape[:2]) >= 2, _down_block),
+    (_is_picture, _minibatch_std),
+]
+
+
+def _shape_after(part: list[Layer], shape: Shape, N: int) -> Shape:
+    return L.Sequential(*part).forward(np.zeros((N, *shape)), train=False)[0].shape[1:]
