@@ -1,9 +1,11 @@
 """One file per published GAN. `MODELS` maps the name on the command line to the class."""
 
+from minigan.gans.cdcgan import CDCGAN
 from minigan.gans.cgan import CGAN
 from minigan.gans.dcgan import DCGAN
 from minigan.gans.gan import GAN
 from minigan.gans.lsgan import LSGAN
+from minigan.gans.sngan import SNGAN
 from minigan.gans.wgan import WGAN
 from minigan.gans.wgan_gp import WGANGP
 
@@ -13,7 +15,9 @@ MODELS = {
     "lsgan": LSGAN,
     "wgan": WGAN,
     "wgan-gp": WGANGP,
+    "sngan": SNGAN,
     "cgan": CGAN,
+    "cdcgan": CDCGAN,
 }
 
-__all__ = ["CGAN", "DCGAN", "GAN", "LSGAN", "MODELS", "WGAN", "WGANGP"]
+__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LSGAN", "MODELS", "SNGAN", "WGAN", "WGANGP"]

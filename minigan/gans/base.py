@@ -5,6 +5,7 @@ The two update steps are not here. Each GAN's own file spells them out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,15 @@ def at_least_one(n_critic: int) -> int:
     if n_critic < 1:
         raise ValueError(f"n_critic is {n_critic}: D needs at least one update for each of G's")
     return n_critic
+
+
+def choose(what: str, name: str, table: dict[str, Any]) -> Any:
+    """Return `table[name]`. Raises ValueError, with the names that there are, for another one."""
+    if name not in table:
+        raise ValueError(f"{what} is {name!r}: choose from {', '.join(table)}")
+    return table[name]
+
+
+def filled(given: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
+    """What was given, and the default where that is None."""
+    return [default if value is None else value for value, default in zip(given, defaults, strict=True)]

@@ -20,7 +20,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import Model, at_least_one, choose
 from minigan.gans.networks import point_networks
 from minigan.losses import LeastSquares
 from minigan.optim import Adam
@@ -61,7 +61,7 @@ class LSGAN(Model):
         self.setup(shape, latent_dim, G, D, device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.n_critic = at_least_one(n_critic)
-        self.loss = LeastSquares(*CODINGS[coding])
+        self.loss = LeastSquares(*choose("coding", coding, CODINGS))
 
     def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the mean logits of real data and of fakes."""

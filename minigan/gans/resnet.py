@@ -15,7 +15,6 @@ import numpy as np
 from minigan.errors import ShapeError
 from minigan.gans.networks import Wrap
 from minigan.layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Reshape, Tanh, down_block, first_down_block, up_block
-from minigan.layers.initializers import Initializer
 
 SIZE = 32
 
@@ -34,14 +33,13 @@ def generator_layers(
     latent_dim: int,
     features: int,
     rng: np.random.Generator,
-    init: Initializer,
     norm: Callable[[int], Layer] = BatchNorm,
 ) -> list[Layer]:
     """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1]; `norm` makes the blocks' norms."""
     return [
         Dense(latent_dim, 4 * 4 * features, rng=rng),
         Reshape(4, 4, features),
-        *(up_block(features, features, norm=norm, init=init, rng=rng) for _ in range(3)),  # 4² → 8² → 16² → 32²
+        *(up_block(features, features, norm=norm, rng=rng) for _ in range(3)),  # 4² → 8² → 16² → 32²
         BatchNorm(features),
         ReLU(),
         Conv2D(features, shape[2], 3, padding=1, rng=rng),
@@ -53,11 +51,10 @@ def critic_layers(
     shape: tuple[int, int, int],
     features: int,
     rng: np.random.Generator,
-    init: Initializer,
     wrap: Wrap = lambda layer: layer,
 ) -> list[Layer]:
     """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F); `wrap` is put around every convolution."""
-    how = {"wrap": wrap, "init": init, "rng": rng}
+    how = {"wrap": wrap, "rng": rng}
     return [
         first_down_block(shape[2], features, **how),  # 32² → 16²
         down_block(features, features, **how),  # → 8²

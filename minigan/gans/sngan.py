@@ -22,14 +22,13 @@ rate stays constant unless --lr-decay linear is given; the authors' falls to 0.
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
 
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import Model, at_least_one, choose, filled
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import (
     BatchNorm,
@@ -86,18 +85,11 @@ class SNGAN(Model):
     ) -> None:
         if labels != bool(n_classes):
             raise ValueError(f"labels is {labels} and n_classes is {n_classes}: a conditional model needs both")
-        kind = "points" if len(shape) == 1 else networks
-        own = {
-            "dcgan": (128, 0.5, 0.999, 1, 64, _dcgan_networks),
-            "resnet": (128, 0.0, 0.9, 5, 128, _resnet_networks),
-            "points": (2, 0.5, 0.999, 1, 128, _point_networks),
-        }[kind]
+        make, *defaults = choose("networks", networks, KINDS) if len(shape) != 1 else POINTS
         given = (latent_dim, b1, b2, n_critic, features)
-        latent_dim, b1, b2, n_critic, features = (
-            default if value is None else value for value, default in zip(given, own[:5], strict=True)
-        )
+        latent_dim, b1, b2, n_critic, features = filled(given, defaults)
         self.n_classes = n_classes or 0
-        self.setup(shape, latent_dim, *own[5](shape, latent_dim, features, self.n_classes, rng), device)
+        self.setup(shape, latent_dim, *make(shape, latent_dim, features, self.n_classes, rng), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.n_critic, self.loss = at_least_one(n_critic), Hinge()
 
@@ -157,10 +149,9 @@ def _resnet_networks(
     shape: tuple[int, int, int], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
 ) -> tuple[Layer, Layer]:
     resnet.check_shape(shape, "sngan")
-    init = glorot_uniform(sqrt(2))
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else BatchNorm
-    G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, init, norm)
-    layers = resnet.critic_layers(shape, features, rng, init, lambda layer: SpectralNorm(layer, rng=rng))
+    G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm)
+    layers = resnet.critic_layers(shape, features, rng, lambda layer: SpectralNorm(layer, rng=rng))
     D = _with_head([*layers, GlobalSumPool()], features, n_classes, rng, bias=False)
     return Conditional(*G) if n_classes else Sequential(*G), D
 
@@ -182,3 +173,8 @@ def _with_head(layers: list[Layer], n: int, n_classes: int, rng: np.random.Gener
         return Sequential(*layers, dense)
     embedding = SpectralNorm(Embedding(n_classes, n, init=glorot_uniform(), rng=rng), rng=rng)
     return Sequential(Branches(Sequential(*layers), None), Projection(dense, embedding))
+
+
+# networks, and the defaults of latent_dim, b1, b2, n_critic, features
+KINDS = {"dcgan": (_dcgan_networks, 128, 0.5, 0.999, 1, 64), "resnet": (_resnet_networks, 128, 0.0, 0.9, 5, 128)}
+POINTS = (_point_networks, 2, 0.5, 0.999, 1, 128)

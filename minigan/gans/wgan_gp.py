@@ -16,7 +16,7 @@ Networks:
                 Adam 2e-4 (0, .9), λ 10 (the authors' gan_cifar_resnet.py; train with --lr-decay linear as they do)
     points      (`ring`, `grid`) dense networks with three hidden layers; λ .1 as in the authors' gan_toy.py
 
-Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. Weights of the critic are He-initialised.
+Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. The "dcgan" critic is He-initialised.
 
 Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts. ResNets:
 G's batch is as large as the critic's (theirs is twice as large), and there are no classes (theirs has an auxiliary
@@ -31,9 +31,9 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import Model, at_least_one, choose, filled
 from minigan.gans.networks import critic_features, point_features
-from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal, he_uniform
+from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal
 from minigan.losses import Wasserstein
 from minigan.optim import Adam
 from minigan.penalties import GradientPenalty
@@ -70,17 +70,10 @@ class WGANGP(Model):
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
-        kind = "points" if len(shape) == 1 else networks
-        own = {
-            "dcgan": (128, 1e-4, 0.5, 10.0, 64, _dcgan_networks),
-            "resnet": (128, 2e-4, 0.0, 10.0, 128, _resnet_networks),
-            "points": (2, 1e-3, 0.5, 0.1, 256, _point_networks),
-        }[kind]
+        make, *defaults = choose("networks", networks, KINDS) if len(shape) != 1 else POINTS
         given = (latent_dim, lr, b1, lambda_gp, features)
-        latent_dim, lr, b1, lambda_gp, features = (
-            default if value is None else value for value, default in zip(given, own[:5], strict=True)
-        )
-        self.setup(shape, latent_dim, *own[5](shape, latent_dim, features, rng), device)
+        latent_dim, lr, b1, lambda_gp, features = filled(given, defaults)
+        self.setup(shape, latent_dim, *make(shape, latent_dim, features, rng), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.n_critic = at_least_one(n_critic)
         self.loss, self.penalty = Wasserstein(), GradientPenalty(lambda_gp)
@@ -143,9 +136,8 @@ def _resnet_networks(
     shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator
 ) -> tuple[Sequential, Sequential]:
     resnet.check_shape(shape, "wgan-gp")
-    init = he_uniform()
-    G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng, init))
-    layers = resnet.critic_layers(shape, features, rng, init)
+    G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng))
+    layers = resnet.critic_layers(shape, features, rng)
     return G, Sequential(*layers, AvgPool2D(8), Flatten(), Dense(features, 1, rng=rng))  # the mean over 8² pixels
 
 
@@ -154,3 +146,8 @@ def _point_networks(
 ) -> tuple[Sequential, Sequential]:
     G = Sequential(*point_features(latent_dim, rng, features, 3), Dense(features, shape[0], rng=rng))
     return G, Sequential(*point_features(shape[0], rng, features, 3), Dense(features, 1, rng=rng))
+
+
+# networks, and the defaults of latent_dim, lr, b1, lambda_gp, features
+KINDS = {"dcgan": (_dcgan_networks, 128, 1e-4, 0.5, 10.0, 64), "resnet": (_resnet_networks, 128, 2e-4, 0.0, 10.0, 128)}
+POINTS = (_point_networks, 2, 1e-3, 0.5, 0.1, 256)

@@ -1,7 +1,5 @@
 """What every member of the family has to do: learn in both networks, down the gradient of the loss that it reports."""
 
-import copy
-
 import numpy as np
 import pytest
 from family import MEMBERS, SMALL, make, real_data
@@ -28,7 +26,10 @@ def test_a_step_changes_every_parameter_of_both_and_says_how_it_went(name):
     for which, network in gan.networks.items():
         assert network.parameters().values.dtype == np.float32
         assert (network.parameters().values != before[which]).any()
-        for key, (_, gradient) in network.parameters().named().items():
+        named = network.parameters().named()
+        if which == "D" and name.startswith(("wgan", "sngan")):  # one score up, one down: what all share cancels out
+            named.pop([key for key in named if key.endswith(("b", "dense.layer.b"))][-1])
+        for key, (_, gradient) in named.items():
             assert gradient.any(), f"{which}.{key} learns nothing"
 
 
@@ -50,9 +51,9 @@ def test_a_step_goes_down_the_gradient_of_the_loss_that_it_reports(name, which):
         direction = rng.normal(size=len(parameters))
         ahead, behind = [], []
         for side, sign in ((ahead, 1), (behind, -1)):
-            parameters.values[:] = start + sign * 1e-7 * direction
+            parameters.values[:] = start + sign * 1e-8 * direction
             side.append(loss())
-        slope = (ahead[0] - behind[0]) / 2e-7
+        slope = (ahead[0] - behind[0]) / 2e-8
         assert slope == pytest.approx(gradient @ direction, abs=2e-6 * np.linalg.norm(gradient))
 
 
@@ -66,7 +67,7 @@ def in_float64(gan):
         gan.optimizers[which] = Adam(network.parameters(), 0.0)
         for _, layer in network.walk():
             if isinstance(layer, SpectralNorm):
-                layer.iterate(300)  # σ's gradient is exact at the singular vectors
+                layer.n_power_iterations = 0  # u and v are constants of the gradient, so they must stand still
     return gan
 
 
@@ -183,10 +184,10 @@ def test_the_average_draws_once_it_is_kept(name):
     if "points" in name:  # there are no running statistics that the average would share
         np.testing.assert_array_equal(drawn_by_the_average, start)
     gan.average.update()
-    assert (gan.generate(z) != start).any()
-    twin = copy.deepcopy(gan)
-    twin.average = None
-    assert (twin.generate(z) != gan.generate(z)).any()
+    averaged = gan.generate(z)
+    assert (averaged != start).any()
+    gan.average = None
+    assert (gan.generate(z) != averaged).any()
 
 
 @pytest.mark.parametrize("model", ["lsgan", "wgan", "wgan-gp", "sngan", "cdcgan"])

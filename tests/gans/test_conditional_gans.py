@@ -1,0 +1,73 @@
+"""cGAN and conditional DCGAN: how the class enters, and that it is learnt."""
+
+import numpy as np
+import pytest
+from family import make, real_data
+
+from minigan.data import ring
+from minigan.gans import CDCGAN, CGAN
+from minigan.layers import Dense, Dropout, Embedding, Maxout, Projection
+from minigan.optim import SGD
+
+
+def test_the_networks_of_mirza_and_osindero():
+    gan = CGAN((28, 28, 1), n_classes=10, rng=np.random.default_rng(0))
+    of = {which: [layer for _, layer in network.walk()] for which, network in gan.networks.items()}
+    shapes = {which: [x.W.shape for x in layers if isinstance(x, (Dense, Embedding))] for which, layers in of.items()}
+    assert shapes["G"] == [(100, 200), (10, 1000), (1200, 1200), (1200, 784)]
+    assert shapes["D"] == [(784, 1200), (10, 250), (290, 960), (240, 1)]
+    assert [layer.pieces for layer in of["D"] if isinstance(layer, Maxout)] == [5, 5, 4]
+    assert {layer.p for layers in of.values() for layer in layers if isinstance(layer, Dropout)} == {0.5}
+    assert all(type(o) is SGD and (o.lr, o.momentum) == (0.1, 0.5) for o in gan.optimizers.values())
+    assert gan.batch_size == 100
+
+
+@pytest.mark.parametrize("cls", [CGAN, CDCGAN])
+def test_without_a_number_of_classes_it_is_refused(cls):
+    with pytest.raises(ValueError, match="number of classes"):
+        cls((28, 28, 1), rng=np.random.default_rng(0))
+
+
+def test_fakes_share_the_labels_of_the_real_batch():
+    """Both networks are given the labels that came with the batch, in every pass."""
+    gan, seen = make("cdcgan-16"), []
+    x, labels = real_data(gan)
+    for network in gan.networks.values():
+        forward = network.forward
+        network.forward = lambda inputs, *args, forward=forward, **kw: (
+            seen.append(inputs[1]),
+            forward(inputs, *args, **kw),
+        )[1]
+    gan.step(lambda: (x, labels), np.random.default_rng(0))
+    assert len(seen) == 4  # G; D on real, on fake; D on fake for G
+    assert all((given == labels).all() for given in seen)
+
+
+def test_projection_adds_the_inner_product_with_the_class():
+    gan = make("cdcgan-28-projection")
+    D = gan.networks["D"]
+    head = D.layers[-1]
+    assert isinstance(head, Projection)
+    x, labels = real_data(gan)
+    one, other = (D.forward((x, np.full(6, k)), train=False)[0] for k in (0, 1))
+    h, _ = D.layers[0].layers[0].forward(x, train=False)
+    np.testing.assert_allclose(
+        one - other, h @ (head.embedding.W[0] - head.embedding.W[1])[:, None], rtol=1e-3, atol=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_on_the_ring_every_class_goes_to_its_gaussian():
+    data = ring(20_000)
+    gan, rng = CGAN((2,), n_classes=8, lr=1e-3, rng=np.random.default_rng(0)), np.random.default_rng(1)
+
+    def batch():
+        chosen = rng.integers(len(data), size=256)
+        return data.samples[chosen], data.labels[chosen]
+
+    for _ in range(1500):
+        gan.step(batch, rng)
+    labels = np.arange(800) % 8
+    points = gan.generate(gan.latent(800, rng), labels)
+    nearest = np.linalg.norm(points[:, None] - data.centers, axis=2).argmin(axis=1)
+    assert (nearest == labels).mean() > 0.95
