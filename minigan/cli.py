@@ -131,6 +131,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
 
 
+def either(words: Iterable[str]) -> str:
+    """Such as `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def sentence(error: Exception) -> str:
     """What an exception has to say to the user."""
     if not isinstance(error, OSError) or not error.strerror:

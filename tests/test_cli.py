@@ -13,6 +13,7 @@ from PIL import Image
 import minigan
 from minigan.cli import main
 from minigan.commands import train
+from minigan.commands.options import model_options
 from minigan.gans import DCGAN, MODELS
 from minigan.layers import LeakyReLU
 
@@ -108,11 +109,14 @@ def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
 def test_help_shows_every_default(capsys, model):
     assert run(f"train {model or ''} --help") == 0
     out, _ = capsys.readouterr()
-    options = re.split(r"\n  (?=-)", out.split("\ndata:")[1])[1:]
+    options = re.split(r"\n  (?=-)", out.split("show this help message and exit")[1])[1:]
     assert len(options) > 15
     for option in options:
         assert "default: " in option.replace("\n", " "), option
-    assert ("--features" in out) == (model != "gan")
+    own = {option.flag for option in model_options(MODELS[model]).values()} if model else set()
+    for cls in MODELS.values():
+        for option in model_options(cls).values():
+            assert model is None or (f"  {option.flag}" in out) == (option.flag in own), option.flag
     if model == "dcgan":
         assert re.search(r"learning rate \(default:\s+0.0002\)", out)
         assert re.search(rf"samples in a batch \(default:\s+{DCGAN.batch_size}\)", out)
@@ -143,7 +147,7 @@ def test_help_shows_every_default(capsys, model):
         ("train dcgan --n-steps abc", "--n-steps: 'abc' is not a whole number"),
         ("train dcgan --lr abc", "--lr: 'abc' is not a number"),
         ("train dcgan --out=", "--out: the name is empty"),
-        ("train dcgan --data ring", "dcgan draws pictures, and ring has points: train gan on it"),
+        ("train dcgan --data ring", "dcgan draws pictures, and ring has points: train gan"),
         ("train dcgan --out file/run", "nothing can be written into file/run, because"),
         ("train --resume file", "file is a file: give the folder of the run"),
         ("sample file", "file is a file: give the folder of the run"),
@@ -237,8 +241,10 @@ def test_models_and_data_are_listed(capsys):
     assert run("models") == 0
     out, _ = capsys.readouterr()
     assert "Radford" in out
-    assert "16, 28, 32, 64 pixels" in out
-    assert "--latent-dim (100 for pictures, 2 for points)" in out
+    assert all(name in out for name in MODELS)
+    assert "16, 28, 32 or 64 pixels" in out
+    assert "pictures of any size, and points on the plane; learns the data's classes" in out
+    assert max(map(len, out.splitlines())) <= 120
     assert run("data") == 0
     assert "cifar10" in capsys.readouterr().out
     assert run("data digits --out sheets/digits.png") == 0

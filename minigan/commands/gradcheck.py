@@ -6,19 +6,23 @@ import argparse
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan.cli import Parser, UsageError, nearest
+from minigan.commands.options import is_conditional, model_options
 from minigan.errors import ShapeError
 from minigan.gans import MODELS
-from minigan.layers import Layer
+from minigan.layers import Layer, SpectralNorm
 from minigan.testing import GradientError, check_cases, check_network, check_through, shake, standard_cases
 
 LIMITS = (1e-7, 1e-6)  # largest relative errors, of first and of second order
 SIZES = (4, 8, 16, 28, 32, 64)  # pictures of the first of these sizes that a model can draw; and points
 SMALL = {"latent_dim": 6, "features": 2}  # sizes of the models, where they have such arguments
+CLASSES = 3  # of conditional models
+ITERATIONS = 1000  # that bring the u and v of spectral norm to the singular vectors, where its gradient is exact
 SAMPLES, ENTRIES = 4, 3  # a batch, and the entries of each gradient that are compared
 
 
@@ -72,14 +76,25 @@ def _checks(names: list[str]) -> Iterator[tuple[str, Callable[[], Iterator[Resul
         if name not in MODELS:
             yield name, lambda name=name: _layer(name)
             continue
-        for gan in _small(MODELS[name]):
+        for gan, variant in _small(MODELS[name]):
             rng = np.random.default_rng(1)
-            G, D = (shake(network, rng) for network in gan.networks.values())
+            G, D = (_general(network, rng) for network in gan.networks.values())
             z, x = rng.standard_normal((SAMPLES, gan.latent_dim)), rng.uniform(-1, 1, (SAMPLES, *gan.shape))
-            size = "×".join(map(str, gan.shape))
-            yield f"{name} for {size}: D", lambda D=D, x=x: _network(D, x)
-            yield f"{name} for {size}: G", lambda G=G, z=z: _network(G, z)
-            yield f"{name} for {size}: G through D", lambda G=G, D=D, z=z: _through(G, D, z)
+            if gan.n_classes:
+                z, x = (z, gan.labels(SAMPLES)), (x, gan.labels(SAMPLES))
+            title = f"{name} for {'×'.join(map(str, gan.shape))}{variant}"
+            yield f"{title}: D", lambda D=D, x=x: _network(D, x)
+            yield f"{title}: G", lambda G=G, z=z: _network(G, z)
+            yield f"{title}: G through D", lambda G=G, D=D, z=z: _through(G, D, z)
+
+
+def _general(network: Layer, rng: np.random.Generator) -> Layer:
+    """The network in float64, with weights that are no longer special, and their singular vectors."""
+    shake(network.to(dtype=np.float64), rng)
+    for _, layer in network.walk():
+        if isinstance(layer, SpectralNorm):
+            layer.iterate(ITERATIONS)
+    return network
 
 
 def _layer(name: str) -> Iterator[Result]:
@@ -96,14 +111,39 @@ def _larger(a: float | None, b: float | None) -> float | None:
     return max((e for e in (a, b) if e is not None), default=None)
 
 
-def _small(model: type) -> Iterator[Any]:
-    """Build small instances of a model: for pictures and for points, as far as it takes them."""
+def _small(model: type) -> Iterator[tuple[Any, str]]:
+    """Build small instances of a model, for pictures and for points as far as it takes them.
+
+    Every choice of networks is built, such as with and without labels; and every network is built once.
+    """
     arguments = {name: value for name, value in SMALL.items() if name in inspect.signature(model).parameters}
-    for shapes in ([(size, size, 1) for size in SIZES], [(2,)]):
-        for shape in shapes:
-            with suppress(ShapeError):
-                yield model(shape, **arguments, rng=np.random.default_rng(0))
-                break
+    seen = set()
+    for variant in _variants(model):
+        classes = {"n_classes": CLASSES} if is_conditional(model, variant) else {}
+        for shapes in ([(size, size, 1) for size in SIZES], [(2,)]):
+            for shape in shapes:
+                with suppress(ShapeError):
+                    gan = model(shape, **arguments, **variant, **classes, rng=np.random.default_rng(0))
+                    layers = tuple(repr(layer) for network in gan.networks.values() for _, layer in network.walk())
+                    if layers not in seen:
+                        seen.add(layers)
+                        yield gan, "".join(f", {_spelt(*item)}" for item in variant.items())
+                    break
+
+
+def _variants(model: type) -> Iterator[dict[str, Any]]:
+    """All combinations of the options that offer a choice, the defaults first; only what isn't a default is named."""
+    choices = []
+    for option in model_options(model).values():
+        values = option.choices or ((False, True) if option.kind is bool else ())
+        others = [{option.name: value} for value in values if value != option.default]
+        choices += [[{}, *others]] if others else []
+    for combination in product(*choices):
+        yield {name: value for part in combination for name, value in part.items()}
+
+
+def _spelt(name: str, value: Any) -> str:
+    return f"{name} {value}" if isinstance(value, str) else name if value else f"no {name}"
 
 
 def _network(network: Layer, x: np.ndarray) -> Iterator[Result]:

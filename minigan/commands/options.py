@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -53,6 +53,14 @@ def fraction(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    """A number from 0 on."""
+    value = number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
 def number(text: str) -> float:
     """Any finite number."""
     value = _float(text)
@@ -84,7 +92,7 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"nothing may be written into {nearest}: change its permissions, or give another --out")
 
 
-# Constructor arguments that several models have. Others are shown by their names alone.
+# What help says of constructor arguments, and what they may be. Others are shown by their names alone.
 KNOWN = {
     "latent_dim": (count, "length of the latent vector z"),
     "lr": (positive, "learning rate"),
@@ -93,7 +101,16 @@ KNOWN = {
     "n_critic": (count, "updates of the discriminator for each one of the generator"),
     "label_smoothing": (fraction, "how far the target for real samples is below 1"),
     "features": (count, "channels of the layers nearest to the picture; deeper ones have multiples of it"),
+    "coding": (str, "the logits that are aimed at for real and for generated samples"),
+    "clip_value": (positive, "bound of the critic's weights"),
+    "extra_critic": (bool, "a hundred critic updates for each of the first, and now and then"),
+    "lambda_gp": (not_negative, "weight of the gradient penalty"),
+    "networks": (str, "which networks, for pictures"),
+    "labels": (bool, "learn the data's classes"),
+    "n_classes": (count, "number of classes"),
+    "projection": (bool, "judge the class by a projection instead of one more channel"),
 }
+FEW = 3  # models: where no more have an option, its help names them
 KINDS = {int: whole_number, float: number, str: str, bool: bool}
 
 
@@ -106,6 +123,7 @@ class ModelOption:
     default: Any
     what: str
     shown: str  # the default, for people
+    choices: tuple[str, ...] = ()  # empty: any
 
     @property
     def flag(self) -> str:
@@ -124,13 +142,27 @@ def model_options(model: type) -> dict[str, ModelOption]:
     hints = get_type_hints(model.__init__)  # type: ignore[misc]
     for name, parameter in inspect.signature(model).parameters.items():
         hint = hints.get(name)
-        kind = next((k for k in KINDS if k in getattr(hint, "__args__", (hint,))), None)
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kinds = (str,) if choices else getattr(hint, "__args__", (hint,))
+        kind = next((k for k in KINDS if k in kinds), None)
         if parameter.default is not inspect.Parameter.empty and kind is not None and name != "device":
             known, what = KNOWN.get(name, (KINDS[kind], name.replace("_", " ")))
-            shown = "depends on the data" if parameter.default is None else str(parameter.default)
-            shown = getattr(model, "depends", {}).get(name, shown)
-            options[name] = ModelOption(name, known, parameter.default, what, shown)
+            shown = model.depends.get(name) or _for_people(parameter.default)
+            options[name] = ModelOption(name, known, parameter.default, what, shown, choices)
     return options
+
+
+def _for_people(default: Any) -> str:
+    if default is None:
+        return "depends on the data"
+    return ("yes" if default else "no") if isinstance(default, bool) else str(default)
+
+
+def is_conditional(model: type, model_args: dict[str, Any]) -> bool:
+    """Whether a model with these arguments learns classes: if it can, and there is no `labels` that says no."""
+    own = model_options(model)
+    wanted = own["labels"].default if "labels" in own else True
+    return "n_classes" in own and model_args.get("labels", wanted)
 
 
 def read_config(folder: RunFolder) -> RunConfig:
@@ -148,6 +180,8 @@ def _fits(option: ModelOption, value: Any) -> bool:
     """Whether a value from a file is one that could have been typed."""
     if value is None:
         return option.default is None
+    if option.choices:
+        return value in option.choices
     if option.kind in (bool, str):
         return type(value) is option.kind
     if type(value) not in ((int,) if option.kind in (count, whole_number) else (int, float)):
@@ -161,8 +195,9 @@ def _fits(option: ModelOption, value: Any) -> bool:
 
 def takes_points(model: type) -> bool:
     """Whether a model can be trained on points of the plane."""
+    classes = {"n_classes": 1} if is_conditional(model, {}) else {}
     try:
-        model((2,), rng=np.random.default_rng(0))
+        model((2,), **classes, rng=np.random.default_rng(0))
     except ShapeError:
         return False
     return True
@@ -174,24 +209,25 @@ def add_model_options(parser: Any, shown: str | None) -> None:
     for model, cls in MODELS.items():
         for name, option in model_options(cls).items():
             offers.setdefault(name, {})[model] = option
-    for name, by_model in offers.items():
+    for by_model in offers.values():
         option = by_model.get(shown or "") or next(iter(by_model.values()))
         if shown is None:
-            text = f"{option.what} (default: {defaults({m: o.shown for m, o in by_model.items()})})"
+            whose = f"{', '.join(by_model)}: " if len(by_model) <= FEW else ""
+            text = f"{whose}{option.what} (default: {defaults({m: o.shown for m, o in by_model.items()})})"
         elif shown in by_model:
             text = f"{option.what} (default: {option.shown})"
         else:
             text = argparse.SUPPRESS
         if option.kind is bool:
             how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        elif option.choices:
+            how = {"choices": list(dict.fromkeys(choice for o in by_model.values() for choice in o.choices))}
         else:
             how = {"type": option.kind, "metavar": "N" if option.kind in (count, whole_number) else "X"}
-        parser.add_argument(option.flag, dest=name, default=None, help=text, **how)
+        parser.add_argument(option.flag, dest=option.name, default=None, help=text.replace("%", "%%"), **how)
 
 
 def defaults(by_model: dict[str, Any]) -> str:
-    """Say what is the default: one value, or one for each model."""
-    shown = {model: str(value) for model, value in by_model.items()}
-    if len(set(shown.values())) == 1 and len(shown) in (1, len(MODELS)):
-        return next(iter(shown.values()))
-    return "; ".join(f"{model}: {value}" for model, value in shown.items())
+    """Say what is the default: the value that all these models have, if they agree."""
+    shown = set(map(str, by_model.values()))
+    return shown.pop() if len(shown) == 1 else "by model"

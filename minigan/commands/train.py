@@ -18,7 +18,7 @@ import PIL
 
 from minigan import __version__
 from minigan.backend import CPU, get_device, keep_freed_memory
-from minigan.cli import Parser, UsageError, nearest, sentence
+from minigan.cli import Parser, UsageError, either, nearest, sentence
 from minigan.commands.options import (
     ModelOption,
     add_model_options,
@@ -26,6 +26,8 @@ from minigan.commands.options import (
     count,
     defaults,
     flag,
+    fraction,
+    is_conditional,
     model_options,
     place,
     read_config,
@@ -45,18 +47,23 @@ DEFAULT_DATA = "digits"
 DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
 DEFAULT_EPOCHS = 25  # for other data
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
+EMA = 0.999
 RUNS = Path("runs")
 CHANGEABLE = ("n_steps", "sample_interval", "checkpoint_interval", "device")  # when a run goes on
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the options. If a model is named on the command line, the help is about that one."""
+    parser.usage = "minigan train MODEL [options]\n       minigan train --resume RUN [options]"
     shown = next((word for word in parser.words if word in MODELS), None)
     sizes = defaults({name: cls.batch_size for name, cls in MODELS.items() if shown in (None, name)})
     steps = ", ".join(f"{data}: {n}" for data, n in DEFAULT_STEPS.items())
     parser.add_argument(
         "model", nargs="?", metavar="MODEL", help=f"{', '.join(MODELS)}; see minigan train MODEL --help"
     )
+
+    if shown:
+        add_model_options(parser.add_argument_group(f"options of {shown}"), shown)
 
     data = parser.add_argument_group("data")
     data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of a folder (default: {DEFAULT_DATA})")
@@ -66,8 +73,6 @@ def add_arguments(parser: Parser) -> None:
     kinds = ",".join(AUGMENTATIONS)
     data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds} (default: none)")
 
-    add_model_options(parser.add_argument_group("model"), shown)
-
     training = parser.add_argument_group("training")
     length = training.add_mutually_exclusive_group()
     epochs = f"passes through the data (default: {DEFAULT_EPOCHS})"
@@ -75,6 +80,8 @@ def add_arguments(parser: Parser) -> None:
     updates = f"updates of the generator (default: {steps}; other data: by epochs)"
     length.add_argument("--n-steps", type=count, metavar="N", help=updates)
     training.add_argument("--batch-size", type=count, metavar="N", help=f"samples in a batch (default: {sizes})")
+    average = f"draw with an average of the generator's weights; DECAY is {EMA} if left out (default: no average)"
+    training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
     training.add_argument("--seed", type=whole_number, metavar="N", help="seed of everything random (default: 0)")
     training.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")
 
@@ -89,6 +96,10 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors (default: print progress)")
+
+    if shown is None:
+        title = "options of models; for the defaults of one, minigan train MODEL --help"
+        add_model_options(parser.add_argument_group(title), None)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -158,7 +169,7 @@ def _resume(path: Path) -> str:
 def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     """Fill in what wasn't given on the command line, and open the data. Raises MiniganError for what doesn't fit."""
     if "model" not in given:
-        raise UsageError(f"which model? minigan train MODEL, with {' or '.join(MODELS)}")
+        raise UsageError(f"which model? minigan train MODEL, with {either(MODELS)}")
     model = model_class(given["model"])
     own = model_options(model)
     _refuse_options_of_others(given, own)
@@ -167,25 +178,24 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     data = str(given.get("data", DEFAULT_DATA))
     dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"])
     if len(dataset.shape) == 1 and not takes_points(model):
-        able = " or ".join(name for name, cls in MODELS.items() if takes_points(cls))
+        able = either(name for name, cls in MODELS.items() if takes_points(cls))
         raise UsageError(f"{given['model']} draws pictures, and {data} has points: train {able} on it")
     if given.get("augment") and len(dataset.shape) != 3:
         raise UsageError(f"--augment is for pictures, and {data} has none: leave it out")
     model_args = {name: given.get(name, option.default) for name, option in own.items()}
-    batch_size = given.get("batch_size", model.batch_size)
-    n_steps = _length(given, data, _steps_per_epoch(len(dataset), batch_size, model_args))
+    classes = _fill_in_classes(model_args, given, data, dataset)
     config = RunConfig(
         model=given["model"],
         model_args=model_args,
         data=absolute(data),
         shape=tuple(dataset.shape),
         samples=len(dataset),
-        batch_size=batch_size,
-        n_steps=n_steps,
+        batch_size=given.get("batch_size", model.batch_size),
+        n_steps=1,
+        classes=classes,
         **wanted,
         seed=seed,
-        sample_interval=given.get("sample_interval", max(MIN_INTERVAL, ceil(n_steps / PICTURES / 100) * 100)),
-        **{name: given[name] for name in ("augment", "device", "checkpoint_interval") if name in given},
+        **{name: given[name] for name in ("augment", "device", "ema", "checkpoint_interval") if name in given},
         command=shlex.join(["minigan", *sys.argv[1:]]),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions={
@@ -196,47 +206,76 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
         },
     )
     get_device(config.device)
-    return config, dataset
+    n_steps = _length(config, given, data)
+    interval = max(MIN_INTERVAL, ceil(n_steps / PICTURES / 100) * 100)
+    return replace(config, n_steps=n_steps, sample_interval=given.get("sample_interval", interval)), dataset
+
+
+def _fill_in_classes(model_args: dict[str, Any], given: dict[str, Any], data: str, dataset: Dataset) -> tuple[str, ...]:
+    """Write the number of classes into the arguments of a conditional model, and return their names.
+
+    Raises UsageError if the data has no labels, or labels beyond the number that was given.
+    """
+    name = given["model"]
+    if not is_conditional(model_class(name), model_args):
+        if "n_classes" in given:
+            raise UsageError(f"{name} learns classes only with --labels: add that, or leave out --n-classes")
+        return ()
+    if dataset.labels is None:
+        hint = ", or leave out --labels" if "labels" in model_args else ""
+        raise UsageError(
+            f"{name} learns classes, and {data} has no labels: put each class into a folder of its own{hint}"
+        )
+    classes, used = tuple(dataset.classes or ()), int(dataset.labels.max()) + 1
+    model_args["n_classes"] = given.get("n_classes", max(used, len(classes)))
+    if model_args["n_classes"] < used:
+        least = f"{data} has labels from 0 to {used - 1}"
+        raise UsageError(f"--n-classes {model_args['n_classes']} is too small, because {least}: leave it out")
+    return classes
 
 
 def _refuse_options_of_others(given: dict[str, Any], own: dict[str, ModelOption]) -> None:
-    """Raise UsageError for an option that another model has."""
+    """Raise UsageError for an option, or a choice of it, that another model has."""
     for model in MODELS.values():
         for name in given.keys() & (model_options(model).keys() - own.keys()):
             flags = ", ".join(option.flag for option in own.values())
             raise UsageError(f"{given['model']} has no {flag(name)}: it takes {flags}")
+    for name, option in own.items():
+        if option.choices and given.get(name, option.default) not in option.choices:
+            problem = f"{given['model']} has no {option.flag} {given[name]}"
+            raise UsageError(f"{problem}: choose {either(option.choices)}")
 
 
 def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
     """Change what may change when a run goes on. Raises UsageError if anything else was given another value."""
     given = dict(given)
     if "n_epochs" in given:
-        per_epoch = _steps_per_epoch(config.samples, config.batch_size, config.model_args)
-        given["n_steps"] = ceil(given.pop("n_epochs") * per_epoch)
+        given["n_steps"] = ceil(given.pop("n_epochs") * _steps_per_epoch(config))
     if "data" in given:
         given["data"] = absolute(given["data"])
     before = asdict(config) | config.model_args
-    found = {"limit": config.samples}  # what it came to where nothing was asked for
+    found: dict[str, Any] = {"limit": config.samples}  # what it came to where nothing was asked for
     if len(config.shape) == 3:
         height, width, found["channels"] = config.shape
         found["img_size"] = height if height == width else None
     for name, value in given.items():
         if name in CHANGEABLE or (name in before and value in (before[name], found.get(name, before[name]))):
             continue
-        spelt = "MODEL" if name == "model" else flag(name)
         began = "a model without it"
         if name in before:
-            began = _plain(found.get(name) if before[name] is None else before[name])
-        raise UsageError(
-            f"{spelt} {_plain(value)} doesn't fit this run, which began with {began}: leave it out, or start a new run"
-        )
+            began = _plain(name, found.get(name) if before[name] is None else before[name])
+        spelt = _plain(name, value) if isinstance(value, bool) else f"{flag(name)} {_plain(name, value)}"
+        spelt = f"MODEL {value}" if name == "model" else spelt
+        raise UsageError(f"{spelt} doesn't fit this run, which began with {began}: leave it out, or start a new run")
     return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any) -> str:
     """A value as it is typed."""
-    if isinstance(value, tuple):
-        return ",".join(value) or "none"
+    if isinstance(value, bool):
+        return flag(name if value else f"no_{name}")
+    if isinstance(value, tuple) or (name == "ema" and value is None):
+        return ",".join(value or ()) or "none"
     return "the default" if value is None else str(value)
 
 
@@ -245,16 +284,25 @@ def absolute(data: str) -> str:
     return str(Path(data).expanduser().resolve()) if "/" in data or os.path.exists(data) else data
 
 
-def _steps_per_epoch(samples: int, batch_size: int, model_args: dict[str, Any]) -> float:
-    return samples // batch_size / model_args.get("n_critic", 1)
+def _steps_per_epoch(config: RunConfig) -> float:
+    n_critic = config.model_args.get("n_critic", 1)
+    if n_critic is None:  # the model decides
+        n_critic = config.build_gan(CPU).n_critic
+    return config.samples // config.batch_size / n_critic
 
 
-def _length(given: dict[str, Any], data: str, steps_per_epoch: float) -> int:
+def _length(config: RunConfig, given: dict[str, Any], data: str) -> int:
     if "n_steps" in given:
         return given["n_steps"]
     if "n_epochs" not in given and data in DEFAULT_STEPS:
         return DEFAULT_STEPS[data]
-    return max(1, ceil(given.get("n_epochs", DEFAULT_EPOCHS) * steps_per_epoch))
+    return max(1, ceil(given.get("n_epochs", DEFAULT_EPOCHS) * _steps_per_epoch(config)))
+
+
+def _decay(text: str) -> float:
+    if text in MODELS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number: write the model first, train {text} --ema")
+    return fraction(text)
 
 
 def _augmentations(text: str) -> tuple[str, ...]:

@@ -77,6 +77,10 @@ class RunConfig:
                 f"{self.data} holds {found[1]:,} samples of shape {found[0]}, but {self.samples:,} of shape "
                 f"{tuple(self.shape)} when this run began: it can't go on with other data"
             )
+        if self.classes and tuple(dataset.classes or ()) != self.classes:
+            raise TrainingError(
+                f"the classes of {self.data} have changed since this run began: it can't go on with others"
+            )
         return dataset
 
     def build_gan(self, device: Device | None = None) -> Any:
