@@ -1,4 +1,4 @@
-"""Conditional DCGAN: DCGAN's networks (dcgan.py), told the class.
+"""Conditional DCGAN: the networks of DCGAN (Radford et al. 2015), told the class.
 
     G: the class is embedded as 50 numbers, which join z
     D: the class is embedded as a picture of its own, H·W numbers, which joins x as one more channel
