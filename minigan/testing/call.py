@@ -30,7 +30,8 @@ class Call:
         rng = np.random.default_rng(seed)
         draw = lambda a: rng.standard_normal(a.shape).astype(dtype) if is_float(a) else None  # noqa: E731
         self.ddx = each(draw, self.x)
-        self.dy = each(draw, self.forward()[0])
+        y, _ = self.forward(each(np.copy, self.x))  # of a copy, in case that forward writes to it
+        self.dy = each(draw, y)
 
     def forward(self, x: Any = None) -> tuple[Any, Any]:
         """(y, cache) at x, or at the call's own x."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, InstanceNorm, LayerNorm, Softplus
+from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, Softplus
 from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.strategies import pictures
 
@@ -127,3 +127,47 @@ def test_numpy_numbers_as_settings_promote_nothing(layer):
 def test_half_precision_is_refused_because_its_sums_overflow():
     with pytest.raises(ShapeError, match="takes float32 or float64"):
         BatchNorm(3).forward(np.ones((4, 3), np.float16))
+
+
+LABELS = np.array([2, 0, 2, 1, 0])
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 2, 4, 3)])
+@pytest.mark.parametrize("train", [True, False])
+def test_with_equal_rows_conditional_batch_norm_is_batch_norm(shape, train):
+    """Outputs, all gradients (a row's add up to γ's) and the running statistics."""
+    rng = np.random.default_rng(0)
+    plain, conditional = (layer.to(dtype=np.float64) for layer in (BatchNorm(3), ConditionalBatchNorm(3, 4)))
+    plain.gamma[...], plain.beta[...] = rng.standard_normal((2, 3))
+    conditional.gamma[...], conditional.beta[...] = plain.gamma, plain.beta
+    x, dy, ddx = rng.standard_normal((3, *shape))
+    pairs = []
+    for layer, inputs, direction in ((plain, x, ddx), (conditional, (x, LABELS), (ddx, None))):
+        y, cache = layer.forward(inputs, train)
+        dx, (ddy, dx2) = layer.backward(dy, cache), layer.double_backward(direction, dy, cache)
+        dx, dx2 = (a[0] if isinstance(a, tuple) else a for a in (dx, dx2))
+        sums = [grad.reshape(-1, 3).sum(axis=0) for grad in (layer.dgamma, layer.dbeta)]
+        pairs.append([y, dx, ddy, *sums, layer.running_mean, layer.running_var, *([dx2] if train else [])])
+        assert train or dx2 is None
+    for one, other in zip(*pairs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_every_class_has_its_own_gamma_and_beta():
+    layer, x = ConditionalBatchNorm(1, 4, eps=0), np.array([[1.0], [5.0], [5.0], [1.0]])  # normalised: −1, 1, 1, −1
+    layer.gamma[:, 0], layer.beta[:, 0] = [2, 3, 5, 7], [10, 20, 30, 40]
+    y, cache = layer.forward((x, np.array([0, 2, 0, 3])))
+    np.testing.assert_allclose(y[:, 0], [8, 35, 12, 33])
+    layer.backward(np.array([[1.0], [2.0], [3.0], [4.0]]), cache)
+    np.testing.assert_allclose(layer.dgamma[:, 0], [2, 0, 2, -4])
+    np.testing.assert_allclose(layer.dbeta[:, 0], [4, 0, 2, 4])
+
+
+def test_wrong_labels_are_refused_before_the_running_statistics_move():
+    layer, x = ConditionalBatchNorm(3, 2), np.arange(15.0).reshape(5, 3)
+    for labels, sentence in ((LABELS, "knows the labels 0 to 1, got 2"), (LABELS[:1] * 0, r"labels of shape \(5,\)")):
+        with pytest.raises(ShapeError, match=sentence):
+            layer.forward((x, labels))
+    with pytest.raises(ShapeError, match="takes a tuple of 2 arrays as its input"):
+        layer.forward(x)
+    assert not layer.running_mean.any()
