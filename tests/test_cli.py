@@ -12,10 +12,10 @@ from PIL import Image
 
 import minigan
 from minigan.cli import main
-from minigan.commands import train
+from minigan.commands import gradcheck, train
 from minigan.commands.options import model_options
 from minigan.gans import DCGAN, MODELS
-from minigan.layers import LeakyReLU
+from minigan.layers import Embedding, LeakyReLU
 
 
 def weights(folder):
@@ -235,6 +235,22 @@ def test_gradcheck_finds_a_planted_error(capsys, monkeypatch):
     monkeypatch.setattr(LeakyReLU, "backward", lambda self, dy, *args: backward(self, dy * 1.001, *args))
     assert run("gradcheck LeakyReLU") == 1
     assert "WRONG" in capsys.readouterr().out
+
+
+def test_gradcheck_of_a_conditional_model_finds_a_planted_error_and_nothing_else(capsys, monkeypatch):
+    backward = Embedding.backward
+    monkeypatch.setattr(Embedding, "backward", lambda self, dy, *args: backward(self, dy * 1.001, *args))
+    assert run("gradcheck cgan") == 1
+    wrong = [line for line in capsys.readouterr().out.splitlines() if "WRONG" in line]
+    assert len(wrong) >= 3  # D, G, and G through D, for points at least: maxout passes few of the embedding's gradients
+    assert all("0.1.0.dW" in line or "0.1.dW" in line for line in wrong)  # the embeddings
+
+
+def test_gradcheck_builds_every_choice_of_networks_once():
+    titles = [title.removesuffix(": D") for title, _ in gradcheck._checks(["sngan", "wgan"]) if title.endswith(": D")]
+    pictures = ["16×16×1", "16×16×1, labels", "32×32×1, networks resnet", "32×32×1, networks resnet, labels"]
+    sngan = [f"sngan for {what}" for what in (*pictures, "2", "2, labels")]
+    assert sorted(titles) == sorted([*sngan, "wgan for 16×16×1", "wgan for 2"])
 
 
 def test_models_and_data_are_listed(capsys):
