@@ -63,6 +63,13 @@ def test_sum_of_a_picture_is_its_mean_times_its_area():
     np.testing.assert_allclose(GlobalSumPool().forward(x)[0], 12 * mean, rtol=1e-13)
 
 
+@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample((2, 3)), GlobalSumPool()], ids=repr)
+def test_backward_is_the_adjoint_of_forward(layer):
+    x = normal(2, 5, 4, 3)
+    y, cache = layer.forward(x)
+    check_adjoint(lambda x: layer.forward(x)[0], lambda dy: layer.backward(dy, cache), x, normal(*y.shape, seed=1))
+
+
 @pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample(2), GlobalSumPool()], ids=repr)
 def test_layers_linear_in_x_have_no_dx2_and_send_ddx_forward(layer):
     x, ddx = normal(2, 5, 4, 3), normal(2, 5, 4, 3, seed=1)

@@ -61,7 +61,9 @@ def assert_same(found, expected, tolerance):
     largest = max(abs(b).max() for b in expected)
     for i, (a, b) in enumerate(zip(found, expected, strict=True)):
         assert (a.shape, a.dtype) == (b.shape, b.dtype), i
-        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(abs(b).max(), 1e-3 * largest), err_msg=f"result {i}")
+        np.testing.assert_allclose(
+            a, b, rtol=0, atol=tolerance * max(abs(b).max(), 1e-3 * largest), err_msg=f"result {i}"
+        )
 
 
 def minibatch_stddev_layer(x, group_size=4):
