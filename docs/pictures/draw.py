@@ -1,5 +1,8 @@
 """Draw the pictures of the pages: `python docs/pictures/draw.py`. Needs Pillow and minigan, nothing else."""
 
+import contextlib
+import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,16 @@ class Sheet:
         """Write HERE/name."""
         size = (self.image.width // SMOOTH, self.image.height // SMOOTH)
         self.image.resize(size, Image.Resampling.LANCZOS).save(HERE / name, optimize=True)
+
+
+def arrow(sheet, x, y, length, colour):
+    """A horizontal arrow that starts at (x, y); a dot if it would be shorter than its head."""
+    if abs(length) < 3:
+        sheet.box(x - 1, y - 1, 2, 2, colour)
+        return
+    neck = x + length - np.sign(length) * min(5, abs(length))
+    sheet.line([(x, y), (x + length, y)], colour, 1.6)
+    sheet.line([(neck, y - 3), (x + length, y), (neck, y + 3)], colour, 1.6)
 
 
 def axes(sheet, left, top, width, height, x_range, y_range, title):
@@ -114,6 +127,47 @@ def draw_stamps():
     sheet.save("stamps.png")
 
 
+def page(name):
+    """Run the python blocks of a page; return what they have defined."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (HERE.parent / name).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    defined = {"__name__": name}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec("\n".join(blocks), defined)
+    return defined
+
+
+def draw_objectives(distance=3):
+    """D over x as docs/objectives.md has trained it under each objective, and what three of the fakes get from it."""
+    on_page = page("objectives.md")
+    sheet, width, height = Sheet(980, 450), 205, 105
+    (real, fake), xs = on_page["samples"](distance), np.linspace(-4, 4, 401)[:, None]
+    for i, (name, (loss, _)) in enumerate(on_page["OBJECTIVES"].items()):
+        D = on_page["critics"][name][distance]
+        left, top = 35 + 240 * (i % 4), 48 + 215 * (i // 4)
+        ys = D.forward(xs, train=False)[0]
+        low, high = float(ys.min()), float(ys.max())
+        pulls = on_page["pull"](D, loss, fake)[:, 0]
+
+        def place(x, y, left=left, top=top, low=low, high=high):
+            return left + (x + 4) / 8 * width, top + 6 + (high - y) / (high - low) * (height - 12)
+
+        sheet.text(left + width / 2, top - 20, name.replace("γ", "gamma"), size=14)  # Pillow's font has no γ
+        sheet.box(left, top, width, height, PAPER, FAINT)
+        for y in (low, high):
+            label = f"{y:.0f}" if high > 9 else f"{round(y, 1) + 0.0:.1f}"
+            sheet.text(left - 4, place(0, y)[1], label, size=11, anchor="rm")
+        sheet.line([place(x, y) for x, y in zip(xs[:, 0], ys[:, 0], strict=True)], INK, 2)
+        sheet.text(left + 9, top + 16, f"pull {pulls.mean():.2f}", COLOURS[0], 13, "lm")
+        below = top + height + 8
+        for samples, colour in ((real, COLOURS[1]), (fake, COLOURS[0])):
+            for x in samples[:, 0]:
+                sheet.line([(place(x, 0)[0], below), (place(x, 0)[0], below + 12)], colour, 1)
+        for row, k in enumerate((3, 16, 28)):
+            arrow(sheet, place(fake[k, 0], 0)[0], below + 20 + 9 * row, pulls[k] * width / 16, COLOURS[0])
+    sheet.save("objectives.png")
+
+
 if __name__ == "__main__":
     draw_losses()
     draw_stamps()
+    draw_objectives()
