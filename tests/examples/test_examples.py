@@ -17,12 +17,14 @@ from minigan.layers import Dense, LeakyReLU, Sequential
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SMALL = {
+    "judge_digits.py": ["--steps", "3", "--gan-steps", "2", "--samples", "30"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
     "your_own_layer.py": ["--steps", "10", "--examples", "10"],
     "your_own_pictures.py": ["--steps", "2", "--batch-size", "4", "--features", "2"],
 }
 PICTURES = {
+    "judge_digits.py": {"real-digits-16x16x1.png", "dcgan-2-steps.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "your_own_layer.py": {"swish.png"},
