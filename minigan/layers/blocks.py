@@ -1,15 +1,15 @@
 """Residual blocks that double or halve a picture, as in the ResNets of WGAN-GP and SN-GAN.
 
-Gulrajani et al. 2017 (appendix F, CIFAR-10) and Miyato et al. 2018 (appendix B.4) use the same three blocks,
-after He et al. 2016b ("pre-activation": what is added is never activated). Each is y = body(x) + shortcut(x):
+Gulrajani et al. 2017 and Miyato et al. 2018 use the same three blocks for CIFAR-10, after the "pre-activation" of
+He et al. 2016: the sum that leaves a block is not activated. Each is y = body(x) + shortcut(x):
 
     up_block          norm, ReLU, upsample, conv 3×3, norm, ReLU, conv 3×3        conv 1×1, upsample
     down_block        [norm], ReLU, conv 3×3, [norm], ReLU, conv 3×3, [pool]      [pool, conv 1×1]
     first_down_block  conv 3×3, ReLU, conv 3×3, pool                              pool, conv 1×1
 
 A 1×1 convolution looks at one pixel, so it commutes with upsampling and with the mean over a block of pixels. In every
-shortcut it works on the smaller of the two pictures, at a quarter of the cost; the papers' code has it on the larger
-one in the first two blocks. Body and shortcut are made of ordinary layers, which is all there is to their gradients.
+shortcut it works on the smaller of the two pictures, with a quarter of the multiplications; the papers' code has it on
+the larger one in the first two blocks. Body and shortcut are made of ordinary layers, which is all there is to their gradients.
 
 Weights are Glorot uniform, with a gain of √2 for the 3×3 convolutions, which a ReLU precedes or follows, and of 1 for
 the shortcuts. That is SN-GAN's code, and also WGAN-GP's: its `he_init` draws from N_in and N_out alike, as Glorot does.
