@@ -18,7 +18,7 @@ make a 9).
 
 What you should see, with seed 0: the classifier is right about 99 % of the digits that were held out and sure of 98 %
 of them; of the halves it is sure of 45 %. The DCGAN of 400 steps comes to 40 %, with all ten classes: blurred digits
-next to shapes that are none. After longer training there should be more to be sure of.
+next to shapes that are none.
 
 None of this is about variety within a class: a generator that copied the data set would pass. In --out are a picture of
 the real digits that were held out and one for each generator. They have a column for each class, in which the samples
