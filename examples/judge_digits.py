@@ -9,6 +9,7 @@ whether it drew that.
     python examples/judge_digits.py runs/dcgan-mnist --data FOLDER           with other data than the run names
 
 There is a classifier for each kind of data and each size that the runs have. It stays in --out for the next time.
+That for MNIST is right about 99 % of the test digits, after about 80 seconds on one core.
 
 A classifier that has seen nothing but digits takes anything for a digit, even noise. So this one learns a class more,
 "none": noise, digits with their quarters exchanged, and two digits on top of each other. Two lines above the verdicts
