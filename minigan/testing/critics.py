@@ -7,8 +7,9 @@
 Layers are chosen one after the other among those that fit what the layers before give, so no draw is thrown away.
 Critics are made to have a slope that a penalty can be checked on:
 
-* a norm is followed by an activation. An instance norm and then a global sum would give the same logit for every
-  picture: its gradient is zero but for rounding, which has a length and a direction nonetheless;
+* a norm is followed by an activation that is not odd. An instance norm and then a global sum give the same logit for
+  every picture, and so they do with a tanh in between where there are but two values, which become ±1. The gradient is
+  then zero but for rounding, which has a length and a direction nonetheless;
 * the last layer's weight is scaled, so that the slope is 0.4 or 1.8 on average: on either side of 1, where P has its
   minimum. Five sigmoids in a row have a slope of 1e-6 otherwise, and differences drown in the rounding of (1e-6 − 1)²;
 * under spectral norm u and v are the singular vectors, and the first singular value stands out. There, and only there,
@@ -119,9 +120,9 @@ class _Draws:
         """The layer, perhaps under spectral norm."""
         return L.SpectralNorm(layer, rng=self.rng) if self.either(False, False, True) else layer
 
-    def activation(self, channels: int) -> Layer:
+    def activation(self, channels: int, odd: bool = True) -> Layer:
         prelu, softplus = (lambda: L.PReLU(self.either(1, channels))), (lambda: L.Softplus(self.either(1.0, 2.5)))
-        return self.either(L.Tanh, L.Sigmoid, softplus, L.LeakyReLU, L.ReLU, prelu)()
+        return self.either(softplus, L.LeakyReLU, L.ReLU, prelu, *((L.Tanh, L.Sigmoid) if odd else ()))()
 
 
 # Parts: the layers to add for samples of a shape
@@ -142,11 +143,11 @@ def _maxout(d: _Draws, shape: Shape) -> list[Layer]:
 
 def _layer_norm(d: _Draws, shape: Shape) -> list[Layer]:
     axes = d.size(1, len(shape)) if shape[-1] >= 3 else len(shape)
-    return [L.LayerNorm(shape[-axes:], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1])]
+    return [L.LayerNorm(shape[-axes:], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1], odd=False)]
 
 
 def _instance_norm(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.InstanceNorm(shape[-1], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1])]
+    return [L.InstanceNorm(shape[-1], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1], odd=False)]
 
 
 def _dropout(d: _Draws, shape: Shape) -> list[Layer]:
