@@ -171,3 +171,44 @@ def interrupt_at(trainer, number):
         return step(next_batch, rng)
 
     trainer.gan.step = pressed
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"), [("none", [1, 1, 1]), ("linear", [1, 0.5, 1 / 12]), ("cosine", [1, 0.5])]
+)
+def test_the_learning_rate_falls_from_the_first_step_to_the_last(tmp_path, decay, expected):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, lr_decay=decay))
+    step, rates = trainer.gan.step, []
+    trainer.gan.step = lambda *args: rates.append({o.lr for o in trainer.gan.optimizers.values()}) or step(*args)
+    train(trainer)
+    assert [rates[i] for i, _ in zip((0, 6, 11), expected, strict=False)] == [
+        {pytest.approx(2e-4 * factor)} for factor in expected
+    ]
+
+
+def test_a_resumed_run_goes_on_with_the_learning_rate_it_had(tmp_path):
+    config = replace(CONFIG, lr_decay="linear", ema=0.9)
+    whole = make_trainer(tmp_path / "whole", config)
+    train(whole)
+    first = make_trainer(tmp_path / "parts", config)
+    first.gan.step = interrupting(first.gan.step, after=7)
+    train(first)
+    checkpoint = load_checkpoint(first.folder.checkpoint, "dcgan")
+    assert checkpoint.state["step"] == 7
+    second = make_trainer(tmp_path / "parts", config, checkpoint.state["position"])
+    second.resume(checkpoint)
+    train(second)
+    np.testing.assert_array_equal(weights(second.gan), weights(whole.gan))
+
+
+def interrupting(step, after):
+    """A step that sends Ctrl-C to the process when it is called for the n-th time."""
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        if len(calls) == after:
+            signal.raise_signal(signal.SIGINT)
+        return step(*args)
+
+    return counted
