@@ -25,6 +25,7 @@ from minigan.backend import Device, get_device
 from minigan.data import AUGMENTATIONS, Dataset, open_dataset
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
+from minigan.optim import constant, cosine_decay, linear_decay
 from minigan.training.curves import MEASURES, draw_curves
 from minigan.training.files import naming, write_text
 from minigan.training.pictures import save_film, save_image
@@ -33,6 +34,12 @@ from minigan.training.pictures import save_film, save_image
 INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS = 0, 1, 2, 3
 SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
 LARGEST = 1e39  # a little more than float32 can hold
+# Of the learning rate: from the number of steps of a run to the factor at each of them.
+DECAYS = {
+    "none": lambda n_steps: constant(),
+    "linear": lambda n_steps: linear_decay(0, n_steps),
+    "cosine": lambda n_steps: cosine_decay(n_steps),
+}
 
 
 class TrainingError(MiniganError):
@@ -44,7 +51,8 @@ class RunConfig:
     """What was asked for. `n_steps` is the length of training; `samples` the size of the data set at the beginning.
 
     `classes` names the classes that a conditional model was trained on, by label. `ema` is the decay of the average of
-    the generator's weights, or None. Fields with a default may be missing in config.json: older runs have fewer.
+    the generator's weights, or None; `lr_decay` names one of DECAYS. Fields with a default may be missing in
+    config.json: older runs have fewer.
     """
 
     model: str
@@ -60,6 +68,7 @@ class RunConfig:
     augment: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     ema: float | None = None
+    lr_decay: str = "none"
     seed: int = 0
     device: str = "cpu"
     sample_interval: int = 100
@@ -252,3 +261,5 @@ def _check(config: RunConfig) -> None:
         raise ValueError("a number is below 1, or an augmentation is unknown")
     if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
         raise ValueError("a class has no name, or the decay isn't one")
+    if config.lr_decay not in DECAYS:
+        raise ValueError("the decay of the learning rate is unknown")

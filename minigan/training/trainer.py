@@ -133,7 +133,7 @@ class Trainer:
         """Draw what the generator makes of the fixed latents."""
         samples = to_numpy(self.gan.generate(self.latents))
         if samples.ndim == 4:
-            return pictures.grid(samples, self.columns)
+            return pictures.grid(samples)
         real = self.dataset.batch(np.arange(min(POINTS, len(self.dataset))))
         return pictures.scatter(samples, real, getattr(self.dataset, "centers", None))
 
