@@ -3,7 +3,8 @@
 Every contender runs in a process of its own, so that their thread pools don't disturb each other and each has its own
 peak memory. They take turns, of half a second or one step, and the figure is the median over the rounds, because other
 programs on the machine slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its
-plain memory layout and in channels_last; the better one counts.
+plain memory layout and in channels_last; the better one counts. Most workloads are a whole step, with an update of each
+network; two are an update of D alone, because that is where their GANs spend most of their time.
 
 The floor is arithmetic: the multiply-adds that the step cannot avoid with direct convolution, at the rate at which
 this machine multiplied two 2048×2048 matrices in the same rounds.
@@ -19,6 +20,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.util import find_spec
 from math import ceil
@@ -34,12 +36,35 @@ from minigan.gans import MODELS
 from minigan.training.files import write_text
 from minigan.training.summary import step_macs
 
+
+@dataclass(frozen=True)
+class Workload:
+    """A model for pictures of a shape (H, W, C), and which of its steps is measured."""
+
+    model: str
+    shape: tuple[int, int, int]
+    step: str = "step"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, device: Any = "cpu") -> Any:
+        """The GAN, with the same weights every time."""
+        return MODELS[self.model](self.shape, **self.settings, rng=np.random.default_rng(0), device=device)
+
+
 WORKLOADS = {
-    "gan-28": ("gan", (28, 28, 1)),
-    "dcgan-16": ("dcgan", (16, 16, 1)),
-    "dcgan-28": ("dcgan", (28, 28, 1)),
-    "dcgan-32": ("dcgan", (32, 32, 3)),
-    "dcgan-64": ("dcgan", (64, 64, 3)),
+    "gan-28": Workload("gan", (28, 28, 1)),
+    "dcgan-16": Workload("dcgan", (16, 16, 1)),
+    "dcgan-28": Workload("dcgan", (28, 28, 1)),
+    "dcgan-32": Workload("dcgan", (32, 32, 3)),
+    "dcgan-64": Workload("dcgan", (64, 64, 3)),
+    "wgan-gp-64": Workload("wgan-gp", (64, 64, 3), "critic step"),
+    "sngan-32": Workload("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
+}
+# The two updates of D draw their fakes with G in training mode, as in training; G learns nothing from them
+STEPS: dict[str, Callable[[Any, Callable[[], Any], Any], Any]] = {
+    "step": lambda gan, next_batch, rng: gan.step(next_batch, rng),
+    "critic step": lambda gan, next_batch, rng: gan.critic_step(next_batch(), rng),
+    "discriminator step": lambda gan, next_batch, rng: gan.discriminator_step(next_batch(), None, rng),
 }
 REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
 TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches
@@ -119,12 +144,12 @@ def measure(workload: str, batch_size: int, rounds: int, device: str) -> dict[st
         for contender in contenders.values():
             contender.process.kill()
             contender.process.join()
-    model, shape = WORKLOADS[workload]
-    gan = MODELS[model](shape, rng=np.random.default_rng(0))
     rate = 2048**3 / median(seconds.pop("product"))
-    macs = step_macs(gan) * batch_size
+    step = WORKLOADS[workload].step
+    macs = step_macs(WORKLOADS[workload].build(), STEPS[step]) * batch_size
     return {
         "workload": workload,
+        "step": step,
         "batch_size": batch_size,
         "device": device,
         "gmac": macs / 1e9,
@@ -141,7 +166,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         "",
         f"{result['workload']}, batch {result['batch_size']}, {result['device']}: "
-        f"{2 * result['gmac']:.1f} GFLOP a step; "
+        f"{2 * result['gmac']:.1f} GFLOP a {result['step']}; "
         f"the floor is {1e3 * result['floor_s']:.1f} ms at {2 * result['gmac_per_second']:.0f} GFLOP/s",
         f"{'':20}{'median':>10}{'fastest':>10}{'slowest':>10}{'pictures/s':>12}{'× floor':>9}{'peak memory':>14}",
     ]
@@ -231,44 +256,20 @@ def _product(contender: str, workload: str, batch_size: int, device_name: str) -
 
 def _minigan_step(contender: str, workload: str, batch_size: int, device_name: str) -> Callable[[], None]:
     keep_freed_memory()  # as `minigan train` does
-    model, shape = WORKLOADS[workload]
     device = get_device(device_name)
-    gan = MODELS[model](shape, rng=np.random.default_rng(0), device=device)
+    gan, make_step = WORKLOADS[workload].build(device), STEPS[WORKLOADS[workload].step]
     rng = device.rng(0)
-    real = rng.random((batch_size, *shape), dtype=np.float32) * 2 - 1
+    real = rng.random((batch_size, *gan.shape), dtype=np.float32) * 2 - 1
 
     def step() -> None:
-        gan.step(lambda: real, rng)
+        make_step(gan, lambda: real, rng)
         device.synchronize()
 
     return step
 
 
 def _torch_step(contender: str, workload: str, batch_size: int, device: str) -> Callable[[], None]:
-    """The ordinary loop of PyTorch's DCGAN example, over the same networks."""
-    import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+    from minigan.bench_torch import torch_step
 
-    from minigan.bench_torch import torch_network, torch_optimizer
-
-    model, shape = WORKLOADS[workload]
-    gan = MODELS[model](shape, rng=np.random.default_rng(0))
-    layout = torch.channels_last if contender.endswith("channels_last") else torch.contiguous_format
-    G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in "GD")
-    G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in (("G", G), ("D", D)))
-    real = torch.rand(batch_size, shape[2], *shape[:2], device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
-    ones, zeros = torch.ones(batch_size, 1, device=device), torch.zeros(batch_size, 1, device=device)
-
-    def step() -> None:
-        D_optimizer.zero_grad()
-        cross_entropy(D(real), ones).backward()
-        fake = G(torch.randn(batch_size, gan.latent_dim, device=device))
-        cross_entropy(D(fake.detach()), zeros).backward()
-        D_optimizer.step()
-        G_optimizer.zero_grad()
-        cross_entropy(D(fake), ones).backward()
-        G_optimizer.step()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-
-    return step
+    channels_last = contender.endswith("channels_last")
+    return torch_step(WORKLOADS[workload].step, WORKLOADS[workload].build(), batch_size, device, channels_last)

@@ -88,15 +88,18 @@ class Watch:
         vars(layer).update(forward=watched_forward, backward=watched_backward, double_backward=watched_double_backward)
 
 
-def step_macs(gan: Any) -> float:
-    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt."""
+def step_macs(gan: Any, step: Callable[..., Any] | None = None) -> float:
+    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt.
+
+    step: what to count instead of `gan.step`, a function of (gan, next_batch, rng).
+    """
     watch = Watch(gan)
-    _step(gan, gan.shape, PROBE)
+    _step(gan, gan.shape, PROBE, step)
     watch.close()
     return sum(watch.macs.values()) / PROBE
 
 
-def _step(gan: Any, shape: tuple[int, ...], n: int) -> None:
+def _step(gan: Any, shape: tuple[int, ...], n: int, step: Callable[..., Any] | None = None) -> None:
     """Make one step on `n` random samples, in the midst of training: some models begin with longer steps."""
     rng = np.random.default_rng(0)
     for optimizer in gan.optimizers.values():
@@ -106,7 +109,7 @@ def _step(gan: Any, shape: tuple[int, ...], n: int) -> None:
         x = np.tanh(rng.standard_normal((n, *shape), dtype=np.float32))
         return (x, gan.labels(n)) if gan.n_classes else x
 
-    gan.step(next_batch, rng)
+    (step or type(gan).step)(gan, next_batch, rng)
 
 
 def shape_of(x: Any) -> tuple:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.layers import Conv2D, ConvTranspose2D, Dense, Flatten, LeakyReLU, Sequential, SpectralNorm
+from minigan.layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, LeakyReLU, Sequential, SpectralNorm
 from minigan.optim import WeightAverage
 from minigan.testing import check_layer, smooth_point
 from minigan.testing.strategies import LAYERS, seeds
@@ -92,6 +92,21 @@ def test_gradients_in_training_are_exact_at_the_singular_vectors(layer, x_shape)
     wrapped = wrap(layer)
     wrapped.iterate(200)
     check_layer(wrapped, smooth_point(np.random.default_rng(0), x_shape), train=True)
+
+
+def test_an_embedding_is_a_dense_layer_of_one_hot_vectors():
+    dense, labels = wrap(Dense(5, 3, bias=False)), np.array([1, 2, 2])
+    embedding = wrap(Embedding(5, 3))
+    embedding.load_state_dict(dense.state_dict())
+    for train in (False, True):
+        (y, cache), (expected, dense_cache) = embedding.forward(labels, train), dense.forward(np.eye(5)[labels], train)
+        np.testing.assert_allclose(y, expected, rtol=1e-14)
+        assert embedding.backward(y + 1, cache) is None
+        dense.backward(y + 1, dense_cache)
+        np.testing.assert_allclose(embedding.layer.dW, dense.layer.dW, rtol=1e-12)
+        ddy, dx2 = embedding.double_backward(None, y, cache)
+        assert not ddy.any() and dx2 is None
+    np.testing.assert_allclose(embedding.layer.dW, dense.layer.dW, rtol=1e-12)
 
 
 def test_training_moves_u_and_v_and_inference_does_not():
