@@ -17,7 +17,15 @@ from minigan.metrics import modes_and_quality
 from minigan.training import pictures
 from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
 from minigan.training.progress import Interrupts, Progress, count_steps
-from minigan.training.run import COUNTED_LATENTS, FIXED_LATENTS, TRAINING, RunConfig, RunFolder, TrainingError
+from minigan.training.run import (
+    COUNTED_LATENTS,
+    DECAYS,
+    FIXED_LATENTS,
+    TRAINING,
+    RunConfig,
+    RunFolder,
+    TrainingError,
+)
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
@@ -41,6 +49,8 @@ class Trainer:
         self.columns = class_columns(gan)
         latents = POINTS if len(config.shape) == 1 else ROWS * self.columns if self.columns else PICTURES
         self.latents = gan.latent(latents, gan.device.rng([config.seed, FIXED_LATENTS]))
+        self._lr = {name: optimizer.lr for name, optimizer in gan.optimizers.items()}
+        self._decay = DECAYS[config.lr_decay](config.n_steps)
         self.step, self.saved_step, self.seconds = 0, 0, 0.0
         self.record: dict[str, Any] = {}  # the newest one
         self._measured: list[dict[str, Any]] = []  # what the steps since then returned
@@ -72,6 +82,8 @@ class Trainer:
         return interrupts.signal
 
     def _advance(self, progress: Progress) -> None:
+        for name, optimizer in self.gan.optimizers.items():
+            optimizer.lr = self._lr[name] * self._decay(self.step)
         self._measured.append(self.gan.step(self._next_batch, self.rng))
         if self.gan.average is not None:
             self.gan.average.update()
@@ -133,7 +145,7 @@ class Trainer:
         """Draw what the generator makes of the fixed latents."""
         samples = to_numpy(self.gan.generate(self.latents))
         if samples.ndim == 4:
-            return pictures.grid(samples)
+            return pictures.grid(samples, self.columns)
         real = self.dataset.batch(np.arange(min(POINTS, len(self.dataset))))
         return pictures.scatter(samples, real, getattr(self.dataset, "centers", None))
 
