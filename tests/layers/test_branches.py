@@ -78,6 +78,13 @@ def test_a_branch_without_a_gradient_is_not_called():
     assert ddy[1] is dx2[1] is None
 
 
+def test_the_dy_of_a_branch_that_is_not_called_is_checked_all_the_same():
+    network = Branches(Tanh(), Embedding(3, 2))
+    y, cache = network.forward((X, LABELS))
+    with pytest.raises(ShapeError, match=r"dy has shape \(1, 2\), but the output has \(4, 2\)"):
+        network.double_backward((X, None), (y[0], y[1][:1]), cache)
+
+
 def test_linear_branches_have_no_dx2():
     network = Branches(Dense(3, 2), Embedding(3, 2), None)
     y, cache = network.forward((X, LABELS, X))
