@@ -65,9 +65,9 @@ def test_the_names_of_the_classes_are_kept():
 
 
 def test_resume_rebuilds_a_conditional_run_to_the_same_weights():
-    run(f"{TINY} --ema 0.9 --n-steps 6 --out whole")
-    run(f"{TINY} --ema 0.9 --n-steps 3 --out parts")
-    assert run("train --resume parts --n-steps 6 --quiet") == 0
+    run(f"{TINY} --ema 0.9 --n-steps 4 --out whole")
+    run(f"{TINY} --ema 0.9 --n-steps 2 --out parts")
+    assert run("train --resume parts --n-steps 4 --quiet") == 0
     with np.load("whole/checkpoint.npz") as whole, np.load("parts/checkpoint.npz") as parts:
         assert set(whole.files) == set(parts.files)
         assert "averages.G.t" in whole.files
@@ -148,12 +148,12 @@ def test_progress_tells_the_modes(capsys, monkeypatch):
 # Averages
 
 
-@pytest.mark.parametrize(("option", "decay"), [("", None), ("--ema", 0.999), ("--ema 0.5", 0.5)])
+@pytest.mark.parametrize(("option", "decay"), [("--ema", 0.999), ("--ema 0.5", 0.5)])
 def test_the_decay_of_the_average(option, decay):
     run(f"{TINY} {option}")
     assert RunFolder("run").config().ema == decay
     with np.load("run/checkpoint.npz") as arrays:
-        assert ("averages.G.t" in arrays.files) == (decay is not None)
+        assert "averages.G.t" in arrays.files
 
 
 def test_samples_are_drawn_by_the_average():
