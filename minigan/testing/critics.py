@@ -7,9 +7,10 @@
 Layers are chosen one after the other among those that fit what the layers before give, so no draw is thrown away.
 Critics are made to have a slope that a penalty can be checked on:
 
-* a norm is followed by an activation that is not odd. An instance norm and then a global sum give the same logit for
-  every picture, and so they do with a tanh in between where there are but two values, which become ±1. The gradient is
-  then zero but for rounding, which has a length and a direction nonetheless;
+* a norm has ε = 0.1 and is followed by an activation that is not odd. Three values may in truth be two, repeated by an
+  upsampling, or one, by a dense layer. A norm makes these ±1, whatever they are, but for ε; and a tanh and a sum make
+  that the same logit for all samples. The gradient is then rounding, which has a length and a direction nonetheless.
+  So a picture that went through a norm isn't summed at the end, either: the sum of normalised numbers cancels;
 * the last layer's weight is scaled, so that the slope is 0.4 or 1.8 on average: on either side of 1, where P has its
   minimum. Five sigmoids in a row have a slope of 1e-6 otherwise, and differences drown in the rounding of (1e-6 − 1)²;
 * under spectral norm u and v are the singular vectors, and the first singular value stands out. There, and only there,
@@ -26,11 +27,13 @@ from hypothesis import strategies as st
 
 from minigan import layers as L
 from minigan.layers import Layer
+from minigan.layers.norms import _Norm
 from minigan.testing.points import shake
 from minigan.testing.strategies import seeds, sizes
 
 Shape = tuple[int, ...]  # of one sample: (C,) or (H, W, C)
 CLASSES = 3
+EPS = 0.1  # of the norms
 
 
 @dataclass
@@ -66,7 +69,8 @@ def critics(draw: Callable) -> CriticCase:
         part = draw(st.sampled_from(fitting))(_Draws(draw, rng, N), shape)
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     if len(shape) == 3:
-        part = [draw(st.sampled_from((L.Flatten, L.GlobalSumPool)))()]
+        normed = any(isinstance(inner, _Norm) for part in parts for _, inner in part.walk())
+        part = [L.Flatten() if normed else draw(st.sampled_from((L.Flatten, L.GlobalSumPool)))()]
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     head = L.Dense(shape[0], 1, bias=draw(st.booleans()), rng=rng)
     if labels is None:
@@ -143,11 +147,11 @@ def _maxout(d: _Draws, shape: Shape) -> list[Layer]:
 
 def _layer_norm(d: _Draws, shape: Shape) -> list[Layer]:
     axes = d.size(1, len(shape)) if shape[-1] >= 3 else len(shape)
-    return [L.LayerNorm(shape[-axes:], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1], odd=False)]
+    return [L.LayerNorm(shape[-axes:], EPS, d.either(True, False)), d.activation(shape[-1], odd=False)]
 
 
 def _instance_norm(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.InstanceNorm(shape[-1], d.either(1e-5, 0.1), d.either(True, False)), d.activation(shape[-1], odd=False)]
+    return [L.InstanceNorm(shape[-1], EPS, d.either(True, False)), d.activation(shape[-1], odd=False)]
 
 
 def _dropout(d: _Draws, shape: Shape) -> list[Layer]:
@@ -189,7 +193,7 @@ def _upsample(d: _Draws, shape: Shape) -> list[Layer]:
 def _down_block(d: _Draws, shape: Shape) -> list[Layer]:
     if d.either(True, False):
         return [L.first_down_block(shape[-1], d.size(), wrap=d.weighted, rng=d.rng)]
-    norm = d.either(None, L.InstanceNorm) if np.prod(shape[:2]) > 2 else None
+    norm = d.either(None, lambda channels: L.InstanceNorm(channels, EPS)) if np.prod(shape[:2]) > 2 else None
     return [L.down_block(shape[-1], d.size(), downsample=d.either(True, False), wrap=d.weighted, norm=norm, rng=d.rng)]
 
 
@@ -205,7 +209,6 @@ PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]
     (lambda shape: True, _dense),
     (lambda shape: True, _activation),
     (lambda shape: True, _maxout),
-    # the norms get three values or more: two normalise to ±1, whatever they are
     (lambda shape: np.prod(shape) >= 3, _layer_norm),
     (lambda shape: _is_picture(shape) and np.prod(shape[:2]) >= 3, _instance_norm),
     (lambda shape: True, _dropout),

@@ -168,9 +168,9 @@ def test_random_critics(case, penalty):
 
 @given(critics(), st.sampled_from(sorted(PENALTIES)))
 def test_random_critics_in_float32(case, penalty):
-    """With ε = 0.1. With less, a norm of a few numbers that happen to be almost the same magnifies their rounding."""
+    """With ε = 0.1: with 1e-8, groups of two samples with almost the same number magnify its rounding."""
     for _, layer in case.critic.walk():
-        if isinstance(layer, (L.LayerNorm, L.InstanceNorm, L.MinibatchStdDev)):
+        if isinstance(layer, L.MinibatchStdDev):
             layer.eps = 0.1
     compare(*PENALTIES[penalty], case, np.float32, 1e-5)
 

@@ -54,7 +54,9 @@ def check_penalty(penalty, expected, case, *, entries=3, tolerance=1e-6, step=1e
     """P is the expected one, and the gradient that the penalty adds is that of P by central differences.
 
     Where a kink of the critic is within reach of a parameter's step, another entry is taken; where one is for every
-    entry, the samples are moved a little (see minigan.testing.networks). Returns the largest relative error.
+    entry, the samples are moved a little (see minigan.testing.networks). Returns the largest error, relative to the
+    largest magnitude in the parameter's gradient, or to a thousandth of the largest of all and of P: where a parameter
+    has no influence, differences are the rounding of P.
     """
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -72,7 +74,7 @@ def _check_here(penalty, expected, case, rng, **settings):
     if not abs(value - wanted) <= 1e-12 * max(1, abs(wanted)):
         raise GradientError(f"{penalty!r} has the value {value}, not {wanted}, on {case!r}")
     written = {name: gradient.copy() for name, (_, gradient) in flat.named().items()}
-    settings |= {"largest": magnitude(*written.values()), "rng": rng}
+    settings |= {"largest": max(wanted, magnitude(*written.values())), "rng": rng}
     return max(
         worst_entry(
             lambda: evaluate(expected.value) - wanted,
