@@ -11,6 +11,7 @@ from minigan.layers import (
     ConvTranspose2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Layer,
     LeakyReLU,
@@ -128,3 +129,15 @@ def test_a_kink_within_reach_is_stepped_around():
     x = np.array([[0.0, 1.0, -1.0, 2.0, -2.0, 3.0]])
     for seed in range(5):
         check_network(LeakyReLU(), x, seed=seed)
+
+
+def test_an_embedding_of_which_few_rows_are_used_is_checked_where_its_gradient_is():
+    """Of 400 classes two are in the batch: three random entries would nearly always be zeros."""
+
+    class Doubled(Embedding):
+        def backward(self, dy, cache, wrt="both"):
+            super().backward(2 * dy, cache, wrt)
+
+    network = Sequential(Doubled(400, 3, rng=np.random.default_rng(0)), Dense(3, 1, rng=np.random.default_rng(0)))
+    with pytest.raises(GradientError, match=r"0\.dW"):
+        check_network(network, np.array([7, 300]), order=1, entries=3)
