@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -288,3 +289,13 @@ def test_python_dash_m():
 def test_the_default_length_is_by_data(capsys):
     steps = {data: train.new_config({"model": "gan", "data": data})[0].n_steps for data in ("digits", "ring", "shapes")}
     assert steps == {"digits": 2000, "ring": 10_000, "shapes": 25 * 100}
+
+
+def test_a_model_may_have_its_own_way_of_lowering_the_learning_rate():
+    """WGAN-GP's falls in a line unless it is told otherwise, DCGAN's doesn't fall."""
+    for words, expected in (("wgan-gp", "linear"), ("wgan-gp --lr-decay none", "none"), ("dcgan", "none")):
+        assert (
+            run(f"train {words} --features 2 --limit 64 --n-steps 1 --batch-size 8 --quiet --out run-{expected}") == 0
+        )
+        assert json.loads(Path(f"run-{expected}/config.json").read_text())["lr_decay"] == expected
+        shutil.rmtree(f"run-{expected}")

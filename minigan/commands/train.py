@@ -82,7 +82,8 @@ def add_arguments(parser: Parser) -> None:
     training.add_argument("--batch-size", type=count, metavar="N", help=f"samples in a batch (default: {sizes})")
     average = f"draw with an average of the generator's weights; DECAY is {EMA} if left out (default: no average)"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
-    falling = "of the learning rate, from the first step to 0 at the last (default: none)"
+    usual = defaults({name: cls.lr_decay for name, cls in MODELS.items() if shown in (None, name)})
+    falling = f"of the learning rate, from the first step to 0 at the last (default: {usual})"
     training.add_argument("--lr-decay", choices=tuple(DECAYS), help=falling)
     training.add_argument("--seed", type=whole_number, metavar="N", help="seed of everything random (default: 0)")
     training.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")
@@ -193,15 +194,12 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
         shape=tuple(dataset.shape),
         samples=len(dataset),
         batch_size=given.get("batch_size", model.batch_size),
+        lr_decay=given.get("lr_decay", model.lr_decay),
         n_steps=1,
         classes=classes,
         **wanted,
         seed=seed,
-        **{
-            name: given[name]
-            for name in ("augment", "device", "ema", "lr_decay", "checkpoint_interval")
-            if name in given
-        },
+        **{name: given[name] for name in ("augment", "device", "ema", "checkpoint_interval") if name in given},
         command=shlex.join(["minigan", *sys.argv[1:]]),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions={

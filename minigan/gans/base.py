@@ -22,7 +22,8 @@ class Model:
     `step`. With `n_classes` > 0 the model is conditional: `step` is given batches (x, labels), and `generate` labels.
     """
 
-    batch_size = 64  # a good one for a beginning; `minigan train` uses it
+    batch_size = 64  # a good one for a beginning; `minigan train` uses it, and lr_decay, unless it is told otherwise
+    lr_decay = "none"  # "none", "linear" or "cosine": how the learning rate falls to 0 by the end of training
     depends: dict[str, str] = {}  # for help: constructor arguments whose default depends on others
     n_classes = 0
     average: WeightAverage | None = None

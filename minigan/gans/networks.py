@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from minigan.gans.dcgan import stage_widths
-from minigan.layers import Conv2D, Dense, Flatten, Layer, LeakyReLU, Sequential
-from minigan.layers.initializers import Initializer, glorot_uniform
+from minigan.layers import Conv2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
+from minigan.layers.initializers import Initializer
 
 Wrap = Callable[[Layer], Layer]
 
@@ -55,13 +55,19 @@ def point_networks(
 
 
 def point_features(
-    n_in: int, rng: np.random.Generator, width: int = 128, hidden: int = 2, wrap: Wrap = lambda layer: layer
+    n_in: int,
+    rng: np.random.Generator,
+    width: int = 128,
+    hidden: int = 2,
+    wrap: Wrap = lambda layer: layer,
+    negative_slope: float = 0.2,
+    init: Initializer | None = None,
 ) -> list[Layer]:
-    """Layers from (N, n_in) to (N, width): `hidden` times a dense layer and LeakyReLU."""
+    """Layers from (N, n_in) to (N, width): `hidden` times a dense layer and LeakyReLU (slope 0: ReLU)."""
     sizes = [n_in] + [width] * hidden
-    layers = []
+    layers: list[Layer] = []
     for a, b in zip(sizes, sizes[1:], strict=False):
-        layers += _leaky(wrap(Dense(a, b, init=glorot_uniform(), rng=rng)))
+        layers += [wrap(Dense(a, b, init=init, rng=rng)), LeakyReLU(negative_slope) if negative_slope else ReLU()]
     return layers
 
 

@@ -16,8 +16,8 @@ is embedded and joins z), and D adds the inner product of its features with an e
 labels from the real batch, which are distributed as they should be.
 
 Deviations: the "dcgan" D is dcgan.py's shape instead of the paper's table 3; G's batch is as large as D's (the authors'
-is 128); D sees real data and fakes in one pass, so that there is one power iteration a step and not two. The learning
-rate stays constant unless --lr-decay linear is given; the authors' falls to 0.
+is 128); D sees real data and fakes in one pass, so that there is one power iteration a step and not two. As with the
+authors' ResNet, the learning rate falls to 0 in a straight line, with the other networks too.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class SNGAN(Model):
     and ValueError for labels without a number of classes.
     """
 
+    lr_decay = "linear"
     depends = {
         "b1": "0.5; resnet: 0",
         "b2": "0.999; resnet: 0.9",
