@@ -17,9 +17,9 @@ Networks:
     points      (`ring`, `grid`) dense networks of 128 hidden units; G: four hidden layers, ReLU; D: three, LeakyReLU .2
                 Adam 4e-3 (.5, .9), λ .2
 
-Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. The "dcgan" critic and the networks for points
-are He-initialised. The learning rate falls to 0 in a straight line: the authors' way with the ResNet, and good for all
-of them in short runs.
+Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. The "dcgan" critic and the networks for
+points are He-initialised. The learning rate falls to 0 in a straight line: the authors' way with the ResNet, and good
+for all of them in short runs.
 
 Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts. ResNets:
 G's batch is as large as the critic's (theirs is twice as large), and there are no classes (theirs has an auxiliary
