@@ -5,7 +5,7 @@ has a hidden layer of its own, then they are joined:
 
     G: z → 200 ReLU    y → 1000 ReLU    joined → 1200 ReLU → H·W·C sigmoid
     D: x → 240 maxout of 5    y → 50 maxout of 5    joined → 240 maxout of 4 → 1 logit
-    dropout .5 on the hidden layers of both; latent of 100 uniform numbers with variance 1
+    dropout .5 on the hidden layers of both; latent of 100 uniform numbers
     SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
 
 The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does.
@@ -13,8 +13,10 @@ The paper feeds y one-hot into a dense layer. That picks a row of its matrix, wh
 For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py, into which an
 embedding of the class is fed beside z and beside x; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.
 
-Deviations: the learning rate stays constant (the paper's falls by a factor of 1.00004 a step); D has no dropout on its
-input; fakes take their labels from the real batch, which are distributed as they should be.
+Deviations: the latents are scaled as in gan.py (the paper's are from the unit hypercube); the learning rate stays
+constant (the paper's falls by a factor of 1.00004 a step, down to 1e-6); fakes take their labels from the real batch,
+which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where; here it is on the
+hidden layers, and not on D's input.
 """
 
 from __future__ import annotations

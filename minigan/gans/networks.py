@@ -6,15 +6,12 @@ slope at one sample would depend on all the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from minigan.gans.dcgan import stage_widths
 from minigan.layers import Conv2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
+from minigan.layers.blocks import Wrap, as_it_is
 from minigan.layers.initializers import Initializer
-
-Wrap = Callable[[Layer], Layer]
 
 
 def critic_features(
@@ -22,7 +19,7 @@ def critic_features(
     features: int,
     rng: np.random.Generator,
     init: Initializer,
-    wrap: Wrap = lambda layer: layer,
+    wrap: Wrap = as_it_is,
 ) -> tuple[list[Layer], int]:
     """Layers from pictures (N, H, W, C) to features (N, F), and F: DCGAN's discriminator up to its last layer.
 
@@ -59,7 +56,7 @@ def point_features(
     rng: np.random.Generator,
     width: int = 128,
     hidden: int = 2,
-    wrap: Wrap = lambda layer: layer,
+    wrap: Wrap = as_it_is,
     negative_slope: float = 0.2,
     init: Initializer | None = None,
 ) -> list[Layer]:

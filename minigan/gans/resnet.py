@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from minigan.errors import ShapeError
-from minigan.gans.networks import Wrap
 from minigan.layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Reshape, Tanh, down_block, first_down_block, up_block
+from minigan.layers.blocks import Wrap, as_it_is
 
 SIZE = 32
 
@@ -51,7 +51,7 @@ def critic_layers(
     shape: tuple[int, int, int],
     features: int,
     rng: np.random.Generator,
-    wrap: Wrap = lambda layer: layer,
+    wrap: Wrap = as_it_is,
 ) -> list[Layer]:
     """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F); `wrap` is put around every convolution."""
     how = {"wrap": wrap, "rng": rng}

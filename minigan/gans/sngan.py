@@ -1,8 +1,10 @@
 """SN-GAN: "Spectral Normalization for Generative Adversarial Networks" (Miyato et al. 2018), with the hinge objective.
 
-Every weight of the discriminator is divided by its largest singular value, so that no layer stretches anything by more
-than 1, and the slope of the whole is bounded by 1 (section 2.1): no clipping, no penalty, no second derivatives. The
-singular value comes from one power iteration a step, which starts where the last one ended (appendix A).
+Every weight of the discriminator is divided by its largest singular value. So a dense layer stretches nothing by more
+than 1, and where all layers are dense, the slope of D is at most 1 (section 2.1). A convolution, a residual sum and a
+sum over pixels may stretch by more, but each by a fixed number: the slope stays bounded, without clipping, penalty or
+second derivatives. The singular value comes from one power iteration a step, which starts where the last one ended
+(appendix A).
 
     "dcgan"     G: that of dcgan.py. D: the same shape as dcgan.py's, spectral norm in place of batch norm
                 Adam 2e-4 (.5, .999), one D step (setting C in table 1 of the paper)
@@ -12,12 +14,12 @@ singular value comes from one power iteration a step, which starts where the las
 
 Latent N(0, 1), 128 numbers, 2 for points. With `labels` the model is conditional ("cGANs with Projection
 Discriminator", Miyato and Koyama 2018): G's batch norms have a scale and a shift for every class (for points, the class
-is embedded and joins z), and D adds the inner product of its features with an embedding of the class. Fakes take their
-labels from the real batch, which are distributed as they should be.
+is embedded and joins z), and D adds the inner product of its features with an embedding of the class.
 
 Deviations: the "dcgan" D is dcgan.py's shape instead of the paper's table 3; G's batch is as large as D's (the authors'
-is 128); D sees real data and fakes in one pass, so that there is one power iteration a step and not two. As with the
-authors' ResNet, the learning rate falls to 0 in a straight line, with the other networks too.
+is 128); fakes take their labels from the real batch (theirs are drawn uniformly); D sees real data and fakes in one
+pass, so that there is one power iteration a step and not two. As with the authors' ResNet, the learning rate falls to 0
+in a straight line, with the other networks too.
 """
 
 from __future__ import annotations

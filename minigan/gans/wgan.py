@@ -10,8 +10,9 @@ weight within ±clip_value. A better critic gives G a better gradient, so it is 
 Networks for pictures are those of dcgan.py, batch norm in the critic included, whose scales are clipped like everything
 else, as in the authors' code; for points on the plane (`ring`, `grid`) those of gan.py.
 
-Deviations: G's update draws new latents, as algorithm 1 says, but RMSprop's decay is PyTorch's .99, which the authors'
-code leaves at its default.
+The authors' code clips before each update of the critic, so that G meets weights that the last update has moved out of
+bounds; algorithm 1 and this file clip after it. RMSprop's decay, which algorithm 1 leaves open, is PyTorch's default of
+.99, as in that code. It makes pictures of 16² and 64² with the networks of dcgan.py (but for biases at both ends).
 """
 
 from __future__ import annotations

@@ -31,7 +31,10 @@ class SpectralNorm(Layer):
 
     W is read as a matrix M with one row for each output, K × C for a dense layer, K × R·S·C for a convolution (the last
     axis of W, but the one before it in a transposed convolution). σ is its largest singular value, so |M̄ x| ≤ |x|: a
-    dense layer becomes 1-Lipschitz. It is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C,):
+    dense layer becomes 1-Lipschitz. A convolution applies M̄ to patches, and a pixel is in up to ⌈R/stride⌉·⌈S/stride⌉
+    of them: it may stretch by the square root of that number, 3 for a 3×3 kernel with stride 1.
+
+    σ is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C,):
 
         u ← M v/|M v|        v ← Mᵀ u/|Mᵀ u|        σ = uᵀ M v
 

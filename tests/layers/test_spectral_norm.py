@@ -80,6 +80,22 @@ def test_a_dense_layer_becomes_1_lipschitz(seed):
     assert (np.linalg.norm(ya - yb, axis=1) <= (1 + 1e-6) * np.linalg.norm(a - b, axis=1)).all()
 
 
+@pytest.mark.parametrize(("kernel", "stride", "bound"), [(3, 1, 3), (4, 2, 2), (3, 2, 2), (2, 2, 1)])
+def test_a_convolution_may_stretch_by_the_square_root_of_the_patches_that_a_pixel_is_in(kernel, stride, bound):
+    """For any W and x; a kernel of ones on an even picture comes near to it where all pixels are in as many patches."""
+    layer, rng = Conv2D(1, 1, kernel, stride, bias=False), np.random.default_rng(0)
+    ones, x = np.ones((1, 40, 40, 1)), rng.standard_normal((20, 40, 40, 1))
+    for W, pictures in ((rng.standard_normal(layer.W.shape), x), (np.ones(layer.W.shape), ones)):
+        wrapped = wrap(layer)
+        wrapped.layer.W[...] = W
+        wrapped.iterate(50)
+        y, _ = wrapped.forward(pictures, train=False)
+        stretch = np.sqrt((y * y).sum(axis=(1, 2, 3)) / (pictures * pictures).sum(axis=(1, 2, 3)))
+        assert (stretch <= bound + 1e-9).all()
+    if kernel % stride == 0:
+        assert stretch[0] > 0.93 * bound  # less than all of it because of the border
+
+
 @given(case=st.one_of(LAYERS["Dense"], LAYERS["Conv2D"], LAYERS["ConvTranspose2D"]), iterations=st.integers(1, 3))
 def test_gradients_in_inference_are_exact_wherever_u_and_v_are(case, iterations):
     wrapped = SpectralNorm(case.layer.to(dtype=np.float64), iterations, rng=np.random.default_rng(case.seed))
