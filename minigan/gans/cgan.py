@@ -15,8 +15,8 @@ embedding of the class is fed beside z and beside x; latent of 2 numbers from N(
 
 Deviations: the latents are scaled as in gan.py (the paper's are from the unit hypercube); the learning rate stays
 constant (the paper's falls by a factor of 1.00004 a step, down to 1e-6); fakes take their labels from the real batch,
-which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where; here it is on the
-hidden layers, and not on D's input.
+which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where; here it is on
+the hidden layers, and not on D's input.
 """
 
 from __future__ import annotations
