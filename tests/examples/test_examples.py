@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.layers import Dense, LeakyReLU, Sequential
+from minigan.layers import Dense, LeakyReLU, ReLU, Sequential
+from minigan.penalties import GradientPenalty
+from minigan.testing import check_layer
+from minigan.testing.differences import along, derivative
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -20,6 +23,8 @@ SMALL = {
     "judge_digits.py": ["--steps", "3", "--gan-steps", "2", "--samples", "30"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
+    "wgan_gp_broken.py": ["--steps", "5"],
+    "wgan_gp_by_hand.py": ["--steps", "20"],
     "your_own_layer.py": ["--steps", "10", "--examples", "10"],
     "your_own_pictures.py": ["--steps", "2", "--batch-size", "4", "--features", "2"],
 }
@@ -27,6 +32,8 @@ PICTURES = {
     "judge_digits.py": {"real-digits-16x16x1.png", "dcgan-2-steps.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
+    "wgan_gp_broken.py": {"broken.png"},
+    "wgan_gp_by_hand.py": {"grid-00020.png", "grid.png"},
     "your_own_layer.py": {"swish.png"},
     "your_own_pictures.py": {"real.png", "samples-00002.png", "walk.png"},
 }
@@ -63,8 +70,9 @@ def test_docstring_says_how_to_run_it_and_what_to_see(example):
     assert re.search(r"about .*(second|minute)", docstring)
 
 
-def test_ring_by_hand_uses_numpy_alone():
-    tree = ast.parse((ROOT / "examples" / "ring_by_hand.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["ring_by_hand", "wgan_gp_by_hand"])
+def test_by_hand_uses_numpy_alone(name):
+    tree = ast.parse((ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8"))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert modules == {"argparse", "pathlib", "numpy", "PIL"}
@@ -92,6 +100,77 @@ def test_ring_by_hand_covers_the_ring(tmp_path):
     result = run("ring_by_hand.py", ["--out", "out"], tmp_path)
     modes, on_target = re.findall(r"modes (\d) of 8  on target (\d+)%", result.stdout)[-1]
     assert int(modes) == 8 and int(on_target) >= 75
+
+
+def critic_by_hand_and_of_layers(f):
+    """A critic of wgan_gp_by_hand in float64, the same one made of layers, points, and the example."""
+    example, rng = load("wgan_gp_by_hand"), np.random.default_rng(0)
+    critic = [
+        (W.astype(np.float64), rng.standard_normal(b.shape)) for W, b in example.new_network([2, 6, 5, 6, 1], rng)
+    ]
+    layers = [Dense(*W.shape) for W, _ in critic]
+    activation = {"swish": load("wgan_gp_broken").Swish, "relu": ReLU}[f]
+    network = Sequential(*[layer for dense in layers for layer in (dense, activation())][:-1])
+    network.to(dtype=np.float64)
+    for layer, (W, b) in zip(layers, critic, strict=True):
+        layer.W[...], layer.b[...] = W, b
+    return example, getattr(example, f), critic, network, rng.standard_normal((7, 2))
+
+
+def flat(gradients):
+    return np.concatenate([g.ravel() for pair in gradients for g in pair])
+
+
+@pytest.mark.parametrize("f", ["swish", "relu"])
+def test_wgan_gp_by_hand_has_the_gradients_of_the_layers(f):
+    example, activation, critic, network, x = critic_by_hand_and_of_layers(f)
+    dy = np.random.default_rng(1).standard_normal((7, 1))
+    y, cache = example.forward(critic, x, activation)
+    dx, gradients = example.backward(critic, dy, cache)
+    expected_y, expected_cache = network.forward(x)
+    np.testing.assert_allclose(y, expected_y, rtol=1e-12)
+    np.testing.assert_allclose(dx, network.backward(dy, expected_cache), rtol=1e-12)
+    np.testing.assert_allclose(flat(gradients), network.parameters().grads, rtol=1e-11)
+
+
+@pytest.mark.parametrize("f", ["swish", "relu"])
+def test_wgan_gp_by_hand_has_the_penalty_gradient_of_the_layers_and_of_differences(f):
+    example, activation, critic, network, x = critic_by_hand_and_of_layers(f)
+    P, gradients = example.gradient_penalty(critic, x, activation)
+    penalty = GradientPenalty(example.LAMBDA)
+    penalty.points = lambda real, fake, rng: x
+    np.testing.assert_allclose(P, penalty(network, x, x, None), rtol=1e-12)
+    np.testing.assert_allclose(flat(gradients), network.parameters().grads, rtol=1e-9, atol=1e-12)
+
+    for layer, layer_gradients in zip(critic, gradients, strict=True):
+        for p, dp in zip(layer, layer_gradients, strict=True):
+            direction = np.random.default_rng(2).choice([-1.0, 1.0], p.shape)
+            numeric = derivative(along(p, direction, lambda: example.gradient_penalty(critic, x, activation)[0]), 1e-4)
+            np.testing.assert_allclose((direction * dp).sum(), numeric, rtol=1e-7, atol=1e-9)
+    has_biases = [bool(np.abs(db).max() > 0) for _, db in gradients]
+    assert has_biases == [f == "swish"] * 3 + [False]  # they learn in the fourth sweep alone
+
+
+def test_wgan_gp_broken_forgets_what_it_says():
+    """The cosine is 1 for the gradient that is right, and visibly smaller without the second derivative."""
+    broken, rng = load("wgan_gp_broken"), np.random.default_rng(0)
+    check_layer(broken.Swish(), rng.standard_normal((3, 4)))
+    real, fake = rng.standard_normal((2, 16, 2))
+    cosines = []
+    for activation in (broken.Swish, broken.WithoutSecondDerivative):
+        D = broken.dense_network([2, 16, 16, 1], activation, np.random.default_rng(1))
+        cosines.append(broken.cosine_with_differences(D, real, fake, GradientPenalty(1.0)))
+    assert cosines[0] > 1 - 1e-8
+    assert 0 < cosines[1] < 0.99
+    epsilon = broken.OneEpsilon().points(np.ones((5, 2)), np.zeros((5, 2)), rng)
+    assert np.ptp(epsilon) == 0 < np.ptp(GradientPenalty().points(np.ones((5, 2)), np.zeros((5, 2)), rng))
+
+
+@pytest.mark.slow
+def test_wgan_gp_by_hand_covers_the_grid(tmp_path):
+    result = run("wgan_gp_by_hand.py", ["--out", "out"], tmp_path)
+    modes, on_target = re.findall(r"modes (\d+) of 25  on target (\d+)%", result.stdout)[-1]
+    assert int(modes) == 25 and int(on_target) >= 85
 
 
 def test_your_own_pictures_takes_a_folder(tmp_path):
