@@ -28,21 +28,6 @@ def test_without_a_number_of_classes_it_is_refused(cls):
         cls((28, 28, 1), rng=np.random.default_rng(0))
 
 
-def test_fakes_share_the_labels_of_the_real_batch():
-    """Both networks are given the labels that came with the batch, in every pass."""
-    gan, seen = make("cdcgan-16"), []
-    x, labels = real_data(gan)
-    for network in gan.networks.values():
-        forward = network.forward
-        network.forward = lambda inputs, *args, forward=forward, **kw: (
-            seen.append(inputs[1]),
-            forward(inputs, *args, **kw),
-        )[1]
-    gan.step(lambda: (x, labels), np.random.default_rng(0))
-    assert len(seen) == 4  # G; D on real, on fake; D on fake for G
-    assert all((given == labels).all() for given in seen)
-
-
 def test_projection_adds_the_inner_product_with_the_class():
     gan = make("cdcgan-28-projection")
     D = gan.networks["D"]

@@ -6,8 +6,10 @@ from family import MEMBERS, SMALL, make, real_data
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
-from minigan.gans import MODELS
+from minigan.gans import CGAN, MODELS
 from minigan.layers import SpectralNorm
+from minigan.layers.activations import sigmoid
+from minigan.losses import Minimax
 from minigan.optim import Adam
 from minigan.testing import devices_under_test, forbid_transfers, shake
 
@@ -55,6 +57,50 @@ def test_a_step_goes_down_the_gradient_of_the_loss_that_it_reports(name, which):
             side.append(loss())
         slope = (ahead[0] - behind[0]) / 2e-8
         assert slope == pytest.approx(gradient @ direction, abs=2e-6 * np.linalg.norm(gradient))
+
+
+@each_member
+def test_who_sees_what_in_a_step(name):
+    """D sees the real batch, then fakes; the losses are of these logits; every pass has the labels of the batch."""
+    gan = make(name)
+    batch = real_data(gan)
+    real, labels = batch if gan.n_classes else (batch, None)
+    seen = {which: spied(network, gan.n_classes > 0) for which, network in gan.networks.items()}
+    measured = gan.step(lambda: batch, np.random.default_rng(0))
+
+    N, half = len(real), 2 if isinstance(gan, CGAN) else 1  # cGAN halves D's loss
+    x, logits, told = (np.concatenate(arrays) for arrays in zip(*seen["D"], strict=True))
+    drawn = [y for _, y, _ in seen["G"]]
+    np.testing.assert_array_equal(x[:N], (real + 1) / 2 if getattr(gan, "pictures", False) else real)
+    np.testing.assert_array_equal(x[N : 2 * N], drawn[0])
+    np.testing.assert_array_equal(x[-N:], drawn[-1])
+    if gan.n_classes:
+        np.testing.assert_array_equal(told, np.tile(labels, len(x) // N))
+        assert all((given == labels).all() for _, _, given in seen["G"])
+
+    for_real, for_fake, for_G = logits[:N], logits[N : 2 * N], logits[-N:]
+    score = sigmoid if isinstance(gan.loss, Minimax) else np.asarray
+    expected = {
+        "d_loss": (gan.loss.real(for_real)[0] + gan.loss.fake(for_fake)[0]) / half,
+        "g_loss": gan.loss.generator(for_G)[0],
+        "d_real": score(for_real).mean(),
+        "d_fake": score(for_fake).mean(),
+    }
+    for key, value in expected.items():
+        assert measured[key] == pytest.approx(value, rel=1e-5, abs=1e-6), key
+
+
+def spied(network, conditional):
+    """The list to which every forward of a network adds (x, y, labels), labels being [] where there are none."""
+    passes, forward = [], network.forward
+
+    def spy(x, *arguments, **keywords):
+        y, cache = forward(x, *arguments, **keywords)
+        passes.append((x[0], y, x[1]) if conditional else (x, y, []))
+        return y, cache
+
+    network.forward = spy
+    return passes
 
 
 def in_float64(gan):
