@@ -53,12 +53,15 @@ class Penalty:
         rng:    a generator of the critic's device.
         labels: those of the real samples, which the fake ones must share.
 
-        Raises MiniganError for a critic with batch norm, ShapeError if real and fake have different shapes.
+        Raises MiniganError for a critic with batch norm, ShapeError if real and fake have different shapes or if the
+        critic gives several numbers for a sample.
         """
         refuse_batch_norm(critic)
         x = self.points(real, fake, rng)
         # up
         logits, cache = critic.forward(x if labels is None else (x, labels), True, rng)
+        if logits.size != len(logits):
+            raise ShapeError(f"a penalty needs a critic with one number for each sample, got {tuple(logits.shape)}")
         # down: the gradient of the sum of the logits has ∇D(x_n) in row n
         dlogits = array_module(x).ones_like(logits)
         dx = critic.backward(dlogits, cache, wrt="input")

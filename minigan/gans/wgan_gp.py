@@ -22,10 +22,11 @@ points are He-initialised. The learning rate falls to 0 in a straight line: the 
 for all of them in short runs.
 
 Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts. ResNets:
-G's batch is as large as the critic's (theirs is twice as large), and there are no classes (theirs has an auxiliary
-classifier). Points: the authors' gan_toy.py has three hidden layers of 512 ReLUs in both, λ .1, Adam 1e-4 without
-decay, and takes 100,000 steps. What decides here is how steeply G can jump from one Gaussian to the next: it needs
-ReLU, depth, and a large learning rate that falls.
+G's batch is as large as the critic's (theirs is twice as large), there are no classes (theirs has an auxiliary
+classifier and conditional batch norms), and no noise is added to the pictures (theirs get U[0, 1/128]). Points: the
+authors' gan_toy.py has three hidden layers of 512 ReLUs in both, λ .1, Adam 1e-4 without decay, and takes 100,000
+steps. What decides here is how steeply G can jump from one Gaussian to the next: it needs ReLU, depth, and a large
+learning rate that falls.
 """
 
 from __future__ import annotations

@@ -284,6 +284,12 @@ def test_a_wrong_shape_is_refused():
         GradientPenalty()(linear([1, 2, 3]), np.zeros((4, 3)), np.zeros((5, 3)), np.random.default_rng(0))
 
 
+def test_a_critic_with_several_numbers_for_a_sample_is_refused():
+    """The sum of its outputs has a slope, too, but nobody wants that to be 1."""
+    with pytest.raises(ShapeError, match=r"one number for each sample, got \(4, 2\)"):
+        GradientPenalty()(Dense(3, 2), np.zeros((4, 3)), np.ones((4, 3)), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("make", [lambda: GradientPenalty(-1), lambda: DRAGAN(c=-0.5), lambda: R1(float("nan"))])
 def test_a_negative_weight_is_refused(make):
     with pytest.raises(ValueError, match="must be at least 0"):
