@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
@@ -35,10 +36,16 @@ class UsageError(MiniganError):
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help with room for the longest option, so that every option has one line where the terminal allows it."""
+    """Help with room for the longest option, so that every option has one line where the terminal allows it.
+
+    No line ends inside a name such as wgan-gp.
+    """
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):

@@ -75,7 +75,7 @@ def test_resume_goes_on_to_the_same_weights():
 def test_resume_refuses_what_would_change_the_run(capsys):
     run(TINY + " --out run")
     capsys.readouterr()
-    assert "has finished its 4 steps" in refused(capsys, "train --resume run")
+    assert "has 4 steps behind it" in refused(capsys, "train --resume run")
     assert "MODEL gan doesn't fit this run, which began with dcgan" in refused(capsys, "train gan --resume run")
     assert "--lr 0.1 doesn't fit" in refused(capsys, "train --resume run --lr 0.1")
     assert "--img-size 28 doesn't fit this run, which began with 16:" in refused(
@@ -104,6 +104,13 @@ def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
     for text in ("ConvTranspose2D(", "parameters", "optimiser state", "GFLOP", "backward (input)"):
         assert text in out
     assert os.listdir() == []
+
+
+def test_help_breaks_no_name_at_its_hyphen(capsys, monkeypatch):
+    for columns in range(70, 90):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        run("train --help")
+        assert "-\n" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("model", [None, *MODELS])

@@ -217,10 +217,11 @@ def test_help_of_all_models_says_which_model_an_option_belongs_to(capsys):
     [
         (
             "train cgan --data folder --img-size 16",
-            "cgan learns classes, and folder has no labels: put each class into",
+            "cgan learns classes, and folder has no labels: put each class, two at least, into",
         ),
         ("train sngan --data folder --img-size 16 --labels", "of its own, or leave out --labels"),
         ("train cdcgan --n-classes 9", "--n-classes 9 is too small, because digits has labels from 0 to 9"),
+        ("train cdcgan --n-classes 1798", "--n-classes 1798 is too large, because digits has only 1,797 samples"),
         ("train sngan --n-classes 10", "sngan learns classes only with --labels: add that, or leave out --n-classes"),
         ("train dcgan --n-classes 10", "dcgan has no --n-classes"),
         ("train cdcgan --n-classes 0", "--n-classes: it must be at least 1"),

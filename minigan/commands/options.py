@@ -105,7 +105,7 @@ KNOWN = {
     "clip_value": (positive, "bound of the critic's weights"),
     "extra_critic": (bool, "a hundred critic updates for each of the first, and now and then"),
     "lambda_gp": (not_negative, "weight of the gradient penalty"),
-    "networks": (str, "which networks, for pictures"),
+    "networks": (str, "which networks, for pictures; resnet is for 32 pixels"),
     "labels": (bool, "learn the data's classes"),
     "n_classes": (count, "number of classes"),
     "projection": (bool, "judge the class by a projection instead of one more channel"),

@@ -218,7 +218,8 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
 def _fill_in_classes(model_args: dict[str, Any], given: dict[str, Any], data: str, dataset: Dataset) -> tuple[str, ...]:
     """Write the number of classes into the arguments of a conditional model, and return their names.
 
-    Raises UsageError if the data has no labels, or labels beyond the number that was given.
+    Raises UsageError if the data has no labels, or for a number that was given: below that of the labels, or above that
+    of the samples.
     """
     name = given["model"]
     if not is_conditional(model_class(name), model_args):
@@ -227,14 +228,16 @@ def _fill_in_classes(model_args: dict[str, Any], given: dict[str, Any], data: st
         return ()
     if dataset.labels is None:
         hint = ", or leave out --labels" if "labels" in model_args else ""
-        raise UsageError(
-            f"{name} learns classes, and {data} has no labels: put each class into a folder of its own{hint}"
-        )
+        then = f"put each class, two at least, into a folder of its own{hint}"
+        raise UsageError(f"{name} learns classes, and {data} has no labels: {then}")
     classes, used = tuple(dataset.classes or ()), int(dataset.labels.max()) + 1
     model_args["n_classes"] = given.get("n_classes", max(used, len(classes)))
     if model_args["n_classes"] < used:
         least = f"{data} has labels from 0 to {used - 1}"
         raise UsageError(f"--n-classes {model_args['n_classes']} is too small, because {least}: leave it out")
+    if model_args["n_classes"] > max(len(classes), len(dataset)):
+        most = f"{data} has only {len(dataset):,} samples"
+        raise UsageError(f"--n-classes {model_args['n_classes']} is too large, because {most}: leave it out")
     return classes
 
 

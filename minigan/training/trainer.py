@@ -179,7 +179,7 @@ class Trainer:
         state = checkpoint.state
         if state["step"] >= self.config.n_steps:
             steps = count_steps(state["step"])
-            raise TrainingError(f"{self.folder.path} has finished its {steps}: give a larger --n-steps or --n-epochs")
+            raise TrainingError(f"{self.folder.path} has {steps} behind it: give a larger --n-steps or --n-epochs")
         checkpoint.restore(self.gan)
         self.rng = load_rng(state["rng"], self.gan.device)
         self.step = self.saved_step = state["step"]

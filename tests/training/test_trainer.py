@@ -149,7 +149,7 @@ def test_nothing_is_left_behind_if_the_first_batch_is_broken(tmp_path):
 def test_a_finished_run_has_nothing_to_resume(tmp_path):
     trainer = make_trainer(tmp_path / "run")
     train(trainer)
-    with pytest.raises(TrainingError, match="has finished its 12 steps: give a larger"):
+    with pytest.raises(TrainingError, match="has 12 steps behind it: give a larger"):
         make_trainer(tmp_path / "run").resume(load_checkpoint(trainer.folder.checkpoint, "dcgan"))
 
 
