@@ -55,8 +55,8 @@ class CDCGAN(Model):
         device: Device | str = "cpu",
     ) -> None:
         dcgan.check_shape(shape, "cdcgan")
-        if not n_classes:
-            raise ValueError("cdcgan has to know the number of classes: give n_classes")
+        if not n_classes or n_classes < 1:
+            raise ValueError(f"cdcgan has to know the number of classes: n_classes is {n_classes}")
         G = Sequential(
             Branches(None, Embedding(n_classes, EMBEDDED, rng=rng)),
             Concat(),  # (N, latent_dim + 50)

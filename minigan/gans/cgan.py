@@ -75,8 +75,8 @@ class CGAN(Model):
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"cgan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        if not n_classes:
-            raise ValueError("cgan has to know the number of classes: give n_classes")
+        if not n_classes or n_classes < 1:
+            raise ValueError(f"cgan has to know the number of classes: n_classes is {n_classes}")
         self.pictures, self.n_classes = len(shape) == 3, n_classes
         if lr is None:
             lr = 0.1 if self.pictures else 5e-4

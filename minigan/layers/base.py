@@ -32,7 +32,7 @@ class Layer:
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """Map x to y; return `(y, cache)`. `rng` is a generator of x's device, for layers that draw."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no forward: a layer needs all three verbs")
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """Map dy = ∂L/∂y to dx = ∂L/∂x and add ∂L/∂parameter to `self.dW` and its like.
@@ -40,14 +40,14 @@ class Layer:
         `wrt="input"` leaves the parameters' gradients alone; `wrt="params"` returns None instead of dx.
         Raises ShapeError if dy hasn't the shape of y.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no backward: a layer needs all three verbs")
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """Differentiate `backward`. Given ddx = ∂P/∂(dx), return `(ddy, dx2)` and add ∂P/∂parameter.
 
         ddy = ∂P/∂(dy) has the shape of y, dx2 = ∂P/∂x that of x; dx2 is None where it is zero everywhere.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no double_backward: a layer needs all three verbs")
 
     # Parameters and inner layers
 

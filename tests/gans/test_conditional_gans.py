@@ -26,6 +26,8 @@ def test_the_networks_of_mirza_and_osindero():
 def test_without_a_number_of_classes_it_is_refused(cls):
     with pytest.raises(ValueError, match="number of classes"):
         cls((28, 28, 1), rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="n_classes is -3"):
+        cls((28, 28, 1), n_classes=-3, rng=np.random.default_rng(0))
 
 
 def test_projection_adds_the_inner_product_with_the_class():

@@ -181,8 +181,11 @@ def test_the_class_matters_to_a_conditional_one_and_others_refuse_it(name):
     gan.step(lambda: real_data(gan), np.random.default_rng(0))  # all classes begin alike where their norms do
     assert (gan.generate(z, labels) != gan.generate(z, labels - 1)).any()
     np.testing.assert_array_equal(gan.generate(z), gan.generate(z, np.arange(3)))  # it goes round the classes
+    np.testing.assert_array_equal(gan.generate(z, [2, 2, 2]), gan.generate(z, labels))
     with pytest.raises(ShapeError, match="labels 0 to 2"):
         gan.generate(z, labels + 1)
+    with pytest.raises(ValueError, match="3 latents need as many labels"):
+        gan.generate(z, labels[:2])
 
 
 @each_member
