@@ -190,7 +190,7 @@ def test_a_resumed_run_goes_on_with_the_learning_rate_it_had(tmp_path):
     whole = make_trainer(tmp_path / "whole", config)
     train(whole)
     first = make_trainer(tmp_path / "parts", config)
-    first.gan.step = interrupting(first.gan.step, after=7)
+    interrupt_at(first, 7)
     train(first)
     checkpoint = load_checkpoint(first.folder.checkpoint, "dcgan")
     assert checkpoint.state["step"] == 7
@@ -198,16 +198,3 @@ def test_a_resumed_run_goes_on_with_the_learning_rate_it_had(tmp_path):
     second.resume(checkpoint)
     train(second)
     np.testing.assert_array_equal(weights(second.gan), weights(whole.gan))
-
-
-def interrupting(step, after):
-    """A step that sends Ctrl-C to the process when it is called for the n-th time."""
-    calls = []
-
-    def counted(*args):
-        calls.append(args)
-        if len(calls) == after:
-            signal.raise_signal(signal.SIGINT)
-        return step(*args)
-
-    return counted
