@@ -121,15 +121,25 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair) -> None:
     """Adjoint of `patches`: set dx_padded (n, H, W, C) to the sum of dP (n, OH, OW, R, S, C) over all patches.
 
     Patches overlap, so they can't be added at one go. But kernel positions inside one stride × stride tile of the
-    kernel never fall on the same place for two outputs: a tile at a time can.
+    kernel never fall on the same place for two outputs: a tile at a time can. The first whole tile leaves no gaps, so it
+    is written rather than added, and only what lies beyond it has to be zero.
     """
     _, OH, OW, R, S, _ = dP.shape
-    dx_padded.fill(0)
+    whole = R >= stride[0] and S >= stride[1]
+    if whole:
+        dx_padded[:, OH * stride[0] :] = 0
+        dx_padded[:, :, OW * stride[1] :] = 0
+    else:
+        dx_padded.fill(0)
     for r in range(0, R, stride[0]):
         for s in range(0, S, stride[1]):
             tile = (min(stride[0], R - r), min(stride[1], S - s))
             places = patches(dx_padded, (OH, OW), tile, stride, corner=(r, s))  # (n, OH, OW, *tile, C)
-            places += dP[:, :, :, r : r + tile[0], s : s + tile[1]]
+            dP_tile = dP[:, :, :, r : r + tile[0], s : s + tile[1]]
+            if whole and r == s == 0:
+                places[...] = dP_tile
+            else:
+                places += dP_tile
 
 
 def unpadded(x_padded: Any, padding: Pair) -> Any:
