@@ -50,6 +50,7 @@ def row(folder):
 
 
 def main():
+    """Write the sheet next to this file, print the table."""
     name, *paths = sys.argv[1:]
     folders = [RunFolder(path) for path in paths]
     sheet(folders).quantize(128, dither=Image.Dither.NONE).save(HERE / name, optimize=True)

@@ -121,11 +121,11 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair) -> None:
     """Adjoint of `patches`: set dx_padded (n, H, W, C) to the sum of dP (n, OH, OW, R, S, C) over all patches.
 
     Patches overlap, so they can't be added at one go. But kernel positions inside one stride × stride tile of the
-    kernel never fall on the same place for two outputs: a tile at a time can. The first whole tile leaves no gaps, so it
-    is written rather than added, and only what lies beyond it has to be zero.
+    kernel never fall on the same place for two outputs: a tile at a time can. The first whole tile leaves no gaps, so
+    it is written rather than added, and only what lies beyond it has to be zero.
     """
     _, OH, OW, R, S, _ = dP.shape
-    whole = R >= stride[0] and S >= stride[1]
+    whole = stride[0] <= R and stride[1] <= S
     if whole:
         dx_padded[:, OH * stride[0] :] = 0
         dx_padded[:, :, OW * stride[1] :] = 0
