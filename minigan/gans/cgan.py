@@ -8,7 +8,9 @@ has a hidden layer of its own, then they are joined:
     dropout .5 on the hidden layers of both; latent of 100 uniform numbers
     SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
 
-The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does.
+The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. A row stands
+for itself, while the other layers add up a hundred inputs and more: with weights as small as theirs the class is not
+heard, and G learns to ignore it. So embeddings begin at U(−.5, .5).
 
 For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py, into which an
 embedding of the class is fed beside z and beside x; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.
@@ -149,11 +151,12 @@ def picture_networks(
 ) -> tuple[Sequential, Sequential]:
     """G: z, labels → (N, H, W, C) in [0, 1]; D: (N, H, W, C), labels → logits (N, 1)."""
     wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
+    rows = {"init": uniform(0.5), "rng": rng}
     size = prod(shape)
     G = Sequential(
         Branches(
             Sequential(Dense(latent_dim, 200, **wide), ReLU(), Dropout(0.5)),
-            Sequential(Embedding(n_classes, 1000, **wide), ReLU(), Dropout(0.5)),
+            Sequential(Embedding(n_classes, 1000, **rows), ReLU(), Dropout(0.5)),
         ),
         Concat(),
         Dense(1200, 1200, **wide),
@@ -166,7 +169,7 @@ def picture_networks(
     D = Sequential(
         Branches(
             Sequential(Flatten(), Dense(size, 240 * 5, **narrow), Maxout(5), Dropout(0.5)),
-            Sequential(Embedding(n_classes, 50 * 5, **narrow), Maxout(5), Dropout(0.5)),
+            Sequential(Embedding(n_classes, 50 * 5, **rows), Maxout(5), Dropout(0.5)),
         ),
         Concat(),
         Dense(290, 240 * 4, **narrow),

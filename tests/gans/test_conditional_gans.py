@@ -58,3 +58,12 @@ def test_on_the_ring_every_class_goes_to_its_gaussian():
     points = gan.generate(gan.latent(800, rng), labels)
     nearest = np.linalg.norm(points[:, None] - data.centers, axis=2).argmin(axis=1)
     assert (nearest == labels).mean() > 0.95
+
+
+def test_from_the_beginning_the_class_is_heard():
+    """In G it moves the joined layer about as much as z does, in D about as much as the picture does."""
+    gan, rng = CGAN((28, 28, 1), n_classes=10, rng=np.random.default_rng(0)), np.random.default_rng(1)
+    pictures = rng.random((200, 28, 28, 1), dtype=np.float32)
+    for network, x in ((gan.networks["G"], gan.latent(200, rng)), (gan.networks["D"], pictures)):
+        own, label = network.layers[0].forward((x, rng.integers(10, size=200)), train=False)[0]
+        assert label.std(axis=0).mean() / own.std(axis=0).mean() > 0.2
