@@ -14,7 +14,7 @@ from minigan.testing import devices_under_test
 DETERMINISTIC = bool(os.environ.get("CI"))
 settings.register_profile(
     "default",
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=DETERMINISTIC,
     suppress_health_check=[HealthCheck.too_slow],

@@ -88,7 +88,7 @@ class SNGAN(Model):
     ) -> None:
         if labels != bool(n_classes):
             raise ValueError(f"labels is {labels} and n_classes is {n_classes}: a conditional model needs both")
-        make, *defaults = choose("networks", networks, KINDS) if len(shape) != 1 else POINTS
+        make, *defaults = POINTS if len(shape) == 1 and networks == "dcgan" else choose("networks", networks, KINDS)
         given = (latent_dim, b1, b2, n_critic, features)
         latent_dim, b1, b2, n_critic, features = filled(given, defaults)
         self.n_classes = n_classes or 0

@@ -78,7 +78,7 @@ class WGANGP(Model):
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
-        make, *defaults = choose("networks", networks, KINDS) if len(shape) != 1 else POINTS
+        make, *defaults = POINTS if len(shape) == 1 and networks == "dcgan" else choose("networks", networks, KINDS)
         given = (latent_dim, lr, b1, lambda_gp, features)
         latent_dim, lr, b1, lambda_gp, features = filled(given, defaults)
         self.setup(shape, latent_dim, *make(shape, latent_dim, features, rng), device)

@@ -248,7 +248,8 @@ def test_pictures_of_other_shapes_are_refused_in_one_sentence(model, shape):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (2,)])
 @pytest.mark.parametrize("model", ["wgan-gp", "sngan"])
-def test_a_resnet_makes_pictures_of_32_pixels_only(model):
+def test_a_resnet_makes_pictures_of_32_pixels_only(model, shape):
     with pytest.raises(ShapeError, match="use --img-size 32"):
-        MODELS[model]((28, 28, 1), networks="resnet", rng=np.random.default_rng(0))
+        MODELS[model](shape, networks="resnet", rng=np.random.default_rng(0))
