@@ -1,7 +1,8 @@
 """What all feature networks have in common: pictures in, numbers out that say what is on them.
 
-The distances between two sets of pictures are not taken between pixels but between the features that a trained network
-sees in them. Every such number depends on the network and on how pictures are resized for it, so both say what they are.
+The distances between two sets of pictures are not taken between pixels but between the features that a trained
+network sees in them. Every such number depends on the network and on how pictures are resized for it, so it says what
+it is.
 """
 
 from __future__ import annotations
@@ -24,5 +25,5 @@ class FeatureNetwork:
     classes: tuple[str, ...]
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:
-        """Pictures (N, H, W, C) in [-1, 1], C = 1 or 3, of any size → features (N, n_features), probabilities (N, K)."""
+        """Pictures (N, H, W, C) in [-1, 1], C 1 or 3, of any size → features (N, n_features), probabilities (N, K)."""
         raise NotImplementedError
