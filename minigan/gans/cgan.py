@@ -5,7 +5,7 @@ has a hidden layer of its own, then they are joined:
 
     G: z → 200 ReLU    y → 1000 ReLU    joined → 1200 ReLU → H·W·C sigmoid
     D: x → 240 maxout of 5    y → 50 maxout of 5    joined → 240 maxout of 4 → 1 logit
-    dropout .5 on D's hidden layers; latent of 100 uniform numbers
+    dropout .2 on the picture that D sees, .5 on D's hidden layers; latent of 100 uniform numbers
     SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
 
 The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. A row stands
@@ -18,9 +18,9 @@ embedding of the class is fed beside z and beside x; latent of 2 numbers from N(
 
 Deviations: the latents are scaled as in gan.py (the paper's are from the unit hypercube); the learning rate stays
 constant (the paper's falls by a factor of 1.00004 a step, down to 1e-6); fakes take their labels from the real batch,
-which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where. Here it is on
-D's hidden layers, and not on its input; G has none. There it would be noise, and more of it than z: G learned to vary
-its pictures with the dropout and not with z, and without the dropout drew the same picture again and again.
+which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where. Here D has it,
+on its input as in gan.py. G has none: there it would be noise, and more of it than z. G learned to vary its pictures
+with the dropout and not with z, and without the dropout drew the same picture again and again.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def picture_networks(
     )
     D = Sequential(
         Branches(
-            Sequential(Flatten(), Dense(size, 240 * 5, **narrow), Maxout(5), Dropout(0.5)),
+            Sequential(Flatten(), Dropout(0.2), Dense(size, 240 * 5, **narrow), Maxout(5), Dropout(0.5)),
             Sequential(Embedding(n_classes, 50 * 5, **rows), Maxout(5), Dropout(0.5)),
         ),
         Concat(),
