@@ -74,7 +74,10 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         case layers.Residual():
             return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
         case layers.AvgPool2D():
-            return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding)
+            geometry = (layer.kernel_size, layer.stride, layer.padding)
+            return nn.AvgPool2d(*geometry, count_include_pad=layer.count_include_pad)
+        case layers.MaxPool2D():
+            return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
         case layers.Reshape():
             *size, channels = layer.shape
             return nn.Unflatten(1, (channels, *size))

@@ -3,7 +3,7 @@
 from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.base import Layer
 from minigan.layers.blocks import down_block, first_down_block, up_block
-from minigan.layers.branches import Branches, Concat
+from minigan.layers.branches import Branches, Concat, Parallel
 from minigan.layers.conditional import Conditional
 from minigan.layers.containers import Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
@@ -21,7 +21,7 @@ from minigan.layers.initializers import (
 from minigan.layers.minibatch import MinibatchStdDev
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.parameters import Parameters
-from minigan.layers.pooling import AvgPool2D, GlobalSumPool, Upsample
+from minigan.layers.pooling import AvgPool2D, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.spectral_norm import SpectralNorm
@@ -44,9 +44,11 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "MaxPool2D",
     "Maxout",
     "MinibatchStdDev",
     "PReLU",
+    "Parallel",
     "Parameters",
     "Projection",
     "ReLU",

@@ -1,18 +1,23 @@
-"""Several inputs: a layer for each of them, and one array made of them.
+"""Several inputs: a layer for each of them, and one array made of them. And one input on several ways.
 
     Sequential(Branches(None, Embedding(10, 50)), Concat(), Dense(100 + 50, 256), …)
 
 takes (z, labels) and goes on with z and the embedding beside each other: the generator of Mirza and Osindero (2014).
+
+    Parallel(Conv2D(192, 64, 1), Sequential(MaxPool2D(3, 1, 1), Conv2D(192, 32, 1)))
+
+looks at the same picture in two ways and puts the channels beside each other: an Inception block (Szegedy et al. 2015).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, is_zero
+from minigan.layers.base import Layer, Wrt, add, is_zero
 
 
 class Branches(Layer):
@@ -141,3 +146,61 @@ class Concat(Layer):
     @staticmethod
     def _y_shape(cache: Any) -> tuple[int, ...]:
         return (*cache[0][0][:-1], sum(shape[-1] for shape, _ in cache))
+
+
+class Parallel(Layer):
+    """y = (f_1(x), …, f_n(x)) along the last axis: (…, C) → (…, K_1 + … + K_n). f_i is called "i", from "0" on.
+
+    Every way starts at the same x, and each ends in channels of its own. With dy_i for the part of dy in those of f_i,
+
+        dx = Σ f_i.backward(dy_i)        ddy = (ddy_1, …, ddy_n) along the last axis        dx2 = Σ dx2_i
+
+    where ddy_i and dx2_i come from f_i.double_backward(ddx, dy_i): P depends on the sum of all dx_i, so each gets the
+    same ddx.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        if not layers:
+            raise ValueError("Parallel needs at least one layer")
+        self.layers = layers
+
+    def children(self) -> dict[str, Layer]:
+        """The layers by position: {"0": …, "1": …}."""
+        return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → y. Raises ShapeError if the outputs differ in an axis before the last."""
+        ys, caches = zip(*(layer.forward(x, train, rng) for layer in self.layers), strict=True)
+        shapes = [tuple(y.shape) for y in ys]
+        if any(shape[:-1] != shapes[0][:-1] for shape in shapes):
+            raise ShapeError(f"{self!r} joins along the last axis, so the others must agree: got {shapes}")
+        return array_module(x).concatenate(ys, axis=-1), (caches, shapes)
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy → dx, the sum of all ways."""
+        dx = None
+        # forward: y = concatenate(f_i(x))
+        for layer, dy_part, inner in self._parts(dy, cache, wrt):
+            dx = add(dx, layer.backward(dy_part, inner, wrt))
+        return dx
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx → (ddy, dx2): those of each way, joined and summed."""
+        ddys, dx2 = [], None
+        # backward: dx = Σ f_i.backward(dy_i)
+        for layer, dy_part, inner in self._parts(dy, cache):
+            ddy_part, dx2_part = layer.double_backward(ddx, dy_part, inner)
+            ddys.append(ddy_part)
+            dx2 = add(dx2, dx2_part)
+        return array_module(dy).concatenate(ddys, axis=-1), dx2
+
+    def _parts(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Iterator[tuple[Layer, Any, Any]]:
+        """Check dy, and yield each layer with its part of dy and its cache."""
+        caches, shapes = cache
+        ends = list(accumulate(shape[-1] for shape in shapes))
+        self.check_dy(dy, (*shapes[0][:-1], ends[-1]), wrt)
+        for layer, inner, start, stop in zip(self.layers, caches, [0, *ends], ends, strict=False):
+            yield layer, dy[..., start:stop], inner
+
+    def __repr__(self) -> str:
+        return f"Parallel({', '.join(map(repr, self.layers))})"

@@ -186,6 +186,16 @@ def _pool(d: _Draws, shape: Shape) -> list[Layer]:
     return [L.AvgPool2D(tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2))]
 
 
+def _max_pool(d: _Draws, shape: Shape) -> list[Layer]:
+    return [L.MaxPool2D(tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2))]
+
+
+def _parallel(d: _Draws, shape: Shape) -> list[Layer]:
+    K = d.size()
+    bent = L.Sequential(L.Dense(shape[-1], K, rng=d.rng), d.activation(K))
+    return [L.Parallel(bent, L.Dense(shape[-1], d.size(), rng=d.rng))]
+
+
 def _upsample(d: _Draws, shape: Shape) -> list[Layer]:
     return [L.Upsample((d.size(1, 2), d.size(1, 2)))]
 
@@ -217,6 +227,8 @@ PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]
     (_is_picture, _conv),
     (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _conv_transpose),
     (_is_picture, _pool),
+    (_is_picture, _max_pool),
+    (lambda shape: True, _parallel),
     (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _upsample),
     (lambda shape: _is_picture(shape) and min(shape[:2]) >= 2, _down_block),
     (_is_picture, _minibatch_std),

@@ -23,8 +23,19 @@ class Labels(NamedTuple):
         return f"{self.count} labels"
 
 
+class Apart(NamedTuple):
+    """The shape of pictures in which no two pixels of a channel are equal."""
+
+    shape: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        return "×".join(map(str, self.shape))
+
+
 def smooth_input(rng: np.random.Generator, shape: Any) -> Any:
-    """`smooth_point` of a shape, random integers for `Labels`, and for a tuple of shapes a tuple of these."""
+    """`smooth_point` of a shape, `apart` for `Apart`, integers for `Labels`; for a tuple of shapes a tuple of these."""
+    if isinstance(shape, Apart):
+        return apart(rng, shape.shape)
     if isinstance(shape, Labels):
         return rng.integers(shape.classes, size=shape.count, dtype=rng.choice([np.uint8, np.int64]))
     if shape and isinstance(shape[0], tuple):
@@ -44,6 +55,16 @@ def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
     magnitudes = 0.2 + 1.8 * (ranks + rng.uniform(0, 0.5, shape)) / channels
     parity = np.indices(shape).sum(axis=0) + rng.integers(2)
     return magnitudes * np.where(parity % 2, 1.0, -1.0)
+
+
+def apart(rng: np.random.Generator, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Random float64 pictures (N, H, W, C) in (−2, 2): two pixels of a channel are at least 2/(H·W) apart.
+
+    So there are no ties within a window of max pooling. `smooth_point` has none within a pixel.
+    """
+    N, H, W, C = shape
+    ranks = rng.permuted(np.broadcast_to(np.arange(H * W)[:, None], (N, H * W, C)), axis=1)
+    return (-2 + 4 * (ranks + rng.uniform(0, 0.5, ranks.shape)) / (H * W)).reshape(shape)
 
 
 def shake(layer: Layer, rng: np.random.Generator, amount: float = 0.1) -> Layer:

@@ -31,7 +31,9 @@ from minigan.layers import (
     LayerNorm,
     LeakyReLU,
     Maxout,
+    MaxPool2D,
     MinibatchStdDev,
+    Parallel,
     PReLU,
     Projection,
     ReLU,
@@ -45,7 +47,7 @@ from minigan.layers import (
     Upsample,
 )
 from minigan.testing.gradcheck import check_layer
-from minigan.testing.points import Labels, shake, smooth_input
+from minigan.testing.points import Apart, Labels, shake, smooth_input
 from minigan.testing.several import each, is_float
 
 
@@ -143,6 +145,9 @@ def _layers_and_shapes() -> list[tuple]:
         (Flatten(), pictures, points),
         (AvgPool2D(2), (2, 4, 6, 3), (2, 5, 3, 2)),
         (AvgPool2D((3, 2), stride=2, padding=1), (2, 4, 5, 3)),
+        (AvgPool2D(3, stride=1, padding=1, count_include_pad=False), (2, 4, 5, 3), (1, 2, 2, 3)),
+        (MaxPool2D(2), Apart((2, 4, 6, 3)), Apart((2, 5, 3, 2))),
+        (MaxPool2D(3, stride=(2, 1), padding=1), Apart((2, 4, 5, 3))),
         (GlobalSumPool(), pictures),
         (Upsample(), pictures),
         (Upsample((1, 3)), (2, 3, 2, 2)),
@@ -152,6 +157,7 @@ def _layers_and_shapes() -> list[tuple]:
         (_critic(rng), (3, 6, 5, 2)),
         (Residual(Sequential(Dense(6, 6, rng=rng), Tanh())), points),
         (Residual(Conv2D(2, 3, 3, padding=1, rng=rng), Conv2D(2, 3, 1, rng=rng)), (2, 4, 3, 2)),
+        (Parallel(Dense(6, 2, rng=rng), Tanh(), Sequential(Dense(6, 3, rng=rng), Softplus())), points, pictures),
         (SpectralNorm(Dense(6, 4, rng=rng), rng=rng), points),
         (SpectralNorm(Conv2D(2, 3, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 6, 4, 2)),
         (SpectralNorm(ConvTranspose2D(3, 2, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 2, 3, 3)),
@@ -193,6 +199,6 @@ def _title(layer: Layer, shape: tuple) -> str:
 
 
 def _size(shape: tuple) -> str:
-    if isinstance(shape, Labels):
+    if isinstance(shape, (Apart, Labels)):
         return str(shape)
     return ", ".join(map(_size, shape)) if isinstance(shape[0], tuple) else "×".join(map(str, shape))

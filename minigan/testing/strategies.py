@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from minigan import layers as L
 from minigan.layers import Layer
-from minigan.testing.points import Labels, shake, smooth_input, smooth_point
+from minigan.testing.points import Apart, Labels, shake, smooth_input, smooth_point
 from minigan.testing.several import each
 
 Pair = tuple[int, int]
@@ -195,7 +195,12 @@ def _avg_pool(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[in
     g = draw(conv_geometries())
     padding = tuple(min(p, k // 2) for p, k in zip(g.padding, g.kernel_size, strict=True))
     size = tuple(n + 2 * (before - p) for n, before, p in zip(g.size, g.padding, padding, strict=True))
-    return L.AvgPool2D(g.kernel_size, g.stride, padding), (g.batch, *size, g.in_channels)
+    return L.AvgPool2D(g.kernel_size, g.stride, padding, draw(st.booleans())), (g.batch, *size, g.in_channels)
+
+
+def _max_pool(draw: Callable, rng: np.random.Generator) -> tuple[Layer, Apart]:
+    average, shape = _avg_pool(draw, rng)
+    return L.MaxPool2D(average.kernel_size, average.stride, average.padding), Apart(shape)
 
 
 def _minibatch_std_dev(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -242,6 +247,13 @@ def _branches(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
 def _concat(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     shape = draw(shapes())
     return L.Concat(), tuple((*shape[:-1], draw(sizes())) for _ in range(draw(sizes(1, 3))))
+
+
+def _parallel(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    """A linear way, and perhaps one or two that have a dx2."""
+    shape = draw(shapes())
+    linear, bent = (L.Dense(shape[-1], draw(sizes()), rng=rng) for _ in range(2))
+    return L.Parallel(linear, *[L.Sequential(bent, L.Softplus()), L.Tanh()][: draw(st.integers(0, 2))]), shape
 
 
 def _projection(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
@@ -311,12 +323,14 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Reshape": _reshape,
         "Flatten": _any_shape(lambda draw: L.Flatten()),
         "AvgPool2D": _avg_pool,
+        "MaxPool2D": _max_pool,
         "GlobalSumPool": _pictures_of(lambda draw: L.GlobalSumPool()),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
         "MinibatchStdDev": _minibatch_std_dev,
         "Embedding": _embedding,
         "Branches": _branches,
         "Concat": _concat,
+        "Parallel": _parallel,
         "Projection": _projection,
         "ConditionalBatchNorm": _conditional_batch_norm,
         "Conditional": _conditional,

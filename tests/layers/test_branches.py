@@ -1,10 +1,10 @@
-"""A layer for each of several inputs, and putting arrays beside each other."""
+"""A layer for each of several inputs, several for one, and putting arrays beside each other."""
 
 import numpy as np
 import pytest
 
 from minigan.errors import ShapeError
-from minigan.layers import Branches, Concat, Dense, Dropout, Embedding, Layer, Sequential, Tanh
+from minigan.layers import Branches, Concat, Dense, Dropout, Embedding, Layer, MaxPool2D, Parallel, Sequential, Tanh
 from minigan.testing import check_layer, shake, smooth_point
 
 RNG = np.random.default_rng(0)
@@ -119,3 +119,14 @@ def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x, sentence):
 def test_no_branch_at_all_is_refused():
     with pytest.raises(ValueError, match="at least one branch"):
         Branches()
+
+
+def test_parallel_ways_end_beside_each_other():
+    rng = np.random.default_rng(0)
+    x, first, second = rng.standard_normal((2, 3, 4)), Dense(4, 2, rng=rng), Tanh()
+    y, _ = Parallel(first, second).forward(x)
+    np.testing.assert_array_equal(y, np.concatenate([first.forward(x)[0], np.tanh(x)], axis=-1))
+    with pytest.raises(ShapeError, match="joins along the last axis, so the others must agree"):
+        Parallel(MaxPool2D(2), MaxPool2D(1)).forward(np.zeros((1, 4, 4, 1)))
+    with pytest.raises(ValueError, match="at least one layer"):
+        Parallel()

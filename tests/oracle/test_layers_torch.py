@@ -75,7 +75,17 @@ def spectral_norm(layer, x, p, train):
 
 
 def avg_pool(layer, x, p, train):
-    return F.avg_pool2d(x.permute(0, 3, 1, 2), layer.kernel_size, layer.stride, layer.padding).permute(0, 2, 3, 1)
+    geometry = (layer.kernel_size, layer.stride, layer.padding)
+    y = F.avg_pool2d(x.permute(0, 3, 1, 2), *geometry, count_include_pad=layer.count_include_pad)
+    return y.permute(0, 2, 3, 1)
+
+
+def max_pool(layer, x, p, train):
+    return F.max_pool2d(x.permute(0, 3, 1, 2), layer.kernel_size, layer.stride, layer.padding).permute(0, 2, 3, 1)
+
+
+def parallel(layer, x, p, train):
+    return torch.cat([as_torch(inner, x, inside(p, i), train) for i, inner in enumerate(layer.layers)], dim=-1)
 
 
 def upsample(layer, x, p, train):
@@ -116,6 +126,8 @@ TORCH = {
     "Reshape": lambda layer, x, p, train: x.reshape(len(x), *layer.shape),
     "Flatten": lambda layer, x, p, train: x.flatten(1),
     "AvgPool2D": avg_pool,
+    "MaxPool2D": max_pool,
+    "Parallel": parallel,
     "GlobalSumPool": lambda layer, x, p, train: x.sum((1, 2)),
     "Upsample": upsample,
     "MinibatchStdDev": minibatch_std_dev,
