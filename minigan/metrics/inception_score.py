@@ -1,0 +1,76 @@
+"""Inception Score: is each picture clearly of a class, and do the classes differ from picture to picture?
+
+Salimans et al., "Improved Techniques for Training GANs", 2016. A classifier gives p(y|x). With p(y) for its mean over
+the pictures,
+
+    IS = exp ⟨KL(p(y|x) ‖ p(y))⟩        KL(p ‖ q) = Σ_y p log(p/q)
+
+lies between 1 (all pictures look alike to it) and the number of classes (it is sure of each, and each comes as often).
+The mean over m pictures of a part is a difference of entropies,
+
+    ⟨KL⟩ = (1/m) Σ_x Σ_y p(y|x) log p(y|x) − Σ_y p(y) log p(y)        Σ_x p(y|x) log p(y) = m p(y) log p(y)
+
+so Σ_x p(y|x), a number for each class, and Σ_x Σ_y p log p are all that is kept of the pictures. 0 log 0 is 0, which
+is the limit.
+
+The score is taken of 10 consecutive parts. Their mean and standard deviation (of these ten numbers, divided by ten)
+are what is published, of 50,000 pictures as a rule. It grows with the number of pictures in a part, because p(y) of a
+few pictures resembles them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module, to_numpy
+from minigan.errors import MiniganError, ShapeError
+
+
+class InceptionScore:
+    """The score of `n` pictures whose class probabilities come in batches. Part i is of pictures ⌊i n/splits⌋ onwards.
+
+    Raises MiniganError if there are fewer pictures than `splits`.
+    """
+
+    def __init__(self, n: int, splits: int = 10) -> None:
+        if splits < 1 or n < splits:
+            raise MiniganError(f"an Inception Score of {splits} parts needs as many pictures or more, got {n}")
+        self.n, self.splits, self.seen = n, splits, 0
+        self._edges = [i * n // splits for i in range(splits + 1)]
+        self._p: Any = None  # Σ p(y|x) of each part (splits, K)
+        self._p_log_p: Any = None  # Σ p(y|x) log p(y|x) of each part (splits,)
+
+    def update(self, probabilities: Any) -> None:
+        """Take in p(y|x) (N, K), in float64. Raises ShapeError for another shape, or for more pictures than n."""
+        if probabilities.ndim != 2 or (self._p is not None and probabilities.shape[1] != self._p.shape[1]):
+            wanted = "K" if self._p is None else self._p.shape[1]
+            raise ShapeError(f"an Inception Score takes probabilities (N, {wanted}), got {tuple(probabilities.shape)}")
+        N, K = probabilities.shape
+        if self.seen + N > self.n:
+            raise ShapeError(f"this Inception Score is of {self.n} pictures, but {self.seen + N} came")
+        xp = array_module(probabilities)
+        if self._p is None:
+            self._p, self._p_log_p = xp.zeros((self.splits, K), xp.float64), xp.zeros(self.splits, xp.float64)
+        p = probabilities.astype(xp.float64)
+        p_log_p = (p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)  # (N,)
+        for part, (first, last) in enumerate(zip(self._edges, self._edges[1:], strict=False)):
+            own = slice(max(first - self.seen, 0), max(last - self.seen, 0))  # the pictures of this batch in that part
+            self._p[part] += p[own].sum(axis=0)
+            self._p_log_p[part] += p_log_p[own].sum()
+        self.seen += N
+
+    def result(self) -> tuple[float, float]:
+        """Mean and standard deviation over the parts.
+
+        Raises MiniganError before all n pictures came, and if what came wasn't probabilities.
+        """
+        if self.seen < self.n:
+            raise MiniganError(f"this Inception Score is of {self.n} pictures, but only {self.seen} came")
+        m = np.diff(self._edges)  # (splits,)
+        p = to_numpy(self._p) / m[:, None]  # (splits, K)
+        if not (np.abs(p.sum(axis=1) - 1) < 1e-3).all():  # also true of NaN
+            raise MiniganError("an Inception Score takes probabilities, which sum to 1 for each picture: these don't")
+        KL = to_numpy(self._p_log_p) / m - (p * np.log(np.where(p > 0, p, 1))).sum(axis=1)
+        return float(np.exp(KL).mean()), float(np.exp(KL).std())

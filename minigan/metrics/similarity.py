@@ -1,0 +1,118 @@
+"""How similar two pictures are: SSIM, and PSNR, which is an error in decibels.
+
+Structural similarity (Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
+Similarity", 2004). Around each pixel of pictures x and y a window of weights w, Σ w = 1, gives means, variances and a
+covariance,
+
+    μ_x = Σ w x        σ_x² = Σ w x² − μ_x²        σ_xy = Σ w x y − μ_x μ_y
+
+and the similarity there is a product of two factors, for luminance, and for contrast and structure:
+
+    SSIM = (2 μ_x μ_y + C₁)/(μ_x² + μ_y² + C₁) · (2 σ_xy + C₂)/(σ_x² + σ_y² + C₂)
+
+    C₁ = (K₁ L)²  C₂ = (K₂ L)²        L the range of the data: 255 for bytes, 2 for pictures in [-1, 1]
+
+Each factor is at most 1, because (μ_x − μ_y)² ≥ 0 and σ_x² + σ_y² − 2 σ_xy, the variance of x − y, is not negative;
+both are 1 where the windows are equal. C₁ and C₂ keep dark and flat windows from dividing 0 by 0. The value for a
+picture is the mean over its pixels and channels.
+
+The weights are a Gaussian with σ = 1.5 on 11 × 11 pixels, exp(−(i² + j²)/(2σ²)), or all the same. Both are products of
+a factor for rows and one for columns, so a window is two passes with 11 weights in place of one with 121. At the
+border pictures are continued by reflection (d c b a | a b c d | d c b a), and a window's radius of pixels there is left
+out of the mean. Wang's variances are divided by the number of pixels in the window, P; those of a sample, which
+scikit-image takes by default, are larger by P/(P − 1).
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+from minigan.backend import array_module
+from minigan.errors import ShapeError
+
+REACH = 3.5  # standard deviations of a Gaussian window to each side: 11 weights for σ = 1.5
+
+
+def ssim(
+    a: Any,
+    b: Any,
+    data_range: float,
+    *,
+    window: int | None = None,
+    gaussian: bool = True,
+    sigma: float = 1.5,
+    K1: float = 0.01,
+    K2: float = 0.03,
+    sample_covariance: bool = False,
+    full: bool = False,
+) -> Any:
+    """SSIM of pictures (N, H, W, C) → (N,), or of (H, W, C) → a number, in float64; 1 for equal pictures.
+
+    `data_range` is the difference between the largest and the smallest possible value. `window` is an odd number of
+    pixels; None is 11 for the Gaussian of σ = 1.5 (for others, 3.5 σ to each side), and 7 for equal weights. With
+    `full` the answer is (values, map), with a map of the pictures' shape. `gaussian=False, sample_covariance=True` are
+    scikit-image's defaults. Raises ShapeError for pictures that differ in shape or are smaller than the window.
+    """
+    _check_pictures(a, b, data_range)
+    if sigma <= 0 or K1 < 0 or K2 < 0:
+        raise ValueError(f"sigma must be positive, K1 and K2 not negative, got {sigma}, {K1} and {K2}")
+    if window is None:
+        window = 2 * int(REACH * sigma + 0.5) + 1 if gaussian else 7
+    if window < 1 or window % 2 == 0 or (sample_covariance and window == 1):
+        raise ValueError(f"a window around a pixel is an odd number of pixels wide, and a sample two or more: {window}")
+    radius = window // 2
+    if window > min(a.shape[-3:-1]):
+        raise ShapeError(f"SSIM with a window of {window} pixels takes pictures that large, got {tuple(a.shape)}")
+    weights = [exp(-((i / sigma) ** 2) / 2) if gaussian else 1.0 for i in range(-radius, radius + 1)]
+    norm = window**2 / (window**2 - 1) if sample_covariance else 1.0
+    C1, C2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    x, y = _float64(a), _float64(b)
+    mu_x, mu_y = _windowed(x, weights), _windowed(y, weights)
+    var_x = norm * (_windowed(x * x, weights) - mu_x * mu_x)
+    var_y = norm * (_windowed(y * y, weights) - mu_y * mu_y)
+    cov = norm * (_windowed(x * y, weights) - mu_x * mu_y)
+    similarity = (2 * mu_x * mu_y + C1) * (2 * cov + C2)
+    similarity /= (mu_x * mu_x + mu_y * mu_y + C1) * (var_x + var_y + C2)  # (…, H, W, C)
+    H, W = a.shape[-3:-1]
+    values = similarity[..., radius : H - radius, radius : W - radius, :].mean(axis=(-3, -2, -1))
+    return (values, similarity) if full else values
+
+
+def psnr(a: Any, b: Any, data_range: float) -> Any:
+    """10 log₁₀(L²/⟨(a − b)²⟩) decibels of pictures (N, H, W, C) → (N,), or of (H, W, C) → a number, in float64.
+
+    L is `data_range`. It is infinite for equal pictures. Raises ShapeError for pictures that differ in shape.
+    """
+    _check_pictures(a, b, data_range)
+    xp = array_module(a)
+    gap = _float64(a) - _float64(b)
+    error = (gap * gap).mean(axis=(-3, -2, -1))
+    return xp.where(error == 0, xp.inf, 10 * xp.log10(data_range**2 / xp.where(error == 0, 1, error)))
+
+
+def _windowed(x: Any, weights: list[float]) -> Any:
+    """Σ w x over the window around each pixel of (…, H, W, C): along columns, then along rows."""
+    xp = array_module(x)
+    radius, total = len(weights) // 2, sum(weights)
+    for axis in (x.ndim - 3, x.ndim - 2):
+        size = x.shape[axis]
+        widths = [(radius, radius) if i == axis else (0, 0) for i in range(x.ndim)]
+        padded = xp.moveaxis(xp.pad(x, widths, mode="symmetric"), axis, 0)  # (2·radius + size, …)
+        y = xp.zeros((size, *padded.shape[1:]), xp.float64)
+        for first, weight in enumerate(weights):
+            y += (weight / total) * padded[first : first + size]
+        x = xp.moveaxis(y, 0, axis)
+    return x
+
+
+def _float64(x: Any) -> Any:
+    return x.astype(array_module(x).float64)
+
+
+def _check_pictures(a: Any, b: Any, data_range: float) -> None:
+    if a.ndim not in (3, 4) or tuple(a.shape) != tuple(b.shape) or 0 in a.shape:
+        got = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise ShapeError(f"pictures that are compared have one shape, (N, H, W, C) or (H, W, C), got {got}")
+    if not data_range > 0:
+        raise ValueError(f"data_range is the difference between the largest and the smallest value, not {data_range}")
