@@ -37,9 +37,11 @@ from minigan.commands.options import (
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
+from minigan.metrics import FEATURES, open_features
 from minigan.training.checkpoint import load_checkpoint
+from minigan.training.evaluation import Judge, usual_features
 from minigan.training.progress import Progress, count_steps, say
-from minigan.training.run import DECAYS, RunConfig, RunFolder, TrainingError, model_class
+from minigan.training.run import DECAYS, FEWEST_JUDGED, RunConfig, RunFolder, TrainingError, model_class
 from minigan.training.summary import summarize
 from minigan.training.trainer import Trainer
 
@@ -49,7 +51,8 @@ DEFAULT_EPOCHS = 25  # for other data
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 EMA = 0.999
 RUNS = Path("runs")
-CHANGEABLE = ("n_steps", "sample_interval", "checkpoint_interval", "device")  # when a run goes on
+OPTIONAL = ("augment", "device", "ema", "checkpoint_interval", "eval_interval", "eval_samples")
+CHANGEABLE = ("n_steps", "sample_interval", "checkpoint_interval", "eval_interval", "device")  # when a run goes on
 
 
 def add_arguments(parser: Parser) -> None:
@@ -95,6 +98,12 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
     saving = "steps between checkpoints (default: 500)"
     output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)
+    judged = "steps between evaluations: FID and Inception Score, best.npz, evaluations.png (default: none)"
+    output.add_argument("--eval-interval", type=count, metavar="N", help=judged)
+    judged = f"samples in an evaluation (default: {RunConfig.eval_samples})"
+    output.add_argument("--eval-samples", type=count, metavar="N", help=judged)
+    judged = "whose features they are compared by (default: digits for digits and mnist, else inception)"
+    output.add_argument("--eval-features", choices=FEATURES, help=judged)
     what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
@@ -128,10 +137,14 @@ def main(args: argparse.Namespace) -> int:
         return 0
 
     gan = config.build_gan()
+    judge = None
+    if config.eval_interval:
+        network = open_features(config.eval_features, gan.device)
+        judge = Judge(network, dataset, config.eval_samples, config.seed, gan.device)
     augment = [AUGMENTATIONS[name] for name in config.augment]
     start = checkpoint.state["position"] if checkpoint else 0
     with Batches(dataset, config.batch_size, config.seed, augment, device=gan.device, start=start) as batches:
-        trainer = Trainer(gan, dataset, batches, config, folder)
+        trainer = Trainer(gan, dataset, batches, config, folder, judge)
         if checkpoint:
             trainer.resume(checkpoint)
         return _train(trainer, args.quiet)
@@ -185,6 +198,13 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
         raise UsageError(f"{given['model']} draws pictures, and {data} has points: train {able} on it")
     if given.get("augment") and len(dataset.shape) != 3:
         raise UsageError(f"--augment is for pictures, and {data} has none: leave it out")
+    for name in ("eval_interval", "eval_samples", "eval_features"):
+        if name in given and len(dataset.shape) != 3:
+            raise UsageError(f"{flag(name)} is for pictures; of points, modes are counted anyway: leave it out")
+        if name in given and "eval_interval" not in given:
+            raise UsageError(f"{flag(name)} is about evaluations during training: add --eval-interval")
+    if given.get("eval_samples", FEWEST_JUDGED) < FEWEST_JUDGED:
+        raise UsageError(f"--eval-samples {given['eval_samples']} are too few: give {FEWEST_JUDGED} at least")
     model_args = {name: given.get(name, option.default) for name, option in own.items()}
     classes = _fill_in_classes(model_args, given, data, dataset)
     config = RunConfig(
@@ -199,7 +219,8 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
         classes=classes,
         **wanted,
         seed=seed,
-        **{name: given[name] for name in ("augment", "device", "ema", "checkpoint_interval") if name in given},
+        **{name: given[name] for name in OPTIONAL if name in given},
+        eval_features=given.get("eval_features", usual_features(dataset)),
         command=shlex.join(["minigan", *sys.argv[1:]]),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions={

@@ -5,7 +5,7 @@ from minigan.data.batches import Batches
 from minigan.data.catalogue import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.dataset import ArrayDataset, Dataset
 from minigan.data.digits import open_digits
-from minigan.data.folder import FolderDataset, open_folder
+from minigan.data.folder import FolderDataset, natural_size, open_folder
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 
@@ -21,6 +21,7 @@ __all__ = [
     "ShapesDataset",
     "grid",
     "list_datasets",
+    "natural_size",
     "open_dataset",
     "open_digits",
     "open_folder",

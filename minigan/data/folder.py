@@ -102,6 +102,15 @@ def open_folder(root: Path, img_size: int | None = None, channels: int | None = 
     return FolderDataset(root.resolve().name, paths, size, channels or (1 if all(greys) else 3), labels, classes)
 
 
+def natural_size(root: Path) -> int | None:
+    """The shorter side of the first picture in a folder; None if it holds none."""
+    path = min(_pictures(root), default=None)
+    if path is None:
+        return None
+    with _open(path) as image:
+        return min(image.size)
+
+
 def _pictures(root: Path) -> Iterator[Path]:
     """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
     visited = set()

@@ -1,20 +1,43 @@
 """How good are the samples."""
 
+from minigan.metrics.classes import ClassCounts
+from minigan.metrics.classifier import DigitClassifier
+from minigan.metrics.evaluation import METRICS, NEEDS_FEATURES, Evaluation, check_metrics, evaluate
+from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.inception import Inception, load_inception
 from minigan.metrics.inception_score import InceptionScore
 from minigan.metrics.kernel_distance import kernel_distance
 from minigan.metrics.manifold import nearest, precision_recall
 from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
+from minigan.metrics.networks import FEATURES, open_features
 from minigan.metrics.similarity import psnr, ssim
+from minigan.metrics.statistics import Statistics, observe, read_statistics, write_statistics
 
 __all__ = [
+    "FEATURES",
+    "METRICS",
+    "NEEDS_FEATURES",
+    "ClassCounts",
+    "DigitClassifier",
+    "Evaluation",
+    "FeatureNetwork",
+    "Inception",
     "InceptionScore",
     "Moments",
+    "Statistics",
+    "check_metrics",
+    "evaluate",
     "frechet_distance",
     "kernel_distance",
+    "load_inception",
     "modes_and_quality",
     "nearest",
+    "observe",
+    "open_features",
     "precision_recall",
     "psnr",
+    "read_statistics",
     "ssim",
+    "write_statistics",
 ]

@@ -14,13 +14,15 @@ class FeatureNetwork:
     """A trained network that is only asked: pictures (N, H, W, C) in [-1, 1] → features and class probabilities.
 
     `describe` and `resizer` are phrases for people. `comparable` says whether distances between its features may be
-    compared with those that papers publish.
+    compared with those that papers publish, and `knows_none` whether it has a last probability, for pictures of nothing
+    that it knows, beyond those of its `classes`.
     """
 
     name: str
     describe: str
     resizer: str
     comparable: bool
+    knows_none: bool = False
     n_features: int
     classes: tuple[str, ...]
 

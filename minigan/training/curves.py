@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import floor, isfinite, log10
 
 import numpy as np
@@ -17,15 +18,31 @@ PANELS = (
     ("D's mean output", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
 )
 MEASURES = {name for _, names in PANELS for name in names}
+EVALUATIONS = (
+    ("FID (lower is better)", {"fid": "FID"}),
+    ("Inception Score (higher is better)", {"is": "Inception Score"}),
+)
+EVALUATED = {name for _, names in EVALUATIONS for name in names}
 
 
 def draw_curves(records: list[dict], title: str) -> Image.Image:
     """Draw the records of a run (each with "step" and the four measures) as two panels over the steps."""
-    canvas = Image.new("RGB", (WIDTH * SHARP, 2 * PANEL * SHARP), (255, 255, 255))
+    return _draw_panels(PANELS, records, title)
+
+
+def draw_evaluations(records: list[dict], title: str) -> Image.Image:
+    """Draw the records of a run that have FID and Inception Score ("step", "fid" and "is") as two panels."""
+    return _draw_panels(EVALUATIONS, records, title, dots=True)
+
+
+def _draw_panels(
+    panels: Sequence[tuple[str, dict[str, str]]], records: list[dict], title: str, dots: bool = False
+) -> Image.Image:
+    canvas = Image.new("RGB", (WIDTH * SHARP, len(panels) * PANEL * SHARP), (255, 255, 255))
     steps = np.array([r["step"] for r in records], float)
-    for i, (label, names) in enumerate(PANELS):
+    for i, (label, names) in enumerate(panels):
         curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
-        _Panel(canvas, i * PANEL, steps, curves).draw(label, title if i == 0 else "")
+        _Panel(canvas, i * PANEL, steps, curves).draw(label, title if i == 0 else "", dots)
     return canvas.reduce(SHARP)
 
 
@@ -56,18 +73,20 @@ class _Panel:
         self.x_range = (0.0, max(float(steps[-1]), 1.0))
         self.y_range = value_range(np.concatenate(list(curves.values())))
 
-    def draw(self, label: str, title: str) -> None:
-        """Axes, then the curves, each as it is in a light colour and smoothed on top."""
+    def draw(self, label: str, title: str, dots: bool = False) -> None:
+        """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
         self._axes(label)
         if title:
             self._text((self.left, self.top - 22), title, "la")
-        shown = list(zip(self.curves.items(), COLOURS, strict=True))
+        shown = list(zip(self.curves.items(), COLOURS, strict=False))
         window = max(1, len(self.steps) // 40) * 2 - 1
         for (_, y), colour in shown:
             self._line(y, tuple((c + 3 * 255) // 4 for c in colour), 1)
         x = self.right
         for (name, y), colour in shown[::-1]:
-            self._line(smooth(y, window), colour, 2)
+            self._line(y if dots else smooth(y, window), colour, 2)
+            if dots:
+                self._dots(y, colour)
             x = self._legend(x, name, colour)
 
     def _axes(self, label: str) -> None:
@@ -105,6 +124,11 @@ class _Panel:
         self._stroke(
             [(self._x(a), self._y(min(max(b, low), high))) for a, b in zip(self.steps, y, strict=True)], colour, width
         )
+
+    def _dots(self, y: np.ndarray, colour: tuple[int, ...]) -> None:
+        for a, b in zip(self.steps, y, strict=True):
+            at, radius = (self._x(a) * SHARP, self._y(b) * SHARP), 4 * SHARP
+            self.pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), colour)
 
     def _stroke(self, points: list[tuple[float, float]], colour: tuple[int, ...], width: int) -> None:
         self.pen.line([(x * SHARP, y * SHARP) for x, y in points], colour, width * SHARP, "curve")

@@ -5,6 +5,11 @@ metrics.jsonl               one JSON object for every ten steps
 checkpoint.npz              the state at the last checkpoint
 samples/step-000100.png     generated from the same latents every time, and samples.gif, a film of them
 losses.png                  the curves
+
+and, with --eval-interval,
+
+best.npz                    the checkpoint with the lowest FID so far
+evaluations.png             the curves of FID and Inception Score
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,14 +31,16 @@ from minigan.backend import Device, get_device
 from minigan.data import AUGMENTATIONS, Dataset, open_dataset
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
+from minigan.metrics import FEATURES
 from minigan.optim import constant, cosine_decay, linear_decay
-from minigan.training.curves import MEASURES, draw_curves
-from minigan.training.files import naming, write_text
+from minigan.training.curves import EVALUATED, MEASURES, draw_curves, draw_evaluations
+from minigan.training.files import naming, replacing, write_text
 from minigan.training.pictures import save_film, save_image
 
 # Streams of random numbers that belong to one seed: none disturbs another.
-INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS = 0, 1, 2, 3
+INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS = 0, 1, 2, 3, 4
 SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
+FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
 LARGEST = 1e39  # a little more than float32 can hold
 # Of the learning rate: from the number of steps of a run to the factor at each of them.
 DECAYS = {
@@ -51,8 +59,9 @@ class RunConfig:
     """What was asked for. `n_steps` is the length of training; `samples` the size of the data set at the beginning.
 
     `classes` names the classes that a conditional model was trained on, by label. `ema` is the decay of the average of
-    the generator's weights, or None; `lr_decay` names one of DECAYS. Fields with a default may be missing in
-    config.json: older runs have fewer.
+    the generator's weights, or None; `lr_decay` names one of DECAYS. `eval_interval` is None where nothing is measured
+    during training; else `eval_samples` are, with the feature network `eval_features`. Fields with a default may be
+    missing in config.json: older runs have fewer.
     """
 
     model: str
@@ -73,6 +82,9 @@ class RunConfig:
     device: str = "cpu"
     sample_interval: int = 100
     checkpoint_interval: int = 500
+    eval_interval: int | None = None
+    eval_samples: int = 2000
+    eval_features: str = "inception"
     command: str = ""
     started: str = ""
     versions: dict[str, str] | None = None
@@ -128,6 +140,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoint = self.path / "checkpoint.npz"
         self.film, self.losses = self.path / "samples.gif", self.path / "losses.png"
+        self.best, self.evaluations = self.path / "best.npz", self.path / "evaluations.png"
         self._config, self._metrics = self.path / "config.json", self.path / "metrics.jsonl"
         self._samples = self.path / "samples"
 
@@ -161,7 +174,8 @@ class RunFolder:
         """Make the folder if need be, and write config.json. What a run without a checkpoint left there goes."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.checkpoint.exists():
-            for old in (self._metrics, self.film, self.losses, *self.samples(), *self.path.glob(".*.[0-9]*.tmp")):
+            pictures = (self.film, self.losses, self.evaluations, *self.samples())
+            for old in (self._metrics, self.best, *pictures, *self.path.glob(".*.[0-9]*.tmp")):
                 old.unlink(missing_ok=True)
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
         self._samples.mkdir(exist_ok=True)
@@ -206,6 +220,11 @@ class RunFolder:
             if _step_of(picture) > step:
                 picture.unlink()
 
+    def keep_best(self) -> None:
+        """Keep a copy of the last checkpoint as the best one."""
+        with replacing(self.best) as file, self.checkpoint.open("rb") as last:
+            shutil.copyfileobj(last, file)
+
     def add_sample(self, step: int, image: Image.Image) -> None:
         """Write one picture into samples/."""
         save_image(image, self._samples / f"step-{step:06d}.png")
@@ -216,11 +235,14 @@ class RunFolder:
         return sorted((path for path in found if path.is_file()), key=_step_of)
 
     def draw(self, title: str) -> None:
-        """Draw losses.png and samples.gif from what has been recorded."""
+        """Draw losses.png, evaluations.png and samples.gif from what has been recorded."""
         records = [record for record in self.records() if record.keys() >= MEASURES]
+        evaluated = [record for record in records if record.keys() >= EVALUATED]
         samples = self.samples()
         if records:
             save_image(draw_curves(records, title), self.losses)
+        if evaluated:
+            save_image(draw_evaluations(evaluated, title), self.evaluations)
         if samples:
             save_film(samples, self.film)
 
@@ -253,7 +275,7 @@ def _check(config: RunConfig) -> None:
         kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
-    intervals = (config.sample_interval, config.checkpoint_interval)
+    intervals = (config.sample_interval, config.checkpoint_interval, config.eval_interval or 1)
     sizes = [*config.shape, *(n for n in (config.img_size, config.channels, config.limit) if n is not None)]
     if not config.shape or any(type(n) is not int for n in config.shape) or config.seed < 0:
         raise ValueError("the shape isn't one, or the seed is negative")
@@ -261,5 +283,7 @@ def _check(config: RunConfig) -> None:
         raise ValueError("a number is below 1, or an augmentation is unknown")
     if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
         raise ValueError("a class has no name, or the decay isn't one")
-    if config.lr_decay not in DECAYS:
-        raise ValueError("the decay of the learning rate is unknown")
+    if config.lr_decay not in DECAYS or config.eval_features not in FEATURES:
+        raise ValueError("the decay of the learning rate, or the feature network, is unknown")
+    if config.eval_samples < FEWEST_JUDGED:
+        raise ValueError("too few samples are to be measured")

@@ -16,11 +16,13 @@ from minigan.data import Batches, Dataset, PointDataset
 from minigan.metrics import modes_and_quality
 from minigan.training import pictures
 from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
+from minigan.training.evaluation import Judge
 from minigan.training.progress import Interrupts, Progress, count_steps
 from minigan.training.run import (
     COUNTED_LATENTS,
     DECAYS,
     FIXED_LATENTS,
+    JUDGED_LATENTS,
     TRAINING,
     RunConfig,
     RunFolder,
@@ -39,11 +41,20 @@ class Trainer:
 
     `step` counts the generator's updates since the beginning of the run. `dataset` is what the batches are made of:
     points are drawn over some of it. A conditional GAN gets labels with its batches. If the GAN averages its weights,
-    the average follows every step, and draws the pictures.
+    the average follows every step, and draws the pictures. A judge measures them every `eval_interval` steps.
     """
 
-    def __init__(self, gan: Any, dataset: Dataset, batches: Batches, config: RunConfig, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        gan: Any,
+        dataset: Dataset,
+        batches: Batches,
+        config: RunConfig,
+        folder: RunFolder,
+        judge: Judge | None = None,
+    ) -> None:
         self.gan, self.dataset, self.batches, self.config, self.folder = gan, dataset, batches, config, folder
+        self.judge, self.best_fid = judge, float("inf")
         self.rng = gan.device.rng([config.seed, TRAINING])
         self._next_batch = batches.next_with_labels if gan.n_classes else batches.__next__
         self.columns = class_columns(gan)
@@ -95,17 +106,26 @@ class Trainer:
         finished = self.step >= self.config.n_steps
         sample = self.step % self.config.sample_interval == 0 or finished
         checkpoint = self.step % self.config.checkpoint_interval == 0 or last
-        if self.step % RECORD_INTERVAL == 0 or sample or checkpoint:
+        judge = self.judge and (self.step % self.config.eval_interval == 0 or finished)
+        if self.step % RECORD_INTERVAL == 0 or sample or checkpoint or judge:
             found = self._count_modes() if sample else {}
-            self._record(found)
             if found:
                 progress.note = modes_found(found, len(self.dataset.centers))
+            if judge:
+                found = self._evaluate()
+                progress.note = f"FID {found['fid']:.2f}"
+            self._record(found)
             progress.show(self.record)
+        if sample or judge:
+            progress.line(self.record)
         if sample:
             self.folder.add_sample(self.step, self.picture())
-            progress.line(self.record)
-        if checkpoint:
+        best = judge and self.record["fid"] < self.best_fid
+        if checkpoint or best:
             self.save()
+        if best:
+            self.best_fid = self.record["fid"]
+            self.folder.keep_best()
 
     def _record(self, found: dict[str, Any]) -> None:
         """Write down the means of the measures of the steps since the last record, and what else was found."""
@@ -158,6 +178,14 @@ class Trainer:
         modes, quality = modes_and_quality(points, self.dataset.centers, self.dataset.std)
         return {"modes": modes, "quality": round(quality, 4)}
 
+    def _evaluate(self) -> dict[str, float]:
+        """Measure the generator. The time that it takes doesn't count as time of training on pictures."""
+        start = time.perf_counter()
+        found = self.judge(self.gan, [self.config.seed, JUDGED_LATENTS])
+        began, position = self._record_start
+        self._record_start = (began + time.perf_counter() - start, position)
+        return found
+
     def save(self) -> None:
         """Save a checkpoint."""
         self.rng, rng_state = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
@@ -185,6 +213,9 @@ class Trainer:
         self.step = self.saved_step = state["step"]
         self.seconds = state["seconds"]
         self.folder.forget_after(self.step)
+        if self.folder.best.exists():
+            found = [record["fid"] for record in self.folder.records() if "fid" in record]
+            self.best_fid = min(found, default=self.best_fid)
 
 
 def class_columns(gan: Any) -> int | None:

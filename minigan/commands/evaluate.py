@@ -1,0 +1,287 @@
+"""`minigan evaluate`: how good are the pictures of a run, or of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from minigan.backend import Device, get_device, keep_freed_memory
+from minigan.cli import Parser, UsageError, nearest
+from minigan.commands.options import check_writable, count, place, read_config, whole_number
+from minigan.data import Dataset, PointDataset, natural_size, open_dataset
+from minigan.metrics import (
+    FEATURES,
+    METRICS,
+    NEEDS_FEATURES,
+    Evaluation,
+    FeatureNetwork,
+    Statistics,
+    check_metrics,
+    evaluate,
+    observe,
+    open_features,
+    read_statistics,
+    write_statistics,
+)
+from minigan.training.checkpoint import load_checkpoint
+from minigan.training.evaluation import (
+    Pictures,
+    compare_pairs,
+    generated_pictures,
+    is_statistics,
+    real_pictures,
+    usual_features,
+)
+from minigan.training.evidence import Evidence
+from minigan.training.files import replacing, write_text
+from minigan.training.pictures import save_image
+from minigan.training.run import JUDGED_LATENTS, RunConfig, RunFolder
+
+PAIRED = ("ssim", "psnr")
+NAMES = {
+    "fid": "FID",
+    "is": "Inception Score",
+    "kid": "KID",
+    "precision": "precision",
+    "recall": "recall",
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+}
+SAMPLES = 10_000  # of a run
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.usage = "minigan evaluate RUN [options]\n       minigan evaluate PICTURES [REFERENCE] [options]"
+    what = "the folder of a run; or a folder of pictures or a data set, and if need be a reference"
+    parser.add_argument("what", nargs="+", metavar="WHAT", help=what)
+
+    measured = parser.add_argument_group("what is measured")
+    known = f"any of {','.join(METRICS)}, or of ssim,psnr for two folders picture by picture"
+    usual = "fid,is with a reference, else is; with digits also classes"
+    measured.add_argument("--metrics", type=_names, metavar="A,B", help=f"{known} (default: {usual})")
+    n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
+    measured.add_argument("--n", type=count, metavar="N", help=n)
+    seed = "seed of latents and of what is drawn from data (default: 0)"
+    measured.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
+    whose = "whose weights draw, such as RUN/best.npz (default: RUN/checkpoint.npz)"
+    measured.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
+
+    real = parser.add_argument_group("reference")
+    against = "a folder of pictures, a data set, or a .npz file of statistics (default: the data of the run)"
+    real.add_argument("--against", metavar="DATA", help=against)
+    real.add_argument("--split", choices=("train", "test"), help="of the reference (default: train)")
+    some = "use only N of its pictures, drawn by the seed (default: all)"
+    real.add_argument("--n-against", type=count, metavar="N", help=some)
+    keep = "keep the statistics of the reference, or if there is none of the pictures, in a .npz file (default: don't)"
+    real.add_argument("--save-stats", type=place, metavar="FILE", help=keep)
+
+    how = parser.add_argument_group("how it is measured")
+    features = "whose features (default: digits for digits and mnist, else inception)"
+    how.add_argument("--features", choices=FEATURES, help=features)
+    weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
+    how.add_argument("--weights", type=place, metavar="FILE", help=weights)
+    size = "bring the pictures of folders to squares of N pixels first (default: as the first one, of a run as its own)"
+    how.add_argument("--img-size", type=count, metavar="N", help=size)
+    how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+    output = parser.add_argument_group("output")
+    out = "folder for evaluation.json, neighbours.png and classes.png (default: RUN/evaluation; none for pictures)"
+    output.add_argument("--out", type=place, metavar="FOLDER", help=out)
+    output.add_argument("--json", action="store_true", help="print JSON (default: a table)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure, and print."""
+    keep_freed_memory()
+    _check(args)
+    if set(args.metrics or ()) & set(PAIRED):
+        return _pairs(args)
+    device = get_device(args.device)
+    pictures, config = _open_pictures(args, device)
+    out = args.out or (Path(args.what[0]) / "evaluation" if config else None)
+    for folder in (out, args.save_stats and args.save_stats.parent):
+        if folder is not None:
+            check_writable(folder)
+    real = _open_reference(args, pictures, config, device)
+    known = real if isinstance(real, Pictures) else pictures
+    network = open_features(args.features or usual_features(known.dataset), device, args.weights)
+    metrics = args.metrics or _usual(network, real)
+    check_metrics(metrics, pictures.n, network, real is not None)
+
+    evidence = Evidence(network, pictures, real) if out else None
+    reference = _look_at(real, network, metrics, evidence)
+    asked = config is not None and config.classes == network.classes
+    batches = _bar(pictures, "pictures", asked)
+    answer, own = evaluate(batches, pictures.n, pictures.source, network, reference, metrics, args.seed)
+    _print(answer, args.json)
+    if args.save_stats:
+        args.save_stats.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(args.save_stats) as file:
+            write_statistics(file, reference or own)
+    if evidence:
+        _write(out, answer, evidence.draw(answer.values), args.json)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if len(args.what) > 2 or (len(args.what) == 2 and args.against):
+        raise UsageError("give one set to measure, and one reference: as a second word or with --against")
+    for name in args.metrics or ():
+        if name not in METRICS + PAIRED:
+            raise UsageError(f"there is no metric {name!r}: {nearest(name, METRICS + PAIRED)}")
+
+
+def _look_at(
+    real: Pictures | Path | None, network: FeatureNetwork, metrics: tuple[str, ...], evidence: Evidence | None
+) -> Statistics | None:
+    """The statistics of the reference."""
+    if not isinstance(real, Pictures):
+        return None if real is None else read_statistics(real, network)
+    keep = any(name in metrics for name in NEEDS_FEATURES)
+    return observe(_bar(real, "reference"), network, real.source, keep, [evidence.watch] if evidence else [])
+
+
+def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, RunConfig | None]:
+    """Open what is to be measured: a run, if its folder holds one, or else a folder or a data set."""
+    what = args.what[0]
+    if not (Path(what) / "config.json").is_file():
+        if args.checkpoint:
+            raise UsageError(f"--checkpoint is for a run, and {what} is none: leave it out")
+        data = _open_data(what, args.img_size)
+        return real_pictures(data, args.n, args.seed, device), None
+    if args.img_size:
+        raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
+    run = RunFolder(what)
+    config = read_config(run)
+    if len(config.shape) != 3:
+        raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
+    checkpoint = load_checkpoint(args.checkpoint or run.checkpoint, config.model)
+    gan = config.build_gan(device)
+    checkpoint.restore(gan)
+    n = args.n or SAMPLES
+    source = f"{n:,} of {what} at step {checkpoint.state['step']:,}, drawn with seed {args.seed}"
+    return generated_pictures(gan, n, [args.seed, JUDGED_LATENTS], source), config
+
+
+def _open_reference(
+    args: argparse.Namespace, pictures: Pictures, config: RunConfig | None, device: Device
+) -> Pictures | Path | None:
+    """Open what to compare with: a file of statistics, pictures, or nothing. A run's own data if nothing is given."""
+    spec = args.against or (args.what[1] if len(args.what) > 1 else None)
+    if spec is None and config is None:
+        if args.split or args.n_against:
+            raise UsageError("--split and --n-against are of a reference: give one with --against")
+        return None
+    if spec is not None and is_statistics(spec):
+        if args.split or args.n_against or args.save_stats:
+            raise UsageError(f"{spec} holds statistics as they are: leave out --split, --n-against and --save-stats")
+        return Path(spec)
+    split = args.split or "train"
+    if spec is None and split == "train":
+        data = config.open_data()
+    elif config is not None:  # at the size that the generator draws
+        data = _open_data(spec or config.data, config.shape[0], config.shape[2], split)
+    else:
+        data = _open_data(spec, args.img_size, None, split)
+    return real_pictures(data, args.n_against, args.seed, device, split)
+
+
+def _open_data(spec: str, img_size: int | None, channels: int | None = None, split: str = "train") -> Dataset:
+    """Open pictures, those in a folder as large as its first one if nothing else is said."""
+    if img_size is None and Path(spec).is_dir():
+        img_size = natural_size(Path(spec))
+    data = open_dataset(spec, img_size, channels, split=split)
+    if isinstance(data, PointDataset):
+        raise UsageError(f"{spec} is a set of points: give pictures")
+    return data
+
+
+def _usual(network: FeatureNetwork, real: Pictures | Path | None) -> tuple[str, ...]:
+    """The metrics if none are named."""
+    return (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
+
+
+def _bar(pictures: Pictures, what: str, asked: bool = True) -> Iterator[tuple[Any, Any]]:
+    """The batches, with a progress bar where there is a terminal. Labels that were not `asked` for are left out."""
+    with tqdm(total=pictures.n, desc=what, unit=" pictures", leave=False, disable=None) as bar:
+        for batch, labels in pictures:
+            yield batch, labels if asked else None
+            bar.update(len(batch))
+
+
+def _pairs(args: argparse.Namespace) -> int:
+    """Compare two sets picture by picture."""
+    others = sorted(set(args.metrics) - set(PAIRED))
+    if others:
+        raise UsageError(f"ssim and psnr compare picture by picture, {', '.join(others)} whole sets: run it twice")
+    sets = [*args.what, *([args.against] if args.against else [])]
+    if len(sets) != 2 or any((Path(spec) / "config.json").is_file() for spec in sets):
+        raise UsageError("ssim and psnr compare picture by picture: give two folders, in which the names agree")
+    a = _open_data(sets[0], args.img_size)
+    b = _open_data(sets[1], args.img_size or a.shape[0], a.shape[2], args.split or "train")
+    values = compare_pairs(a, b, args.metrics)
+    about = {"pictures": a.describe(), "reference": b.describe(), "n": len(a), "data_range": 255}
+    if args.json:
+        print(json.dumps({"values": values} | about, indent=2))
+    else:
+        print(f"pictures   {a.describe()}\nreference  {b.describe()}\n")
+        for name, value in values.items():
+            print(f"{NAMES[name]:20} {value:9.4f}" if name == "ssim" else f"{NAMES[name]:20} {value:9.2f} dB")
+    return 0
+
+
+def _print(answer: Evaluation, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer.as_dict(), indent=2))
+        return
+    print(f"pictures   {answer.source}")
+    if answer.reference:
+        print(f"reference  {answer.reference}")
+    print(f"features   {answer.network}")
+    print(f"resizer    {answer.resizer}\n")
+    values = answer.values
+    for name, shown in NAMES.items():
+        if name in values:
+            spread = f" ± {values[name + '_std']:.4f}" if name + "_std" in values else ""
+            print(f"{shown:20} {values[name]:9.4f}{spread}")
+    if "shares" in values:
+        print_classes(values)
+    for caveat in answer.caveats:
+        print(f"\n{textwrap.fill('note: ' + caveat, 100)}")
+
+
+def print_classes(values: dict[str, Any]) -> None:
+    """What a classifier says: how sure it is, of which classes the samples are, and whether that was asked for."""
+    shares, right = values["shares"], values.get("right_of", {})
+    print(f"{'sure of a class':20} {100 * values['sure']:7.1f} %")
+    print(f"{'classes drawn':20} {values['classes_present']:4} of {len(shares) - 1}")
+    if right:
+        print(f"{'as it was asked':20} {100 * values['right']:7.1f} %")
+    print("\n" + " " * 15 + "".join(f"{name:>6}" for name in shares))
+    print(f"{'% of samples':15}" + "".join(f"{100 * share:6.1f}" for share in shares.values()))
+    if right:
+        cells = (f"{100 * right[name]:6.1f}" if name in right else f"{'':6}" for name in shares)
+        print(f"{'% as asked':15}" + "".join(cells).rstrip())
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def _write(folder: Path, answer: Evaluation, drawn: dict[str, Image.Image], quiet: bool) -> None:
+    """Keep the answer and its pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "evaluation.json", json.dumps(answer.as_dict(), indent=2) + "\n")
+    for name, image in drawn.items():
+        save_image(image, folder / name)
+    if not quiet:
+        print(f"\nsee {', '.join(['evaluation.json', *drawn])} in {folder}")

@@ -1,0 +1,150 @@
+"""How good a set of pictures is: the field's numbers, and what has to be known to read them.
+
+    fid       Fréchet Inception Distance to the reference (Heusel et al. 2017); lower is better
+    is        Inception Score (Salimans et al. 2016), which needs no reference; higher is better
+    kid       Kernel Inception Distance to the reference (Bińkowski et al. 2018); lower is better
+    pr        precision: how many samples look real; recall: how much of what is real is drawn
+              (Kynkäänniemi et al. 2019)
+    classes   which classes the network sees, how sure it is, and whether it is what was asked for
+
+None of these numbers means anything alone. FID falls as n grows; the reference split, the feature network and the way
+pictures are resized for it each move it by more than methods differ. So an `Evaluation` carries all of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import DataError
+from minigan.metrics.classes import ClassCounts
+from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.inception_score import InceptionScore
+from minigan.metrics.kernel_distance import kernel_distance
+from minigan.metrics.manifold import precision_recall
+from minigan.metrics.moments import frechet_distance
+from minigan.metrics.statistics import KEPT, Statistics, observe
+
+METRICS = ("fid", "is", "kid", "pr", "classes")
+NEEDS_REFERENCE = ("fid", "kid", "pr")
+NEEDS_FEATURES = ("kid", "pr")  # of every picture, not only their mean and covariance
+ADVISED = 10_000  # samples, by the authors of FID
+SPLITS = 10
+SUBSET = 1000  # pictures in a subset of KID
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`values` by name, and what they depend on. `reference` is None if nothing was compared with one."""
+
+    values: dict[str, Any]
+    source: str
+    n: int
+    reference: str | None
+    reference_n: int | None
+    network: str
+    resizer: str
+    caveats: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON can hold it."""
+        return asdict(self)
+
+
+def evaluate(
+    batches: Iterable[tuple[Any, Any]],
+    n: int,
+    source: str,
+    network: FeatureNetwork,
+    reference: Statistics | None = None,
+    metrics: Iterable[str] = ("fid", "is"),
+    seed: int = 0,
+) -> tuple[Evaluation, Statistics]:
+    """Measure `n` pictures that come in batches of (pictures (N, H, W, C) in [-1, 1], labels (N,) asked for or None).
+
+    Returns the evaluation and the pictures' own statistics. KID draws its subsets by the seed. Raises DataError for an
+    unknown metric, one that lacks its reference, or too few pictures.
+    """
+    metrics = tuple(metrics)
+    check_metrics(metrics, n, network, reference is not None)
+    for name in NEEDS_FEATURES:
+        if name in metrics and reference.features is None:
+            raise DataError(
+                f"{name} needs every picture's features, and the statistics of {reference.source} have only their mean "
+                f"and covariance: save them again with --metrics {name}"
+            )
+    score = InceptionScore(n, SPLITS) if "is" in metrics else None
+    counts = ClassCounts(network.classes) if "classes" in metrics else None
+
+    def watch(features: Any, probabilities: Any, asked: Any) -> None:
+        if score:
+            score.update(probabilities)
+        if counts:
+            counts.update(probabilities, asked)
+
+    keep = any(name in metrics for name in NEEDS_FEATURES)
+    found = observe(batches, network, source, keep, [watch])
+    values: dict[str, Any] = {}
+    for name in metrics:
+        if name == "fid":
+            values["fid"] = frechet_distance(found.mean, found.covariance, reference.mean, reference.covariance)
+        elif name == "is":
+            values["is"], values["is_std"] = score.result()
+        elif name == "kid":
+            size, rng = min(SUBSET, len(found.features), len(reference.features)), np.random.default_rng(seed)
+            kid = kernel_distance(found.features, reference.features, rng=rng, subset_size=size)
+            values["kid"], values["kid_std"] = kid
+        elif name == "pr":
+            values["precision"], values["recall"] = precision_recall(found.features, reference.features)
+        else:
+            values |= counts.result()
+    used = reference if any(name in metrics for name in NEEDS_REFERENCE) else None
+    answer = Evaluation(
+        values=values,
+        source=source,
+        n=found.n,
+        reference=used.source if used else None,
+        reference_n=used.n if used else None,
+        network=network.describe,
+        resizer=network.resizer,
+        caveats=tuple(caveats(found, used, network, metrics)),
+    )
+    return answer, found
+
+
+def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_reference: bool) -> None:
+    """Raise DataError for metrics that can't be measured, before any work is done."""
+    for name in metrics:
+        if name not in METRICS:
+            raise DataError(f"there is no metric {name!r}: choose from {', '.join(METRICS)}")
+        if name == "classes" and not network.knows_none:
+            raise DataError(f"classes are counted by a classifier of digits, not by {network.name}: leave it out")
+        if name in NEEDS_REFERENCE and not has_reference:
+            raise DataError(f"{name} compares with real pictures: give them with --against")
+    if n < 2:
+        raise DataError(f"{n} pictures can't be measured: give two at least")
+    if "is" in metrics and n < SPLITS:
+        raise DataError(f"is takes the mean over {SPLITS} parts of the samples, and there are {n}: use more")
+
+
+def caveats(
+    found: Statistics, reference: Statistics | None, network: FeatureNetwork, metrics: tuple[str, ...]
+) -> Iterable[str]:
+    """Say in sentences why these numbers may not be set beside others."""
+    if not network.comparable:
+        yield f"not comparable with published numbers: the features are those of {network.describe}"
+    fewest = min(found.n, reference.n or found.n) if reference else found.n
+    if "fid" in metrics and fewest <= network.n_features:
+        yield (
+            f"{fewest:,} pictures and {network.n_features:,} features: the covariance is singular, and FID is far "
+            f"larger than with enough pictures"
+        )
+    elif "fid" in metrics and fewest < ADVISED:
+        yield f"FID falls as n grows: compare this only with others of {fewest:,} pictures; {ADVISED:,} are advised"
+    if "fid" in metrics and reference.n is None:
+        yield "the file of statistics doesn't say how many pictures they are of"
+    if any(name in metrics for name in NEEDS_FEATURES) and max(found.n, reference.n or 0) > KEPT:
+        yield f"kid and pr look at the first {KEPT:,} pictures only"

@@ -1,0 +1,25 @@
+"""The feature networks by name."""
+
+from __future__ import annotations
+
+import os
+
+from minigan.backend import Device
+from minigan.errors import DataError
+from minigan.metrics.classifier import DigitClassifier
+from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.inception import load_inception
+
+FEATURES = ("inception", "digits")
+
+
+def open_features(name: str, device: Device | str = "cpu", weights: str | os.PathLike | None = None) -> FeatureNetwork:
+    """Load a feature network: `inception`, or `digits`, which ships with the package. `weights` names another file.
+
+    Raises DataError for another name, and MiniganError, in one sentence, if the weights aren't there or are damaged.
+    """
+    if name == "digits":
+        return DigitClassifier(device, weights)
+    if name == "inception":
+        return load_inception(weights, device)
+    raise DataError(f"there is no feature network {name!r}: choose from {', '.join(FEATURES)}")

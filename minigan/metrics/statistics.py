@@ -1,0 +1,129 @@
+"""What a feature network sees in a set of pictures: the statistics that two sets are compared by.
+
+They are gathered batch by batch and don't grow with the number of pictures. A set that serves as the reference again
+and again is looked at once, and its statistics are kept in a file:
+
+    mu, sigma               mean (F,) and covariance (F, F) of the features, float64, as pytorch-fid calls them
+    features                (M, F) float32, of the first pictures, if KID or precision was asked for
+    about                   JSON as bytes: source, n, network, resizer
+
+Files of pytorch-fid hold mu and sigma alone. They are taken as statistics of the Inception network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.errors import DataError
+from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.moments import Moments
+
+KEPT = 10_000  # pictures whose features are kept where all features are needed
+DAMAGED = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+# Called with every batch's features (N, F), probabilities (N, K), and labels (N,) or None
+Watcher = Callable[[Any, Any, Any], None]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Moments of the features of `n` pictures; n is None if a file doesn't say.
+
+    `source` says for people what the pictures are. `features` (M, F) are those of the first M ≤ 10,000 pictures, or
+    None if they were not kept.
+    """
+
+    source: str
+    n: int | None
+    network: str
+    resizer: str
+    mean: np.ndarray
+    covariance: np.ndarray
+    features: np.ndarray | None = None
+
+
+def observe(
+    batches: Iterable[tuple[Any, Any]],
+    network: FeatureNetwork,
+    source: str,
+    keep: bool = False,
+    watchers: Iterable[Watcher] = (),
+) -> Statistics:
+    """Show batches of (pictures (N, H, W, C), labels (N,) or None) to a feature network.
+
+    `keep` keeps the features of the first 10,000 pictures. Every watcher is called with each batch's features (N, F),
+    probabilities (N, K) and labels. Raises DataError if there are fewer than two pictures, or if
+    a feature isn't finite.
+    """
+    moments, kept, watchers = Moments(network.n_features), [], list(watchers)
+    for pictures, labels in batches:
+        features, probabilities = network(pictures)
+        moments.update(features)
+        if keep and moments.n - len(features) < KEPT:
+            kept.append(to_numpy(features)[: KEPT - moments.n + len(features)])
+        for watcher in watchers:
+            watcher(features, probabilities, labels)
+    if moments.n < 2:
+        raise DataError(f"{source}: {moments.n} pictures have no covariance: give two at least")
+    mean, covariance = to_numpy(moments.mean), to_numpy(moments.covariance)
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise DataError(f"{source}: some features are not finite, so some pixels are NaN or infinite: train it anew")
+    features = np.concatenate(kept).astype(np.float32) if keep else None
+    return Statistics(source, moments.n, network.name, network.resizer, mean, covariance, features)
+
+
+def write_statistics(file: Any, statistics: Statistics) -> None:
+    """Write statistics to a binary file that is open."""
+    about = {name: getattr(statistics, name) for name in ("source", "n", "network", "resizer")}
+    arrays = {"mu": statistics.mean, "sigma": statistics.covariance}
+    if statistics.features is not None:
+        arrays["features"] = statistics.features
+    np.savez(file, **arrays, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
+
+
+def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statistics:
+    """Read statistics, ours or pytorch-fid's, that are to be compared with what `network` sees.
+
+    Raises DataError if the file can't be read, holds something else, or is of another network or resizer.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("mu", "sigma", "features", "about") if name in file.files}
+        about = dict(json.loads(arrays["about"].tobytes())) if "about" in arrays else {}
+        mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
+        features = arrays.get("features")
+        kind, resizer = about.get("network", "inception"), about.get("resizer", network.resizer)
+        found = Statistics(str(about.get("source", path)), about.get("n"), kind, resizer, mean, covariance, features)
+        _check(found)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}: check the path") from None
+    except DAMAGED as error:
+        raise DataError(f"{path} is no file of statistics, or it is damaged ({error})") from error
+    if found.network != network.name:
+        raise DataError(f"{path} is about features of {found.network}: evaluate with --features {found.network}")
+    if found.resizer != network.resizer or mean.shape != (network.n_features,):
+        raise DataError(f"{path} comes from another version of the network {network.name}: make it anew")
+    return found
+
+
+def _check(statistics: Statistics) -> None:
+    """Raise ValueError unless these are numbers of one set of features."""
+    mean, covariance, features = statistics.mean, statistics.covariance, statistics.features
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise ValueError(f"mu is {mean.shape} and sigma {covariance.shape}")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ValueError("a number in it is not finite")
+    if features is not None and (features.ndim != 2 or features.shape[1] != len(mean) or features.dtype.kind != "f"):
+        raise ValueError(f"features are {features.dtype} {features.shape}")
+    if statistics.n is not None and (type(statistics.n) is not int or statistics.n < 2):
+        raise ValueError(f"n is {statistics.n!r}")

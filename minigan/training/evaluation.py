@@ -1,0 +1,125 @@
+"""Sets of pictures for `minigan.metrics`, a batch at a time: of a data set, of a generator; and the judge of a run.
+
+Nothing here holds more than a batch of pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import Device
+from minigan.data import Dataset
+from minigan.errors import DataError
+from minigan.metrics import FeatureNetwork, evaluate, observe, psnr, ssim
+
+AT_ONCE = 250  # pictures
+REFERENCE = 10_000  # pictures of the data that a run is compared with while it is trained
+DIGIT_SETS = ("digits", "mnist")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`n` pictures of one shape (H, W, C). `source` says for people what they are.
+
+    Iterating yields (pictures (b, H, W, C) in [-1, 1] on the device, the labels (b,) that they were asked for by, on
+    the host, or None), the same every time. `dataset` and `indices` are where real ones come from.
+    """
+
+    source: str
+    n: int
+    shape: tuple[int, ...]
+    batches: Callable[[], Iterator[tuple[Any, Any]]]
+    dataset: Dataset | None = None
+    indices: np.ndarray | None = None
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return self.batches()
+
+
+def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, split: str = "") -> Pictures:
+    """`n` pictures of a data set, drawn by the seed; all of them if n is None or more than there are."""
+    if n is None or n >= len(dataset):
+        chosen, source = np.arange(len(dataset)), dataset.describe()
+    else:
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:n])
+        source = f"{n:,} of {dataset.describe()}, drawn with seed {seed}"
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for i in range(0, len(chosen), AT_ONCE):
+            some = chosen[i : i + AT_ONCE]
+            yield device.array(dataset.batch(some)), None
+
+    return Pictures(
+        source + (f", {split} split" if split else ""), len(chosen), dataset.shape, batches, dataset, chosen
+    )
+
+
+def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
+    """`n` pictures of a generator, from latents that the seed decides.
+
+    A conditional GAN is asked for each class in turn. Pixels are clipped to [-1, 1], as in a picture file.
+    """
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        rng = gan.device.rng(seed)
+        for i in range(0, n, AT_ONCE):
+            labels = np.arange(i, min(i + AT_ONCE, n)) % gan.n_classes if gan.n_classes else None
+            z = gan.latent(min(AT_ONCE, n - i), rng)
+            pictures = gan.generate(z, None if labels is None else gan.device.array(labels))
+            yield pictures.clip(-1, 1), labels
+
+    return Pictures(source, n, tuple(gan.shape), batches)
+
+
+def usual_features(dataset: Dataset | None) -> str:
+    """The name of the feature network that suits a data set: the classifier of digits for digits."""
+    return "digits" if dataset is not None and dataset.name in DIGIT_SETS else "inception"
+
+
+class Judge:
+    """Measures a GAN in training: FID and Inception Score of `n` samples, from the same latents every time.
+
+    The reference is the training data without augmentation; of a large set 10,000 pictures. Raises DataError if it has
+    fewer than two.
+    """
+
+    def __init__(self, network: FeatureNetwork, dataset: Dataset, n: int, seed: int, device: Device) -> None:
+        self.network, self.n = network, n
+        real = real_pictures(dataset, REFERENCE, seed, device)
+        self.reference = observe(real, network, real.source)
+
+    def __call__(self, gan: Any, seed: Any) -> dict[str, float]:
+        """Return {"fid", "is"}."""
+        samples = generated_pictures(gan, self.n, seed, "the generator")
+        answer, _ = evaluate(samples, self.n, samples.source, self.network, self.reference, ("fid", "is"))
+        return {name: round(answer.values[name], 4) for name in ("fid", "is")}
+
+
+def compare_pairs(a: Dataset, b: Dataset, metrics: tuple[str, ...]) -> dict[str, float]:
+    """The means of SSIM and PSNR over the pairs of pictures of two data sets, in order, both of one shape.
+
+    Pictures count as bytes, L = 255. PSNR is infinite for equal pictures. Raises DataError if the numbers of pictures
+    or their shapes differ.
+    """
+    if len(a) != len(b) or a.shape != b.shape:
+        raise DataError(
+            f"ssim and psnr compare pictures one by one: {a.describe()} and {b.describe()} don't fit together"
+        )
+    measures = {"ssim": ssim, "psnr": psnr}
+    sums = dict.fromkeys(metrics, 0.0)
+    for i in range(0, len(a), AT_ONCE):
+        some = np.arange(i, min(i + AT_ONCE, len(a)))
+        x, y = ((data.batch(some).astype(np.float64) + 1) * 127.5 for data in (a, b))
+        for name in metrics:
+            sums[name] += float(measures[name](x, y, 255).sum())
+    return {name: total / len(a) for name, total in sums.items()}
+
+
+def is_statistics(path: str) -> bool:
+    """Whether a path names a file of statistics."""
+    return path.lower().endswith(".npz") and not os.path.isdir(path)

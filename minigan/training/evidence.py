@@ -1,0 +1,123 @@
+"""Pictures that show what the numbers of an evaluation can't: is it memorising, and which classes does it draw?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from minigan.backend import to_numpy
+from minigan.metrics import ClassCounts, FeatureNetwork, nearest
+from minigan.training.evaluation import Pictures
+from minigan.training.pictures import grid
+
+SHOWN, NEIGHBOURS = 8, 7  # samples, and real pictures beside each of them
+INK, FAINT, DRAWN, REAL = (60, 60, 60), (225, 225, 225), (31, 104, 180), (190, 190, 190)
+WIDTH, HEIGHT, SHARP = 900, 320, 2  # of the histogram in pixels; drawn twice as large, then reduced
+
+
+class Evidence:
+    """Gathers while the reference goes by what the pictures need: neighbours of the first samples, and real classes."""
+
+    def __init__(self, network: FeatureNetwork, pictures: Pictures, real: Any) -> None:
+        self.network, self.real = network, real if isinstance(real, Pictures) else None
+        first, _ = next(iter(pictures))
+        self.samples = to_numpy(first[:SHOWN])
+        self.near = NearestReal(to_numpy(network(first[:SHOWN])[0]))
+        self.counts = ClassCounts(network.classes) if network.knows_none else None
+
+    def watch(self, features: Any, probabilities: Any, labels: Any) -> None:
+        """Take in a batch of the reference."""
+        self.near.update(features)
+        if self.counts:
+            self.counts.update(probabilities)
+
+    def draw(self, values: dict[str, Any]) -> dict[str, Image.Image]:
+        """The pictures by file name, as far as there is something to draw."""
+        drawn = {}
+        if self.real is not None:
+            drawn["neighbours.png"] = draw_neighbours(self.samples, self.near, self.real)
+        if "shares" in values:
+            real = self.counts.result()["shares"] if self.counts and self.real else None
+            drawn["classes.png"] = draw_histogram(values["shares"], real, "share of each class")
+        return drawn
+
+
+class NearestReal:
+    """Finds the real pictures whose features are nearest to those of some samples, while the real ones go by.
+
+    The distance is between features, not pixels: a copy that is shifted by a pixel is far away in pixels.
+    """
+
+    def __init__(self, queries: np.ndarray, k: int = NEIGHBOURS) -> None:
+        self.queries, self.seen = queries, 0  # (Q, F)
+        self.distances = np.full((len(queries), k), np.inf)  # ascending in each row
+        self.indices = np.full((len(queries), k), -1)
+
+    def update(self, features: Any) -> None:
+        """Take in the features (N, F) of the next N real pictures."""
+        real, k = to_numpy(features), self.indices.shape[1]
+        new_indices, new = nearest(self.queries, real, min(k, len(real)))  # (Q, ≤ k) each
+        indices = np.hstack([self.indices, self.seen + new_indices])
+        distances = np.hstack([self.distances, new])
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]  # (Q, k)
+        self.distances = np.take_along_axis(distances, order, axis=1)
+        self.indices = np.take_along_axis(indices, order, axis=1)
+        self.seen += len(real)
+
+
+def draw_neighbours(samples: np.ndarray, found: NearestReal, real: Pictures) -> Image.Image:
+    """Draw each sample (Q, H, W, C), and right of a white gap the real pictures nearest to it, the nearest first.
+
+    `real` are the pictures that `found` saw. Those of another size or another number of channels are fitted to the
+    samples.
+    """
+    rows = []
+    for sample, indices in zip(samples, found.indices, strict=True):
+        near = real.dataset.batch(real.indices[indices[indices >= 0]])
+        gap = np.ones((1, *sample.shape), sample.dtype)
+        rows += [sample[None], gap, *(fitted(picture, sample.shape)[None] for picture in near)]
+    return grid(np.concatenate(rows), columns=len(rows) // len(samples))
+
+
+def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Bring a picture (h, w, c) to a shape (H, W, C): pixels by the nearest, colour by the mean of the channels."""
+    (h, w, c), (H, W, C) = picture.shape, shape
+    if c != C:
+        picture = np.broadcast_to(picture.mean(axis=2, keepdims=True), (h, w, C))
+    rows, columns = (np.arange(H) * h // H, np.arange(W) * w // W)
+    return picture[rows][:, columns]
+
+
+def draw_histogram(shares: dict[str, float], real: dict[str, float] | None = None, title: str = "") -> Image.Image:
+    """Draw the share of each class among samples as bars, and beside them, in grey, among real pictures."""
+    canvas = Image.new("RGB", (WIDTH * SHARP, HEIGHT * SHARP), (255, 255, 255))
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13 * SHARP)
+    left, right, top, bottom = 64 * SHARP, (WIDTH - 20) * SHARP, 40 * SHARP, (HEIGHT - 34) * SHARP
+    highest = max(*shares.values(), *(real or {}).values(), 1e-9)
+    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if s * 6 >= highest or s == 1.0)
+    scale = (bottom - top) / (1.02 * highest)
+    for i in range(int(highest / step) + 1):
+        y = bottom - i * step * scale
+        pen.line([(left, y), (right, y)], FAINT, SHARP)
+        pen.text((left - 8 * SHARP, y), f"{100 * i * step:.0f} %", INK, font, "rm")
+    slot = (right - left) / len(shares)
+    for i, name in enumerate(shares):
+        x = left + (i + 0.5) * slot
+        bars = [(real[name], REAL)] if real else []
+        bars.append((shares[name], DRAWN))
+        width = 0.72 * slot / len(bars)
+        for j, (share, colour) in enumerate(bars):
+            start = x - 0.36 * slot + j * width
+            pen.rectangle([start, bottom - share * scale, start + width - SHARP, bottom], colour)
+        pen.text((x, bottom + 8 * SHARP), name, INK, font, "ma")
+    pen.line([(left, bottom), (right, bottom)], INK, SHARP)
+    pen.text((left, top - 10 * SHARP), title, INK, font, "lb")
+    x = right
+    for label, colour in (("drawn", DRAWN), ("real", REAL)) if real else ():
+        pen.text((x, top - 10 * SHARP), label, INK, font, "rb")
+        x -= int(font.getlength(label)) + 20 * SHARP
+        pen.rectangle([x, top - 24 * SHARP, x + 12 * SHARP, top - 12 * SHARP], colour)
+        x -= 16 * SHARP
+    return canvas.reduce(SHARP)
