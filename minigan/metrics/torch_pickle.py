@@ -1,0 +1,138 @@
+"""The part of a pickle that a dictionary of tensors needs, run by a machine that can do nothing else.
+
+A pickle is a program for a small machine with a stack: "push this text", "make a tuple of the last three", "call that
+function with these arguments". Python's own machine calls whatever function the program names. This one knows 28 of
+the instructions, enough for what `torch.save` writes of a state dict, and calls none: the three names that occur are
+replaced by the lines of `_call`, and a tensor becomes a note of where its numbers lie. Keys are text and nothing else
+is compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from typing import Any, BinaryIO, NamedTuple
+
+from minigan.metrics.safetensors import Unusable
+
+FLOATS = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf2"}
+INTEGERS = {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
+STORAGES = {f"torch {name}Storage": code for name, code in (FLOATS | INTEGERS).items()}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+
+
+class Storage(NamedTuple):
+    """A row of numbers: its key in the file, the code of its dtype (see `safetensors.decode`), how many there are."""
+
+    key: str
+    code: str
+    numel: int
+
+
+class Tensor(NamedTuple):
+    """A view of a storage; offset and strides are counted in numbers, not bytes."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _Name(str):
+    """The name of a function or class, "module name". It stays a name."""
+
+
+def load(file: BinaryIO) -> Any:
+    """Run the pickle at the position of `file`, up to its end, and return what it leaves: plain data and `Tensor`.
+
+    Raises Unusable, having executed nothing, for all that a dictionary of tensors has no need of; and what reading
+    beyond the end of a list or of a file raises, for a program that is damaged.
+    """
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        start = marks.pop()
+        taken = stack[start:]
+        del stack[start:]
+        return taken
+
+    for opcode, argument, _ in pickletools.genops(file):
+        match opcode.name:
+            case "PROTO":
+                pass
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append(CONSTANTS[opcode.name])
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINUNICODE":
+                stack.append(argument)
+            case "GLOBAL":
+                stack.append(_Name(argument))
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                n = int(opcode.name[-1])
+                stack[-n:] = [tuple(stack[-n:])]
+            case "MARK":
+                marks.append(len(stack))
+            case "TUPLE":
+                stack.append(tuple(since_mark()))
+            case "APPEND" | "APPENDS":
+                items = since_mark() if opcode.name == "APPENDS" else [stack.pop()]
+                _expect(stack[-1], list).extend(items)
+            case "SETITEM" | "SETITEMS":
+                pairs = since_mark() if opcode.name == "SETITEMS" else [stack.pop(-2), stack.pop()]
+                keys = [_expect(key, str) for key in pairs[::2]]
+                _expect(stack[-1], dict).update(zip(keys, pairs[1::2], strict=True))
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "BINPERSID":
+                stack.append(_storage(stack.pop()))
+            case "REDUCE":
+                arguments = stack.pop()
+                stack.append(_call(stack.pop(), arguments))
+            case "BUILD":  # attributes of the dictionary, such as the versions of its layers
+                stack.pop()
+                _expect(stack[-1], dict)
+            case "STOP":
+                return stack.pop()
+            case _:
+                raise Unusable(f"it uses the pickle instruction {opcode.name}, which no dictionary of tensors needs")
+    raise Unusable("it is damaged or cut off")
+
+
+def _expect(value: Any, kind: type) -> Any:
+    """Return `value` if it is of that very type."""
+    if type(value) is not kind:
+        raise Unusable("it is no dictionary of tensors")
+    return value
+
+
+def _call(name: Any, arguments: Any) -> Any:
+    """What a call amounts to; only these three are known."""
+    _expect(name, _Name), _expect(arguments, tuple)
+    match str(name), *arguments:
+        case ["collections OrderedDict"]:
+            return {}
+        case ["torch._utils _rebuild_tensor_v2", Storage() as storage, int(offset), tuple(shape), tuple(strides), *_]:
+            return Tensor(storage, offset, shape, strides)
+        case ["torch._utils _rebuild_parameter", Tensor() as tensor, *_]:
+            return tensor
+    raise Unusable(f"it asks for {str(name)[:80]!r}, which no dictionary of tensors needs")
+
+
+def _storage(identity: Any) -> Storage:
+    """("storage", type, key, device, number of numbers) and, in old files, None for the whole of it."""
+    if type(identity) is tuple and len(identity) == 6 and identity[5] is None:
+        identity = identity[:5]
+    match identity:
+        case ("storage", _Name() as kind, str(key), _, int(numel)) if kind in STORAGES:
+            return Storage(key, STORAGES[kind], numel)
+        case ("storage", _Name() as kind, *_):
+            raise Unusable(f"it has numbers of the type {str(kind)[:80]!r}, or a view of them, which can't be read")
+    raise Unusable("it refers to something that is no storage")
