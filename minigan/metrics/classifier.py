@@ -1,0 +1,119 @@
+"""Which digit is this, and is it one at all? A small network that ships with the package, its weights in one file.
+
+It is what the Inception network is to photographs: something that looks at generated digits instead of people. It
+gives the ten digits and "none", for pictures that are no digit, their probabilities; the 64 numbers that it decides by
+are features to compare sets of digits with. examples/train_classifier.py made the weights, and says how good they are.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import Device, array_module, get_device
+from minigan.errors import CheckpointError, ShapeError
+from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
+from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.resize import resize_bilinear
+
+SIDE = 28  # pixels, MNIST's
+FEATURES = 64
+DIGITS = tuple(map(str, range(10)))
+AT_ONCE = 250  # pictures: the memory that is needed doesn't grow with their number
+GREY = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601, as Pillow's "L"
+
+
+def build_classifier(rng: np.random.Generator | None = None) -> Sequential:
+    """Grey pictures (N, 28, 28, 1) → logits (N, 11). The first of its two parts gives the features (N, 64).
+
+    64 features, because a covariance needs more pictures than it has rows: a few hundred are enough for this one. Their
+    batch norm has no γ and β, so a feature varies by about 1, before the ReLU, over what the network was trained with.
+    """
+    W = {"bias": False, "init": he_normal(), "rng": rng}
+    return Sequential(
+        Sequential(
+            *(Conv2D(1, 32, 5, stride=2, padding=2, **W), BatchNorm(32), ReLU()),  # 28 → 14
+            *(Conv2D(32, 64, 3, stride=2, padding=1, **W), BatchNorm(64), ReLU()),  # 14 → 7
+            *(Conv2D(64, 64, 3, stride=2, padding=1, **W), BatchNorm(64), ReLU()),  # 7 → 4
+            Flatten(),
+            Dropout(0.3),
+            *(Dense(4 * 4 * 64, FEATURES, **W), BatchNorm(FEATURES, affine=False), ReLU()),
+        ),
+        Dense(FEATURES, len(DIGITS) + 1, rng=rng),
+    )
+
+
+class DigitClassifier(FeatureNetwork):
+    """Pictures of any size, grey or colour → 64 features, and 11 probabilities: of 0 to 9, and of "none" (the last).
+
+    `classes` names the ten digits alone. `weights` is a file that examples/train_classifier.py wrote; without it, the
+    one that ships. Raises CheckpointError if that file isn't there, is damaged, or is of another network.
+    """
+
+    name = "digits"
+    describe = "a small classifier of handwritten digits, trained with minigan"
+    resizer = f"grey, bilinear to {SIDE}x{SIDE}"
+    comparable, knows_none = False, True
+    n_features = FEATURES
+    classes = DIGITS
+
+    def __init__(self, device: Device | str = "cpu", weights: str | os.PathLike | None = None) -> None:
+        self.device = get_device(device)
+        path = files("minigan.metrics") / "digit_classifier.npz" if weights is None else Path(weights)
+        self.network = build_classifier()
+        arrays = _read(path)
+        try:
+            self.network.load_state_dict(arrays)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} has no weights of the classifier of digits: {error}") from error
+        self.network.to(self.device)
+
+    def __call__(self, pictures: Any) -> tuple[Any, Any]:
+        """Pictures (N, H, W, 1 or 3), float32 in [-1, 1] → features (N, 64), probabilities (N, 11), on their device.
+
+        Raises ShapeError for anything else, and for no pictures.
+        """
+        if pictures.ndim != 4 or len(pictures) == 0 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.float32:
+            got = f"{pictures.dtype} {tuple(pictures.shape)}"
+            raise ShapeError(f"the classifier of digits takes float32 pictures (N, H, W, 1 or 3), N > 0, got {got}")
+        xp = array_module(pictures)
+        parts = [self._some(pictures[i : i + AT_ONCE], xp) for i in range(0, len(pictures), AT_ONCE)]
+        return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))
+
+    def _some(self, x: Any, xp: Any) -> tuple[Any, Any]:
+        """The same for as many pictures as are looked at together."""
+        if x.shape[3] == 3:
+            x = GREY[0] * x[..., :1] + GREY[1] * x[..., 1:2] + GREY[2] * x[..., 2:]  # (N, H, W, 1)
+        if x.shape[1:3] != (SIDE, SIDE):
+            x = resize_bilinear(x, SIDE)
+        features, _ = self.network[0].forward(x, train=False)  # (N, 64)
+        logits, _ = self.network[1].forward(features, train=False)  # (N, 11)
+        p = xp.exp(logits - logits.max(axis=1, keepdims=True))
+        return features, p / p.sum(axis=1, keepdims=True)
+
+
+def write_weights(network: Sequential, file: Any) -> None:
+    """Write a network's weights into an open file as float16: half the size, and the answers stay what they were."""
+    np.savez_compressed(file, **{name: array.astype(np.float16) for name, array in network.state_dict().items()})
+
+
+def _read(path: Any) -> dict[str, np.ndarray]:
+    """Read the arrays of a file. Raises CheckpointError if it isn't there, is damaged, or has a number not finite."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("a weight is not finite")
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no file {path}: give one that examples/train_classifier.py wrote") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, OverflowError) as error:
+        raise CheckpointError(f"{path} is damaged, or has no weights of the classifier of digits") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:  # what zipfile raises
+        raise CheckpointError(f"{path} is damaged, or has no weights of the classifier of digits") from error
+    return arrays
