@@ -1,7 +1,7 @@
 """The part of a pickle that a dictionary of tensors needs, run by a machine that can do nothing else.
 
 A pickle is a program for a small machine with a stack: "push this text", "make a tuple of the last three", "call that
-function with these arguments". Python's own machine calls whatever function the program names. This one knows 28 of
+function with these arguments". Python's own machine calls whatever function the program names. This one knows 30 of
 the instructions, enough for what `torch.save` writes of a state dict, and calls none: the three names that occur are
 replaced by the lines of `_call`, and a tensor becomes a note of where its numbers lie. Keys are text and nothing else
 is compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory.

@@ -59,7 +59,7 @@ def test_batch_norm_in_the_convolution_is_batch_norm_after_it(weights, network):
 def test_pictures_of_any_size_and_number_give_features_and_probabilities(network):
     """Alone or among others, more than go through the network together; grey is colour of equal parts.
 
-    The weights take 96 MB of memory, and however many pictures there are, less than 100 more.
+    However many pictures there are, they take less than 100 MB of memory.
     """
     x = pictures(inception.CPU_PICTURES + 1, 20, 33, 1)
     before = x.copy()
@@ -86,8 +86,12 @@ def test_logits_are_without_bias(weights, network):
 
 
 def test_it_runs_on_a_device(weights, network):
+    """And has no gradients, which would take as much memory as the weights."""
     x = pictures(1, 16, 16, 1)
+    tracemalloc.start()
     there = Inception(weights, STRICT)
+    assert tracemalloc.get_traced_memory()[0] < 100e6
+    tracemalloc.stop()
     x_there = STRICT.array(x)
     with forbid_transfers():
         results = there(x_there)

@@ -89,6 +89,7 @@ def changed(name="a", **entries):
         (changed(data_offsets=[24, 0]), "don't agree"),
         (changed(data_offsets=[8, 32]), "a gap or an overlap before"),
         (changed("c"), "a gap or an overlap before"),
+        (written({"b": HEADER["b"]}), "a gap or an overlap before 'b'"),
         (written(HEADER, BODY[:-1]), "speaks of 40 bytes, and 39 are there"),
         (written(HEADER, BODY + b"x"), "speaks of 40 bytes, and 41 are there"),
     ],

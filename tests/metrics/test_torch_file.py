@@ -212,6 +212,12 @@ def test_storages_are_those_that_are_there(folder, form, data):
     refuse(folder, form(data, {"0": STORAGES["0"]}))
 
 
+@FORMS
+def test_numbers_of_other_types_and_views_of_storages_are_named(folder, form):
+    for odd in (tensor("0", "ComplexFloat", 6, 0, (), ()), TENSORS["whole"].replace(b"tQ", plain(("1", 0, 6)) + b"tQ")):
+        refuse(folder, form(dictionary(x=odd), STORAGES), "numbers of the type 'torch .*Storage', or a view of them")
+
+
 NESTED = b")" + b"q\x01h\x01\x86" * 60  # t = (t', t'), t' = (t'', t''), …: 2^60 entries for whoever hashes or prints it
 
 
@@ -219,6 +225,7 @@ NESTED = b")" + b"q\x01h\x01\x86" * 60  # t = (t', t'), t' = (t'', t''), …: 2^
 def test_nested_tuples_and_large_numbers_cost_nothing(folder, form):
     refuse(folder, form(b"\x80\x02}" + NESTED + b"K\x01s.", {}), "no dictionary of tensors")
     refuse(folder, form(b"\x80\x02" + NESTED + b"Q.", {}), "no storage")
+    refuse(folder, form(b"\x80\x02cos\nsystem\n" + NESTED + b"R.", {}), "it asks for 'os system'")
     refuse(folder, form(b"\x80\x02" + NESTED + b".", {}), "other than a dictionary")
     refuse(folder, form(dictionary(x=tensor("0", "Float", 6, 0, (6,), (1,)).replace(plain((6,)), NESTED)), {}))
     refuse(folder, form(b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"X" + struct.pack("<I", 2**32 - 1), {}))
