@@ -20,7 +20,7 @@ from minigan.testing.differences import along, derivative
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SMALL = {
-    "judge_digits.py": ["--steps", "3", "--gan-steps", "2", "--samples", "30"],
+    "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
     "wgan_gp_broken.py": ["--steps", "5"],
@@ -29,7 +29,7 @@ SMALL = {
     "your_own_pictures.py": ["--steps", "2", "--batch-size", "4", "--features", "2"],
 }
 PICTURES = {
-    "judge_digits.py": {"real-digits-16x16x1.png", "dcgan-2-steps.png"},
+    "train_classifier.py": {"digits-held-out.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "wgan_gp_broken.py": {"broken.png"},
