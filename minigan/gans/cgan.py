@@ -8,10 +8,12 @@ has a hidden layer of its own, then they are joined:
     dropout .2 on the picture that D sees, .5 on D's hidden layers; latent of 100 uniform numbers
     SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
 
-The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. A row stands
-for itself, while the other layers add up a hundred inputs and more: with weights as small as theirs the class is not
-heard, and with weights of 1 nothing else is. Embeddings begin at U(−.2, .2), where, in the joined layer of either
-network, the class makes about as much of a difference as z or the picture does.
+The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. It says
+nothing of weights, and those of gan.py don't do: a row stands for itself, while the other layers add up a hundred inputs
+and more, so with weights as small as theirs the class is not heard; and z passes through 200 units on its way, the class
+through 1000, so G learns one picture of each class and to ignore z. Embeddings begin at U(−.2, .2), where in D the class
+makes a few times as much of a difference as the picture; and G's weights of z at U(−.3, .3), where z makes many times as
+much of a difference as the class. A class is learnt soon; variety that was lost doesn't come back.
 
 For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py, into which an
 embedding of the class is fed beside z and beside x; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.
@@ -153,11 +155,11 @@ def picture_networks(
 ) -> tuple[Sequential, Sequential]:
     """G: z, labels → (N, H, W, C) in [0, 1]; D: (N, H, W, C), labels → logits (N, 1)."""
     wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
-    rows = {"init": uniform(0.2), "rng": rng}
+    rows, loud = {"init": uniform(0.2), "rng": rng}, {"init": uniform(0.3), "rng": rng}
     size = prod(shape)
     G = Sequential(
         Branches(
-            Sequential(Dense(latent_dim, 200, **wide), ReLU()),
+            Sequential(Dense(latent_dim, 200, **loud), ReLU()),
             Sequential(Embedding(n_classes, 1000, **rows), ReLU()),
         ),
         Concat(),
