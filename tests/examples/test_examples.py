@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
+    "what_fid_sees.py": ["--limit", "80"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
     "wgan_gp_broken.py": ["--steps", "5"],
@@ -30,6 +31,7 @@ SMALL = {
 }
 PICTURES = {
     "train_classifier.py": {"digits-held-out.png"},
+    "what_fid_sees.py": {"spoilt.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "wgan_gp_broken.py": {"broken.png"},

@@ -8,7 +8,6 @@ from minigan.data import open_digits
 from minigan.errors import CheckpointError, ShapeError
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.classifier import AT_ONCE, DIGITS, DigitClassifier, build_classifier, write_weights
-from minigan.metrics.moments import Moments, frechet_distance
 from minigan.testing import devices_under_test, forbid_transfers
 
 CLASSIFIER = DigitClassifier()
@@ -157,49 +156,3 @@ def test_a_damaged_file_is_one_sentence(tmp_path):
         with pytest.raises(CheckpointError, match=message) as caught:
             DigitClassifier(weights=tmp_path / name)
         assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def noise(x, strength):
-    """Add normal noise of this standard deviation."""
-    rng = np.random.default_rng(1)
-    return np.clip(x + strength * rng.standard_normal(x.shape, np.float32), -1, 1)
-
-
-def blur(x, strength):
-    """Take means with Gaussian weights of this standard deviation in pixels; the border is repeated."""
-    side = x.shape[1]
-    pixels = np.arange(-9, side + 9)
-    weights = np.exp(-(((np.arange(side)[:, None] - pixels) / max(strength, 0.01)) ** 2) / 2)  # (side, side + 18)
-    weights = weights @ np.eye(side)[np.clip(pixels, 0, side - 1)]  # (side, side)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.einsum("ih,nhwc,jw->nijc", weights, x, weights, optimize=True).astype(np.float32)
-
-
-def swirl(x, strength):
-    """Turn the centre by `strength` radians, and less the further away; nearest pixel."""
-    side = x.shape[1]
-    v, u = np.indices((side, side)) - (side - 1) / 2
-    angle = strength * np.exp(-np.hypot(u, v) / (side / 4))
-    rows, columns = np.cos(angle) * v - np.sin(angle) * u, np.sin(angle) * v + np.cos(angle) * u
-    rows, columns = (np.clip(np.rint(a + (side - 1) / 2), 0, side - 1).astype(int) for a in (rows, columns))
-    return x[:, rows, columns]
-
-
-def moments_of(x):
-    moments = Moments(CLASSIFIER.n_features)
-    moments.update(CLASSIFIER(x)[0])
-    return moments.mean, moments.covariance
-
-
-@pytest.mark.parametrize(
-    ("spoil", "strengths"),
-    [(noise, (0, 0.2, 0.35, 0.5, 0.8)), (blur, (0, 0.5, 1, 1.5, 2.5)), (swirl, (0, 0.5, 1, 2, 4))],
-    ids=["noise", "blur", "swirl"],
-)
-def test_the_frechet_distance_grows_with_what_is_wrong(spoil, strengths):
-    """From one half of 600 digits to the other: the floor is what two sets of real digits are apart."""
-    one, other = np.array_split(np.random.default_rng(0).permutation(len(SET))[:600], 2)
-    real, x = moments_of(pictures(one)), pictures(other)
-    distances = [frechet_distance(*real, *moments_of(spoil(x, strength))) for strength in strengths]
-    assert np.all(np.diff(distances) > 0), distances
-    assert distances[-1] > 10 * distances[0]
