@@ -3,8 +3,8 @@
 Shows what a distance between sets of features is made of, and that it answers to noise, blur and bent strokes in the
 right order. It starts at a floor: two sets of real digits are not at 0 from each other either.
 
-    python examples/what_fid_sees.py                      the digits of the package; a few seconds
-    python examples/what_fid_sees.py --data mnist         10,000 test digits against 60,000 others; half a minute
+    python examples/what_fid_sees.py                      the digits of the package; about ten seconds
+    python examples/what_fid_sees.py --data mnist         10,000 test digits against 60,000 others; about a minute
     python examples/what_fid_sees.py --data FOLDER        the same with MNIST's files from a folder
 
 What you should see: each row of the table grows from left to right, by a factor of a hundred and more, on MNIST from

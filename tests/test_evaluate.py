@@ -151,12 +151,12 @@ def test_without_its_weights_inception_says_which_file_is_missing(capsys, monkey
 
 def test_evaluations_during_training(capsys):
     assert run(f"{TINY} --n-steps 8 --eval-interval 3 --eval-samples 50") == 0
-    assert "FID" in capsys.readouterr().out
-    folder = Path("runs/dcgan-digits")
+    out, folder = capsys.readouterr().out, Path("runs/dcgan-digits")
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     fid = {record["step"]: record["fid"] for record in records if "fid" in record}
     assert list(fid) == [3, 6, 8]
     best = min(fid, key=fid.get)
+    assert f"FID was lowest at step {best}, {fid[best]:.2f}" in out
     with np.load(folder / "best.npz") as arrays:
         assert json.loads(arrays["state"].tobytes())["step"] == best
     with Image.open(folder / "evaluations.png") as curves:

@@ -175,6 +175,8 @@ def _train(trainer: Trainer, quiet: bool) -> int:
     if not quiet:
         minutes, seconds = divmod(round(trainer.seconds), 60)
         say(f"{count_steps(trainer.step)} in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
+        if trainer.best_step:
+            say(f"FID was lowest at step {trainer.best_step}, {trainer.best_fid:.2f}: see best.npz and evaluations.png")
     return 0
 
 

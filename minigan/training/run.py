@@ -234,7 +234,7 @@ class RunFolder:
         found = (path for path in self._samples.glob("step-*.png") if SAMPLE_NAME.fullmatch(path.name))
         return sorted((path for path in found if path.is_file()), key=_step_of)
 
-    def draw(self, title: str) -> None:
+    def draw(self, title: str, judged_by: str = "") -> None:
         """Draw losses.png, evaluations.png and samples.gif from what has been recorded."""
         records = [record for record in self.records() if record.keys() >= MEASURES]
         evaluated = [record for record in records if record.keys() >= EVALUATED]
@@ -242,7 +242,7 @@ class RunFolder:
         if records:
             save_image(draw_curves(records, title), self.losses)
         if evaluated:
-            save_image(draw_evaluations(evaluated, title), self.evaluations)
+            save_image(draw_evaluations(evaluated, f"{title}: {judged_by}"), self.evaluations)
         if samples:
             save_film(samples, self.film)
 

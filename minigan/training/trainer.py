@@ -54,7 +54,7 @@ class Trainer:
         judge: Judge | None = None,
     ) -> None:
         self.gan, self.dataset, self.batches, self.config, self.folder = gan, dataset, batches, config, folder
-        self.judge, self.best_fid = judge, float("inf")
+        self.judge, self.best_fid, self.best_step = judge, float("inf"), 0
         self.rng = gan.device.rng([config.seed, TRAINING])
         self._next_batch = batches.next_with_labels if gan.n_classes else batches.__next__
         self.columns = class_columns(gan)
@@ -89,7 +89,8 @@ class Trainer:
                 if last:
                     break
                 self._advance(progress)
-            self.folder.draw(f"{self.config.model} on {self.dataset.name}")
+            judged_by = f"{self.config.eval_samples:,} samples, features of {self.config.eval_features}"
+            self.folder.draw(f"{self.config.model} on {self.dataset.name}", judged_by)
         return interrupts.signal
 
     def _advance(self, progress: Progress) -> None:
@@ -124,7 +125,7 @@ class Trainer:
         if checkpoint or best:
             self.save()
         if best:
-            self.best_fid = self.record["fid"]
+            self.best_fid, self.best_step = self.record["fid"], self.step
             self.folder.keep_best()
 
     def _record(self, found: dict[str, Any]) -> None:
@@ -214,8 +215,8 @@ class Trainer:
         self.seconds = state["seconds"]
         self.folder.forget_after(self.step)
         if self.folder.best.exists():
-            found = [record["fid"] for record in self.folder.records() if "fid" in record]
-            self.best_fid = min(found, default=self.best_fid)
+            found = [(record["fid"], record["step"]) for record in self.folder.records() if "fid" in record]
+            self.best_fid, self.best_step = min(found, default=(self.best_fid, self.best_step))
 
 
 def class_columns(gan: Any) -> int | None:
