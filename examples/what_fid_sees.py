@@ -8,8 +8,8 @@ right order. It starts at a floor: two sets of real digits are not at 0 from eac
     python examples/what_fid_sees.py --data FOLDER        the same with MNIST's files from a folder
 
 What you should see: each row of the table grows from left to right, by a factor of a hundred and more, on MNIST from
-0.03 to 36, 19 and 19. Noise that is hardly seen is hardly counted, because the classifier whose features are compared
-was trained with a little of it. In --out is a picture of the first digits, with the distance under each of them.
+0.03 to 36, 19 and 19. Noise that is hardly seen is hardly counted: the classifier whose features are compared was
+trained with a little of it. In --out is a picture of the first digits, with the distance under each of them.
 """
 
 import argparse
@@ -26,13 +26,12 @@ from minigan.training.pictures import save_image, to_bytes, to_image
 AT_ONCE, CELL, MARGIN = 250, 72, 110  # pictures looked at together; pixels
 
 
-def noise(x, strength):
+def noise(x, strength, rng):
     """Add normal noise of this standard deviation; pixels range from −1 to 1."""
-    rng = np.random.default_rng(1)
     return np.clip(x + strength * rng.standard_normal(x.shape, np.float32), -1, 1)
 
 
-def blur(x, strength):
+def blur(x, strength, rng):
     """Take means with Gaussian weights of this standard deviation in pixels; the border is repeated."""
     side = x.shape[1]
     pixels = np.arange(-9, side + 9)
@@ -42,7 +41,7 @@ def blur(x, strength):
     return np.einsum("ih,nhwc,jw->nijc", weights, x, weights, optimize=True)
 
 
-def swirl(x, strength):
+def swirl(x, strength, rng):
     """Turn the centre by `strength` radians, and less the further away; each pixel takes the nearest one."""
     side = x.shape[1]
     v, u = np.indices((side, side)) - (side - 1) / 2
@@ -81,7 +80,8 @@ def distances(network, real, other):
     for what, (spoil, strengths) in SPOILT.items():
         found[what] = []
         for strength in strengths:
-            spoilt = statistics(network, other, lambda x, spoil=spoil, by=strength: spoil(x, by) if by else x)
+            rng = np.random.default_rng(1)
+            spoilt = statistics(network, other, lambda x, do=spoil, by=strength, rng=rng: do(x, by, rng) if by else x)
             found[what].append((strength, _distance(whole, spoilt)))
     return found
 
@@ -99,7 +99,8 @@ def draw(found, digits):
         pen.text((8, row * height + CELL), what, "black", font, "lm")
         for column, (strength, distance) in enumerate(results):
             x = MARGIN + column * (CELL + 12)
-            for i, picture in enumerate(to_bytes(SPOILT[what][0](digits, strength) if strength else digits)):
+            shown = SPOILT[what][0](digits, strength, np.random.default_rng(1)) if strength else digits
+            for i, picture in enumerate(to_bytes(shown)):
                 cell = to_image(picture).resize((CELL, CELL), Image.Resampling.NEAREST)
                 canvas.paste(cell, (x, row * height + i * CELL))
             pen.text((x + CELL / 2, row * height + 2 * CELL + 10), f"{strength:g}", "grey", font, "mm")

@@ -6,6 +6,7 @@ import argparse
 import json
 import textwrap
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from tqdm import tqdm
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import check_writable, count, place, read_config, whole_number
+from minigan.commands.options import check_writable, count, flag, place, read_config, whole_number
 from minigan.data import Dataset, PointDataset, natural_size, open_dataset
 from minigan.metrics import (
-    FEATURES,
+    FEATURE_NETWORKS,
     METRICS,
     NEEDS_FEATURES,
     Evaluation,
@@ -42,7 +43,7 @@ from minigan.training.evaluation import (
 from minigan.training.evidence import Evidence
 from minigan.training.files import replacing, write_text
 from minigan.training.pictures import save_image
-from minigan.training.run import JUDGED_LATENTS, RunConfig, RunFolder
+from minigan.training.run import EVALUATED_LATENTS, RunConfig, RunFolder
 
 PAIRED = ("ssim", "psnr")
 NAMES = {
@@ -85,7 +86,7 @@ def add_arguments(parser: Parser) -> None:
 
     how = parser.add_argument_group("how it is measured")
     features = "whose features (default: digits for digits and mnist, else inception)"
-    how.add_argument("--features", choices=FEATURES, help=features)
+    how.add_argument("--features", choices=FEATURE_NETWORKS, help=features)
     weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
     size = "bring the pictures of folders to squares of N pixels first (default: as the first one, of a run as its own)"
@@ -168,7 +169,7 @@ def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, 
     checkpoint.restore(gan)
     n = args.n or SAMPLES
     source = f"{n:,} of {what} at step {checkpoint.state['step']:,}, drawn with seed {args.seed}"
-    return generated_pictures(gan, n, [args.seed, JUDGED_LATENTS], source), config
+    return generated_pictures(gan, n, [args.seed, EVALUATED_LATENTS], source), config
 
 
 def _open_reference(
@@ -225,12 +226,15 @@ def _pairs(args: argparse.Namespace) -> int:
     sets = [*args.what, *([args.against] if args.against else [])]
     if len(sets) != 2 or any((Path(spec) / "config.json").is_file() for spec in sets):
         raise UsageError("ssim and psnr compare picture by picture: give two folders, in which the names agree")
-    a = _open_data(sets[0], args.img_size)
-    b = _open_data(sets[1], args.img_size or a.shape[0], a.shape[2], args.split or "train")
+    for name in ("n", "n_against", "out", "save_stats", "features", "weights", "checkpoint"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"ssim and psnr compare the pixels of all pictures: leave out {flag(name)}")
+    a, b = _open_data(sets[0], args.img_size), _open_data(sets[1], args.img_size, None, args.split or "train")
     values = compare_pairs(a, b, args.metrics)
     about = {"pictures": a.describe(), "reference": b.describe(), "n": len(a), "data_range": 255}
     if args.json:
-        print(json.dumps({"values": values} | about, indent=2))
+        finite = {name: value if isfinite(value) else None for name, value in values.items()}  # JSON knows no ∞
+        print(json.dumps({"values": finite} | about, indent=2))
     else:
         print(f"pictures   {a.describe()}\nreference  {b.describe()}\n")
         for name, value in values.items():
@@ -250,6 +254,7 @@ def _print(answer: Evaluation, as_json: bool) -> None:
     values = answer.values
     for name, shown in NAMES.items():
         if name in values:
+            shown += f", {answer.features}" if name in ("fid", "kid") else ""
             spread = f" ± {values[name + '_std']:.4f}" if name + "_std" in values else ""
             print(f"{shown:20} {values[name]:9.4f}{spread}")
     if "shares" in values:

@@ -37,7 +37,7 @@ from minigan.commands.options import (
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
-from minigan.metrics import FEATURES, open_features
+from minigan.metrics import FEATURE_NETWORKS, open_features
 from minigan.training.checkpoint import load_checkpoint
 from minigan.training.evaluation import Judge, usual_features
 from minigan.training.progress import Progress, count_steps, say
@@ -103,7 +103,7 @@ def add_arguments(parser: Parser) -> None:
     judged = f"samples in an evaluation (default: {RunConfig.eval_samples})"
     output.add_argument("--eval-samples", type=count, metavar="N", help=judged)
     judged = "whose features they are compared by (default: digits for digits and mnist, else inception)"
-    output.add_argument("--eval-features", choices=FEATURES, help=judged)
+    output.add_argument("--eval-features", choices=FEATURE_NETWORKS, help=judged)
     what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")

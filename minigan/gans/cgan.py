@@ -9,11 +9,11 @@ has a hidden layer of its own, then they are joined:
     SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
 
 The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. It says
-nothing of weights, and those of gan.py don't do: a row stands for itself, while the other layers add up a hundred inputs
-and more, so with weights as small as theirs the class is not heard; and z passes through 200 units on its way, the class
-through 1000, so G learns one picture of each class and to ignore z. Embeddings begin at U(−.2, .2), where in D the class
-makes a few times as much of a difference as the picture; and G's weights of z at U(−.3, .3), where z makes many times as
-much of a difference as the class. A class is learnt soon; variety that was lost doesn't come back.
+nothing of weights, and those of gan.py don't do. A row stands for itself, while the other layers add up a hundred
+inputs and more: with weights as small as theirs the class is not heard. And z passes through 200 units on its way, the
+class through 1000: G learns one picture of each class, and to ignore z. So embeddings begin at U(−.2, .2), where in D
+the class makes a few times as much of a difference as the picture, and G's weights of z at U(−.3, .3), where z makes
+many times as much of a difference as the class. A class is learnt soon; variety that was lost doesn't come back.
 
 For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py, into which an
 embedding of the class is fed beside z and beside x; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.

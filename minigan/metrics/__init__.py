@@ -10,12 +10,12 @@ from minigan.metrics.kernel_distance import kernel_distance
 from minigan.metrics.manifold import nearest, precision_recall
 from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
-from minigan.metrics.networks import FEATURES, open_features
+from minigan.metrics.networks import FEATURE_NETWORKS, open_features
 from minigan.metrics.similarity import psnr, ssim
 from minigan.metrics.statistics import Statistics, observe, read_statistics, write_statistics
 
 __all__ = [
-    "FEATURES",
+    "FEATURE_NETWORKS",
     "METRICS",
     "NEEDS_FEATURES",
     "ClassCounts",

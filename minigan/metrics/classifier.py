@@ -19,7 +19,7 @@ import numpy as np
 from minigan.backend import Device, array_module, get_device
 from minigan.errors import CheckpointError, ShapeError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
-from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
 
 SIDE = 28  # pixels, MNIST's
@@ -58,7 +58,7 @@ class DigitClassifier(FeatureNetwork):
 
     name = "digits"
     describe = "a small classifier of handwritten digits, trained with minigan"
-    resizer = f"grey, bilinear to {SIDE}x{SIDE}"
+    resizer = f"grey, bilinear without antialiasing to {SIDE}x{SIDE}"
     comparable, knows_none = False, True
     n_features = FEATURES
     classes = DIGITS
@@ -70,6 +70,7 @@ class DigitClassifier(FeatureNetwork):
         arrays = _read(path)
         try:
             self.network.load_state_dict(arrays)
+            self.weights = digest(arrays)
         except CheckpointError as error:
             raise CheckpointError(f"{path} has no weights of the classifier of digits: {error}") from error
         self.network.to(self.device)

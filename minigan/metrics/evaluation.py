@@ -1,14 +1,15 @@
 """How good a set of pictures is: the field's numbers, and what has to be known to read them.
 
     fid       Fréchet Inception Distance to the reference (Heusel et al. 2017); lower is better
-    is        Inception Score (Salimans et al. 2016), which needs no reference; higher is better
+    is        Inception Score (Salimans et al. 2016), which needs no reference; higher is better. What a network calls
+              "none" tells nothing, so that probability is shared out among all classes: nonsense lowers the score
     kid       Kernel Inception Distance to the reference (Bińkowski et al. 2018); lower is better
     pr        precision: how many samples look real; recall: how much of what is real is drawn
               (Kynkäänniemi et al. 2019)
     classes   which classes the network sees, how sure it is, and whether it is what was asked for
 
 None of these numbers means anything alone. FID falls as n grows; the reference split, the feature network and the way
-pictures are resized for it each move it by more than methods differ. So an `Evaluation` carries all of that.
+pictures are resized for it can each move it by more than methods differ. So an `Evaluation` carries all of that.
 """
 
 from __future__ import annotations
@@ -31,20 +32,23 @@ from minigan.metrics.statistics import KEPT, Statistics, observe
 METRICS = ("fid", "is", "kid", "pr", "classes")
 NEEDS_REFERENCE = ("fid", "kid", "pr")
 NEEDS_FEATURES = ("kid", "pr")  # of every picture, not only their mean and covariance
-ADVISED = 10_000  # samples, by the authors of FID
 SPLITS = 10
-SUBSET = 1000  # pictures in a subset of KID
+SUBSET = 1000  # pictures in a subset of KID; half of them all if there are fewer than twice as many
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`values` by name, and what they depend on. `reference` is None if nothing was compared with one."""
+    """`values` by name, and what they depend on. `reference` is None if nothing was compared with one.
+
+    `features` names the feature network, and `network` describes it.
+    """
 
     values: dict[str, Any]
     source: str
     n: int
     reference: str | None
     reference_n: int | None
+    features: str
     network: str
     resizer: str
     caveats: tuple[str, ...]
@@ -81,7 +85,7 @@ def evaluate(
 
     def watch(features: Any, probabilities: Any, asked: Any) -> None:
         if score:
-            score.update(probabilities)
+            score.update(_among_classes(probabilities) if network.knows_none else probabilities)
         if counts:
             counts.update(probabilities, asked)
 
@@ -94,7 +98,9 @@ def evaluate(
         elif name == "is":
             values["is"], values["is_std"] = score.result()
         elif name == "kid":
-            size, rng = min(SUBSET, len(found.features), len(reference.features)), np.random.default_rng(seed)
+            fewest = min(len(found.features), len(reference.features))
+            size, rng = max(2, min(SUBSET, fewest // 2)), np.random.default_rng(seed)
+            values["kid_subset"] = size
             kid = kernel_distance(found.features, reference.features, rng=rng, subset_size=size)
             values["kid"], values["kid_std"] = kid
         elif name == "pr":
@@ -108,11 +114,18 @@ def evaluate(
         n=found.n,
         reference=used.source if used else None,
         reference_n=used.n if used else None,
+        features=network.name,
         network=network.describe,
         resizer=network.resizer,
         caveats=tuple(caveats(found, used, network, metrics)),
     )
     return answer, found
+
+
+def _among_classes(probabilities: Any) -> Any:
+    """Probabilities (N, K + 1), the last of "none" → (N, K), that one shared out equally."""
+    K = probabilities.shape[1] - 1
+    return probabilities[:, :K] + probabilities[:, K:] / K
 
 
 def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_reference: bool) -> None:
@@ -136,15 +149,17 @@ def caveats(
     """Say in sentences why these numbers may not be set beside others."""
     if not network.comparable:
         yield f"not comparable with published numbers: the features are those of {network.describe}"
+    depend = [name for name in ("fid", "is", "pr") if name in metrics]
     fewest = min(found.n, reference.n or found.n) if reference else found.n
     if "fid" in metrics and fewest <= network.n_features:
         yield (
             f"{fewest:,} pictures and {network.n_features:,} features: the covariance is singular, and FID is far "
             f"larger than with enough pictures"
         )
-    elif "fid" in metrics and fewest < ADVISED:
-        yield f"FID falls as n grows: compare this only with others of {fewest:,} pictures; {ADVISED:,} are advised"
-    if "fid" in metrics and reference.n is None:
-        yield "the file of statistics doesn't say how many pictures they are of"
+    if depend:
+        counts = f"{found.n:,} pictures" + (f" against {reference.n:,}" if reference and reference.n else "")
+        yield f"{', '.join(depend)} change with the number of pictures: compare with other numbers of {counts} only"
+    if reference and reference.n is None:
+        yield "the file of statistics doesn't say how many pictures they are of, nor how these were resized"
     if any(name in metrics for name in NEEDS_FEATURES) and max(found.n, reference.n or 0) > KEPT:
-        yield f"kid and pr look at the first {KEPT:,} pictures only"
+        yield f"kid and pr look at {KEPT:,} of the pictures"

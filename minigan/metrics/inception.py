@@ -27,7 +27,7 @@ from minigan.backend import Device, array_module, get_device
 from minigan.data.download import cache_folder
 from minigan.errors import MiniganError, ShapeError
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
-from minigan.metrics.features import FeatureNetwork
+from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.inception_v3 import CLASSES, FEATURES, inception_v3, weight_shapes
 from minigan.metrics.resize import resize_bilinear
 from minigan.metrics.safetensors import read_safetensors
@@ -62,13 +62,15 @@ class Inception(FeatureNetwork):
         which = "the weights of 2015 that FID is defined by" if comparable else "weights that could not be verified"
         self.describe = f"Inception-v3, {which}"
         weights = _checked(weights)
+        self.weights = digest(weights)
         self.blocks = inception_v3(lambda name, *shape, **geometry: self._conv(weights, name, *shape, **geometry))
         self.last = self._placed(Dense(FEATURES, CLASSES, bias=False, init=_unset), weights["fc.weight"].T)
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:
         """Pictures (N, H, W, C) → features (N, 2048), probabilities (N, 1008), float32. Raises ShapeError."""
-        if pictures.ndim != 4 or pictures.shape[3] not in (1, 3):
-            raise ShapeError(f"Inception takes pictures (N, H, W, 1) or (N, H, W, 3), got {tuple(pictures.shape)}")
+        if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.float32:
+            got = f"{pictures.dtype} {tuple(pictures.shape)}"
+            raise ShapeError(f"Inception takes float32 pictures (N, H, W, 1) or (N, H, W, 3) in [-1, 1], got {got}")
         xp, N = array_module(pictures), len(pictures)
         features = xp.empty((N, FEATURES), np.float32)
         at_once = CPU_PICTURES if xp is np else GPU_PICTURES
@@ -80,8 +82,7 @@ class Inception(FeatureNetwork):
 
     def _features(self, x: Any) -> Any:
         xp = array_module(x)
-        x = x.astype(np.float32, copy=False)
-        # Each output pixel is a mean of input pixels, so it makes no difference that others resize (x + 1)/2
+        # pytorch-fid resizes (x + 1)/2 and scales then: the same, as each output pixel is a mean of input pixels
         x = resize_bilinear(xp.repeat(x, 3, axis=3) if x.shape[3] == 1 else x, SIDE)
         for block in self.blocks:
             x, _ = block.forward(x, train=False)  # nothing goes backward, so the caches may go

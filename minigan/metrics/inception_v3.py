@@ -1,11 +1,12 @@
 """The layers of the Inception network that the FID is defined by, from pictures of 299×299 pixels to 2,048 features.
 
-C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2015, https://arxiv.org/abs/1512.00567.
-`inception_v3` is its table 1, from top to bottom. Google's network of December 2015, which every published FID and
-Inception Score rests on, differs from the paper in two places:
+It is the graph that Google published in December 2015, and a relative of that in C. Szegedy et al., "Rethinking the
+Inception Architecture for Computer Vision", 2015, https://arxiv.org/abs/1512.00567, whose figures show the idea of each
+block. `inception_v3` lists it from top to bottom, under the names that pytorch-fid gave it. From the Inception-v3 that
+is usual today it differs in the last branch of its blocks:
 
-* the mean in a block's last branch is one over the pixels that are there, it doesn't count the padding;
-* in the last block that branch takes the largest pixel instead of the mean.
+* a mean is one over the pixels that are there, it doesn't count the padding;
+* in the very last block that branch takes the largest pixel instead of the mean.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ def inception_v3(conv: MakeConv) -> list[Layer]:
 
 
 def _mean() -> Layer:
+    """The mean over 3×3 pixels, at the border over those that are there, as in the graph of 2015."""
     return AvgPool2D(3, stride=1, padding=1, count_include_pad=False)
 
 
 def _block_a(conv: MakeConv, name: str, C: int, pooled: int) -> Layer:
-    """Figure 5: a 5×5 is looked at directly, and as two 3×3."""
+    """After figure 5: what a 5×5 sees, in one step and in two of 3×3."""
     return Parallel(
         conv(f"{name}.branch1x1", C, 64, 1),
         Sequential(conv(f"{name}.branch5x5_1", C, 48, 1), conv(f"{name}.branch5x5_2", 48, 64, 5, padding=2)),
@@ -65,7 +67,7 @@ def _block_a(conv: MakeConv, name: str, C: int, pooled: int) -> Layer:
 
 
 def _block_b(conv: MakeConv, name: str, C: int) -> Layer:
-    """Figure 10: half the pixels, by convolution and by pooling side by side."""
+    """After figure 10: half the pixels, by convolution and by pooling side by side."""
     return Parallel(
         conv(f"{name}.branch3x3", C, 384, 3, stride=2),
         Sequential(

@@ -10,7 +10,7 @@ from minigan.metrics.classifier import DigitClassifier
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception import load_inception
 
-FEATURES = ("inception", "digits")
+FEATURE_NETWORKS = ("inception", "digits")
 
 
 def open_features(name: str, device: Device | str = "cpu", weights: str | os.PathLike | None = None) -> FeatureNetwork:
@@ -22,4 +22,4 @@ def open_features(name: str, device: Device | str = "cpu", weights: str | os.Pat
         return DigitClassifier(device, weights)
     if name == "inception":
         return load_inception(weights, device)
-    raise DataError(f"there is no feature network {name!r}: choose from {', '.join(FEATURES)}")
+    raise DataError(f"there is no feature network {name!r}: choose from {', '.join(FEATURE_NETWORKS)}")

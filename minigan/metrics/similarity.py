@@ -68,6 +68,7 @@ def ssim(
     norm = window**2 / (window**2 - 1) if sample_covariance else 1.0
     C1, C2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     x, y = _float64(a), _float64(b)
+    # σ² as ⟨x²⟩ − μ²: in float64, and with pixels no further from 0 than L, nothing is lost that C₂ wouldn't cover
     mu_x, mu_y = _windowed(x, weights), _windowed(y, weights)
     var_x = norm * (_windowed(x * x, weights) - mu_x * mu_x)
     var_y = norm * (_windowed(y * y, weights) - mu_y * mu_y)

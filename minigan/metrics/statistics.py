@@ -5,7 +5,7 @@ and again is looked at once, and its statistics are kept in a file:
 
     mu, sigma               mean (F,) and covariance (F, F) of the features, float64, as pytorch-fid calls them
     features                (M, F) float32, of the first pictures, if KID or precision was asked for
-    about                   JSON as bytes: source, n, network, resizer
+    about                   JSON as bytes: source, n, network, its weights, resizer
 
 Files of pytorch-fid hold mu and sigma alone. They are taken as statistics of the Inception network.
 """
@@ -46,6 +46,7 @@ class Statistics:
     source: str
     n: int | None
     network: str
+    weights: str
     resizer: str
     mean: np.ndarray
     covariance: np.ndarray
@@ -77,14 +78,16 @@ def observe(
         raise DataError(f"{source}: {moments.n} pictures have no covariance: give two at least")
     mean, covariance = to_numpy(moments.mean), to_numpy(moments.covariance)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise DataError(f"{source}: some features are not finite, so some pixels are NaN or infinite: train it anew")
+        raise DataError(
+            f"{source}: some features are not finite, so some pixels are NaN or infinite: look at the pictures"
+        )
     features = np.concatenate(kept).astype(np.float32) if keep else None
-    return Statistics(source, moments.n, network.name, network.resizer, mean, covariance, features)
+    return Statistics(source, moments.n, network.name, network.weights, network.resizer, mean, covariance, features)
 
 
 def write_statistics(file: Any, statistics: Statistics) -> None:
     """Write statistics to a binary file that is open."""
-    about = {name: getattr(statistics, name) for name in ("source", "n", "network", "resizer")}
+    about = {name: getattr(statistics, name) for name in ("source", "n", "network", "weights", "resizer")}
     arrays = {"mu": statistics.mean, "sigma": statistics.covariance}
     if statistics.features is not None:
         arrays["features"] = statistics.features
@@ -102,8 +105,11 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
         about = dict(json.loads(arrays["about"].tobytes())) if "about" in arrays else {}
         mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
         features = arrays.get("features")
-        kind, resizer = about.get("network", "inception"), about.get("resizer", network.resizer)
-        found = Statistics(str(about.get("source", path)), about.get("n"), kind, resizer, mean, covariance, features)
+        kind = about.get("network", "inception")
+        weights, resizer = about.get("weights", network.weights), about.get("resizer", network.resizer)
+        found = Statistics(
+            str(about.get("source", path)), about.get("n"), kind, weights, resizer, mean, covariance, features
+        )
         _check(found)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: check the path") from None
@@ -111,8 +117,8 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
         raise DataError(f"{path} is no file of statistics, or it is damaged ({error})") from error
     if found.network != network.name:
         raise DataError(f"{path} is about features of {found.network}: evaluate with --features {found.network}")
-    if found.resizer != network.resizer or mean.shape != (network.n_features,):
-        raise DataError(f"{path} comes from another version of the network {network.name}: make it anew")
+    if (found.weights, found.resizer) != (network.weights, network.resizer) or mean.shape != (network.n_features,):
+        raise DataError(f"{path} comes from {network.name} with other weights or another resizer: make it anew")
     return found
 
 

@@ -42,7 +42,7 @@ def _draw_panels(
     steps = np.array([r["step"] for r in records], float)
     for i, (label, names) in enumerate(panels):
         curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
-        _Panel(canvas, i * PANEL, steps, curves).draw(label, title if i == 0 else "", dots)
+        _Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
     return canvas.reduce(SHARP)
 
 
@@ -62,18 +62,24 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 class _Panel:
-    """One pair of axes on a part of the canvas. Positions are in pixels of the finished picture."""
+    """One pair of axes on a part of the canvas. Positions are in pixels of the finished picture.
 
-    def __init__(self, canvas: Image.Image, y: int, steps: np.ndarray, curves: dict[str, np.ndarray]) -> None:
+    With `dots` every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts.
+    """
+
+    def __init__(
+        self, canvas: Image.Image, y: int, steps: np.ndarray, curves: dict[str, np.ndarray], dots: bool
+    ) -> None:
         self.pen = ImageDraw.Draw(canvas)
         self.font = ImageFont.load_default(13 * SHARP)
         self.left, self.right = LEFT, WIDTH - RIGHT
         self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
-        self.steps, self.curves = steps, curves
+        self.steps, self.curves, self.dotted = steps, curves, dots
         self.x_range = (0.0, max(float(steps[-1]), 1.0))
-        self.y_range = value_range(np.concatenate(list(curves.values())))
+        values = np.concatenate(list(curves.values()))
+        self.y_range = (0.0, 1.05 * float(values.max()) or 1.0) if dots else value_range(values)
 
-    def draw(self, label: str, title: str, dots: bool = False) -> None:
+    def draw(self, label: str, title: str) -> None:
         """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
         self._axes(label)
         if title:
@@ -84,8 +90,8 @@ class _Panel:
             self._line(y, tuple((c + 3 * 255) // 4 for c in colour), 1)
         x = self.right
         for (name, y), colour in shown[::-1]:
-            self._line(y if dots else smooth(y, window), colour, 2)
-            if dots:
+            self._line(y if self.dotted else smooth(y, window), colour, 2)
+            if self.dotted:
                 self._dots(y, colour)
             x = self._legend(x, name, colour)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device
-from minigan.data import Dataset
+from minigan.data import Dataset, FolderDataset
 from minigan.errors import DataError
 from minigan.metrics import FeatureNetwork, evaluate, observe, psnr, ssim
 
@@ -42,12 +42,16 @@ class Pictures:
 
 
 def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, split: str = "") -> Pictures:
-    """`n` pictures of a data set, drawn by the seed; all of them if n is None or more than there are."""
-    if n is None or n >= len(dataset):
-        chosen, source = np.arange(len(dataset)), dataset.describe()
-    else:
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:n])
-        source = f"{n:,} of {dataset.describe()}, drawn with seed {seed}"
+    """`n` pictures of a data set in an order that the seed draws; all if n is None or more than there are.
+
+    In the order in which they are kept, sorted by class perhaps, the first thousands would be no sample of them all.
+    `split` is only named.
+    """
+    chosen, source = np.random.default_rng(seed).permutation(len(dataset)), dataset.describe()
+    if n is not None and n < len(dataset):
+        chosen, source = chosen[:n], f"{n:,} of {source}, drawn with seed {seed}"
+    if isinstance(dataset, FolderDataset):
+        source += ", cut to squares"
 
     def batches() -> Iterator[tuple[Any, Any]]:
         for i in range(0, len(chosen), AT_ONCE):
@@ -62,7 +66,8 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
 def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
     """`n` pictures of a generator, from latents that the seed decides.
 
-    A conditional GAN is asked for each class in turn. Pixels are clipped to [-1, 1], as in a picture file.
+    A conditional GAN is asked for each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as a
+    picture file would have them.
     """
 
     def batches() -> Iterator[tuple[Any, Any]]:
@@ -71,7 +76,8 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
             labels = np.arange(i, min(i + AT_ONCE, n)) % gan.n_classes if gan.n_classes else None
             z = gan.latent(min(AT_ONCE, n - i), rng)
             pictures = gan.generate(z, None if labels is None else gan.device.array(labels))
-            yield pictures.clip(-1, 1), labels
+            levels = ((pictures.clip(-1, 1) + 1) * 127.5).round()
+            yield levels / 127.5 - 1, labels
 
     return Pictures(source, n, tuple(gan.shape), batches)
 
@@ -103,13 +109,17 @@ class Judge:
 def compare_pairs(a: Dataset, b: Dataset, metrics: tuple[str, ...]) -> dict[str, float]:
     """The means of SSIM and PSNR over the pairs of pictures of two data sets, in order, both of one shape.
 
-    Pictures count as bytes, L = 255. PSNR is infinite for equal pictures. Raises DataError if the numbers of pictures
-    or their shapes differ.
+    Pictures count as bytes, L = 255. PSNR is infinite if a pair is equal. Raises DataError if the numbers of pictures,
+    their shapes, or the names of their files differ.
     """
     if len(a) != len(b) or a.shape != b.shape:
         raise DataError(
             f"ssim and psnr compare pictures one by one: {a.describe()} and {b.describe()} don't fit together"
         )
+    if isinstance(a, FolderDataset) and isinstance(b, FolderDataset):
+        for one, other in zip(a.paths, b.paths, strict=True):
+            if one.stem != other.stem:
+                raise DataError(f"ssim and psnr compare files of one name, but {one} would meet {other}: rename them")
     measures = {"ssim": ssim, "psnr": psnr}
     sums = dict.fromkeys(metrics, 0.0)
     for i in range(0, len(a), AT_ONCE):

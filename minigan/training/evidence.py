@@ -21,7 +21,7 @@ class Evidence:
     """Gathers while the reference goes by what the pictures need: neighbours of the first samples, and real classes."""
 
     def __init__(self, network: FeatureNetwork, pictures: Pictures, real: Any) -> None:
-        self.network, self.real = network, real if isinstance(real, Pictures) else None
+        self.real = real if isinstance(real, Pictures) else None
         first, _ = next(iter(pictures))
         self.samples = to_numpy(first[:SHOWN])
         self.near = NearestReal(to_numpy(network(first[:SHOWN])[0]))

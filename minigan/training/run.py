@@ -31,14 +31,14 @@ from minigan.backend import Device, get_device
 from minigan.data import AUGMENTATIONS, Dataset, open_dataset
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
-from minigan.metrics import FEATURES
+from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
 from minigan.training.curves import EVALUATED, MEASURES, draw_curves, draw_evaluations
 from minigan.training.files import naming, replacing, write_text
 from minigan.training.pictures import save_film, save_image
 
 # Streams of random numbers that belong to one seed: none disturbs another.
-INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS = 0, 1, 2, 3, 4
+INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS = range(6)
 SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
 FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
 LARGEST = 1e39  # a little more than float32 can hold
@@ -283,7 +283,7 @@ def _check(config: RunConfig) -> None:
         raise ValueError("a number is below 1, or an augmentation is unknown")
     if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
         raise ValueError("a class has no name, or the decay isn't one")
-    if config.lr_decay not in DECAYS or config.eval_features not in FEATURES:
+    if config.lr_decay not in DECAYS or config.eval_features not in FEATURE_NETWORKS:
         raise ValueError("the decay of the learning rate, or the feature network, is unknown")
     if config.eval_samples < FEWEST_JUDGED:
         raise ValueError("too few samples are to be measured")

@@ -28,14 +28,14 @@ def test_the_distance_grows_with_every_step(found, what):
 def test_nothing_is_done_with_no_strength():
     x = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32)
     for spoil in (example.noise, example.blur, example.swirl):
-        np.testing.assert_allclose(spoil(x, 0), x, atol=1e-6)
+        np.testing.assert_allclose(spoil(x, 0, np.random.default_rng(0)), x, atol=1e-6)
 
 
 def test_blur_keeps_what_is_even_and_a_swirl_only_moves_pixels():
     even = np.full((1, 16, 16, 1), 0.3, np.float32)
-    np.testing.assert_allclose(example.blur(even, 2), even, rtol=1e-6)
+    np.testing.assert_allclose(example.blur(even, 2, None), even, rtol=1e-6)
     x = np.arange(17 * 17, dtype=np.float32).reshape(1, 17, 17, 1)
-    turned = example.swirl(x, 2)
+    turned = example.swirl(x, 2, None)
     assert set(turned.ravel()) <= set(x.ravel())
     assert turned[0, 8, 8] == x[0, 8, 8]  # the centre stays where it is
     assert (turned != x).mean() > 0.5

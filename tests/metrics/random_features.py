@@ -10,7 +10,7 @@ class RandomFeatures(FeatureNetwork):
     """Pictures of 4×4 → 10 features, and 3 probabilities, the last of them "none"."""
 
     name, describe, resizer, comparable, knows_none = "random", "random projections", "none", True, True
-    n_features, classes = 10, ("a", "b")
+    n_features, classes, weights = 10, ("a", "b"), "of seed 0"
 
     def __call__(self, pictures):
         xp = array_module(pictures)

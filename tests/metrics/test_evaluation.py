@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from random_features import RandomFeatures, in_batches, pictures
 
 from minigan.errors import DataError
-from minigan.metrics import METRICS, evaluate, frechet_distance, observe, precision_recall
+from minigan.metrics import METRICS, evaluate, frechet_distance, kernel_distance, observe, precision_recall
 
 NETWORK = RandomFeatures()
 
@@ -17,10 +18,9 @@ def measured(x, metrics, against=None, asked=None, network=NETWORK):
 
 def test_a_set_compared_with_itself():
     x = pictures(60)
-    values = measured(x, ("fid", "kid", "pr"), x).values
+    values = measured(x, ("fid", "pr"), x).values
     assert values["fid"] == pytest.approx(0, abs=1e-9)
     assert (values["precision"], values["recall"]) == (1, 1)
-    assert values["kid"] < 1e-3  # the unbiased estimate is a little below 0
 
 
 def test_the_numbers_are_those_of_the_arithmetic_on_the_features():
@@ -34,7 +34,12 @@ def test_the_numbers_are_those_of_the_arithmetic_on_the_features():
     called = px.argmax(axis=1)
     assert values["right"] == (called == 0).mean()
     np.testing.assert_allclose(list(values["shares"].values()), np.bincount(called, minlength=3) / 50)
-    assert 1 <= values["is"] <= 3
+    p = px[:, :2] + px[:, 2:] / 2
+    parts = [np.exp((q * np.log(q / q.mean(axis=0))).sum(axis=1).mean()) for q in np.split(p, 10)]
+    assert (values["is"], values["is_std"]) == pytest.approx((np.mean(parts), np.std(parts)), rel=1e-5)
+    kid = kernel_distance(fx, fy, rng=np.random.default_rng(0), subset_size=20)
+    assert (values["kid"], values["kid_std"]) == pytest.approx(kid, rel=1e-4)
+    assert values["kid_subset"] == 20
 
 
 def test_an_answer_carries_what_it_depends_on():
@@ -48,10 +53,11 @@ def test_an_answer_carries_what_it_depends_on():
 def test_what_cannot_be_compared_says_so(monkeypatch):
     few, many = pictures(8), pictures(50)
     assert "singular" in " ".join(measured(few, ("fid",), many).caveats)
-    assert "FID falls as n grows" in " ".join(measured(many, ("fid",), many).caveats)
-    assert not measured(many, ("is",)).caveats
-    monkeypatch.setattr("minigan.metrics.evaluation.ADVISED", 50)
-    assert not measured(many, ("fid",), many).caveats
+    assert "of 50 pictures against 40 only" in measured(many, ("fid",), pictures(40)).caveats[-1]
+    assert "of 50 pictures only" in measured(many, ("is",)).caveats[-1]
+    assert not measured(many, ("kid",), many).caveats
+    monkeypatch.setattr("minigan.metrics.evaluation.KEPT", 40)
+    assert "look at 40 of the pictures" in measured(many, ("kid",), many).caveats[-1]
     own = RandomFeatures()
     own.comparable = False
     assert "not comparable with published numbers" in measured(many, ("is",), network=own).caveats[0]
@@ -102,3 +108,27 @@ def test_classes_are_counted_by_a_network_that_knows_none():
     network.knows_none = False
     with pytest.raises(DataError, match="leave it out"):
         measured(pictures(50), ("classes",), network=network)
+
+
+def test_statistics_that_do_not_say_their_n_say_that():
+    x = pictures(50)
+    reference = replace(observe(in_batches(x), NETWORK, "theirs"), n=None)
+    caveats = evaluate(in_batches(x), 50, "noise", NETWORK, reference, ("fid",))[0].caveats
+    assert "doesn't say how many pictures" in caveats[-1]
+
+
+def test_what_is_none_lowers_the_inception_score():
+    """Of two classes that are there in equal parts the score is 2; a third of nonsense isn't a third class."""
+
+    class Sure(RandomFeatures):
+        def __call__(self, x):
+            return super().__call__(x)[0], np.eye(3)[np.rint(x[:, 0, 0, 0]).astype(int)]
+
+    def score(kinds):
+        x = pictures(60)
+        x[:, 0, 0, 0] = np.tile(kinds, 60 // len(kinds))
+        return measured(x, ("is",), network=Sure()).values["is"]
+
+    assert score([0, 1]) == pytest.approx(2)
+    assert score([0, 1, 2]) == pytest.approx(np.exp(2 / 3 * np.log(2)))
+    assert score([2, 2]) == pytest.approx(1)

@@ -82,14 +82,15 @@ def test_a_file_of_pytorch_fid_is_taken_as_inception(tmp_path):
 
 def test_statistics_of_another_version_of_the_network_are_refused(tmp_path):
     found = observe(in_batches(pictures(30)), NETWORK, "noise")
-    other = RandomFeatures()
-    other.resizer = "bicubic"
-    with pytest.raises(DataError, match="make it anew"):
-        read_statistics(saved(tmp_path / "s.npz", found), other)
+    for what in ("resizer", "weights"):
+        other = RandomFeatures()
+        setattr(other, what, "another")
+        with pytest.raises(DataError, match="make it anew"):
+            read_statistics(saved(tmp_path / "s.npz", found), other)
 
 
 def _about(**changes):
-    about = {"source": "s", "n": 5, "network": "random", "resizer": "none"} | changes
+    about = {"source": "s", "n": 5, "network": "random", "weights": "of seed 0", "resizer": "none"} | changes
     return np.frombuffer(json.dumps(about).encode(), np.uint8)
 
 
@@ -124,7 +125,7 @@ def test_damaged_files_are_one_sentence(tmp_path, damage):
 @given(st.integers(0, 900), st.integers(0, 255))
 def test_no_byte_of_a_file_that_is_cut_or_changed_ends_in_another_error(where, byte):
     file = io.BytesIO()
-    write_statistics(file, Statistics("s", 5, "random", "none", np.zeros(10), np.eye(10)))
+    write_statistics(file, Statistics("s", 5, "random", "of seed 0", "none", np.zeros(10), np.eye(10)))
     good = file.getvalue()
     for bad in (good[:where], good[:where] + bytes([byte]) + good[where + 1 :]):
         try:
