@@ -23,7 +23,7 @@ from minigan.errors import MiniganError
 COMMANDS = {
     "train": ("minigan.commands.train", "train a model, or go on with a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
-    "evaluate": ("minigan.commands.evaluate", "measure how good pictures are: FID, Inception Score, ..."),
+    "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
     "models": ("minigan.commands.models", "list the models"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),

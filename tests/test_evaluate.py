@@ -80,13 +80,14 @@ def test_two_folders(capsys):
 def test_statistics_that_were_saved_give_the_same_numbers(capsys):
     folder_of_digits("a", range(100))
     first = evaluated(capsys, "a digits --metrics fid,kid --save-stats stats/digits.npz")
-    again = evaluated(capsys, "a stats/digits.npz --features digits --metrics fid,kid")
+    again = evaluated(capsys, "a stats/digits.npz --metrics FID,kid")
     assert again["values"] == first["values"]
     assert again["reference_n"] == 1797
     assert "digits: 1,797 pictures" in again["reference"]
     alone = evaluated(capsys, "digits --metrics is --save-stats alone.npz")
     assert "fid" not in alone["values"]
-    assert evaluated(capsys, "a alone.npz --features digits --metrics fid")["values"]["fid"] == first["values"]["fid"]
+    third = evaluated(capsys, "a alone.npz --metrics fid")["values"]["fid"]  # the file says whose features they are
+    assert third == pytest.approx(first["values"]["fid"], rel=1e-6)
 
 
 def test_ssim_and_psnr_compare_picture_by_picture(capsys):
@@ -114,12 +115,19 @@ def test_ssim_and_psnr_compare_picture_by_picture(capsys):
         ("a b.npz --features digits", "there is no file b.npz"),
         ("a digits --split test", "digits has no test split"),
         ("grid", "set of points"),
-        ("a b --checkpoint x.npz", "--checkpoint is for a run"),
+        ("a b --checkpoint a/0000.png", "--checkpoint is for a run"),
         ("a few --metrics ssim", "don't fit together"),
         ("few --features digits", "takes the mean over 10 parts"),
         ("a b --features digits --weights nothing.npz", "nothing.npz"),
         ("a b --device cuda:99", "cuda"),
         ("a b --out a/0000.png", "not a folder"),
+        ("a b --metrics is --features digits --save-stats sx", "call it sx.npz"),
+        ("b.npz a", "they can be a reference"),
+        ("a b --metrics ssim --n 3", "leave out --n"),
+        ("few b --features digits --metrics pr", "use 4 at least"),
+        ("runs", "runs/dcgan-digits"),
+        ("a runs/dcgan-digits", "is a run, and no reference"),
+        ("runs/dcgan-digits --checkpoint nothing.npz", "there is no file nothing.npz"),
     ],
 )
 def test_wrong_words_are_one_sentence(capsys, line, said, monkeypatch):
@@ -127,6 +135,9 @@ def test_wrong_words_are_one_sentence(capsys, line, said, monkeypatch):
     folder_of_digits("a", range(12))
     folder_of_digits("b", range(12))
     folder_of_digits("few", range(3))
+    if "runs" in line:
+        run(TINY)
+        capsys.readouterr()
     assert said in refused(capsys, f"evaluate {line}")
 
 
@@ -156,7 +167,7 @@ def test_evaluations_during_training(capsys):
     fid = {record["step"]: record["fid"] for record in records if "fid" in record}
     assert list(fid) == [3, 6, 8]
     best = min(fid, key=fid.get)
-    assert f"FID was lowest at step {best}, {fid[best]:.2f}" in out
+    assert f"best.npz is of step {best}, with FID {fid[best]:.2f}" in out
     with np.load(folder / "best.npz") as arrays:
         assert json.loads(arrays["state"].tobytes())["step"] == best
     with Image.open(folder / "evaluations.png") as curves:
@@ -192,3 +203,46 @@ def test_a_resumed_run_knows_its_best(capsys):
 )
 def test_evaluations_that_cannot_be(capsys, line, said):
     assert said in refused(capsys, line)
+
+
+def test_two_samples_of_one_set_are_not_the_same_pictures(capsys):
+    values = evaluated(capsys, "digits --against digits --metrics fid --n 300 --n-against 300")["values"]
+    assert values["fid"] > 0.05
+
+
+def test_pictures_that_are_cut_are_counted(capsys):
+    folder_of_digits("a", range(12))
+    Image.new("L", (32, 20)).save("a/wide.png")
+    assert "1 of them cut to squares and resized" in evaluated(capsys, "a --features digits")["source"]
+    assert "cut" not in evaluated(capsys, "digits --features digits")["source"]
+
+
+def test_files_of_other_names_are_no_pairs(capsys):
+    folder_of_digits("a", range(3))
+    folder_of_digits("b", range(3))
+    os.rename("b/0002.png", "b/0003.png")
+    assert "files of one name" in refused(capsys, "evaluate a b --metrics ssim")
+
+
+def test_equal_pictures_have_no_finite_psnr(capsys):
+    folder_of_digits("a", range(3))
+    assert evaluated(capsys, "a a --metrics psnr")["values"]["psnr"] is None
+    assert run("evaluate a a --metrics psnr") == 0
+    assert "inf dB" in capsys.readouterr().out
+
+
+def test_what_an_earlier_evaluation_drew_goes(capsys):
+    run(TINY)
+    evaluated(capsys, "runs/dcgan-digits --n 20")
+    folder = Path("runs/dcgan-digits/evaluation")
+    assert sorted(os.listdir(folder)) == ["classes.png", "evaluation.json", "neighbours.png"]
+    evaluated(capsys, "runs/dcgan-digits --n 20 --metrics is")
+    assert sorted(os.listdir(folder)) == ["evaluation.json", "neighbours.png"]
+
+
+def test_a_score_without_reference_does_without_the_data(capsys):
+    folder_of_digits("photos", range(20))
+    run("train dcgan --data photos/ --img-size 16 --features 2 --latent-dim 4 --batch-size 4 --n-steps 1")
+    os.rename("photos", "elsewhere")
+    assert evaluated(capsys, "runs/dcgan-photos --n 20 --features digits --metrics is")["reference"] is None
+    assert "does not exist" in refused(capsys, "evaluate runs/dcgan-photos --features digits")

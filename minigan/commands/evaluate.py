@@ -17,15 +17,18 @@ from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
 from minigan.commands.options import check_writable, count, flag, place, read_config, whole_number
 from minigan.data import Dataset, PointDataset, natural_size, open_dataset
+from minigan.errors import MiniganError
 from minigan.metrics import (
     FEATURE_NETWORKS,
     METRICS,
     NEEDS_FEATURES,
+    NEEDS_REFERENCE,
     Evaluation,
     FeatureNetwork,
     Statistics,
     check_metrics,
     evaluate,
+    network_of,
     observe,
     open_features,
     read_statistics,
@@ -36,7 +39,6 @@ from minigan.training.evaluation import (
     Pictures,
     compare_pairs,
     generated_pictures,
-    is_statistics,
     real_pictures,
     usual_features,
 )
@@ -112,8 +114,7 @@ def main(args: argparse.Namespace) -> int:
         if folder is not None:
             check_writable(folder)
     real = _open_reference(args, pictures, config, device)
-    known = real if isinstance(real, Pictures) else pictures
-    network = open_features(args.features or usual_features(known.dataset), device, args.weights)
+    network = open_features(args.features or _usual_features(pictures, real), device, args.weights)
     metrics = args.metrics or _usual(network, real)
     check_metrics(metrics, pictures.n, network, real is not None)
 
@@ -133,8 +134,17 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if len(args.what) > 2 or (len(args.what) == 2 and args.against):
+    if len(args.what) > 2 or (len(args.what) == 2 and args.against is not None):
         raise UsageError("give one set to measure, and one reference: as a second word or with --against")
+    if _is_statistics(args.what[0]):
+        raise UsageError(f"{args.what[0]} holds statistics: they can be a reference, not what is measured")
+    for spec in args.what[1:] if args.against is None else [args.against]:
+        if (Path(spec) / "config.json").is_file():
+            raise UsageError(f"{spec} is a run, and no reference: draw pictures with minigan sample --separate first")
+    if args.save_stats and (args.save_stats.suffix != ".npz" or args.save_stats.is_dir()):
+        raise UsageError(f"statistics are kept in a .npz file: call it {args.save_stats.with_suffix('.npz')}")
+    if args.checkpoint and not args.checkpoint.is_file():
+        raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     for name in args.metrics or ():
         if name not in METRICS + PAIRED:
             raise UsageError(f"there is no metric {name!r}: {nearest(name, METRICS + PAIRED)}")
@@ -154,6 +164,9 @@ def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, 
     """Open what is to be measured: a run, if its folder holds one, or else a folder or a data set."""
     what = args.what[0]
     if not (Path(what) / "config.json").is_file():
+        runs = sorted(path.parent for path in Path(what).glob("*/config.json"))
+        if runs:
+            raise UsageError(f"{what} holds runs, and pictures about them: give one of them, such as {runs[0]}")
         if args.checkpoint:
             raise UsageError(f"--checkpoint is for a run, and {what} is none: leave it out")
         data = _open_data(what, args.img_size)
@@ -176,23 +189,28 @@ def _open_reference(
     args: argparse.Namespace, pictures: Pictures, config: RunConfig | None, device: Device
 ) -> Pictures | Path | None:
     """Open what to compare with: a file of statistics, pictures, or nothing. A run's own data if nothing is given."""
-    spec = args.against or (args.what[1] if len(args.what) > 1 else None)
+    spec = args.what[1] if len(args.what) > 1 else args.against
     if spec is None and config is None:
         if args.split or args.n_against:
             raise UsageError("--split and --n-against are of a reference: give one with --against")
         return None
-    if spec is not None and is_statistics(spec):
+    if spec is not None and _is_statistics(spec):
         if args.split or args.n_against or args.save_stats:
             raise UsageError(f"{spec} holds statistics as they are: leave out --split, --n-against and --save-stats")
         return Path(spec)
     split = args.split or "train"
     if spec is None and split == "train":
-        data = config.open_data()
+        try:
+            data = config.open_data()
+        except MiniganError:
+            if args.metrics is None or set(args.metrics) & set(NEEDS_REFERENCE):
+                raise
+            return None
     elif config is not None:  # at the size that the generator draws
         data = _open_data(spec or config.data, config.shape[0], config.shape[2], split)
     else:
         data = _open_data(spec, args.img_size, None, split)
-    return real_pictures(data, args.n_against, args.seed, device, split)
+    return real_pictures(data, args.n_against, args.seed + 1, device, split)  # other pictures than those measured
 
 
 def _open_data(spec: str, img_size: int | None, channels: int | None = None, split: str = "train") -> Dataset:
@@ -203,6 +221,17 @@ def _open_data(spec: str, img_size: int | None, channels: int | None = None, spl
     if isinstance(data, PointDataset):
         raise UsageError(f"{spec} is a set of points: give pictures")
     return data
+
+
+def _is_statistics(path: str) -> bool:
+    return path.lower().endswith(".npz") and not Path(path).is_dir()
+
+
+def _usual_features(pictures: Pictures, real: Pictures | Path | None) -> str:
+    """The feature network if none is named: that of the statistics, or what suits the pictures."""
+    if isinstance(real, Path):
+        return network_of(real)
+    return usual_features(pictures.dataset, real and real.dataset)
 
 
 def _usual(network: FeatureNetwork, real: Pictures | Path | None) -> tuple[str, ...]:
@@ -279,12 +308,15 @@ def print_classes(values: dict[str, Any]) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     """Names with commas between them, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    names = (name.strip().lower() for name in text.split(","))
+    return tuple(dict.fromkeys("pr" if name in ("precision", "recall") else name for name in names))
 
 
 def _write(folder: Path, answer: Evaluation, drawn: dict[str, Image.Image], quiet: bool) -> None:
     """Keep the answer and its pictures."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in {"neighbours.png", "classes.png"} - drawn.keys():
+        (folder / name).unlink(missing_ok=True)  # of an evaluation before this one
     write_text(folder / "evaluation.json", json.dumps(answer.as_dict(), indent=2) + "\n")
     for name, image in drawn.items():
         save_image(image, folder / name)

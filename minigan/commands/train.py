@@ -176,7 +176,7 @@ def _train(trainer: Trainer, quiet: bool) -> int:
         minutes, seconds = divmod(round(trainer.seconds), 60)
         say(f"{count_steps(trainer.step)} in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
         if trainer.best_step:
-            say(f"FID was lowest at step {trainer.best_step}, {trainer.best_fid:.2f}: see best.npz and evaluations.png")
+            say(f"best.npz is of step {trainer.best_step}, with FID {trainer.best_fid:.2f}: see evaluations.png")
     return 0
 
 

@@ -116,7 +116,7 @@ def _open_name(name: str, img_size: int | None, channels: int | None, seed: int,
 
 def _open_path(path: Path, img_size: int | None, channels: int | None, split: str) -> Dataset:
     if not os.path.exists(path):
-        raise DataError(f"{path} does not exist: check the path given to --data")
+        raise DataError(f"{path} does not exist: check the path")
     try:
         if path.is_dir():
             return _open_directory(path, img_size, channels, split)

@@ -41,9 +41,11 @@ class FolderDataset(Dataset):
         channels: int,
         labels: np.ndarray | None = None,
         classes: list[str] | None = None,
+        altered: int = 0,
     ):
         self.name = name
         self.paths = paths
+        self.altered = altered  # files whose pictures are of another size
         self.shape = (img_size, img_size, channels)
         self.labels = labels
         self.classes = classes
@@ -97,9 +99,10 @@ def open_folder(root: Path, img_size: int | None = None, channels: int | None = 
     size = img_size or DEFAULT_SIZE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_check_header` refuses such pictures
-        greys = [_check_header(path, size) for path in tqdm(paths, "reading headers", leave=False, disable=None)]
+        headers = [_check_header(path, size) for path in tqdm(paths, "reading headers", leave=False, disable=None)]
+    grey, altered = all(grey for grey, _ in headers), sum(altered for _, altered in headers)
     labels, classes = _classes(root, paths)
-    return FolderDataset(root.resolve().name, paths, size, channels or (1 if all(greys) else 3), labels, classes)
+    return FolderDataset(root.resolve().name, paths, size, channels or (1 if grey else 3), labels, classes, altered)
 
 
 def natural_size(root: Path) -> int | None:
@@ -138,8 +141,11 @@ def _classes(root: Path, paths: Iterable[Path]) -> tuple[np.ndarray | None, list
     return np.array([number[part[0]] for part in parts]), names
 
 
-def _check_header(path: Path, img_size: int) -> bool:
-    """Return whether the picture is grey. Raises DataError if it is no picture, too small or too large."""
+def _check_header(path: Path, img_size: int) -> tuple[bool, bool]:
+    """Return whether the picture is grey, and whether it is of another size.
+
+    Raises DataError if it is no picture, too small or too large.
+    """
     with _open(path) as image:
         width, height = image.size
         if min(width, height) < img_size:
@@ -147,7 +153,7 @@ def _check_header(path: Path, img_size: int) -> bool:
                 f"{path} is {width}x{height}, smaller than {img_size}x{img_size}: "
                 f"use --img-size {min(width, height)} or less, or take it out of the folder"
             )
-        return image.mode in GREY_MODES
+        return image.mode in GREY_MODES, image.size != (img_size, img_size)
 
 
 def _decode(path: Path, img_size: int, channels: int) -> np.ndarray:

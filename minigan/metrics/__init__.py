@@ -2,7 +2,7 @@
 
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.classifier import DigitClassifier
-from minigan.metrics.evaluation import METRICS, NEEDS_FEATURES, Evaluation, check_metrics, evaluate
+from minigan.metrics.evaluation import METRICS, NEEDS_FEATURES, NEEDS_REFERENCE, Evaluation, check_metrics, evaluate
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception import Inception, load_inception
 from minigan.metrics.inception_score import InceptionScore
@@ -12,12 +12,13 @@ from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
 from minigan.metrics.networks import FEATURE_NETWORKS, open_features
 from minigan.metrics.similarity import psnr, ssim
-from minigan.metrics.statistics import Statistics, observe, read_statistics, write_statistics
+from minigan.metrics.statistics import Statistics, network_of, observe, read_statistics, write_statistics
 
 __all__ = [
     "FEATURE_NETWORKS",
     "METRICS",
     "NEEDS_FEATURES",
+    "NEEDS_REFERENCE",
     "ClassCounts",
     "DigitClassifier",
     "Evaluation",
@@ -33,6 +34,7 @@ __all__ = [
     "load_inception",
     "modes_and_quality",
     "nearest",
+    "network_of",
     "observe",
     "open_features",
     "precision_recall",

@@ -33,6 +33,7 @@ METRICS = ("fid", "is", "kid", "pr", "classes")
 NEEDS_REFERENCE = ("fid", "kid", "pr")
 NEEDS_FEATURES = ("kid", "pr")  # of every picture, not only their mean and covariance
 SPLITS = 10
+FEWEST_FOR_PR = 4  # samples: each and its three nearest
 SUBSET = 1000  # pictures in a subset of KID; half of them all if there are fewer than twice as many
 
 
@@ -138,9 +139,13 @@ def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_r
         if name in NEEDS_REFERENCE and not has_reference:
             raise DataError(f"{name} compares with real pictures: give them with --against")
     if n < 2:
-        raise DataError(f"{n} pictures can't be measured: give two at least")
+        raise DataError("one picture can't be measured: give two at least")
     if "is" in metrics and n < SPLITS:
-        raise DataError(f"is takes the mean over {SPLITS} parts of the samples, and there are {n}: use more")
+        raise DataError(
+            f"is takes the mean over {SPLITS} parts of the samples, and there are {n}: use more, or other --metrics"
+        )
+    if "pr" in metrics and n < FEWEST_FOR_PR:
+        raise DataError(f"pr looks at third neighbours, and there are {n} samples: use {FEWEST_FOR_PR} at least")
 
 
 def caveats(
@@ -149,16 +154,15 @@ def caveats(
     """Say in sentences why these numbers may not be set beside others."""
     if not network.comparable:
         yield f"not comparable with published numbers: the features are those of {network.describe}"
-    depend = [name for name in ("fid", "is", "pr") if name in metrics]
     fewest = min(found.n, reference.n or found.n) if reference else found.n
     if "fid" in metrics and fewest <= network.n_features:
         yield (
             f"{fewest:,} pictures and {network.n_features:,} features: the covariance is singular, and FID is far "
             f"larger than with enough pictures"
         )
-    if depend:
+    elif set(metrics) & {"fid", "is", "pr"}:
         counts = f"{found.n:,} pictures" + (f" against {reference.n:,}" if reference and reference.n else "")
-        yield f"{', '.join(depend)} change with the number of pictures: compare with other numbers of {counts} only"
+        yield f"the number of pictures changes these numbers: compare with others of {counts} only"
     if reference and reference.n is None:
         yield "the file of statistics doesn't say how many pictures they are of, nor how these were resized"
     if any(name in metrics for name in NEEDS_FEATURES) and max(found.n, reference.n or 0) > KEPT:

@@ -28,7 +28,17 @@ from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.moments import Moments
 
 KEPT = 10_000  # pictures whose features are kept where all features are needed
-DAMAGED = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    AttributeError,
+)
 
 
 # Called with every batch's features (N, F), probabilities (N, K), and labels (N,) or None
@@ -94,6 +104,15 @@ def write_statistics(file: Any, statistics: Statistics) -> None:
     np.savez(file, **arrays, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
 
 
+def network_of(path: str | os.PathLike) -> str:
+    """The name of the network that a file of statistics is about: Inception's if it doesn't say, or isn't one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return str(json.loads(file["about"].tobytes())["network"])
+    except DAMAGED:
+        return "inception"
+
+
 def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statistics:
     """Read statistics, ours or pytorch-fid's, that are to be compared with what `network` sees.
 
@@ -103,6 +122,8 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("mu", "sigma", "features", "about") if name in file.files}
         about = dict(json.loads(arrays["about"].tobytes())) if "about" in arrays else {}
+        if any(arrays[name].dtype.kind != "f" for name in ("mu", "sigma")):
+            raise ValueError("these are no real numbers")
         mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
         features = arrays.get("features")
         kind = about.get("network", "inception")
@@ -114,7 +135,7 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: check the path") from None
     except DAMAGED as error:
-        raise DataError(f"{path} is no file of statistics, or it is damaged ({error})") from error
+        raise DataError(f"{path} is no file of statistics, or it is damaged: make it with --save-stats") from error
     if found.network != network.name:
         raise DataError(f"{path} is about features of {found.network}: evaluate with --features {found.network}")
     if (found.weights, found.resizer) != (network.weights, network.resizer) or mean.shape != (network.n_features,):
@@ -124,6 +145,8 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
 
 def _check(statistics: Statistics) -> None:
     """Raise ValueError unless these are numbers of one set of features."""
+    if any(type(text) is not str for text in (statistics.source, statistics.network, statistics.resizer)):
+        raise ValueError("a name is no text")
     mean, covariance, features = statistics.mean, statistics.covariance, statistics.features
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ValueError(f"mu is {mean.shape} and sigma {covariance.shape}")

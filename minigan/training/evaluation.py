@@ -5,7 +5,6 @@ Nothing here holds more than a batch of pictures.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +49,8 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
     chosen, source = np.random.default_rng(seed).permutation(len(dataset)), dataset.describe()
     if n is not None and n < len(dataset):
         chosen, source = chosen[:n], f"{n:,} of {source}, drawn with seed {seed}"
-    if isinstance(dataset, FolderDataset):
-        source += ", cut to squares"
+    if isinstance(dataset, FolderDataset) and dataset.altered:
+        source += f", {dataset.altered:,} of them cut to squares and resized"
 
     def batches() -> Iterator[tuple[Any, Any]]:
         for i in range(0, len(chosen), AT_ONCE):
@@ -82,9 +81,10 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
     return Pictures(source, n, tuple(gan.shape), batches)
 
 
-def usual_features(dataset: Dataset | None) -> str:
-    """The name of the feature network that suits a data set: the classifier of digits for digits."""
-    return "digits" if dataset is not None and dataset.name in DIGIT_SETS else "inception"
+def usual_features(*datasets: Dataset | None) -> str:
+    """The name of the feature network that suits data sets: the classifier of digits if one of them is of digits."""
+    named = (data.name for data in datasets if data is not None and not isinstance(data, FolderDataset))
+    return "digits" if any(name in DIGIT_SETS for name in named) else "inception"
 
 
 class Judge:
@@ -128,8 +128,3 @@ def compare_pairs(a: Dataset, b: Dataset, metrics: tuple[str, ...]) -> dict[str,
         for name in metrics:
             sums[name] += float(measures[name](x, y, 255).sum())
     return {name: total / len(a) for name, total in sums.items()}
-
-
-def is_statistics(path: str) -> bool:
-    """Whether a path names a file of statistics."""
-    return path.lower().endswith(".npz") and not os.path.isdir(path)

@@ -13,9 +13,10 @@ import numpy as np
 
 from minigan.backend import array_module, to_numpy
 from minigan.data import Batches, Dataset, PointDataset
+from minigan.errors import CheckpointError
 from minigan.metrics import modes_and_quality
 from minigan.training import pictures
-from minigan.training.checkpoint import Checkpoint, load_rng, save_checkpoint, save_rng
+from minigan.training.checkpoint import Checkpoint, load_checkpoint, load_rng, save_checkpoint, save_rng
 from minigan.training.evaluation import Judge
 from minigan.training.progress import Interrupts, Progress, count_steps
 from minigan.training.run import (
@@ -179,6 +180,15 @@ class Trainer:
         modes, quality = modes_and_quality(points, self.dataset.centers, self.dataset.std)
         return {"modes": modes, "quality": round(quality, 4)}
 
+    def _best_before(self) -> tuple[float, int]:
+        """FID and step of best.npz; if there is none, or it can't be read, there has been no best one."""
+        try:
+            step = load_checkpoint(self.folder.best, self.config.model).state["step"]
+        except CheckpointError:
+            return float("inf"), 0
+        fids = [record["fid"] for record in self.folder.records() if record["step"] == step and "fid" in record]
+        return (fids[0], step) if fids else (float("inf"), 0)
+
     def _evaluate(self) -> dict[str, float]:
         """Measure the generator. The time that it takes doesn't count as time of training on pictures."""
         start = time.perf_counter()
@@ -214,9 +224,7 @@ class Trainer:
         self.step = self.saved_step = state["step"]
         self.seconds = state["seconds"]
         self.folder.forget_after(self.step)
-        if self.folder.best.exists():
-            found = [(record["fid"], record["step"]) for record in self.folder.records() if "fid" in record]
-            self.best_fid, self.best_step = min(found, default=(self.best_fid, self.best_step))
+        self.best_fid, self.best_step = self._best_before()
 
 
 def class_columns(gan: Any) -> int | None:

@@ -75,7 +75,7 @@ def test_limit_draws_from_everywhere_and_seed_decides():
         ({"spec": "digts"}, "no data set or folder called 'digts': did you mean digits\\?"),
         ({"spec": "Fashion_MNIST"}, "did you mean fashion-mnist"),
         ({"spec": "qqq"}, "use digits, ring, .*, or the path of a folder"),
-        ({"spec": "no/where"}, "no/where does not exist: check the path given to --data"),
+        ({"spec": "no/where"}, "no/where does not exist: check the path"),
         ({"spec": "x" * 5000}, "no data set or folder called"),
         ({"spec": "./" + "x" * 5000}, "does not exist"),
         ({"spec": "ring", "img_size": 32}, "ring is a set of points"),

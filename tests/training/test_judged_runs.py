@@ -63,3 +63,20 @@ def test_the_judge_draws_with_the_average_of_the_weights(tmp_path):
     assert with_average == judge(trainer.gan, 0)
     trainer.gan.average = None
     assert with_average["fid"] != judge(trainer.gan, 0)["fid"]
+
+
+@pytest.mark.parametrize("lost", ["missing", "damaged", "unrecorded"])
+def test_without_a_best_one_that_can_be_read_the_next_is_the_best(tmp_path, lost):
+    first = judged(tmp_path / "run", [3.0, 5.0, 4.0, 4.0])
+    train(first)
+    if lost == "missing":
+        first.folder.best.unlink()
+    elif lost == "damaged":
+        first.folder.best.write_bytes(b"junk")
+    else:
+        (tmp_path / "run" / "metrics.jsonl").write_text("")
+    checkpoint = load_checkpoint(first.folder.checkpoint, "dcgan")
+    resumed = judged(tmp_path / "run", [9.0], replace(JUDGED, n_steps=10), checkpoint.state["position"])
+    resumed.resume(checkpoint)
+    train(resumed)
+    assert (best_step(resumed), resumed.best_step, resumed.best_fid) == (10, 10, 9.0)
