@@ -7,18 +7,30 @@ scaled to bytes and the pictures are enlarged.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
 
 from minigan.data.dataset import ArrayDataset
+from minigan.data.pictures import fit_array
 
 
 def open_digits(img_size: int = 16) -> ArrayDataset:
     """Open the digits: white on black, (img_size, img_size, 1), ten classes."""
+    pictures, labels = _read(img_size)
+    return ArrayDataset("digits", pictures, labels, [str(k) for k in range(10)])
+
+
+@lru_cache(maxsize=4)
+def _read(img_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (1797, img_size, img_size, 1) of bytes and labels (1797,): shared, so nobody may write to them."""
     with files("minigan.data").joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         levels, labels = data["images"], data["labels"]  # (1797, 8, 8) in 0..16, (1797,)
     # The digits fill their 8 rows. One pixel of margin keeps the strokes from being cut off at the border.
     levels = np.pad(levels, ((0, 0), (1, 1), (1, 1)))
     pictures = (levels * (255 / 16)).round().astype(np.uint8)[..., None]
-    return ArrayDataset("digits", pictures, labels, [str(k) for k in range(10)]).fit(img_size)
+    pictures = fit_array(pictures, img_size, None, "digits")
+    labels = labels.astype(np.int64)
+    pictures.flags.writeable = labels.flags.writeable = False
+    return pictures, labels

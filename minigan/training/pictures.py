@@ -96,7 +96,7 @@ def walk(starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
 def save_image(image: Image.Image, path: str | os.PathLike) -> None:
     """Write a PNG, whole or not at all."""
     with replacing(path) as file:
-        image.save(file, "PNG", optimize=True)
+        image.save(file, "PNG")
 
 
 def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:

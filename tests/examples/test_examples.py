@@ -24,7 +24,7 @@ SMALL = {
     "what_fid_sees.py": ["--limit", "80"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
-    "wgan_gp_broken.py": ["--steps", "5"],
+    "wgan_gp_broken.py": ["--steps", "2"],
     "wgan_gp_by_hand.py": ["--steps", "20"],
     "your_own_layer.py": ["--steps", "10", "--examples", "10"],
     "your_own_pictures.py": ["--steps", "2", "--batch-size", "4", "--features", "2"],

@@ -136,7 +136,11 @@ class Trap:
 
 @FORMS
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("value", [Trap(), os.system, eval, np.float64(1), {"x": Trap()}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [Trap(), os.system, eval, np.float64(1), {"x": Trap()}],
+    ids=["trap", "os.system", "eval", "a number", "trap in a dictionary"],
+)
 def test_nothing_is_executed(folder, form, protocol, value):
     refuse(folder, form(pickle.dumps(value, protocol), {}), "no dictionary of tensors needs|other than a dictionary")
     assert not called

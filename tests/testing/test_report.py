@@ -14,6 +14,7 @@ def test_every_layer_has_a_case():
     assert {type(case.layer).__name__ for case in standard_cases()} == every_layer - {"Layer"}
 
 
+@pytest.mark.slow
 def test_every_gradient_is_exact():
     rows = list(check_cases())
     assert {row.name for row in rows} == {case.name for case in standard_cases()}

@@ -18,7 +18,7 @@ from minigan.testing.strategies import (
     shapes,
 )
 
-quick = settings(database=None)
+quick = settings(database=None, max_examples=200)
 
 
 @given(shapes(), seeds())
