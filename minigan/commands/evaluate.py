@@ -16,7 +16,7 @@ from tqdm import tqdm
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
 from minigan.commands.options import check_writable, count, flag, place, read_config, whole_number
-from minigan.data import Dataset, PointDataset, natural_size, open_dataset
+from minigan.data import Dataset, FolderDataset, PointDataset, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import (
     FEATURE_NETWORKS,
@@ -210,7 +210,8 @@ def _open_reference(
         data = _open_data(spec or config.data, config.shape[0], config.shape[2], split)
     else:
         data = _open_data(spec, args.img_size, None, split)
-    return real_pictures(data, args.n_against, args.seed + 1, device, split)  # other pictures than those measured
+    shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
+    return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # other pictures than those measured
 
 
 def _open_data(spec: str, img_size: int | None, channels: int | None = None, split: str = "train") -> Dataset:
