@@ -80,3 +80,31 @@ def test_without_a_best_one_that_can_be_read_the_next_is_the_best(tmp_path, lost
     resumed.resume(checkpoint)
     train(resumed)
     assert (best_step(resumed), resumed.best_step, resumed.best_fid) == (10, 10, 9.0)
+
+
+def test_the_time_of_the_judge_is_not_that_of_the_pictures(tmp_path, monkeypatch):
+    """By a clock that only the judge moves on, an hour each time, and everything else by a millisecond a look."""
+    now = [0.0]
+
+    def clock():
+        now[0] += 0.001
+        return now[0]
+
+    def judge(gan, seed):
+        now[0] += 3600
+        return {"fid": 1.0, "is": 1.0}
+
+    trainer = make_trainer(tmp_path / "run", JUDGED)
+    trainer.judge = judge
+    monkeypatch.setattr("minigan.training.trainer.time.perf_counter", clock)
+    train(trainer)
+    assert all(record["pictures_per_second"] > 100 for record in trainer.folder.records()[1:])
+
+
+def test_what_a_run_without_a_checkpoint_left_behind_goes(tmp_path):
+    trainer = judged(tmp_path / "run", [5.0, 3.0, 4.0, 4.0])
+    train(trainer)
+    trainer.folder.checkpoint.unlink()
+    trainer.folder.create(JUDGED)
+    assert not trainer.folder.best.exists()
+    assert not trainer.folder.evaluations.exists()
