@@ -3,6 +3,15 @@
 The command line prints the sentence and exits with status 2; a library user catches `MiniganError`.
 """
 
+import zipfile
+import zlib
+
+# What reading a damaged or hostile .npz file, and JSON in it, may raise
+UNREADABLE_NPZ = (
+    *(OSError, EOFError, MemoryError, OverflowError, ValueError, KeyError, TypeError, AttributeError),  # NumPy and json
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),  # zipfile
+)
+
 
 class MiniganError(Exception):
     """Something the user can put right."""

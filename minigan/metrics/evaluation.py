@@ -92,22 +92,11 @@ def evaluate(
 
     keep = any(name in metrics for name in NEEDS_FEATURES)
     found = observe(batches, network, source, keep, [watch])
-    values: dict[str, Any] = {}
-    for name in metrics:
-        if name == "fid":
-            values["fid"] = frechet_distance(found.mean, found.covariance, reference.mean, reference.covariance)
-        elif name == "is":
-            values["is"], values["is_std"] = score.result()
-        elif name == "kid":
-            fewest = min(len(found.features), len(reference.features))
-            size, rng = max(2, min(SUBSET, fewest // 2)), np.random.default_rng(seed)
-            values["kid_subset"] = size
-            kid = kernel_distance(found.features, reference.features, rng=rng, subset_size=size)
-            values["kid"], values["kid_std"] = kid
-        elif name == "pr":
-            values["precision"], values["recall"] = precision_recall(found.features, reference.features)
-        else:
-            values |= counts.result()
+    values = _compare(found, reference, metrics, seed) if reference else {}
+    if score:
+        values["is"], values["is_std"] = score.result()
+    if counts:
+        values |= counts.result()
     used = reference if any(name in metrics for name in NEEDS_REFERENCE) else None
     answer = Evaluation(
         values=values,
@@ -121,6 +110,22 @@ def evaluate(
         caveats=tuple(caveats(found, used, network, metrics)),
     )
     return answer, found
+
+
+def _compare(found: Statistics, reference: Statistics, metrics: tuple[str, ...], seed: int) -> dict[str, Any]:
+    """The distances of `found` from a reference, and precision and recall, as far as they are among `metrics`."""
+    values: dict[str, Any] = {}
+    if "fid" in metrics:
+        values["fid"] = frechet_distance(found.mean, found.covariance, reference.mean, reference.covariance)
+    if "kid" in metrics:
+        fewest = min(len(found.features), len(reference.features))
+        size, rng = max(2, min(SUBSET, fewest // 2)), np.random.default_rng(seed)
+        kid = kernel_distance(found.features, reference.features, rng=rng, subset_size=size)
+        values["kid"], values["kid_std"] = kid
+        values["kid_subset"] = size
+    if "pr" in metrics:
+        values["precision"], values["recall"] = precision_recall(found.features, reference.features)
+    return values
 
 
 def _among_classes(probabilities: Any) -> Any:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,22 +21,11 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
-from minigan.errors import DataError
+from minigan.errors import UNREADABLE_NPZ, DataError
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.moments import Moments
 
 KEPT = 10_000  # pictures whose features are kept where all features are needed
-DAMAGED = (
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-    AttributeError,
-)
 
 
 # Called with every batch's features (N, F), probabilities (N, K), and labels (N,) or None
@@ -109,7 +96,7 @@ def network_of(path: str | os.PathLike) -> str:
     try:
         with np.load(path, allow_pickle=False) as file:
             return str(json.loads(file["about"].tobytes())["network"])
-    except DAMAGED:
+    except UNREADABLE_NPZ:
         return "inception"
 
 
@@ -134,7 +121,7 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
         _check(found)
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: check the path") from None
-    except DAMAGED as error:
+    except UNREADABLE_NPZ as error:
         raise DataError(f"{path} is no file of statistics, or it is damaged: make it with --save-stats") from error
     if found.network != network.name:
         raise DataError(f"{path} is about features of {found.network}: evaluate with --features {found.network}")

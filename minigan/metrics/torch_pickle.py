@@ -18,6 +18,7 @@ FLOATS = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf2"}
 INTEGERS = {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
 STORAGES = {f"torch {name}Storage": code for name, code in (FLOATS | INTEGERS).items()}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 
 
 class Storage(NamedTuple):
@@ -67,12 +68,8 @@ def load(file: BinaryIO) -> Any:
                 stack.append(argument)
             case "GLOBAL":
                 stack.append(_Name(argument))
-            case "EMPTY_DICT":
-                stack.append({})
-            case "EMPTY_LIST":
-                stack.append([])
-            case "EMPTY_TUPLE":
-                stack.append(())
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append(EMPTY[opcode.name]())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 n = int(opcode.name[-1])
                 stack[-n:] = [tuple(stack[-n:])]

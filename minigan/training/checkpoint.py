@@ -13,8 +13,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device
-from minigan.errors import CheckpointError
+from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.files import replacing
 
 FORMAT = 1
@@ -108,9 +106,7 @@ def load_checkpoint(path: str | os.PathLike, model: str) -> Checkpoint:
             raise ValueError("its counts make no sense")
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}: nothing has been saved there yet") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"{path} is damaged, or no checkpoint of minigan") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:  # what zipfile raises
+    except UNREADABLE_NPZ as error:
         raise CheckpointError(f"{path} is damaged, or no checkpoint of minigan") from error
     if state["model"] != model:
         raise CheckpointError(f"{path} is a checkpoint of {state['model']}, not of {model}")
