@@ -98,7 +98,7 @@ class DigitClassifier(FeatureNetwork):
 
 
 def write_weights(network: Sequential, file: Any) -> None:
-    """Write a network's weights into an open file as float16, which is half the size. Judge what was rounded."""
+    """Write a network's weights into an open file as float16, half the size. Test what was rounded, not the network."""
     np.savez_compressed(file, **{name: array.astype(np.float16) for name, array in network.state_dict().items()})
 
 
