@@ -10,7 +10,7 @@ Nothing is trained here, so a batch norm is a straight line for each channel, an
 
     γ (x∗W − μ)/√(σ² + ε) + β  =  x∗(s W) + (β − s μ)        s = γ/√(σ² + ε)
 
-As layers of their own the 94 batch norms would add a seventh to the time.
+As layers of their own the 94 batch norms would each be a pass over all pixels.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHA256 = "6726825d"  # its first 8 digits
 VARIABLE = "MINIGAN_INCEPTION"
 SIDE = 299  # pixels
 EPS = 1e-3  # of the batch norms
-CPU_PICTURES, GPU_PICTURES = 4, 64  # at a time, at 19 MB each; on a CPU more at a time are slower, not faster
+CPU_PICTURES, GPU_PICTURES = 4, 64  # at a time; on a CPU more would only take memory
 
 
 class Inception(FeatureNetwork):
