@@ -141,7 +141,7 @@ def test_help_shows_every_default(capsys, model):
         ("train dcgan --data mnits", "no data set or folder called 'mnits': did you mean mnist?"),
         ("train dcgan --data ./nowhere", "nowhere does not exist"),
         ("train dcgan --data empty", "empty"),
-        ("train dcgan --img-size 20", "16, 28, 32 or 64 pixels"),
+        ("train dcgan --img-size 20", "16, 28, 32, 64 or 128 pixels"),
         ("train dcgan --batch-size 5000", "less than a batch of 5000"),
         ("train dcgan --device cuda:99", "device cuda:99"),
         ("train dcgan --device tpu", "unknown device 'tpu'"),
@@ -266,7 +266,7 @@ def test_models_and_data_are_listed(capsys):
     out, _ = capsys.readouterr()
     assert "Radford" in out
     assert all(name in out for name in MODELS)
-    assert "16, 28, 32 or 64 pixels" in out
+    assert "16, 28, 32, 64 or 128 pixels" in out
     assert "pictures of any size, and points on the plane; learns the data's classes" in out
     assert max(map(len, out.splitlines())) <= 120
     assert run("data") == 0

@@ -33,7 +33,7 @@ EMBEDDED = 50  # numbers that tell G the class
 class CDCGAN(Model):
     """A generator and a discriminator for pictures (H, W, C) of `n_classes` classes, and their two steps.
 
-    H = W is 16, 28, 32 or 64; C is 1 or 3. Raises ShapeError for others.
+    H = W is 16, 28, 32, 64 or 128; C is 1 or 3. Raises ShapeError for others.
     """
 
     depends = {"n_classes": "as many as the data has"}

@@ -1,7 +1,10 @@
 """DCGAN: "Unsupervised Representation Learning with Deep Convolutional GANs" (Radford, Metz and Chintala 2015).
 
-The networks, from the authors' code for 64×64 pictures (dcgan.torch) and its reduction by a stage per halving:
+The networks, from the authors' code for 64×64 pictures (dcgan.torch), its reduction by a stage per halving, and its
+usual extension by one, at 4² with twice as many channels again:
 
+    128×128 G: z → 4²·1024 → 8²·512 → 16²·256 → 32²·128 → 64²·64 → 128²·C     as 64×64, with a stage more
+            D: the mirror image
     64×64   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 64²·C     4×4 transposed convolutions, stride 2
             D: the mirror image, 4×4 convolutions with stride 2, then 4×4 → one logit
     32×32   G: z → 4²·512 → 8²·256 → 16²·128 → 32²·64 → 32²·C     the last one 3×3 with stride 1 (Chainer's example)
@@ -50,13 +53,13 @@ from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
 from minigan.optim import Adam
 
-SIZES = (16, 28, 32, 64)
+SIZES = (16, 28, 32, 64, 128)
 
 
 class DCGAN(Model):
     """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
 
-    H = W is 16, 28, 32 or 64; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
+    H = W is 16, 28, 32, 64 or 128; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
     (64 in dcgan.torch, 128 in the paper's figure 1); the others are multiples of it. Raises ShapeError for others.
     """
 
@@ -126,7 +129,8 @@ def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SIZES or shape[2] not in (1, 3):
         got = "×".join(map(str, shape))
         raise ShapeError(
-            f"{model} makes square pictures of 16, 28, 32 or 64 pixels with 1 or 3 channels, not {got}: use --img-size"
+            f"{model} makes square pictures of {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels "
+            f"with 1 or 3 channels, not {got}: use --img-size"
         )
 
 
@@ -199,7 +203,7 @@ def discriminator(shape: tuple[int, int, int], features: int, rng: np.random.Gen
 
 def stage_widths(size: int, features: int) -> list[int]:
     """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`."""
-    stages = {16: 2, 32: 4, 64: 4}[size]
+    stages = {16: 2, 32: 4, 64: 4, 128: 5}[size]
     return [features * 2**i for i in reversed(range(stages))]
 
 

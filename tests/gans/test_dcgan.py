@@ -9,11 +9,12 @@ from minigan.backend import to_numpy
 from minigan.data import open_digits
 from minigan.errors import MiniganError, ShapeError
 from minigan.gans import DCGAN, GAN
+from minigan.gans.dcgan import stage_widths
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, LeakyReLU, ReLU, Tanh
 from minigan.optim import Adam
 from minigan.testing import check_through, devices_under_test, forbid_transfers, shake
 
-SHAPES = [(16, 16, 1), (28, 28, 1), (28, 28, 3), (32, 32, 3), (64, 64, 1), (64, 64, 3)]
+SHAPES = [(16, 16, 1), (28, 28, 1), (28, 28, 3), (32, 32, 3), (64, 64, 1), (64, 64, 3), (128, 128, 3)]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s[0]}x{s[2]}")
 small = pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 3)], ids=["16x1", "28x3"])
 each_device = pytest.mark.parametrize("device", devices_under_test(), ids=str)
@@ -56,14 +57,16 @@ STAGES = {  # with `features` = f: what the module's docstring says for 64
     28: lambda f, C: [(16 * f,), (7 * 7 * 2 * f,), (14, 14, f), (28, 28, C)],
     32: lambda f, C: [(4, 4, 8 * f), (8, 8, 4 * f), (16, 16, 2 * f), (32, 32, f), (32, 32, C)],
     64: lambda f, C: [(4, 4, 8 * f), (8, 8, 4 * f), (16, 16, 2 * f), (32, 32, f), (64, 64, C)],
+    128: lambda f, C: [(4, 4, 16 * f), (8, 8, 8 * f), (16, 16, 4 * f), (32, 32, 2 * f), (64, 64, f), (128, 128, C)],
 }
 MIRRORED = {  # D's input and stages, before the logit
     16: lambda f, C: [(16, 16, C), (8, 8, f), (4, 4, 2 * f)],
     28: lambda f, C: [(28, 28, C), (14, 14, f), (7, 7, 2 * f), (16 * f,)],
     32: lambda f, C: [(32, 32, C), (32, 32, f), (16, 16, 2 * f), (8, 8, 4 * f), (4, 4, 8 * f)],
     64: lambda f, C: [(64, 64, C), (32, 32, f), (16, 16, 2 * f), (8, 8, 4 * f), (4, 4, 8 * f)],
+    128: lambda f, C: [(128, 128, C), (64, 64, f), (32, 32, 2 * f), (16, 16, 4 * f), (8, 8, 8 * f), (4, 4, 16 * f)],
 }
-KERNELS = {16: {4}, 28: {5}, 32: {3, 4}, 64: {4}}
+KERNELS = {16: {4}, 28: {5}, 32: {3, 4}, 64: {4}, 128: {4}}
 
 
 @each_shape
@@ -92,6 +95,7 @@ def test_at_full_size_the_widths_are_the_papers():
     assert len(gan.networks["G"].parameters()) == 3_576_704 + 3  # PyTorch's DCGAN has no output bias
     assert len(gan.networks["D"].parameters()) == 2_765_568 + 64 + 1  # nor on D's first and last layer
     assert gan.batch_size == 64
+    assert stage_widths(128, 64) == [1024, 512, 256, 128, 64]
     for optimizer in gan.optimizers.values():
         assert (optimizer.lr, optimizer.betas, optimizer.eps) == (2e-4, (0.5, 0.999), 1e-8)
 
@@ -150,7 +154,7 @@ def test_latent_is_normal():
     assert (z**4).mean() == pytest.approx(3, abs=0.2)
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (2,), (16, 28, 1), (20, 20, 1), (128, 128, 3), (28, 28, 2), (28, 28, 0)])
+@pytest.mark.parametrize("shape", [(16, 16), (2,), (16, 28, 1), (20, 20, 1), (256, 256, 3), (28, 28, 2), (28, 28, 0)])
 def test_other_shapes_are_refused_in_one_sentence(shape):
     with pytest.raises(ShapeError, match=f"not {'×'.join(map(str, shape))}") as caught:
         dcgan(shape)
