@@ -27,7 +27,7 @@ COMMANDS = {
     "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
     "models": ("minigan.commands.models", "list the models"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),
-    "bench": ("minigan.bench", "measure the speed of a training step"),
+    "bench": ("minigan.commands.bench", "measure speed and memory, beside PyTorch"),
 }
 INTERRUPTED = 130
 

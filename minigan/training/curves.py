@@ -1,4 +1,4 @@
-"""The curves of a run, drawn with Pillow alone: losses above, the discriminator's opinion below."""
+"""Curves, drawn with Pillow alone: those of a run, losses above and the discriminator's opinion below; and panels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
+MARGIN = 1.15  # the factor by which a logarithmic axis goes beyond its ends
 SHARP = 2  # drawn this many times larger, then reduced
 INK, FAINT = (60, 60, 60), (225, 225, 225)
-COLOURS = ((200, 80, 30), (31, 104, 180))
+COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70))
 PANELS = (
     ("loss", {"d_loss": "D", "g_loss": "G"}),
     ("D's mean output", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
@@ -42,7 +43,7 @@ def _draw_panels(
     steps = np.array([r["step"] for r in records], float)
     for i, (label, names) in enumerate(panels):
         curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
-        _Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
+        Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
     return canvas.reduce(SHARP)
 
 
@@ -61,21 +62,32 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [k * step for k in range(first, int(np.floor(high / step + 1e-9)) + 1)]
 
 
-class _Panel:
-    """One pair of axes on a part of the canvas. Positions are in pixels of the finished picture.
+class Panel:
+    """One pair of axes on a part of the canvas, at (x, y). Positions are in pixels of the finished picture.
 
-    With `dots` every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts.
+    steps: (n,) where the values of each curve (n,) stand, in rising order; `across` is what they are.
+    dots:  every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts.
+    log:   the axis across is logarithmic, and has a tick at each of `steps`.
     """
 
     def __init__(
-        self, canvas: Image.Image, y: int, steps: np.ndarray, curves: dict[str, np.ndarray], dots: bool
+        self,
+        canvas: Image.Image,
+        y: int,
+        steps: np.ndarray,
+        curves: dict[str, np.ndarray],
+        dots: bool,
+        x: int = 0,
+        width: int = WIDTH,
+        across: str = "step",
+        log: bool = False,
     ) -> None:
         self.pen = ImageDraw.Draw(canvas)
         self.font = ImageFont.load_default(13 * SHARP)
-        self.left, self.right = LEFT, WIDTH - RIGHT
+        self.edge, self.left, self.right = x, x + LEFT, x + width - RIGHT
         self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
-        self.steps, self.curves, self.dotted = steps, curves, dots
-        self.x_range = (0.0, max(float(steps[-1]), 1.0))
+        self.steps, self.curves, self.dotted, self.across, self.log = steps, curves, dots, across, log
+        self.x_range = (steps[0] / MARGIN, steps[-1] * MARGIN) if log else (0.0, max(float(steps[-1]), 1.0))
         values = np.concatenate(list(curves.values()))
         self.y_range = (0.0, 1.05 * float(values.max()) or 1.0) if dots else value_range(values)
 
@@ -100,12 +112,12 @@ class _Panel:
             y = self._y(value)
             self._stroke([(self.left, y), (self.right, y)], FAINT, 1)
             self._text((self.left - 8, y), f"{value:.6g}", "rm")
-        for value in ticks(*self.x_range, 8):
+        for value in self.steps if self.log else ticks(*self.x_range, 8):
             x = self._x(value)
             self._stroke([(x, self.bottom), (x, self.bottom + 4)], INK, 1)
             self._text((x, self.bottom + 7), f"{value:,.6g}", "ma")
         self._stroke([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1)
-        self._text(((self.left + self.right) / 2, self.bottom + 24), "step", "ma")
+        self._text(((self.left + self.right) / 2, self.bottom + 24), self.across, "ma")
         self._vertical(label)
 
     def _vertical(self, label: str) -> None:
@@ -115,7 +127,7 @@ class _Panel:
         ImageDraw.Draw(strip).text((0, 0), label, 255, self.font)
         strip = strip.rotate(90, expand=True)
         middle = (self.top + self.bottom) / 2 * SHARP
-        self.pen.bitmap((4 * SHARP, int(middle - strip.height / 2)), strip, INK)
+        self.pen.bitmap(((self.edge + 4) * SHARP, int(middle - strip.height / 2)), strip, INK)
 
     def _legend(self, right: float, name: str, colour: tuple[int, ...]) -> float:
         """Write one entry, ending at `right` above the panel; return where the next one to its left may end."""
@@ -143,7 +155,7 @@ class _Panel:
         self.pen.text((at[0] * SHARP, at[1] * SHARP), text, INK, self.font, anchor)
 
     def _x(self, step: float) -> float:
-        low, high = self.x_range
+        low, high, step = np.log([*self.x_range, step]) if self.log else (*self.x_range, step)
         return self.left + (step - low) / (high - low) * (self.right - self.left)
 
     def _y(self, value: float) -> float:

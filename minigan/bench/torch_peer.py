@@ -1,4 +1,4 @@
-"""The same networks and optimisers in PyTorch, as the peer of a benchmark. Only the benchmark imports it."""
+"""The same networks, optimisers and steps in PyTorch, as the peer of a benchmark. Only the benchmark imports it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import relu
 
 from minigan import layers, optim
+from minigan.bench.memory import HostMemory
+from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.errors import MiniganError
 
 
@@ -106,58 +108,120 @@ def torch_optimizer(optimizer: optim.Optimizer, network: nn.Module) -> torch.opt
     raise MiniganError(f"the benchmark has no PyTorch peer for {type(optimizer).__name__}")
 
 
-def torch_step(kind: str, gan: Any, batch_size: int, device: str, channels_last: bool) -> Callable[[], None]:
-    """A function that makes one step of that kind on the networks of `gan`, translated."""
+def prepare(
+    workload: Workload, batch_size: int, device: str, channels_last: bool
+) -> tuple[Callable[[], Any], Callable[[], None], Any, int]:
+    """A function that makes one step of the workload, one that waits for the device, memory, number of threads.
+
+    No TF32, because CuPy has none unless it is asked for; on a GPU cuDNN chooses the fastest algorithm by trying, as
+    PyTorch's DCGAN example lets it.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     layout = torch.channels_last if channels_last else torch.contiguous_format
+    make = training_step if isinstance(workload, Training) else layer_step
+    step = make(workload, batch_size, device, layout)
+    on_gpu = device.startswith("cuda")
+    synchronize = torch.cuda.synchronize if on_gpu else lambda: None
+    return step, synchronize, TorchMemory(device) if on_gpu else HostMemory(), torch.get_num_threads()
+
+
+class TorchMemory:
+    """What PyTorch has taken from a GPU (reserved), in bytes, with what is free in it, as CuPy's pool counts."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def settle(self) -> int:
+        """Give back what is free, begin a new peak, and return what is held."""
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self.device)
+        return torch.cuda.memory_reserved(self.device)
+
+    def peak(self) -> int:
+        """The most that was held since `settle`."""
+        return torch.cuda.max_memory_reserved(self.device)
+
+
+def training_step(workload: Training, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
+    """One step of the workload's kind on the networks of its GAN, translated."""
+    gan = workload.build()  # nothing of it is kept: its arrays would count as PyTorch's memory
     G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in "GD")
     G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in (("G", G), ("D", D)))
-    H, W, C = gan.shape
+    (H, W, C), latent_dim = gan.shape, gan.latent_dim
     real = torch.rand(batch_size, C, H, W, device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
+    penalty_weight = gan.penalty.weight if workload.step == "critic step" else 0.0
 
-    def latent() -> torch.Tensor:
-        return torch.randn(batch_size, gan.latent_dim, device=device)
+    def draw() -> torch.Tensor:
+        return G(torch.randn(batch_size, latent_dim, device=device))
 
-    def step() -> None:
-        if kind == "step":
-            _dcgan_step(G, D, G_optimizer, D_optimizer, real, latent())
-        else:
-            with torch.no_grad():
-                fake = G(latent())
-            D_optimizer.zero_grad()
-            (_critic_loss(gan, D, real, fake) if kind == "critic step" else _hinge_loss(D, real, fake)).backward()
-            D_optimizer.step()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
+    def update_D(loss: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        with torch.no_grad():
+            fake = draw()
+        D_optimizer.zero_grad()
+        loss(fake).backward()
+        D_optimizer.step()
+
+    def sample() -> torch.Tensor:
+        with torch.inference_mode():
+            return draw()
+
+    if workload.step == "sampling pass":
+        G.eval()
+    networks = (G, D, G_optimizer, D_optimizer)
+    return {
+        "step": lambda: _step(*networks, real, draw, draw_again=workload.model == "gan"),
+        "critic step": lambda: update_D(lambda fake: _critic_loss(penalty_weight, D, real, fake)),
+        "discriminator step": lambda: update_D(lambda fake: _hinge_loss(D, real, fake)),
+        "sampling pass": sample,
+    }[workload.step]
+
+
+def layer_step(workload: SingleLayer, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
+    """Forward and backward through the layer, translated, into its input and its parameters."""
+    network = torch_network(layers.Sequential(workload.build())).to(device, memory_format=layout)
+    *size, channels = workload.shape
+    x = torch.randn(batch_size, channels, *size, device=device)
+    x = (x.contiguous(memory_format=layout) if size else x).requires_grad_()
+    dy = torch.randn_like(network(x))  # in the layout of y
+
+    def step() -> torch.Tensor:
+        x.grad = None
+        network.zero_grad()
+        network(x).backward(dy)
+        return x.grad
 
     return step
 
 
-def _dcgan_step(
+def _step(
     G: nn.Module,
     D: nn.Module,
     G_optimizer: torch.optim.Optimizer,
     D_optimizer: torch.optim.Optimizer,
     real: torch.Tensor,
-    z: torch.Tensor,
+    draw: Callable[[], torch.Tensor],
+    draw_again: bool,
 ) -> None:
-    """The ordinary loop of PyTorch's DCGAN example."""
+    """The ordinary loop of PyTorch's DCGAN example. With `draw_again`, as in minigan's `gan`, G learns on new fakes."""
     ones, zeros = real.new_ones(len(real), 1), real.new_zeros(len(real), 1)
     D_optimizer.zero_grad()
     cross_entropy(D(real), ones).backward()
-    fake = G(z)
+    with torch.set_grad_enabled(not draw_again):
+        fake = draw()
     cross_entropy(D(fake.detach()), zeros).backward()
     D_optimizer.step()
     G_optimizer.zero_grad()
-    cross_entropy(D(fake), ones).backward()
+    cross_entropy(D(draw() if draw_again else fake), ones).backward()
     G_optimizer.step()
 
 
-def _critic_loss(gan: Any, D: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+def _critic_loss(weight: float, D: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
     """The objective of WGAN-GP's critic, as its usual implementations write it: the gradient with create_graph=True."""
     epsilon = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (epsilon * real + (1 - epsilon) * fake).requires_grad_()
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
-    penalty = gan.penalty.weight * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    penalty = weight * (slope.flatten(1).norm(dim=1) - 1).square().mean()
     return D(fake).mean() - D(real).mean() + penalty
 
 

@@ -1,0 +1,185 @@
+"""Contenders take turns: minigan, where it is installed PyTorch in both of its memory layouts, and a matrix product.
+
+Every contender runs in a process of its own, so that their thread pools don't disturb each other and each has its own
+peak memory. They take turns, of half a second or one step, and the figure is the median over the rounds, because other
+programs on the machine slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its
+plain memory layout and in channels_last; the better one counts. A device is waited for once a turn, on both sides.
+
+The floor is arithmetic: the multiply-adds that the step cannot avoid with direct convolution, at the rate at which
+this machine multiplied two 2048×2048 matrices in the same rounds.
+
+Memory is what a process has once its networks are there, and the peak of its steps; see memory.py.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import ceil
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import get_device, keep_freed_memory
+from minigan.bench.machine import blas_threads
+from minigan.bench.memory import CupyMemory, HostMemory
+from minigan.bench.workloads import WORKLOADS
+from minigan.errors import MiniganError
+
+REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
+TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches
+SIDE = 2048  # of the matrices whose product gives the machine's rate
+
+
+@dataclass
+class Prepared:
+    """What a contender has built: its step, how to wait for the device, its memory, and how many threads it has."""
+
+    step: Callable[[], Any]
+    synchronize: Callable[[], None]
+    memory: Any  # with `settle` and `peak`
+    threads: int | None
+
+
+def measure(name: str, batch_size: int, rounds: int, device: str) -> dict[str, Any]:
+    """Let the contenders take turns at a workload. Returns seconds and memory of each, and the arithmetic of the step.
+
+    Raises MiniganError if one of them fails.
+    """
+    workload = WORKLOADS[name]
+    names = ["product", "minigan", *peers(name, device)]
+    contenders: dict[str, Contender] = {}
+    try:
+        for contender in names:
+            contenders[contender] = Contender(contender, name, batch_size, device)
+        built = {contender: contenders[contender].ask("ready") for contender in names}
+        seconds: dict[str, list[float]] = {contender: [] for contender in names}
+        for turn in range(rounds + 1):
+            for contender in names:
+                elapsed = contenders[contender].ask("go")
+                if turn > 0:  # the first is to warm up
+                    seconds[contender].append(elapsed)
+                time.sleep(REST_S)
+        peaks = {contender: contenders[contender].ask("stop") for contender in names}
+    finally:
+        for contender in contenders.values():
+            contender.process.kill()
+            contender.process.join()
+    rate = SIDE**3 / median(seconds.pop("product"))
+    macs = workload.macs() * batch_size
+    return {
+        "workload": name,
+        "step": workload.step,
+        "size": workload.size,
+        "batch_size": batch_size,
+        "device": device,
+        "gmac": macs / 1e9,
+        "gmac_per_second": rate / 1e9,
+        "floor_s": macs / rate,
+        "seconds": seconds,
+        "before_bytes": {contender: built[contender]["held"] for contender in seconds},
+        "peak_bytes": {contender: peaks[contender] for contender in seconds},
+        "threads": {contender: built[contender]["threads"] for contender in seconds},
+    }
+
+
+def peers(name: str, device: str) -> list[str]:
+    """PyTorch's layouts for a workload: none if it isn't there for this device, one where there are no pictures."""
+    if not find_spec("torch"):
+        return []
+    if device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            return []
+    return ["torch", "torch channels_last"] if len(WORKLOADS[name].shape) == 3 else ["torch"]
+
+
+class Contender:
+    """A process that makes steps when it is asked to."""
+
+    def __init__(self, name: str, workload: str, batch_size: int, device: str) -> None:
+        self.name = name
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, name, workload, batch_size, device))
+        self.process.start()
+        theirs.close()
+
+    def ask(self, word: str) -> Any:
+        """Ask for an answer: "ready", bytes held and threads; "go", seconds of a step; "stop", peak memory in bytes.
+
+        Raises MiniganError if the contender failed.
+        """
+        with suppress(OSError):  # it has gone, but may have said why
+            self._pipe.send(word)
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            answer = "its process has died, perhaps for want of memory"
+        if isinstance(answer, str):
+            advice = ": try a smaller --batch-size" if "emory" in answer else ""
+            raise MiniganError(f"the benchmark of {self.name} failed ({answer}){advice}")
+        return answer
+
+
+def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: str) -> None:
+    """Build what is asked for, then make steps whenever they are asked for, and say how long one took."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    os.environ["CUPY_TF32"] = "0"  # its default; torch_peer.py forbids the short float to PyTorch
+    try:
+        made = {"product": _product, "minigan": _minigan}.get(name, _torch)(name, workload, batch_size, device)
+        pipe.recv()  # "ready"
+        held = made.memory.settle()
+        seconds_of(made, 1)  # what is made only once: CuPy's kernels, PyTorch's plans
+        made.memory.settle()
+        repeats = ceil(TURN_S / seconds_of(made, 1))
+        pipe.send({"held": held, "threads": made.threads})
+        while pipe.recv() == "go":
+            seconds = seconds_of(made, repeats)
+            pipe.send(seconds)
+            repeats = max(repeats, ceil(TURN_S / seconds))
+        pipe.send(made.memory.peak())
+    except EOFError:  # the parent has gone
+        pass
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+def seconds_of(made: Prepared, repeats: int) -> float:
+    """Make some steps, wait for the device at their end, and return how long one of them took."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        made.step()
+    made.synchronize()
+    return (time.perf_counter() - start) / repeats
+
+
+def _product(contender: str, workload: str, batch_size: int, device_name: str) -> Prepared:
+    device = get_device(device_name)
+    a = device.array(np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32))
+    out = device.xp.empty_like(a)
+    return Prepared(lambda: device.xp.matmul(a, a, out=out), device.synchronize, HostMemory(), blas_threads())
+
+
+def _minigan(contender: str, workload: str, batch_size: int, device_name: str) -> Prepared:
+    keep_freed_memory()  # as `minigan train` does
+    device = get_device(device_name)
+    subject = WORKLOADS[workload].build(device)
+    step = WORKLOADS[workload].ready(subject, batch_size, device)
+    memory = HostMemory() if device.name == "cpu" else CupyMemory(device.xp)
+    return Prepared(step, device.synchronize, memory, blas_threads())
+
+
+def _torch(contender: str, workload: str, batch_size: int, device: str) -> Prepared:
+    from minigan.bench.torch_peer import prepare
+
+    return Prepared(*prepare(WORKLOADS[workload], batch_size, device, contender.endswith("channels_last")))

@@ -1,0 +1,106 @@
+"""Where the time of a step goes, by kind of layer and verb, the optimisers, and the rest.
+
+While it runs, the verbs of the layers' classes are replaced by ones that look at the clock. Only layers without inner
+layers are timed: what a composite adds of its own is in the rest, with the losses, the noise and everything between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minigan.backend import get_device, keep_freed_memory
+from minigan.bench.workloads import WORKLOADS
+from minigan.training.summary import table
+
+VERBS = ("forward", "backward", "double_backward")
+OPTIMIZER_VERBS = ("zero_grad", "step")
+
+
+class Stopwatch:
+    """Seconds and calls by (kind, verb), of the outermost call where one verb asks for another.
+
+    On a GPU, `synchronize` waits for it before and after every call: the step is slower for it.
+    """
+
+    def __init__(self, synchronize: Callable[[], None]) -> None:
+        self.seconds: Counter[tuple[str, str]] = Counter()
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self._synchronize, self._running = synchronize, False
+
+    @contextmanager
+    def watching(self, classes: dict[type, tuple[str, ...]]) -> Iterator[None]:
+        """Time these methods of these classes in this block.
+
+        The class is changed and not its instances, because a layer may work on a copy of another, as SpectralNorm does.
+        """
+        originals = [(cls, verb, vars(cls).get(verb)) for cls, verbs in classes.items() for verb in verbs]
+        try:
+            for cls, verb, _ in originals:
+                setattr(cls, verb, self._timed(getattr(cls, verb), verb))
+            yield
+        finally:
+            for cls, verb, own in originals:
+                if own is None:  # inherited
+                    delattr(cls, verb)
+                else:
+                    setattr(cls, verb, own)
+
+    def _timed(self, method: Callable[..., Any], verb: str) -> Callable[..., Any]:
+        def timed(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._running or (verb in VERBS and this.children()):
+                return method(this, *args, **kwargs)
+            key = (type(this).__name__, _named(verb, *args, **kwargs))
+            self._synchronize()
+            self._running, start = True, time.perf_counter()
+            try:
+                result = method(this, *args, **kwargs)
+                self._synchronize()
+                return result
+            finally:
+                self.seconds[key] += time.perf_counter() - start
+                self.calls[key] += 1
+                self._running = False
+
+        return timed
+
+
+def profile(name: str, batch_size: int, steps: int, device_name: str) -> str:
+    """Make some steps of a workload, and show where their time went."""
+    keep_freed_memory()
+    device, workload = get_device(device_name), WORKLOADS[name]
+    subject = workload.build(device)
+    step = workload.ready(subject, batch_size, device)
+    step()  # what is made only once
+    networks, optimizers = workload.parts(subject)
+    classes = {type(layer): VERBS for network in networks for _, layer in network.walk() if not layer.children()}
+    watch = Stopwatch(device.synchronize)
+    with watch.watching(classes | {type(optimizer): OPTIMIZER_VERBS for optimizer in optimizers}):
+        device.synchronize()
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        device.synchronize()
+        whole = (time.perf_counter() - start) / steps
+    title = f"{name}, batch {batch_size}, {device}: {1e3 * whole:.1f} ms a {workload.step}, mean of {steps}"
+    return f"\n{title}\n{_rows(watch, whole, steps)}"
+
+
+def _rows(watch: Stopwatch, whole: float, steps: int) -> str:
+    """The table, the most expensive first, then what nothing in it accounts for."""
+    rows = [("", "", "ms", "share", "calls")]
+    for (kind, verb), seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
+        calls = watch.calls[kind, verb] / steps
+        rows.append((kind, verb, f"{1e3 * seconds / steps:.2f}", f"{seconds / steps / whole:.1%}", f"{calls:g}"))
+    rest = whole - sum(watch.seconds.values()) / steps
+    return table([*rows, ("the rest", "", f"{1e3 * rest:.2f}", f"{rest / whole:.1%}", "")], "<<>>>")
+
+
+def _named(verb: str, *args: Any, **kwargs: Any) -> str:
+    """The verb for people: `backward (input)` for backward(dy, cache, wrt="input")."""
+    if verb != "backward":
+        return verb.replace("_", " ")
+    return f"backward ({kwargs.get('wrt', args[2] if len(args) > 2 else 'both')})"

@@ -1,0 +1,149 @@
+"""What is measured: a step of a GAN, an update of its D alone, its sampling, or one layer forward and backward.
+
+Most workloads are a whole step, with an update of each network; two are an update of D alone, because that is where
+their GANs spend most of their time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigan.backend import CPU, Device
+from minigan.errors import MiniganError
+from minigan.gans import MODELS
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
+from minigan.training.summary import Watch, step_macs
+
+# (gan, next_batch, rng): the two updates of D draw their fakes with G in training mode, as in training; G learns
+# nothing from them. Sampling is in inference mode, as many pictures as a batch has.
+STEPS: dict[str, Callable[[Any, Callable[[], Any], Any], Any]] = {
+    "step": lambda gan, next_batch, rng: gan.step(next_batch, rng),
+    "critic step": lambda gan, next_batch, rng: gan.critic_step(next_batch(), rng),
+    "discriminator step": lambda gan, next_batch, rng: gan.discriminator_step(next_batch(), None, rng),
+    "sampling pass": lambda gan, next_batch, rng: gan.generate(gan.latent(len(next_batch()), rng)),
+}
+PROBE = 2  # samples in the pass through a layer whose operations are counted
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model for pictures of a shape (H, W, C), and which of its steps is measured."""
+
+    model: str
+    shape: tuple[int, int, int]
+    step: str = "step"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Width and height of the pictures."""
+        return self.shape[0]
+
+    def build(self, device: Device | str = "cpu") -> Any:
+        """The GAN, with the same weights every time."""
+        return MODELS[self.model](self.shape, **self.settings, rng=np.random.default_rng(0), device=device)
+
+    def ready(self, gan: Any, batch_size: int, device: Device) -> Callable[[], Any]:
+        """A function that makes one step on a batch that is on the device already."""
+        rng = device.rng(0)
+        real = rng.random((batch_size, *gan.shape), dtype=np.float32) * 2 - 1
+        return lambda: STEPS[self.step](gan, lambda: real, rng)
+
+    def parts(self, gan: Any) -> tuple[list[Layer], list[Any]]:
+        """The networks and the optimisers that work in a step."""
+        return list(gan.networks.values()), list(gan.optimizers.values())
+
+    def macs(self) -> float:
+        """Multiply-adds of the matrix products of a step, for each picture of the batch."""
+        return step_macs(self.build(), STEPS[self.step])
+
+
+@dataclass(frozen=True)
+class SingleLayer:
+    """A layer for samples of a shape, (H, W, C) or (C,), forward and then backward, into x and the parameters."""
+
+    make: Callable[[np.random.Generator], Layer]
+    shape: tuple[int, ...]
+    step: ClassVar[str] = "forward and backward pass"
+    size: ClassVar[None] = None  # only pictures that are otherwise alike can be compared by their size
+
+    def build(self, device: Device | str = "cpu") -> Layer:
+        """The layer, with the same weights every time."""
+        return self.make(np.random.default_rng(0)).to(device)
+
+    def ready(self, layer: Layer, batch_size: int, device: Device) -> Callable[[], Any]:
+        """A function that makes both passes on random x (N, …) and dy, from gradients of zero."""
+        rng = device.rng(0)
+        x = rng.standard_normal((batch_size, *self.shape), dtype=np.float32)
+        dy = rng.standard_normal(layer.forward(x)[0].shape, dtype=np.float32)
+
+        def step() -> Any:
+            layer.parameters().zero_grad()
+            _, cache = layer.forward(x)
+            return layer.backward(dy, cache, wrt="both")  # (N, …), like x
+
+        return step
+
+    def parts(self, layer: Layer) -> tuple[list[Layer], list[Any]]:
+        """The layer, and no optimisers."""
+        return [layer], []
+
+    def macs(self) -> float:
+        """Multiply-adds of the matrix products of both passes, for each sample of the batch."""
+        layer = self.build()
+        step = self.ready(layer, PROBE, CPU)
+        watch = Watch(SimpleNamespace(networks={"layer": layer}))
+        step()
+        watch.close()
+        return sum(watch.macs.values()) / PROBE
+
+
+Workload = Training | SingleLayer
+
+LAYERS: dict[str, Workload] = {
+    "conv4-32": SingleLayer(lambda rng: Conv2D(64, 128, 4, stride=2, padding=1, rng=rng), (32, 32, 64)),
+    "conv4-8": SingleLayer(lambda rng: Conv2D(256, 512, 4, stride=2, padding=1, rng=rng), (8, 8, 256)),
+    "convt4-16": SingleLayer(lambda rng: ConvTranspose2D(128, 64, 4, stride=2, padding=1, rng=rng), (16, 16, 128)),
+    "conv5-14": SingleLayer(lambda rng: Conv2D(64, 128, 5, stride=2, padding=2, rng=rng), (14, 14, 64)),
+    "conv3-16": SingleLayer(lambda rng: Conv2D(128, 128, 3, padding=1, rng=rng), (16, 16, 128)),
+    "conv3-32": SingleLayer(lambda rng: Conv2D(256, 256, 3, padding=1, rng=rng), (32, 32, 256)),
+    "dense-1200": SingleLayer(lambda rng: Dense(1200, 1200, rng=rng), (1200,)),
+    "norm-16": SingleLayer(lambda rng: Sequential(BatchNorm(128), LeakyReLU(0.2)), (16, 16, 128)),
+}
+WORKLOADS: dict[str, Workload] = {
+    "gan-28": Training("gan", (28, 28, 1)),
+    "dcgan-16": Training("dcgan", (16, 16, 1)),
+    "dcgan-28": Training("dcgan", (28, 28, 1)),
+    "dcgan-32": Training("dcgan", (32, 32, 3)),
+    "dcgan-64": Training("dcgan", (64, 64, 3)),
+    "dcgan-128": Training("dcgan", (128, 128, 3)),
+    "wgan-gp-64": Training("wgan-gp", (64, 64, 3), "critic step"),
+    "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
+    "sample-32": Training("dcgan", (32, 32, 3), "sampling pass"),
+    "sample-64": Training("dcgan", (64, 64, 3), "sampling pass"),
+    "sample-128": Training("dcgan", (128, 128, 3), "sampling pass"),
+    **LAYERS,
+}
+GROUPS = {"layers": list(LAYERS)}
+
+
+def find(names: Iterable[str]) -> list[str]:
+    """The names of the workloads, each once, with those of a group in its place.
+
+    Raises MiniganError, with the nearest name, for one that isn't there.
+    """
+    found: dict[str, None] = {}  # a set that keeps the order
+    known = [*WORKLOADS, *GROUPS]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name.lower(), known, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+            raise MiniganError(f"there is no workload {name!r}: {hint}")
+        found.update(dict.fromkeys(GROUPS.get(name, [name])))
+    return list(found)

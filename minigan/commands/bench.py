@@ -1,0 +1,95 @@
+"""`minigan bench`: speed and memory, with PyTorch beside where it is installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from minigan.backend import get_device
+from minigan.bench.machine import machine
+from minigan.bench.measure import measure
+from minigan.bench.plot import draw
+from minigan.bench.profile import profile
+from minigan.bench.tables import summary, table
+from minigan.bench.workloads import GROUPS, WORKLOADS, find
+from minigan.cli import Parser, UsageError
+from minigan.training.files import write_text
+from minigan.training.pictures import save_image
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "workloads",
+        nargs="*",
+        metavar="WORKLOAD",
+        default=["dcgan-64"],
+        help=f"any of {', '.join(WORKLOADS)}; or {', '.join(GROUPS)}, which is all single ones (default: dcgan-64)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        nargs="+",
+        metavar="N",
+        default=[64],
+        help="samples a batch; several: each (default: 64)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        default=7,
+        help="turns of every contender, after one to warm up; with --profile, steps (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
+    plot = "draw how time and memory grow with the batch, and with the pictures, to FILE (default: don't)"
+    parser.add_argument("--plot", metavar="FILE", help=plot)
+    parser.add_argument(
+        "--profile", action="store_true", help="minigan alone: where the time of a step goes, by kind of layer"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure every workload at every batch size. Raises MiniganError for what can't be measured."""
+    names, sizes = find(args.workloads), list(dict.fromkeys(args.batch_size))
+    _check(args, names, sizes)
+    device = get_device(args.device)
+    print(machine(device), flush=True)
+    if args.profile:
+        for name in names:
+            for size in sizes:
+                print(profile(name, size, args.rounds, args.device), flush=True)
+        return 0
+    results = []
+    for name in names:
+        for size in sizes:
+            results.append(measure(name, size, args.rounds, args.device))
+            print(table(results[-1]), flush=True)
+            if args.json:  # after each, so that a long run which is interrupted leaves what it has measured
+                write_text(args.json, json.dumps({"machine": machine(device), "results": results}, indent=1) + "\n")
+    if len(results) > 1:
+        print(summary(results))
+    if args.plot:
+        save_image(draw(results), args.plot)
+    return 0
+
+
+def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None:
+    """Raise UsageError, before anything is measured, for options that can't be served."""
+    if min(sizes) < 2 or args.rounds < 1:
+        raise UsageError("a benchmark needs batches of at least 2 (--batch-size) and at least 1 round (--rounds)")
+    if args.profile and (args.json or args.plot):
+        raise UsageError("--profile compares nothing, so there is nothing to write: leave out --json and --plot")
+    for path in filter(None, (args.json, args.plot)):
+        if not Path(path).absolute().parent.is_dir():
+            raise UsageError(f"there is no folder {Path(path).parent} for {Path(path).name}: make it first")
+    if args.plot and Path(args.plot).suffix.lower() != ".png":
+        raise UsageError(f"--plot draws a PNG, not {Path(args.plot).name}: call it {Path(args.plot).stem}.png")
+    families = Counter(name.rpartition("-")[0] for name in names if WORKLOADS[name].size)
+    if args.plot and len(sizes) < 2 and max(families.values(), default=0) < 2:
+        raise UsageError(
+            "--plot draws growth: give several batch sizes, or a model at several sizes (dcgan-32 dcgan-64)"
+        )
