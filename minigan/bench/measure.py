@@ -141,8 +141,8 @@ def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: 
         held = made.memory.settle()
         seconds_of(made, 1)  # what is made only once: CuPy's kernels, PyTorch's plans
         made.memory.settle()
-        repeats = ceil(TURN_S / seconds_of(made, 1))
         pipe.send({"held": held, "threads": made.threads})
+        repeats = 1
         while pipe.recv() == "go":
             seconds = seconds_of(made, repeats)
             pipe.send(seconds)

@@ -122,8 +122,12 @@ def prepare(
     make = training_step if isinstance(workload, Training) else layer_step
     step = make(workload, batch_size, device, layout)
     on_gpu = device.startswith("cuda")
-    synchronize = torch.cuda.synchronize if on_gpu else lambda: None
-    return step, synchronize, TorchMemory(device) if on_gpu else HostMemory(), torch.get_num_threads()
+    return (
+        step,
+        lambda: torch.cuda.synchronize(device) if on_gpu else None,
+        TorchMemory(device) if on_gpu else HostMemory(),
+        torch.get_num_threads(),
+    )
 
 
 class TorchMemory:

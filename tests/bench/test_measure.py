@@ -1,13 +1,15 @@
 """The contenders in their processes, their memory, and the machine."""
 
+import os
 import subprocess
 import sys
+from textwrap import dedent
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from minigan.backend import CPU
+from minigan.backend import CPU, Device
 from minigan.bench import measure as bench
 from minigan.bench.machine import blas_threads, machine
 from minigan.bench.memory import CupyMemory, HostMemory
@@ -15,6 +17,13 @@ from minigan.bench.workloads import WORKLOADS
 from minigan.errors import MiniganError
 
 MIB = 2**20
+
+
+def in_a_process(code):
+    """What Python prints, with one thread for BLAS."""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", dedent(code)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_the_figures_of_a_measurement(monkeypatch):
@@ -87,6 +96,24 @@ def test_the_peak_is_of_what_came_after_settling():
     assert abs(memory.settle() - held) < 16 * MIB
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_what_is_free_in_the_heap_does_not_count_as_held():
+    """As it would where `keep_freed_memory` keeps it: the peak of the steps would seem to begin there."""
+    held = in_a_process(
+        """
+        import numpy as np
+        from minigan.backend import keep_freed_memory
+        from minigan.bench.memory import HostMemory
+        keep_freed_memory()
+        arrays = [np.ones(1 << 20) for _ in range(20)]
+        last = np.ones(1000)
+        del arrays
+        print(HostMemory().settle())
+        """
+    )
+    assert int(held) < 100 * MIB  # and not 160 more
+
+
 def test_on_a_gpu_memory_is_what_the_pool_has_taken():
     pool = SimpleNamespace(used=3, free=5)
     pool.free_all_blocks = lambda: setattr(pool, "free", 0)
@@ -105,16 +132,19 @@ def test_the_machine_line_says_what_computes():
     assert "\n" not in line
 
 
-def test_the_threads_of_blas_are_those_it_was_given():
-    code = "import numpy; from minigan.bench.machine import blas_threads; print(blas_threads())"
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
+def test_a_gpu_stands_first_in_the_line_with_cupy_and_its_kind_of_float():
+    cuda = SimpleNamespace(
+        Device=lambda: SimpleNamespace(id=1),
+        runtime=SimpleNamespace(getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()}),
     )
-    assert found.stdout.strip() == ("None" if blas_threads() is None else "1")
+    line = machine(Device("cuda:1", SimpleNamespace(cuda=cuda, __version__="14.0")))
+    assert line.startswith("GPU 1 beside ")
+    assert "CuPy 14.0, float32 without TF32" in line
+
+
+def test_the_threads_of_blas_are_those_it_was_given():
+    found = in_a_process("import numpy; from minigan.bench.machine import blas_threads; print(blas_threads())")
+    assert found == ("None" if blas_threads() is None else "1")
 
 
 def test_every_workload_is_built_the_same_every_time():

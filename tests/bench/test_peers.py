@@ -43,9 +43,13 @@ def test_the_peer_of_a_layer_computes_the_gradient_of_its_input_in_the_layout(wo
         assert dx.is_contiguous(memory_format=layout)
 
 
-def test_the_gradients_of_a_layers_peer_start_from_zero():
+def test_the_gradients_of_a_layers_peer_start_from_zero(monkeypatch):
+    networks, translate = [], torch_peer.torch_network
+    monkeypatch.setattr(torch_peer, "torch_network", lambda net: networks.append(translate(net)) or networks[-1])
     step = torch_peer.layer_step(SingleLayer(lambda rng: Conv2D(2, 3, 3, rng=rng), (4, 4, 2)), 2, "cpu", PLAIN)
-    torch.testing.assert_close(step().clone(), step())
+    first, again = ([step().clone(), *(p.grad.clone() for p in networks[0].parameters())] for _ in range(2))
+    assert len(first) == 3
+    torch.testing.assert_close(first, again)
 
 
 def of_gan(monkeypatch, name):

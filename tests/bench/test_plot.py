@@ -5,7 +5,7 @@ import pytest
 from bench_results import result
 from PIL import Image
 
-from minigan.bench.plot import draw
+from minigan.bench.plot import _mib, _ms, draw
 from minigan.training.curves import COLOURS, Panel
 
 
@@ -26,6 +26,13 @@ def test_there_is_a_row_for_each_thing_that_grows(results, rows):
     assert rows_of(image) == rows
     found = {colour for _, colour in image.getcolors(1 << 20)}
     assert COLOURS[2] in found  # the last contender lies on top of the others here
+
+
+def test_the_order_of_measuring_does_not_matter_and_figures_are_for_a_sample():
+    measured = [result(batch_size=n, seconds={"minigan": [n * 0.25]}) for n in (16, 64, 256)]
+    assert draw(measured).tobytes() == draw(measured[::-1]).tobytes()
+    assert [_ms(r, "minigan") for r in measured] == [250, 250, 250]
+    assert [_mib(r, "minigan") for r in measured] == [1, 1, 1]
 
 
 def test_what_does_not_grow_is_not_drawn():

@@ -38,7 +38,7 @@ def watch():
 
 @pytest.mark.parametrize("cls", [Calls, Inherits])
 def test_a_verb_that_asks_for_another_is_timed_once(cls):
-    layer, stopwatch, before = cls(), watch(), dict(vars(cls))
+    layer, stopwatch, before = cls(), watch(), [dict(vars(c)) for c in (Calls, Inherits)]
     with stopwatch.watching({Calls: VERBS, Inherits: VERBS}):
         layer.forward(1)
         layer.backward(1, None)
@@ -48,7 +48,7 @@ def test_a_verb_that_asks_for_another_is_timed_once(cls):
     verbs = {verb: calls for (kind, verb), calls in stopwatch.calls.items() if kind == cls.__name__}
     assert verbs == {"forward": 1, "backward (both)": 1, "backward (input)": 2, "double backward": 1}
     assert len(stopwatch.calls) == len(verbs)
-    assert dict(vars(cls)) == before
+    assert [dict(vars(c)) for c in (Calls, Inherits)] == before
     layer.forward(1)
     assert stopwatch.calls[cls.__name__, "forward"] == 1  # it looks at the clock no more
 
