@@ -14,7 +14,7 @@ def table(result: dict[str, Any]) -> str:
     medians = {contender: median(times) for contender, times in result["seconds"].items()}
     floor = result["floor_s"]
     arithmetic = (
-        f"{2 * result['gmac']:.1f} GFLOP a {result['step']}; "
+        f"{_gflop(result)} GFLOP a {result['step']}; "
         f"the floor is {_ms(floor)} ms at {2 * result['gmac_per_second']:.0f} GFLOP/s"
         if floor
         else f"no matrix products in a {result['step']}"
@@ -40,6 +40,9 @@ def table(result: dict[str, Any]) -> str:
         lines.append(
             f"{best} ÷ minigan: {middle:.2f} (median of the rounds' ratios, which lie between {low:.2f} and {high:.2f})"
         )
+    threads = result["threads"]
+    if None not in threads.values() and len(set(threads.values())) > 1:
+        lines.append("They have not as many threads: leave OPENBLAS_NUM_THREADS alone, OMP_NUM_THREADS is for both")
     return "\n".join(lines)
 
 
@@ -57,7 +60,7 @@ def summary(results: list[dict[str, Any]]) -> str:
         times.append(
             [
                 *name,
-                f"{2 * result['gmac']:.1f}" if floor else "–",
+                _gflop(result) if floor else "–",
                 _ms(floor) if floor else "–",
                 *(_ms(medians[c]) if medians[c] else "–" for c in contenders),
                 "–" if compared is None else "{1:.2f} ({2:.2f} to {3:.2f})".format(*compared),
@@ -114,6 +117,12 @@ def markdown(rows: list[list[str]]) -> str:
         "| " + " | ".join(f"{cell:{'>' if i else '<'}{widths[i]}}" for i, cell in enumerate(line)) + " |"
         for line in lines
     )
+
+
+def _gflop(result: dict[str, Any]) -> str:
+    """Two operations for each multiply-add, with three significant digits or more."""
+    gflop = 2 * result["gmac"]
+    return f"{gflop:.1f}" if gflop >= 10 else f"{gflop:.3g}"
 
 
 def _ms(seconds: float) -> str:

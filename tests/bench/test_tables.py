@@ -22,6 +22,16 @@ def test_memory_is_the_peak_and_what_a_sample_adds_to_what_was_there_before():
     assert shown.split()[-7:] == ["34", "MiB", "10", "MiB", "3.00", "MiB", "2"]
 
 
+def test_unequal_numbers_of_threads_are_pointed_out():
+    assert "OMP_NUM_THREADS" not in table(result())
+    assert "OMP_NUM_THREADS is for both" in table(result(threads={"minigan": 1, "torch": 2, "torch channels_last": 2}))
+
+
+@pytest.mark.parametrize(("gmac", "shown"), [(72.81, "145.6"), (1.165, "2.33"), (0.0086, "0.0172")])
+def test_operations_have_three_digits(gmac, shown):
+    assert f" {shown} GFLOP a step" in table(result(gmac=gmac))
+
+
 def test_what_is_not_known_is_not_made_up():
     unknown = table(result(before=None, floor_s=0.0, gmac=0.0))
     assert "no matrix products in a step" in unknown
@@ -33,7 +43,7 @@ def test_what_is_not_known_is_not_made_up():
 def test_the_summary_has_a_row_for_each_measurement_and_dashes_for_what_was_not_measured():
     dense = result("dense-1200", 64, None, {"minigan": [0.25], "torch": [0.5]}, floor_s=0.1, gmac=0.05)
     rows = cells(summary([result(batch_size=2), result(batch_size=4), dense]))
-    assert rows[1] == ["dcgan-64", "2", "2.0", "1000", "1500", "3000", "2000", "1.50 (1.00 to 2.00)", "1.50"]
+    assert rows[1] == ["dcgan-64", "2", "2", "1000", "1500", "3000", "2000", "1.50 (1.00 to 2.00)", "1.50"]
     assert rows[3] == ["dense-1200", "64", "0.1", "100.0", "250.0", "500.0", "–", "2.00 (2.00 to 2.00)", "2.50"]
     assert rows[5] == ["dcgan-64", "2", "12", "12", "12", "1.00", "1.00", "1.00"]
     assert rows[7] == ["dense-1200", "64", "74", "74", "?", "1.00", "1.00", "?"]
