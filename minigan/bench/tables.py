@@ -42,7 +42,7 @@ def table(result: dict[str, Any]) -> str:
         )
     threads = result["threads"]
     if None not in threads.values() and len(set(threads.values())) > 1:
-        lines.append("They have not as many threads: leave OPENBLAS_NUM_THREADS alone, OMP_NUM_THREADS is for both")
+        lines.append("the numbers of threads differ: OMP_NUM_THREADS sets both, OPENBLAS_NUM_THREADS only minigan's")
     return "\n".join(lines)
 
 
@@ -103,9 +103,12 @@ def ratio(result: dict[str, Any]) -> tuple[str, float, float, float] | None:
 
 
 def memory(result: dict[str, Any], contender: str) -> tuple[float | None, float | None, float | None]:
-    """The peak in bytes, what there was before the first step, and (peak − before)/batch; None where unknown."""
+    """The peak in bytes, what there was before the first step, and (peak − before)/batch; None where unknown.
+
+    A step may need less than what was given back before it: then a sample adds nothing.
+    """
     peak, before = result["peak_bytes"][contender], result["before_bytes"][contender]
-    return peak, before, None if None in (peak, before) else (peak - before) / result["batch_size"]
+    return peak, before, None if None in (peak, before) else max(0, peak - before) / result["batch_size"]
 
 
 def markdown(rows: list[list[str]]) -> str:

@@ -18,13 +18,14 @@ def test_the_table_compares_with_the_better_layout():
 
 def test_memory_is_the_peak_and_what_a_sample_adds_to_what_was_there_before():
     assert memory(result(batch_size=8, a_sample=3 * MIB), "torch") == (34 * MIB, 10 * MIB, 3 * MIB)
+    assert memory(result(batch_size=8, a_sample=-MIB), "torch") == (2 * MIB, 10 * MIB, 0)
     shown = table(result(batch_size=8, a_sample=3 * MIB)).splitlines()[3]
     assert shown.split()[-7:] == ["34", "MiB", "10", "MiB", "3.00", "MiB", "2"]
 
 
 def test_unequal_numbers_of_threads_are_pointed_out():
     assert "OMP_NUM_THREADS" not in table(result())
-    assert "OMP_NUM_THREADS is for both" in table(result(threads={"minigan": 1, "torch": 2, "torch channels_last": 2}))
+    assert "OMP_NUM_THREADS sets both" in table(result(threads={"minigan": 1, "torch": 2, "torch channels_last": 2}))
 
 
 @pytest.mark.parametrize(("gmac", "shown"), [(72.81, "145.6"), (1.165, "2.33"), (0.0086, "0.0172")])
