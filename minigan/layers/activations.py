@@ -19,6 +19,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
+from minigan.threads import over_rows
 
 
 def sigmoid(x: Any) -> Any:
@@ -48,26 +49,26 @@ class LeakyReLU(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, of any shape."""
         self.check_input(x, None, None)
-        positive = x > 0
-        return self._times_derivative(x, positive), positive  # y = x · f′(x): two straight lines through 0
+        xp, y = array_module(x), _empty_like(x)
+
+        def work(rows: slice) -> None:  # as the slope is at most 1, y is the larger of x and slope · x
+            xp.multiply(x[rows], self.negative_slope, out=y[rows])
+            xp.maximum(x[rows], y[rows], out=y[rows])
+
+        over_rows(work, y)
+        return y, y  # y has the sign of x, and whatever comes next keeps it anyway
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dx = dy · f′(x)."""
-        positive = cache
-        self.check_dy(dy, positive.shape, wrt)
-        return self._times_derivative(dy, positive) if wrt != "params" else None
+        y = cache
+        self.check_dy(dy, y.shape, wrt)
+        return _times_step(dy, y, self.negative_slope) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
-        positive = cache
-        self.check_ddx(ddx, positive.shape, dy, positive.shape)
-        return self._times_derivative(ddx, positive), None
-
-    def _times_derivative(self, a: Any, positive: Any) -> Any:
-        # f′ as the larger of (1 or 0) and the slope: NumPy does this several times as fast as where(positive, 1, slope)
-        result = array_module(a).maximum(positive, self.negative_slope, dtype=a.dtype)
-        result *= a
-        return result
+        y = cache
+        self.check_ddx(ddx, y.shape, dy, y.shape)
+        return _times_step(ddx, y, self.negative_slope), None
 
 
 class ReLU(Layer):
@@ -76,19 +77,40 @@ class ReLU(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, of any shape."""
         self.check_input(x, None, None)
-        return array_module(x).maximum(x, 0), x > 0
+        xp, y = array_module(x), _empty_like(x)
+        over_rows(lambda rows: xp.maximum(x[rows], 0, out=y[rows]), y)
+        return y, y  # y > 0 where x > 0, and whatever comes next keeps y anyway
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dx = dy · f′(x)."""
-        positive = cache
-        self.check_dy(dy, positive.shape, wrt)
-        return dy * positive if wrt != "params" else None
+        y = cache
+        self.check_dy(dy, y.shape, wrt)
+        return _times_step(dy, y, 0) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
-        positive = cache
-        self.check_ddx(ddx, positive.shape, dy, positive.shape)
-        return ddx * positive, None
+        y = cache
+        self.check_ddx(ddx, y.shape, dy, y.shape)
+        return _times_step(ddx, y, 0), None
+
+
+def _times_step(a: Any, y: Any, slope: float) -> Any:
+    """a where y > 0, else slope · a."""
+    xp, result = array_module(a), _empty_like(a)
+
+    def work(rows: slice) -> None:
+        # the larger of (1 or 0) and the slope: NumPy does this several times as fast as where(positive, 1, slope)
+        positive = y[rows] > 0
+        if slope:
+            positive = xp.maximum(positive, slope, dtype=a.dtype)
+        xp.multiply(a[rows], positive, out=result[rows])
+
+    over_rows(work, result)
+    return result
+
+
+def _empty_like(x: Any) -> Any:
+    return array_module(x).empty(x.shape, x.dtype)
 
 
 class PReLU(Layer):
@@ -229,9 +251,12 @@ class Maxout(Layer):
         self.check_input(x, None, None)
         if x.shape[-1] % self.pieces:
             raise ShapeError(f"{self!r} can't cut the last axis of the input {tuple(x.shape)} into pieces")
-        x_pieces = self._cut(x)  # (…, K, pieces)
-        winner = x_pieces.argmax(axis=-1)[..., None] == array_module(x).arange(self.pieces)
-        return x_pieces.max(axis=-1), winner
+        xp, x_pieces = array_module(x), self._cut(x)  # (…, K, pieces)
+        y, first = x_pieces[..., 0].copy(), xp.zeros(x_pieces.shape[:-1], xp.int32)
+        for piece in range(1, self.pieces):  # several times as fast as argmax over a short axis
+            xp.maximum(first, (x_pieces[..., piece] > y) * xp.int32(piece), out=first)
+            xp.maximum(y, x_pieces[..., piece], out=y)
+        return y, first[..., None] == xp.arange(self.pieces)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy (…, K) → dx (…, K·pieces)."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.initializers import Initializer, glorot_uniform
+from minigan.threads import add_product, product
 
 
 class Dense(Layer):
@@ -42,7 +43,7 @@ class Dense(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (…, C) → y (…, K)."""
         self.check_input(x, None, self.in_features)
-        y = x @ self._W_like(x)  # (…, C) @ (C, K)
+        y = product(x, self._W_like(x))  # (…, C) @ (C, K)
         if self.b is not None:
             y += self.b
         return y, x
@@ -57,15 +58,16 @@ class Dense(Layer):
             if self.b is not None:
                 self.db += dy_rows.sum(axis=0)
             # forward: y = x @ W
-            self.dW += x.reshape(-1, self.in_features).T @ dy_rows  # (C, M) @ (M, K)
-        return dy @ self._W_like(dy).T if wrt != "params" else None  # (…, K) @ (K, C)
+            add_product(self.dW, x.reshape(-1, self.in_features).T, dy_rows)  # (C, M) @ (M, K)
+        return product(dy, self._W_like(dy).T) if wrt != "params" else None  # (…, K) @ (K, C)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, C) → ddy (…, K); dx2 is nothing."""
         self.check_ddx(ddx, cache.shape, dy, (*cache.shape[:-1], self.out_features))
         # backward: dx = dy @ W.T
-        self.dW += ddx.reshape(-1, self.in_features).T @ dy.reshape(-1, self.out_features)  # (C, M) @ (M, K)
-        return ddx @ self._W_like(ddx), None  # (…, C) @ (C, K)
+        ddx_rows, dy_rows = ddx.reshape(-1, self.in_features), dy.reshape(-1, self.out_features)
+        add_product(self.dW, ddx_rows.T, dy_rows)  # (C, M) @ (M, K)
+        return product(ddx, self._W_like(ddx)), None  # (…, C) @ (C, K)
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums C products."""

@@ -18,7 +18,7 @@ Each is a matrix product with the patch matrix P, whose row (n, i, j) holds the 
     y = P W          dP = dy Wᵀ, scattered back to x          dW = Pᵀ dy
 
 P is R·S/stride² times as large as x. It is made for a few pictures at a time, so that it stays in the processor's
-cache and its size doesn't depend on the batch.
+cache and its size doesn't depend on the batch. The threads that there are work on such blocks side by side.
 
 Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K). `stride` and `padding` are pairs (height, width).
 """
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.threads import in_parallel, pieces, shares
 
 Pair = tuple[int, int]
 
@@ -51,8 +52,12 @@ def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any
     OH, OW = output_size(size, (R, S), stride, padding)
     y = xp.empty((N, OH, OW, K), x.dtype)
     W_matrix = W.reshape(R * S * C, K).astype(x.dtype, copy=False)
-    for block, P in patch_blocks(x, (R, S), stride, padding):
-        xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+
+    def work(blocks: list[slice]) -> None:
+        for block, P in patch_blocks(x, blocks, (R, S), stride, padding):
+            xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+
+    in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * x.dtype.itemsize))
     return y
 
 
@@ -66,38 +71,51 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     dx = xp.empty((N, *size, C), dy.dtype)
     dy = xp.ascontiguousarray(dy)
     W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
-    n_block = pictures_per_block(xp, OH * OW * R * S * C * dy.dtype.itemsize)
-    dP = xp.empty((min(n_block, N), OH, OW, R, S, C), dy.dtype)
-    dx_padded = xp.empty((min(n_block, N), size[0] + 2 * padding[0], size[1] + 2 * padding[1], C), dy.dtype)
-    for block in blocks(N, n_block):
-        n = block.stop - block.start
-        dP_matrix = dP[:n].reshape(n * OH * OW, R * S * C)
-        xp.matmul(dy[block].reshape(n * OH * OW, K), W_matrix.T, out=dP_matrix)  # (n·OH·OW, K) @ (K, R·S·C)
-        scatter_patches(dP[:n], dx_padded[:n], stride)
-        dx[block] = unpadded(dx_padded[:n], padding)
+
+    def work(blocks: list[slice]) -> None:
+        n_block = max(block.stop - block.start for block in blocks)
+        dP = xp.empty((n_block, OH, OW, R, S, C), dy.dtype)
+        dx_padded = xp.empty((n_block, size[0] + 2 * padding[0], size[1] + 2 * padding[1], C), dy.dtype)
+        for block in blocks:
+            n = block.stop - block.start
+            dP_matrix = dP[:n].reshape(n * OH * OW, R * S * C)
+            xp.matmul(dy[block].reshape(n * OH * OW, K), W_matrix.T, out=dP_matrix)  # (n·OH·OW, K) @ (K, R·S·C)
+            scatter_patches(dP[:n], dx_padded[:n], stride)
+            dx[block] = unpadded(dx_padded[:n], padding)
+
+    in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * dy.dtype.itemsize))
     return dx
 
 
 def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
     """Adjoint of `conv2d` in W: x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     xp = array_module(x)
-    (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
+    (R, S), C, (N, OH, OW, K) = kernel, x.shape[-1], dy.shape
     dy = xp.ascontiguousarray(dy)
-    dW = xp.zeros((R * S * C, K), x.dtype)
-    for block, P in patch_blocks(x, kernel, stride, padding):
-        dW += P.T @ dy[block].reshape(-1, K)  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+
+    def work(blocks: list[slice]) -> Any:
+        dW = xp.zeros((R * S * C, K), x.dtype)
+        for block, P in patch_blocks(x, blocks, kernel, stride, padding):
+            dW += P.T @ dy[block].reshape(-1, K)  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+        return dW
+
+    dW, *others = in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * x.dtype.itemsize))
+    for other in others:
+        dW += other
     return dW.reshape(R, S, C, K)
 
 
-def patch_blocks(x: Any, kernel: Pair, stride: Pair, padding: Pair) -> Iterator[tuple[slice, Any]]:
+def patch_blocks(
+    x: Any, blocks: list[slice], kernel: Pair, stride: Pair, padding: Pair
+) -> Iterator[tuple[slice, Any]]:
     """Yield `(block of pictures, their patch matrix P (n·OH·OW, R·S·C))`; P is overwritten by the next block."""
     xp = array_module(x)
-    (N, H, W, C), (R, S) = x.shape, kernel
+    (_, H, W, C), (R, S) = x.shape, kernel
     OH, OW = output_size((H, W), kernel, stride, padding)
-    n_block = pictures_per_block(xp, OH * OW * R * S * C * x.dtype.itemsize)
-    P = xp.empty((min(n_block, N), OH, OW, R, S, C), x.dtype)
-    x_padded = xp.zeros((min(n_block, N), H + 2 * padding[0], W + 2 * padding[1], C), x.dtype)
-    for block in blocks(N, n_block):
+    n_block = max(block.stop - block.start for block in blocks)
+    P = xp.empty((n_block, OH, OW, R, S, C), x.dtype)
+    x_padded = xp.zeros((n_block, H + 2 * padding[0], W + 2 * padding[1], C), x.dtype)
+    for block in blocks:
         n = block.stop - block.start
         unpadded(x_padded[:n], padding)[...] = x[block]  # the frame around it stays zero
         P[:n] = patches(x_padded[:n], (OH, OW), kernel, stride)
@@ -148,12 +166,8 @@ def unpadded(x_padded: Any, padding: Pair) -> Any:
     return x_padded[:, ph : H - ph, pw : W - pw]
 
 
-def pictures_per_block(xp: Any, bytes_per_picture: int) -> int:
-    """How many pictures' patches fit in a block; at least one."""
-    return max(1, (CPU_BLOCK_BYTES if xp is np else GPU_BLOCK_BYTES) // max(1, bytes_per_picture))
-
-
-def blocks(N: int, n_block: int) -> Iterator[slice]:
-    """Cut 0…N into slices of `n_block`."""
-    for start in range(0, N, n_block):
-        yield slice(start, min(start + n_block, N))
+def blocks_of_pictures(xp: Any, N: int, bytes_per_picture: int) -> list[list[slice]]:
+    """Cut N pictures into blocks whose patches fit in the cache, and deal them out to the threads (a GPU needs one)."""
+    if xp is not np:
+        return [pieces(N, GPU_BLOCK_BYTES // max(1, bytes_per_picture))]
+    return shares(pieces(N, CPU_BLOCK_BYTES // max(1, bytes_per_picture)))

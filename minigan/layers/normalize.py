@@ -36,26 +36,48 @@ from math import prod
 from typing import Any
 
 from minigan.backend import array_module
+from minigan.threads import over_rows
 
 Axes = tuple[int, ...]
 
 
 def normalize(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any]:
     """Return x̂ (the shape of x), 1/σ, μ and the variance (of length 1 along `axes`)."""
-    mu = mean(x, axes)
-    x_hat = x - mu
-    var = mean_product(x_hat, x_hat, axes)
-    inv_sigma = 1 / array_module(x).sqrt(var + eps)
+    x_hat, inv_sigma, mu, var = centre(x, axes, eps)
     x_hat *= inv_sigma
     return x_hat, inv_sigma, mu, var
 
 
-def normalize_backward(dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> Any:
-    """dx = J dx̂ = (dx̂ − ⟨dx̂⟩ − x̂ ⟨x̂ dx̂⟩)/σ."""
-    dx = x_hat * -mean_product(x_hat, dx_hat, axes)
-    dx += dx_hat
-    dx -= mean(dx_hat, axes)
-    dx *= inv_sigma
+def centre(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any]:
+    """What `normalize` does, but for the division by σ: return x − μ, 1/σ, μ and the variance."""
+    xp = array_module(x)
+    mu = mean(x, axes)
+    centred = xp.empty(x.shape, x.dtype)
+
+    def work(rows: slice) -> Any:
+        xp.subtract(x[rows], of_rows(mu, rows), out=centred[rows])
+        return _partial_sum((centred[rows], centred[rows]), axes)
+
+    var = _total(over_rows(work, x), axes, x.shape) / _count(x, axes)
+    return centred, 1 / xp.sqrt(var + eps), mu, var
+
+
+def normalize_backward(
+    dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes, means: tuple[Any, Any] | None = None
+) -> Any:
+    """dx = J dx̂ = (dx̂ − ⟨dx̂⟩ − x̂ ⟨x̂ dx̂⟩)/σ. `means`: ⟨x̂ dx̂⟩ and ⟨dx̂⟩, if they are known already."""
+    xp = array_module(x_hat)
+    if means is None:
+        means = tuple(total / _count(x_hat, axes) for total in sum_products(((x_hat, dx_hat), (dx_hat,)), axes))
+    dx = xp.empty(x_hat.shape, x_hat.dtype)
+
+    def work(rows: slice) -> None:
+        xp.multiply(x_hat[rows], of_rows(-means[0], rows), out=dx[rows])
+        dx[rows] += dx_hat[rows]
+        dx[rows] -= of_rows(means[1], rows)
+        dx[rows] *= of_rows(inv_sigma, rows)
+
+    over_rows(work, dx)
     return dx
 
 
@@ -71,12 +93,12 @@ def normalize_double_backward(ddx: Any, dx_hat: Any, x_hat: Any, inv_sigma: Any,
 
 def mean(x: Any, axes: Axes) -> Any:
     """⟨x⟩ over `axes`, which stay with length 1."""
-    return sum_product((x,), axes) / prod(x.shape[axis] for axis in axes)
+    return sum_product((x,), axes) / _count(x, axes)
 
 
 def mean_product(x: Any, y: Any, axes: Axes) -> Any:
     """⟨x y⟩ over `axes`, which stay with length 1."""
-    return sum_product((x, y), axes) / prod(x.shape[axis] for axis in axes)
+    return sum_product((x, y), axes) / _count(x, axes)
 
 
 def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
@@ -85,12 +107,45 @@ def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
     The last two axes are summed first (the batch never is), then the others one by one: short sums in place of a
     long one, because in float32 the rounding error of a sum grows with its length.
     """
+    return sum_products((factors,), axes)[0]
+
+
+def sum_products(products: tuple[tuple[Any, ...], ...], axes: Axes) -> list[Any]:
+    """`sum_product` of each, in one pass through arrays of the same shape."""
+    x = products[0][0]
+
+    def work(rows: slice) -> list[Any]:
+        return [_partial_sum(tuple(factor[rows] for factor in factors), axes) for factors in products]
+
+    parts = over_rows(work, x)
+    return [_total([part[i] for part in parts], axes, x.shape) for i in range(len(products))]
+
+
+def of_rows(statistic: Any, rows: slice) -> Any:
+    """The part of an array of length 1 along the normalised axes that belongs to some rows of x."""
+    return statistic if statistic.ndim == 0 or len(statistic) == 1 else statistic[rows]
+
+
+def _partial_sum(factors: tuple[Any, ...], axes: Axes) -> Any:
+    """Σ of the product of `factors` over all of `axes` but the first axis of the array; they are dropped."""
     x = factors[0]
     letters = "abcdefgh"[: x.ndim]
     first = [axis for axis in axes if axis >= max(1, x.ndim - 2)]
     kept = "".join(letter for axis, letter in enumerate(letters) if axis not in first)
     sums = array_module(x).einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
     for axis in reversed(axes):
-        if axis not in first:  # those that are gone came after it, so it still has its number
+        if axis > 0 and axis not in first:  # those that are gone came after it, so it still has its number
             sums = sums.sum(axis=axis)
-    return sums.reshape(tuple(1 if axis in axes else length for axis, length in enumerate(x.shape)))
+    return sums
+
+
+def _total(parts: list[Any], axes: Axes, shape: tuple[int, ...]) -> Any:
+    """Join the partial sums of all rows, and sum over the first axis if it is one of `axes`."""
+    sums = parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts)
+    if 0 in axes:
+        sums = sums.sum(axis=0)
+    return sums.reshape(tuple(1 if axis in axes else length for axis, length in enumerate(shape)))
+
+
+def _count(x: Any, axes: Axes) -> int:
+    return prod(x.shape[axis] for axis in axes)

@@ -19,7 +19,16 @@ from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.embedding import check_labels, one_hot
 from minigan.layers.initializers import Initializer
-from minigan.layers.normalize import Axes, normalize, normalize_backward, normalize_double_backward, sum_product
+from minigan.layers.normalize import (
+    Axes,
+    centre,
+    normalize_backward,
+    normalize_double_backward,
+    of_rows,
+    sum_product,
+    sum_products,
+)
+from minigan.threads import over_rows
 
 
 class _Norm(Layer):
@@ -36,22 +45,29 @@ class _Norm(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y of the same shape."""
         axes = self._axes(x)
-        x_hat, inv_sigma, _, _ = normalize(x, axes, self.eps)
-        return self._affine(x_hat), (x_hat, inv_sigma, axes)
+        centred, inv_sigma, _, _ = centre(x, axes, self.eps)
+        y, x_hat = self._affine(centred, inv_sigma)
+        return y, (x_hat, inv_sigma, axes)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy → dx = J(γ dy)."""
         x_hat, inv_sigma, axes = cache
         self.check_dy(dy, x_hat.shape, wrt)
+        means = None
         if self.gamma is not None and wrt != "input":
             # forward: y = gamma * x_hat + beta
-            self.dgamma += self._sum(dy, x_hat)
-            self.dbeta += self._sum(dy)
+            summed = tuple(range(dy.ndim - self.gamma.ndim))
+            dgamma, dbeta = sum_products(((dy, x_hat), (dy,)), summed)
+            self.dgamma += dgamma.reshape(self.gamma.shape)
+            self.dbeta += dbeta.reshape(self.gamma.shape)
+            if summed == axes:  # batch norm: J needs the same two sums
+                m = prod(dy.shape[:-1])
+                means = (dgamma / m, dbeta / m)
         if wrt == "params":
             return None
         # forward: x_hat = (x - mu) / sigma
         if self.gamma_per_channel:  # J(γ dy) = γ J dy, and J ends with a factor 1/σ: one pass for both
-            return _J(dy, x_hat, self._scaled(inv_sigma), axes)
+            return _J(dy, x_hat, self._scaled(inv_sigma), axes, means)
         return _J(self._scaled(dy), x_hat, inv_sigma, axes)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
@@ -68,12 +84,23 @@ class _Norm(Layer):
         """Check x, and return the axes to normalise over."""
         raise NotImplementedError
 
-    def _affine(self, x_hat: Any) -> Any:
+    def _affine(self, centred: Any, inv_sigma: Any) -> tuple[Any, Any]:
+        """x − μ and 1/σ → y and x̂, in one pass. x̂ takes the place of x − μ."""
         if self.gamma is None:
-            return x_hat
-        y = self._scaled(x_hat)
-        y += self.beta.astype(y.dtype, copy=False)
-        return y
+            centred *= inv_sigma
+            return centred, centred
+        gamma, beta = (a.astype(centred.dtype, copy=False) for a in (self.gamma, self.beta))
+        xp = array_module(centred)
+        y = xp.empty(centred.shape, centred.dtype)
+
+        def work(rows: slice) -> None:
+            x_hat = centred[rows]
+            x_hat *= of_rows(inv_sigma, rows)
+            xp.multiply(x_hat, gamma, out=y[rows])
+            y[rows] += beta
+
+        over_rows(work, y)
+        return y, centred
 
     def _scaled(self, a: Any) -> Any:
         return a if self.gamma is None else a * self.gamma.astype(a.dtype, copy=False)
@@ -83,9 +110,9 @@ class _Norm(Layer):
         return sum_product(factors, axes=tuple(range(factors[0].ndim - self.gamma.ndim))).reshape(self.gamma.shape)
 
 
-def _J(dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes | None) -> Any:
+def _J(dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes | None, means: tuple[Any, Any] | None = None) -> Any:
     """dx = J dx̂; without axes μ and σ were given and don't depend on x."""
-    return dx_hat * inv_sigma if axes is None else normalize_backward(dx_hat, x_hat, inv_sigma, axes)
+    return dx_hat * inv_sigma if axes is None else normalize_backward(dx_hat, x_hat, inv_sigma, axes, means)
 
 
 def _double_J(ddx: Any, dx_hat: Any, x_hat: Any, inv_sigma: Any, axes: Axes | None) -> tuple[Any, Any]:
@@ -121,22 +148,23 @@ class BatchNorm(_Norm):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, C) or (N, H, W, C) → y. Raises ShapeError in training if a channel has a single value."""
-        x_hat, inv_sigma, axes = self._standardize(x, train)
-        return self._affine(x_hat), (x_hat, inv_sigma, axes)
+        centred, inv_sigma, axes = self._centre(x, train)
+        y, x_hat = self._affine(centred, inv_sigma)
+        return y, (x_hat, inv_sigma, axes)
 
-    def _standardize(self, x: Any, train: bool) -> tuple[Any, Any, Axes | None]:
-        """x → x̂, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
+    def _centre(self, x: Any, train: bool) -> tuple[Any, Any, Axes | None]:
+        """x → x − μ, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
         axes = self._axes(x)
         if not train:
-            inv_sigma = (1 / array_module(x).sqrt(self.running_var + self.eps)).astype(x.dtype, copy=False)
-            return (x - self.running_mean.astype(x.dtype, copy=False)) * inv_sigma, inv_sigma, None
+            inv_sigma = (1 / array_module(x).sqrt(self.running_var + self.eps)).astype(x.dtype, copy=False)[None]  # (1, C)
+            return x - self.running_mean.astype(x.dtype, copy=False), inv_sigma, None
         m = prod(x.shape[:-1])
         if m < 2:
             raise ShapeError(f"{self!r} can't train on one value a channel, input {tuple(x.shape)}: use a larger batch")
-        x_hat, inv_sigma, mu, var = normalize(x, axes, self.eps)
+        centred, inv_sigma, mu, var = centre(x, axes, self.eps)
         self.running_mean += self.momentum * (mu.reshape(-1) - self.running_mean)
         self.running_var += self.momentum * (var.reshape(-1) * (m / (m - 1)) - self.running_var)
-        return x_hat, inv_sigma, axes
+        return centred, inv_sigma, axes
 
     def _axes(self, x: Any) -> Axes:
         if x.ndim not in (2, 4):
@@ -177,7 +205,8 @@ class ConditionalBatchNorm(BatchNorm):
         x, labels = x
         self._axes(x)
         check_labels(self, labels, self.num_classes, len(x))
-        x_hat, inv_sigma, axes = self._standardize(x, train)
+        x_hat, inv_sigma, axes = self._centre(x, train)
+        x_hat *= inv_sigma
         y = x_hat * self._rows(self.gamma, labels, x_hat)
         y += self._rows(self.beta, labels, x_hat)
         return y, (x_hat, inv_sigma, axes, labels)

@@ -81,11 +81,6 @@ def test_blocks_change_nothing(g, seed):
                 np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
-def test_blocks_cover_every_picture_once():
-    assert list(kernels.blocks(5, 2)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
-    assert kernels.pictures_per_block(np, 1 << 30) == 1
-
-
 def test_no_pictures_give_no_pictures():
     x, W = np.zeros((0, 4, 4, 2)), np.ones((3, 3, 2, 5))
     assert conv2d(x, W).shape == (0, 2, 2, 5)

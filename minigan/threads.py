@@ -1,0 +1,250 @@
+"""A few threads for work that comes in parts, without a fight over the cores.
+
+NumPy's loops run on one core, but let go of the interpreter's lock while they run, so Python threads can run them side
+by side. Three things stand in the way, and this file is about them:
+
+* **BLAS has threads of its own.** Two of our threads with a matrix product each would set four to work on two cores. So
+  while our threads are awake BLAS is told to use one, the caller's; it gets its number back when they go to sleep. A
+  product that is not part of anything larger comes through `product` or `add_product`.
+* **Waking a thread takes long**, up to a third of a millisecond on a virtual machine whose core has gone to sleep: as
+  long as a small layer takes. So our threads wait as those of BLAS do. They spin, by way of the C library's spin lock,
+  during which they don't hold the interpreter's lock, and go to sleep when nothing has come for a while.
+* **Only one thread at a time runs Python.** Between two NumPy calls a thread needs the interpreter's lock, and may have
+  to wait for it. So parts should be large: calls of a tenth of a millisecond, not of ten microseconds.
+
+There are as many threads as BLAS would use, but no more than `MOST_THREADS`: OPENBLAS_NUM_THREADS=1 or OMP_NUM_THREADS=1
+means one here as well. With another BLAS than NumPy's own OpenBLAS, there is no way to tell it: then everything runs in
+the caller's thread, and BLAS splits the products.
+
+    in_parallel(work, parts)                  for anything
+    over_rows(work, x)                        for element-wise work on an array
+    product(a, b), add_product(out, a, b)     for a matrix product, and for its sum with an array
+
+How work is dealt out depends on the number of threads alone, so results are the same in every run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from threading import Event, Lock, Thread
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minigan.backend import array_module
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+MOST_THREADS = 8  # more would wait for the interpreter's lock
+SPIN_SECONDS = 0.05  # with nothing to do, before the threads go to sleep
+ROWS_BYTES = 1 << 20  # of an array, for a piece of element-wise work: a few such pieces stay in the cache
+LEAST_PRODUCT = 1 << 22  # multiplications: handing out fewer takes longer than making them
+
+
+class _Blas:
+    """The two functions of NumPy's OpenBLAS that read and set its number of threads."""
+
+    def __init__(self) -> None:
+        import numpy.linalg._umath_linalg as linked_with_blas
+
+        library = ctypes.CDLL(linked_with_blas.__file__)  # a symbol is looked for in what this is linked with, too
+        self.get_threads = library.scipy_openblas_get_num_threads64_
+        self.set_threads = library.scipy_openblas_set_num_threads64_
+        self.set_threads.argtypes, self.set_threads.restype = [ctypes.c_int], None
+
+
+@cache
+def _blas() -> _Blas | None:
+    try:
+        return _Blas()
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+@cache
+def _blas_threads() -> int:
+    """How many threads BLAS had when it was first asked."""
+    blas = _blas()
+    return 1 if blas is None else max(1, blas.get_threads())
+
+
+@cache
+def count() -> int:
+    """How many threads there are, the caller's among them."""
+    return min(MOST_THREADS, _blas_threads())
+
+
+class _SpinLock:
+    """`threading.Lock`, but `acquire` spins; where the C library has no spin lock, it is just that lock."""
+
+    def __init__(self) -> None:
+        try:
+            libc = ctypes.CDLL(None)  # its functions are called without the interpreter's lock
+            word = ctypes.c_int()
+            libc.pthread_spin_init(ctypes.byref(word), 0)
+            self.acquire = lambda: libc.pthread_spin_lock(ctypes.byref(word))
+            self.release = lambda: libc.pthread_spin_unlock(ctypes.byref(word))
+        except (OSError, AttributeError, TypeError):
+            lock = Lock()
+            self.acquire, self.release = lock.acquire, lock.release
+
+
+class _Worker:
+    """A thread that runs one job after the other. Both locks are held but for the moment when they give a signal."""
+
+    def __init__(self) -> None:
+        self.start, self.done, self.alarm = _SpinLock(), _SpinLock(), Lock()
+        for lock in (self.start, self.done, self.alarm):
+            lock.acquire()
+        self.job: Callable[[], Any] | None = None
+        self.problem: BaseException | None = None
+        self.asleep = False
+        Thread(target=self._run, name="minigan", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.start.acquire()
+            if self.job is None:
+                self.done.release()
+                self.alarm.acquire()  # sleeps
+            else:
+                try:
+                    self.job()
+                except BaseException as error:  # for the caller's thread to raise
+                    self.problem = error
+                self.done.release()
+
+    def begin(self, job: Callable[[], Any] | None) -> None:
+        """Start a job; None is to go to sleep."""
+        if self.asleep:
+            self.alarm.release()
+        self.job, self.asleep, self.problem = job, job is None, None
+        self.start.release()
+
+    def wait(self) -> None:
+        """Spin until the job has ended."""
+        self.done.acquire()
+
+
+class _Crew:
+    """The threads besides the caller's, and one that sends them to sleep when there is nothing to do."""
+
+    def __init__(self) -> None:
+        self.in_use = Lock()  # held while parts run in parallel
+        self.workers: list[_Worker] = []
+        self.last_used, self.awake = 0.0, Event()
+
+    def hire(self) -> list[_Worker]:
+        """The threads, made when they are first needed, and awake from here on."""
+        if not self.workers:
+            self.workers = [_Worker() for _ in range(count() - 1)]
+            Thread(target=self._watch, name="minigan watch", daemon=True).start()
+        self.last_used = time.monotonic()
+        if not self.awake.is_set():
+            _blas().set_threads(1)
+            self.awake.set()
+        return self.workers
+
+    def _watch(self) -> None:
+        while self.awake.wait():
+            time.sleep(SPIN_SECONDS)
+            with self.in_use:
+                if time.monotonic() - self.last_used >= SPIN_SECONDS:
+                    self.awake.clear()
+                    for worker in self.workers:
+                        worker.begin(None)
+                        worker.wait()
+                    _blas().set_threads(_blas_threads())
+
+
+_crew = _Crew()
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+
+    def _hire_anew() -> None:
+        global _crew
+        _crew = _Crew()
+
+    os.register_at_fork(after_in_child=_hire_anew)
+
+
+def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """Call `work` on each part, side by side, part i in thread i mod `count()`; return the results in their order.
+
+    A single part, or the parts of an `in_parallel` inside another, run one after the other in the caller's thread. An
+    exception in a part is raised here, when all threads have ended.
+    """
+    crew = _crew
+    if len(parts) < 2 or count() == 1 or not crew.in_use.acquire(blocking=False):
+        return [work(part) for part in parts]
+    results: list[Any] = [None] * len(parts)
+
+    def share(thread: int) -> None:
+        for i in range(thread, len(parts), count()):
+            results[i] = work(parts[i])
+
+    try:
+        workers = crew.hire()[: len(parts) - 1]
+        for i, worker in enumerate(workers):
+            worker.begin(lambda thread=i + 1: share(thread))
+        try:
+            share(0)
+        finally:
+            for worker in workers:
+                worker.wait()
+        for worker in workers:
+            if worker.problem is not None:
+                raise worker.problem
+        return results
+    finally:
+        crew.last_used = time.monotonic()
+        crew.in_use.release()
+
+
+def pieces(n: int, most: int) -> list[slice]:
+    """Cut 0…n into slices of at most `most` (at least 1), as even as possible, as many of them for each thread."""
+    number = -(-n // max(1, most))
+    number = max(1, min(n, -(-number // count()) * count()))
+    return [slice(n * i // number, n * (i + 1) // number) for i in range(number)]
+
+
+def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
+    """Deal out parts to the threads as `in_parallel` does, for work that has scratch space or sums for its thread."""
+    return [parts[i :: count()] for i in range(min(count(), len(parts)))]
+
+
+def over_rows(work: Callable[[slice], Result], x: Any) -> list[Result]:
+    """Call `work(rows)` for slices of the first axis of x that stay in the cache; return the results in their order.
+
+    A small array, or one on a GPU, is a single slice.
+    """
+    if not isinstance(x, np.ndarray) or x.nbytes <= ROWS_BYTES:
+        return [work(slice(0, len(x)))]
+    return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
+
+
+def product(a: Any, b: Any) -> Any:
+    """a (…, C) @ b (C, K): each thread makes some of the rows, or of the columns if there are more of these."""
+    xp = array_module(a)
+    out = xp.empty((*a.shape[:-1], b.shape[1]), a.dtype)
+    a, whole = a.reshape(-1, a.shape[-1]), out.reshape(-1, b.shape[1])
+    M, K = whole.shape
+    if xp is not np or a.size * K < LEAST_PRODUCT:
+        xp.matmul(a, b, out=whole)
+    elif M > K:
+        in_parallel(lambda rows: np.matmul(a[rows], b, out=whole[rows]), pieces(M, -(-M // count())))
+    else:
+        in_parallel(lambda part: np.matmul(a, b[:, part], out=whole[:, part]), pieces(K, -(-K // count())))
+    return out
+
+
+def add_product(out: Any, a: Any, b: Any) -> None:
+    """out (C, K) += a (C, M) @ b (M, K), some rows at a time: the product is added while it is in the cache."""
+    if array_module(a) is not np or a.size * b.shape[1] < LEAST_PRODUCT:
+        out += a @ b
+    else:
+        over_rows(lambda rows: np.add(out[rows], a[rows] @ b, out=out[rows]), out)
