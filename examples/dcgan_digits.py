@@ -59,7 +59,7 @@ def main():
                 numbers = "  ".join(f"{name} {float(value):.3f}" for name, value in measured.items())
                 print(f"step {step:4d}  {numbers}")
             if step % 100 == 0 or step == args.steps:
-                pictures, _ = average.average.forward(watched, train=False)
+                pictures = average.average.output(watched, train=False)
                 grid(pictures).save(args.out / f"digits-{step:05d}.png")
     print(f"pictures are in {args.out}")
 

@@ -82,11 +82,11 @@ def main():
                 numbers = "  ".join(f"{name} {float(value):.3f}" for name, value in measured.items())
                 print(f"step {step:4d}  {numbers}")
             if step % 100 == 0 or step == args.steps:
-                samples, _ = average.average.forward(watched, train=False)
+                samples = average.average.output(watched, train=False)
                 grid(samples).save(args.out / f"samples-{step:05d}.png")
 
     ways = walk(watched[:4], watched[4:8], steps=8)  # (4, 8, latent_dim)
-    between, _ = average.average.forward(ways.reshape(32, -1), train=False)
+    between = average.average.output(ways.reshape(32, -1), train=False)
     grid(between, columns=8).save(args.out / "walk.png")
     print(f"pictures are in {args.out}")
 

@@ -12,9 +12,9 @@ by side. Three things stand in the way, and this file is about them:
 * **Only one thread at a time runs Python.** Between two NumPy calls a thread needs the interpreter's lock, and may have
   to wait for it. So parts should be large: calls of a tenth of a millisecond, not of ten microseconds.
 
-There are as many threads as BLAS would use, but no more than `MOST_THREADS`: OPENBLAS_NUM_THREADS=1 or OMP_NUM_THREADS=1
-means one here as well. With another BLAS than NumPy's own OpenBLAS, there is no way to tell it: then everything runs in
-the caller's thread, and BLAS splits the products.
+There are as many threads as BLAS would use, but no more than `MOST_THREADS`: with OPENBLAS_NUM_THREADS=1 or
+OMP_NUM_THREADS=1 there is one here as well. With another BLAS than NumPy's own OpenBLAS, there is no way to tell it:
+then everything runs in the caller's thread, and BLAS splits the products.
 
     in_parallel(work, parts)                  for anything
     over_rows(work, x)                        for element-wise work on an array

@@ -51,11 +51,11 @@ class Model:
         if not self.n_classes:
             if labels is not None:
                 raise ValueError("this model knows no classes, so it can't be given labels")
-            return self.sampler.forward(z, train=False)[0]
+            return self.sampler.output(z, train=False)
         labels = self.labels(len(z)) if labels is None else array_module(z).asarray(labels)
         if labels.shape != (len(z),):
             raise ValueError(f"{len(z)} latents need as many labels, got an array of shape {tuple(labels.shape)}")
-        return self.sampler.forward((z, labels), train=False)[0]
+        return self.sampler.output((z, labels), train=False)
 
     def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
         """One update of G, after those of D; returns d_loss, g_loss, d_real and d_fake as 0-d arrays."""

@@ -117,7 +117,7 @@ class CGAN(Model):
     def discriminator_step(self, real: Any, labels: Any, rng: Any) -> dict[str, Any]:
         """Update D on real data and on fakes of the same classes."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake, _ = G.forward((self.latent(len(real), rng), labels), rng=rng)  # the shape of real
+        fake = G.output((self.latent(len(real), rng), labels), rng=rng)  # the shape of real
         optimizer.zero_grad()
 
         logits, cache = D.forward((real, labels), rng=rng)  # (N, …), (N,) → (N, 1)

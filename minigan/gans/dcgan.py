@@ -59,8 +59,9 @@ SIZES = (16, 28, 32, 64, 128)
 class DCGAN(Model):
     """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
 
-    H = W is 16, 28, 32, 64 or 128; C is 1 or 3. `features` is the number of channels of the layers nearest to the picture
-    (64 in dcgan.torch, 128 in the paper's figure 1); the others are multiples of it. Raises ShapeError for others.
+    H = W is 16, 28, 32, 64 or 128; C is 1 or 3. `features` is the number of channels of the layers nearest to the
+    picture (64 in dcgan.torch, 128 in the paper's figure 1); the others are multiples of it. Raises ShapeError for
+    others.
     """
 
     def __init__(

@@ -97,7 +97,7 @@ class GAN(Model):
     def discriminator_step(self, real: Any, rng: Any) -> dict[str, Any]:
         """Update D on a batch of real data and one of fakes (algorithm 1, the inner loop)."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake, _ = G.forward(self.latent(len(real), rng), rng=rng)  # the shape of real
+        fake = G.output(self.latent(len(real), rng), rng=rng)  # the shape of real
         optimizer.zero_grad()
 
         logits, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)

@@ -107,7 +107,7 @@ class SNGAN(Model):
         """Update D: real logits above 1, fake ones below −1."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
         xp, n = array_module(real), len(real)
-        fake, _ = G.forward(self._with(self.latent(n, rng), labels), rng=rng)  # the shape of real
+        fake = G.output(self._with(self.latent(n, rng), labels), rng=rng)  # the shape of real
         optimizer.zero_grad()
 
         both = self._with(xp.concatenate([real, fake]), None if labels is None else xp.concatenate([labels, labels]))

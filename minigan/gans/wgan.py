@@ -86,7 +86,7 @@ class WGAN(Model):
     def critic_step(self, real: Any, rng: Any) -> dict[str, Any]:
         """Update the critic: real scores up, fake ones down; then clip its weights."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake, _ = G.forward(self.latent(len(real), rng), rng=rng)  # the shape of real
+        fake = G.output(self.latent(len(real), rng), rng=rng)  # the shape of real
         optimizer.zero_grad()
 
         real_scores, cache = D.forward(real)  # (N, …) → (N, 1)

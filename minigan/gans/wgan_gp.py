@@ -100,7 +100,7 @@ class WGANGP(Model):
     def critic_step(self, real: Any, rng: Any) -> dict[str, Any]:
         """Update the critic: real scores up, fake ones down, and the slope between them to 1."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake, _ = G.forward(self.latent(len(real), rng), rng=rng)  # the shape of real
+        fake = G.output(self.latent(len(real), rng), rng=rng)  # the shape of real
         optimizer.zero_grad()
 
         real_scores, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)

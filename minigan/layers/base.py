@@ -11,6 +11,7 @@ import numpy as np
 from minigan.backend import Device, array_module, get_device, to_numpy
 from minigan.errors import CheckpointError, ShapeError
 from minigan.layers.parameters import Parameters
+from minigan.threads import over_rows
 
 Wrt = Literal["both", "input", "params"]
 
@@ -48,6 +49,10 @@ class Layer:
         ddy = ∂P/∂(dy) has the shape of y, dx2 = ∂P/∂x that of x; dx2 is None where it is zero everywhere.
         """
         raise NotImplementedError(f"{type(self).__name__} has no double_backward: a layer needs all three verbs")
+
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """The y of `forward`, for a pass that nobody goes back through: composites let go of every cache at once."""
+        return self.forward(x, train, rng)[0]
 
     # Parameters and inner layers
 
@@ -177,7 +182,10 @@ def add(a: Any, b: Any) -> Any:
         return b if a is None else a
     if isinstance(a, tuple):
         return tuple(add(one, other) for one, other in zip(a, b, strict=True))
-    return a + b
+    xp = array_module(a)
+    total = xp.empty(a.shape, a.dtype)
+    over_rows(lambda rows: xp.add(a[rows], b[rows], out=total[rows]), total)
+    return total
 
 
 def is_zero(gradient: Any) -> bool:

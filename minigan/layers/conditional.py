@@ -38,6 +38,14 @@ class Conditional(Sequential):
             caches.append(cache)
         return x, SequentialCache(caches)
 
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """(x, c) → y; no more than one layer's input and output are kept at a time."""
+        self.check_several(x, 2)
+        x, c = x
+        for layer in self.layers:
+            x = layer.output((x, c) if layer.conditional else x, train, rng)
+        return x
+
     def backward(self, dy: Any, cache: SequentialCache, wrt: Wrt = "both") -> Any:
         """dy → (dx, dc), through every layer in reverse. With wrt="input" the cache keeps each layer's dy."""
         first = self._first_with_parameters() if wrt == "params" else 0  # no gradient is needed below it

@@ -56,6 +56,12 @@ class Sequential(Layer):
             caches.append(cache)
         return x, SequentialCache(caches)
 
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """x → y; no more than one layer's input and output are kept at a time."""
+        for layer in self.layers:
+            x = layer.output(x, train, rng)
+        return x
+
     def backward(self, dy: Any, cache: SequentialCache, wrt: Wrt = "both") -> Any:
         """dy → dx, through every layer in reverse. With wrt="input" the cache keeps each layer's dy."""
         first = self._first_with_parameters() if wrt == "params" else 0  # no gradient is needed below it
@@ -124,9 +130,14 @@ class Residual(Layer):
         short, short_cache = self._into(self.shortcut, x), None
         if self.shortcut is not None:
             short, short_cache = self.shortcut.forward(short, train, rng)
-        if y.shape != short.shape:
-            raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(short.shape)}")
-        return y + short, (body_cache, short_cache, y.shape)
+        return self._sum(y, short), (body_cache, short_cache, y.shape)
+
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """x, or (x, c) → y."""
+        if self.conditional:
+            self.check_several(x, 2)
+        y, short = self.body.output(self._into(self.body, x), train, rng), self._into(self.shortcut, x)
+        return self._sum(y, short if self.shortcut is None else self.shortcut.output(short, train, rng))
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy → dx, or (dx, dc): the sum of both ways."""
@@ -149,6 +160,11 @@ class Residual(Layer):
             way_ddy, way_dx2 = (v, None) if way is None else way.double_backward(v, dy, way_cache)
             ddy, dx2 = add(ddy, way_ddy), add(dx2, self._out_of(way, way_dx2))
         return ddy, dx2
+
+    def _sum(self, y: Any, short: Any) -> Any:
+        if y.shape != short.shape:
+            raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(short.shape)}")
+        return add(y, short)
 
     def _into(self, way: Layer | None, x: Any) -> Any:
         """What one of the two ways gets of an input, or of its ddx."""

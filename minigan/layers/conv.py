@@ -17,8 +17,8 @@ import numpy as np
 
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
-from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.kernels import Pair, output_size
 
 

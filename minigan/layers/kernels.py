@@ -105,9 +105,7 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), pad
     return dW.reshape(R, S, C, K)
 
 
-def patch_blocks(
-    x: Any, blocks: list[slice], kernel: Pair, stride: Pair, padding: Pair
-) -> Iterator[tuple[slice, Any]]:
+def patch_blocks(x: Any, blocks: list[slice], kernel: Pair, stride: Pair, padding: Pair) -> Iterator[tuple[slice, Any]]:
     """Yield `(block of pictures, their patch matrix P (n·OH·OW, R·S·C))`; P is overwritten by the next block."""
     xp = array_module(x)
     (_, H, W, C), (R, S) = x.shape, kernel

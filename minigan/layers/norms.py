@@ -156,7 +156,8 @@ class BatchNorm(_Norm):
         """x → x − μ, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
         axes = self._axes(x)
         if not train:
-            inv_sigma = (1 / array_module(x).sqrt(self.running_var + self.eps)).astype(x.dtype, copy=False)[None]  # (1, C)
+            inv_sigma = 1 / array_module(x).sqrt(self.running_var[None] + self.eps)  # (1, C)
+            inv_sigma = inv_sigma.astype(x.dtype, copy=False)
             return x - self.running_mean.astype(x.dtype, copy=False), inv_sigma, None
         m = prod(x.shape[:-1])
         if m < 2:

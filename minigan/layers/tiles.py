@@ -35,8 +35,8 @@ Each of the maps is linear, so it has an adjoint, which reads the same table alo
     weights   W → V        weights_adjoint   dV → dW
     outputs   M → y        outputs_adjoint   dy → dM
 
-Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles a picture, p products along an axis, F = stride²·C
-folded channels.
+Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles a picture, p products along an axis,
+F = stride²·C folded channels.
 """
 
 from __future__ import annotations

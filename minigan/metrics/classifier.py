@@ -91,8 +91,8 @@ class DigitClassifier(FeatureNetwork):
             x = GREY[0] * x[..., :1] + GREY[1] * x[..., 1:2] + GREY[2] * x[..., 2:]  # (N, H, W, 1)
         if x.shape[1:3] != (SIDE, SIDE):
             x = resize_bilinear(x, SIDE)
-        features, _ = self.network[0].forward(x, train=False)  # (N, 64)
-        logits, _ = self.network[1].forward(features, train=False)  # (N, 11)
+        features = self.network[0].output(x, train=False)  # (N, 64)
+        logits = self.network[1].output(features, train=False)  # (N, 11)
         p = xp.exp(logits - logits.max(axis=1, keepdims=True))
         return features, p / p.sum(axis=1, keepdims=True)
 

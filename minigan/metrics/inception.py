@@ -76,7 +76,7 @@ class Inception(FeatureNetwork):
         at_once = CPU_PICTURES if xp is np else GPU_PICTURES
         for start in range(0, N, at_once):
             features[start : start + at_once] = self._features(pictures[start : start + at_once])
-        logits, _ = self.last.forward(features, train=False)
+        logits = self.last.output(features, train=False)
         odds = xp.exp(logits - logits.max(axis=1, keepdims=True))
         return features, odds / odds.sum(axis=1, keepdims=True)
 
@@ -85,7 +85,7 @@ class Inception(FeatureNetwork):
         # pytorch-fid resizes (x + 1)/2 and scales then: the same, as each output pixel is a mean of input pixels
         x = resize_bilinear(xp.repeat(x, 3, axis=3) if x.shape[3] == 1 else x, SIDE)
         for block in self.blocks:
-            x, _ = block.forward(x, train=False)  # nothing goes backward, so the caches may go
+            x = block.output(x, train=False)
         return x
 
     def _conv(

@@ -53,11 +53,12 @@ class Watch:
     def close(self) -> None:
         """Leave the layers as they were."""
         for layer in self._layers:
-            for verb in ("forward", "backward", "double_backward"):
+            for verb in ("forward", "output", "backward", "double_backward"):
                 vars(layer).pop(verb, None)
 
     def _wrap(self, layer: Layer, network: str, whole: bool) -> None:
         forward, backward, double_backward = layer.forward, layer.backward, layer.double_backward
+        output = layer.output
 
         def begin(verb: str) -> None:
             if whole:  # what the layers inside do from here on belongs to this pass
@@ -75,6 +76,14 @@ class Watch:
             count("forward")
             return y, cache
 
+        def watched_output(x: Any, *args: Any, **kwargs: Any) -> Any:
+            if not layer.children():  # it calls forward
+                return output(x, *args, **kwargs)
+            begin("forward")
+            y = output(x, *args, **kwargs)
+            self.shapes.setdefault(id(layer), (shape_of(x), shape_of(y)))
+            return y
+
         def watched_backward(dy: Any, cache: Any, wrt: Any = "both") -> Any:
             begin(f"backward ({wrt})")
             count(f"backward ({wrt})")
@@ -85,7 +94,12 @@ class Watch:
             count("double backward")
             return double_backward(ddx, dy, cache)
 
-        vars(layer).update(forward=watched_forward, backward=watched_backward, double_backward=watched_double_backward)
+        vars(layer).update(
+            forward=watched_forward,
+            output=watched_output,
+            backward=watched_backward,
+            double_backward=watched_double_backward,
+        )
 
 
 def step_macs(gan: Any, step: Callable[..., Any] | None = None) -> float:
