@@ -20,6 +20,7 @@ from minigan.training.run import RunConfig
 # makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
 PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backward (both)": 2, "double backward": 2}
 PROBE = 8  # samples in the step that is watched
+MEMORY_PROBE = 32  # at most, in the step whose memory is measured: with fewer, scratch space grows with the batch
 MIDST = 1001  # steps that the optimisers believe to have made before it
 
 
@@ -161,8 +162,9 @@ def _memory_table(gan: Any, config: RunConfig) -> str:
     """Bytes of what stays, and the peak of what a step needs besides."""
     vectors = [network.parameters().values.nbytes for network in gan.networks.values()]
     state = sum(getattr(o, name).nbytes for o in gan.optimizers.values() for name in o.state_names)
-    small, large = _peak(lambda: _step(gan, config.shape, PROBE // 2)), _peak(lambda: _step(gan, config.shape, PROBE))
-    per_sample = (large - small) / (PROBE - PROBE // 2)
+    n = max(4, min(MEMORY_PROBE, config.batch_size))
+    small, large = (_peak(lambda size=size: _step(gan, config.shape, size)) for size in (n // 2, n))
+    per_sample = (large - small) / (n - n // 2)
     rows = [
         ("parameters", mib(sum(vectors))),
         ("gradients", mib(sum(vectors))),
@@ -170,7 +172,7 @@ def _memory_table(gan: Any, config: RunConfig) -> str:
         *([("average of G's weights", mib(gan.average.average.parameters().values.nbytes))] if gan.average else []),
         (
             f"activations, batch of {config.batch_size}",
-            mib(max(0, small + per_sample * (config.batch_size - PROBE // 2))),
+            mib(max(0, large + per_sample * (config.batch_size - n))),
         ),
     ]
     return "memory (activations: measured on small batches, at their peak, with all scratch space)\n" + table(
