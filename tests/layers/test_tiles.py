@@ -1,0 +1,89 @@
+"""The transforms behind the convolution with fewer multiplications: exact tables, adjoint pairs, every pixel in place."""
+
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan.layers import tiles
+from minigan.layers.tiles import Tiling, combine
+from minigan.testing import check_adjoint
+from minigan.testing.strategies import seeds, sizes
+
+KERNELS = ((4, 2), (3, 1), (2, 1), (6, 2))  # kernel and stride: two or three taps, folded or not
+
+
+@st.composite
+def tilings(draw):
+    """From the output back to the input; `left_over` rows and columns at the end are seen by no kernel position."""
+    kernel, stride = draw(st.sampled_from(KERNELS))
+    axes = []
+    for _ in range(2):
+        left_over = draw(sizes(0, stride - 1))
+        padded = (draw(sizes(1, 5)) - 1) * stride + kernel + left_over
+        padding = draw(sizes(0, min(3, (padded - 1) // 2)))
+        axes.append((padded - 2 * padding, padding))
+    size, padding = zip(*axes, strict=True)
+    return Tiling(size, kernel, stride, padding)
+
+
+def shapes_of(tiling, n, C, K):
+    """Those of x and U, W and V, M and y."""
+    kinds, n_tiles, kernel = tiling.p**2, n * tiling.TH * tiling.TW, tiling.taps * tiling.stride
+    x, W, y = (n, *tiling.size, C), (kernel, kernel, C, K), (n, *tiling.out_size, K)
+    return x, (kinds, n_tiles, tiling.stride**2 * C), W, (kinds, tiling.stride**2, C, K), (kinds, n_tiles, K), y
+
+
+def returned(transform, shape):
+    """`transform(a, out)` as a function of a alone. Before it, out is full of what must not stay there."""
+
+    def function(a):
+        out = np.full(shape, np.nan)
+        transform(a, out)
+        return out
+
+    return function
+
+
+@pytest.mark.parametrize("taps", [2, 3])
+def test_the_tables_are_a_correlation_exactly(taps):
+    """y_a = Σ_t d_{a + t} g_t, over the rationals: Σ_i A[i][a] B[i][k] G[i][t] is 1 where k = a + t, else 0."""
+    A, B, G = ([[Fraction(c) for c in row] for row in table[taps]] for table in (tiles.A, tiles.B, tiles.G))
+    assert len(A) == len(B) == len(G) == taps + 1  # in place of 2·taps products
+    for a, k, t in product(range(2), range(taps + 1), range(taps)):
+        assert sum(A[i][a] * B[i][k] * G[i][t] for i in range(taps + 1)) == (k == a + t)
+
+
+@given(tilings(), sizes(1, 3), sizes(1, 3), sizes(1, 3), seeds())
+def test_each_transform_and_its_adjoint(tiling, n, C, K, seed):
+    x, U, W, V, M, y = (np.random.default_rng(seed).standard_normal(s) for s in shapes_of(tiling, n, C, K))
+    check_adjoint(tiling.inputs, returned(tiling.inputs_adjoint, x.shape), x, U)
+    check_adjoint(returned(tiling.weights, V.shape), returned(tiling.weights_adjoint, W.shape), W, V)
+    check_adjoint(returned(tiling.outputs, y.shape), tiling.outputs_adjoint, M, y)
+
+
+@given(tilings(), sizes(1, 3), sizes(1, 3), sizes(1, 3), seeds())
+def test_float32_stays_float32_and_no_argument_is_written_to(tiling, n, C, K, seed):
+    shapes = shapes_of(tiling, n, C, K)
+    x, U, W, V, M, y = arrays = [np.random.default_rng(seed).standard_normal(s, np.float32) for s in shapes]
+    before = [a.copy() for a in arrays]
+    for a in arrays:
+        a.flags.writeable = False
+    assert tiling.inputs(x).dtype == tiling.outputs_adjoint(y).dtype == np.float32
+    tiling.inputs_adjoint(U, np.empty_like(x))
+    tiling.weights(W, np.empty_like(V))
+    tiling.weights_adjoint(V, np.empty_like(W))
+    tiling.outputs(M, np.empty_like(y))
+    assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+
+
+@given(st.lists(st.sampled_from((0, 1, -1, 0.5, -0.5)), min_size=1, max_size=4).filter(any), st.booleans(), seeds())
+def test_combine_is_a_sum_of_multiples(coefficients, add, seed):
+    rng = np.random.default_rng(seed)
+    arrays, out = rng.standard_normal((len(coefficients), 5)), rng.standard_normal(5)
+    expected = sum(c * a for c, a in zip(coefficients, arrays, strict=True)) + (out if add else 0)
+    combine(out, coefficients, arrays, add)
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14)

@@ -1,0 +1,315 @@
+"""Work in parts: each done once, results in order, whoever calls, whatever fails, however many threads there are."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+from crews import fall_asleep, number_of_threads
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan import threads
+from minigan.layers import Conv2D, Dense
+from minigan.testing import STRICT
+from minigan.testing.strategies import seeds, sizes
+from minigan.threads import add_product, in_parallel, over_rows, pieces, product, shares
+
+numbers = st.sampled_from((1, 2, 3, 5))
+each_number = pytest.mark.parametrize("n", (1, 2, 3, 5))
+
+
+# Dealing out
+
+
+@given(numbers, st.integers(0, 1000), st.integers(0, 1100))
+def test_pieces_cover_everything_once_and_evenly(n, length, most):
+    with number_of_threads(n):
+        cut = pieces(length, most)
+    assert [i for piece in cut for i in range(length)[piece]] == list(range(length))
+    assert [p.start for p in cut] == [0, *(p.stop for p in cut[:-1])]
+    lengths = [p.stop - p.start for p in cut]
+    assert max(lengths) <= max(1, most)
+    assert max(lengths) - min(lengths) <= 1
+    assert min(lengths) >= 1 or length == 0
+    assert len(cut) % n == 0 or len(cut) == max(1, length)  # as many for each thread, if there are enough
+
+
+@given(numbers, st.integers(0, 12))
+def test_a_part_runs_in_the_thread_that_shares_gives_it_to(n, length):
+    """That is thread i mod n for part i, and the caller's is the first."""
+    parts = list(range(length))
+    with number_of_threads(n):
+        dealt = shares(parts)
+        ran_in = in_parallel(lambda part: threading.get_ident(), parts)
+    assert sorted(part for share in dealt for part in share) == parts
+    assert [share[0] for share in dealt] == parts[:n]
+    assert len({ran_in[share[0]] for share in dealt}) == len(dealt)
+    assert all(len({ran_in[part] for part in share}) == 1 for share in dealt)
+    assert not parts or ran_in[0] == threading.get_ident()
+
+
+# Running
+
+
+@given(numbers, st.lists(st.sampled_from((0, 0.001, 0.003)), max_size=7))
+def test_results_come_in_order_and_not_before_all_parts_have_ended(n, delays):
+    done = []
+
+    def work(i):
+        time.sleep(delays[i])
+        done.append(i)
+        return i * i
+
+    with number_of_threads(n):
+        for _ in range(2):  # the second time the threads are awake
+            done.clear()
+            assert in_parallel(work, range(len(delays))) == [i * i for i in range(len(delays))]
+            assert sorted(done) == list(range(len(delays)))
+
+
+def test_parts_run_side_by_side():
+    meet = threading.Barrier(3)
+    with number_of_threads(3):
+        assert sorted(in_parallel(lambda part: meet.wait(timeout=10), range(3))) == [0, 1, 2]
+
+
+class Trouble(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("bad", [{0}, {1}, {2}, {0, 1}, {1, 2}, {4}], ids=str)
+@each_number
+def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(n, bad, error):
+    running, parts = set(), range(5)
+
+    def work(part):
+        running.add(part)
+        time.sleep(0 if part in bad else 0.002)
+        running.remove(part)
+        if part in bad:
+            raise error(part)
+        return part
+
+    with number_of_threads(n):
+        with pytest.raises(error) as raised:
+            in_parallel(work, parts)
+        assert raised.value.args[0] in bad
+        assert not running
+        bad = {}
+        assert in_parallel(work, parts) == list(parts)  # and nothing of it is left
+
+
+@each_number
+def test_calls_within_parts_run_in_their_thread(n):
+    def inner(part):
+        return part, threading.get_ident()
+
+    def outer(part):
+        return threading.get_ident(), in_parallel(inner, range(4 * part, 4 * part + 4))
+
+    with number_of_threads(n):
+        for part, (thread, results) in enumerate(in_parallel(outer, range(7))):
+            assert results == [(i, thread) for i in range(4 * part, 4 * part + 4)]
+
+
+def test_two_callers_at_once_are_both_served():
+    found = {}
+
+    def caller(name):
+        work = lambda part: (name, part, np.full(100, part).sum())  # noqa: E731
+        found[name] = [in_parallel(work, range(5)) for _ in range(50)]
+
+    with number_of_threads(2):
+        callers = [threading.Thread(target=caller, args=(name,)) for name in "ab"]
+        for thread in callers:
+            thread.start()
+        for thread in callers:
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+    assert found == {name: [[(name, part, 100 * part) for part in range(5)]] * 50 for name in "ab"}
+
+
+@pytest.mark.xfail(strict=True, reason="an interrupt in wait() leaves the threads after it unwaited for")
+def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
+    """Otherwise a thread would go on with the old parts, and what comes next would take their end for its own."""
+    ended, waiting = [], threading.Event()
+
+    def interrupted(part):
+        if part == 0:
+            waiting.set()
+        elif part == 1:
+            waiting.wait()
+            time.sleep(0.005)
+            signal.raise_signal(signal.SIGINT)  # Python raises KeyboardInterrupt in the main thread, the caller's
+        else:
+            time.sleep(0.1)
+        ended.append(part)
+
+    with number_of_threads(3):
+        with pytest.raises(KeyboardInterrupt):
+            in_parallel(interrupted, range(3))
+        assert sorted(ended) == [0, 1, 2]
+        for _ in range(2):
+            assert in_parallel(lambda part: (time.sleep(0.01 * part), part)[1], range(3)) == [0, 1, 2]
+
+
+# Sleeping
+
+
+def test_threads_fall_asleep_and_wake_up_and_blas_has_its_threads_meanwhile(monkeypatch):
+    with number_of_threads(3) as crew:
+        blas = threads._blas()
+        own = blas.get_threads()
+        monkeypatch.setattr(threads, "_blas_threads", lambda: 2)
+        try:
+            for _ in range(3):
+                with_threads = in_parallel(lambda part: blas.get_threads(), range(4))
+                assert with_threads == [1] * 4
+                fall_asleep(crew)
+                assert blas.get_threads() == 2
+                assert all(worker.asleep for worker in crew.workers)
+        finally:
+            blas.set_threads(own)
+        assert len(crew.workers) == 2  # hired once
+
+
+def test_threads_that_sleep_keep_nothing_alive():
+    a = np.zeros(3)
+    alive = weakref.ref(a)
+    with number_of_threads(2) as crew:
+        with pytest.raises(Trouble):
+            in_parallel(_fail, [a, a])
+        fall_asleep(crew)
+        del a
+        assert alive() is None
+
+
+def _fail(part):
+    raise Trouble
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes by fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("asleep", [True, False])
+def test_a_forked_process_has_threads_of_its_own(asleep):
+    with number_of_threads(3) as crew:
+        in_parallel(abs, range(4))
+        if asleep:
+            fall_asleep(crew)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)  # a child that waits for threads which it hasn't got is ended
+            started = threading.active_count()
+            right = in_parallel(abs, [0, -1, -2, -3]) == [0, 1, 2, 3] and threading.active_count() > started
+            os._exit(0 if right else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("variable", ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"])
+def test_one_thread_for_blas_means_one_thread_here(variable):
+    program = (
+        "import threading; from minigan import threads;"
+        "assert threads.count() == 1; assert threads.in_parallel(abs, [-1, -2]) == [1, 2];"
+        "assert threading.active_count() == 1"
+    )
+    others = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", program], env=others | {variable: "1"}, check=True, timeout=60)
+
+
+def test_without_a_blas_that_can_be_told_there_is_one_thread(monkeypatch):
+    monkeypatch.setattr(threads, "_blas", lambda: None)
+    assert threads._blas_threads.__wrapped__() == 1
+
+
+# Arrays
+
+
+@given(numbers, st.integers(0, 20), st.integers(1, 200))
+def test_over_rows_takes_every_row_once(n, length, at_most):
+    x, y = np.arange(3.0 * length).reshape(length, 3), np.zeros((length, 3))
+
+    def work(rows):
+        y[rows] += x[rows]
+        return rows
+
+    with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "ROWS_BYTES", at_most)
+        slices = over_rows(work, x)
+    np.testing.assert_array_equal(y, x)
+    assert [i for rows in slices for i in range(length)[rows]] == list(range(length))
+    assert all(x[rows].nbytes <= max(at_most, 24) for rows in slices)
+
+
+def test_over_rows_is_one_call_for_a_gpu(monkeypatch):
+    monkeypatch.setattr(threads, "ROWS_BYTES", 1)
+    assert over_rows(lambda rows: rows, STRICT.array(np.zeros((5, 2)))) == [slice(0, 5)]
+
+
+def strided(rng, shape, dtype, kind):
+    """A random matrix that lies in memory by rows, by columns, or with gaps and backwards."""
+    if kind == "columns":
+        return rng.standard_normal(shape[::-1]).astype(dtype).T
+    a = rng.standard_normal([2 * length for length in shape]).astype(dtype)
+    return a[tuple(slice(None, None, -2) for _ in shape)] if kind == "gaps" else a[tuple(map(slice, shape))].copy()
+
+
+kinds = st.sampled_from(("rows", "columns", "gaps"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(numbers, st.lists(sizes(1, 9), min_size=1, max_size=3), sizes(1, 9), sizes(1, 40), kinds, kinds, seeds())
+def test_products_are_those_of_numpy(dtype, n, axes, C, K, kind_a, kind_b, seed):
+    """Cut by rows where these are more, else by columns."""
+    rng = np.random.default_rng(seed)
+    a, b = strided(rng, (*axes, C), dtype, kind_a), strided(rng, (C, K), dtype, kind_b)
+    copies = a.copy(), b.copy()
+    matrix = a.reshape(-1, C)
+    out = rng.standard_normal((K, C)).astype(dtype)
+    expected, added = copies[0] @ copies[1], out + (matrix @ b).T @ matrix
+    with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "LEAST_PRODUCT", 0)
+        patch.setattr(threads, "ROWS_BYTES", 40)
+        found = product(a, b)
+        add_product(out, product(matrix, b).T, matrix)  # (K, M) @ (M, C)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=0, atol=40 * np.finfo(dtype).eps * abs(expected).max())
+    np.testing.assert_allclose(out, added, rtol=0, atol=400 * np.finfo(dtype).eps * abs(added).max())
+    assert np.array_equal(a, copies[0])
+    assert np.array_equal(b, copies[1])
+
+
+def test_products_of_nothing():
+    assert product(np.zeros((0, 3)), np.ones((3, 2))).shape == (0, 2)
+    out = np.ones((2, 2))
+    add_product(out, np.ones((2, 0)), np.ones((0, 2)))
+    np.testing.assert_array_equal(out, np.ones((2, 2)))
+
+
+@pytest.mark.xfail(strict=True, reason="BLAS has one thread while ours are awake, and more while they sleep")
+@pytest.mark.parametrize(
+    ("layer", "x_shape"),
+    [(Dense(126, 61, rng=np.random.default_rng(0)), (108, 126)), (Conv2D(16, 30, 3), (1, 20, 20, 16))],
+    ids=repr,
+)
+def test_results_have_the_same_bits_whether_the_threads_are_awake_or_not(layer, x_shape, monkeypatch):
+    """Small products, and pictures one at a time, too: BLAS with two threads rounds otherwise than with one."""
+    x = np.random.default_rng(0).standard_normal(x_shape, np.float32)
+    with number_of_threads(2) as crew:
+        blas = threads._blas()
+        own = blas.get_threads()
+        monkeypatch.setattr(threads, "_blas_threads", lambda: 2)
+        try:
+            in_parallel(abs, range(2))
+            fall_asleep(crew)
+            asleep = layer.forward(x)[0]
+            in_parallel(abs, range(2))
+            np.testing.assert_array_equal(layer.forward(x)[0], asleep)
+        finally:
+            blas.set_threads(own)
