@@ -20,7 +20,8 @@ then everything runs in the caller's thread, and BLAS splits the products.
     over_rows(work, x)                        for element-wise work on an array
     product(a, b), add_product(out, a, b)     for a matrix product, and for its sum with an array
 
-How work is dealt out depends on the number of threads alone, so results are the same in every run.
+Results are the same in every run with the same number of threads: which thread works on a part is a matter of chance,
+but what is summed in which order (`shares`) isn't.
 """
 
 from __future__ import annotations
@@ -173,36 +174,37 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 
 
 def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
-    """Call `work` on each part, side by side, part i in thread i mod `count()`; return the results in their order.
+    """Call `work` on each part, side by side, and return the results in the order of the parts.
 
-    A single part, or the parts of an `in_parallel` inside another, run one after the other in the caller's thread. An
-    exception in a part is raised here, when all threads have ended.
+    A thread takes the next part when it is done with one. A single part, or the parts of an `in_parallel` inside
+    another, run in the caller's thread. An exception in a part is raised here, when all threads have ended.
     """
     crew = _crew
     if len(parts) < 2 or count() == 1 or not crew.in_use.acquire(blocking=False):
         return [work(part) for part in parts]
     results: list[Any] = [None] * len(parts)
+    numbers = iter(range(len(parts)))
 
-    def share(thread: int) -> None:
-        for i in range(thread, len(parts), count()):
+    def take_parts() -> None:
+        for i in numbers:  # all threads draw from it
             results[i] = work(parts[i])
 
+    workers = crew.hire()[: len(parts) - 1]
     try:
-        workers = crew.hire()[: len(parts) - 1]
-        for i, worker in enumerate(workers):
-            worker.begin(lambda thread=i + 1: share(thread))
+        for worker in workers:
+            worker.begin(take_parts)
         try:
-            share(0)
+            take_parts()
         finally:
             for worker in workers:
                 worker.wait()
-        for worker in workers:
-            if worker.problem is not None:
-                raise worker.problem
-        return results
     finally:
         crew.last_used = time.monotonic()
         crew.in_use.release()
+    for worker in workers:
+        if worker.problem is not None:
+            raise worker.problem
+    return results
 
 
 def pieces(n: int, most: int) -> list[slice]:
@@ -213,7 +215,7 @@ def pieces(n: int, most: int) -> list[slice]:
 
 
 def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
-    """Deal out parts to the threads as `in_parallel` does, for work that has scratch space or sums for its thread."""
+    """Deal out parts, always in the same way: for sums, which would round differently if chance decided."""
     return [parts[i :: count()] for i in range(min(count(), len(parts)))]
 
 

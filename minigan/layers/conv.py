@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.kernels import Pair, output_size
+from minigan.layers.normalize import sum_product
+from minigan.threads import over_rows
 
 
 class Conv2D(Layer):
@@ -63,7 +66,7 @@ class Conv2D(Layer):
             raise ShapeError(f"{self!r}: the kernel is larger than the padded input {tuple(x.shape)}")
         y = conv2d(x, self.W, self.stride, self.padding)
         if self.b is not None:
-            y += self.b
+            add_bias(y, self.b)
         return y, x
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
@@ -71,9 +74,9 @@ class Conv2D(Layer):
         x = cache
         self.check_dy(dy, (x.shape[0], *self._out_size(x), self.out_channels), wrt)
         if wrt != "input":
-            # forward: y += b
+            # forward: add_bias(y, b)
             if self.b is not None:
-                self.db += dy.sum(axis=(0, 1, 2))
+                self.db += sum_product((dy,), axes=(0, 1, 2)).reshape(-1)
             # forward: y = conv2d(x, W)
             self.dW += conv2d_weight_grad(x, dy, self.kernel_size, self.stride, self.padding)
         if wrt == "params":
@@ -143,7 +146,7 @@ class ConvTranspose2D(Layer):
             raise ShapeError(f"{self!r}: nothing is left of an output for the input {tuple(x.shape)}")
         y = conv2d_input_grad(x, self.W, self._out_size(x), self.stride, self.padding)
         if self.b is not None:
-            y += self.b
+            add_bias(y, self.b)
         return y, x
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
@@ -151,9 +154,9 @@ class ConvTranspose2D(Layer):
         x = cache
         self.check_dy(dy, (x.shape[0], *self._out_size(x), self.out_channels), wrt)
         if wrt != "input":
-            # forward: y += b
+            # forward: add_bias(y, b)
             if self.b is not None:
-                self.db += dy.sum(axis=(0, 1, 2))
+                self.db += sum_product((dy,), axes=(0, 1, 2)).reshape(-1)
             # forward: y = conv2d_input_grad(x, W)
             self.dW += conv2d_weight_grad(dy, x, self.kernel_size, self.stride, self.padding)
         return conv2d(dy, self.W, self.stride, self.padding) if wrt != "params" else None
@@ -173,6 +176,11 @@ class ConvTranspose2D(Layer):
     def _out_size(self, x: Any) -> Pair:
         geometry = zip(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.output_padding, strict=True)
         return tuple((n - 1) * s - 2 * p + k + o for n, k, s, p, o in geometry)
+
+
+def add_bias(y: Any, b: Any) -> None:
+    """y (N, OH, OW, K) += b (K,)."""
+    over_rows(lambda rows: array_module(y).add(y[rows], b.astype(y.dtype, copy=False), out=y[rows]), y)
 
 
 def pair(value: int | Pair, least: int) -> Pair:

@@ -25,7 +25,6 @@ Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K). `stride` and `padding
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,16 +47,16 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
     """Correlate: x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
-    (N, *size, C), (R, S, _, K) = x.shape, W.shape
+    (N, *size, _), (R, S, C, K) = x.shape, W.shape
     OH, OW = output_size(size, (R, S), stride, padding)
     y = xp.empty((N, OH, OW, K), x.dtype)
     W_matrix = W.reshape(R * S * C, K).astype(x.dtype, copy=False)
 
-    def work(blocks: list[slice]) -> None:
-        for block, P in patch_blocks(x, blocks, (R, S), stride, padding):
-            xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+    def work(block: slice) -> None:
+        P = patch_matrix(x[block], (R, S), stride, padding)
+        xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
 
-    in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * x.dtype.itemsize))
+    in_parallel(work, blocks_of_pictures(y, R * S * C))
     return y
 
 
@@ -69,55 +68,40 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     xp = array_module(dy)
     (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
     dx = xp.empty((N, *size, C), dy.dtype)
-    dy = xp.ascontiguousarray(dy)
     W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
 
-    def work(blocks: list[slice]) -> None:
-        n_block = max(block.stop - block.start for block in blocks)
-        dP = xp.empty((n_block, OH, OW, R, S, C), dy.dtype)
-        dx_padded = xp.empty((n_block, size[0] + 2 * padding[0], size[1] + 2 * padding[1], C), dy.dtype)
-        for block in blocks:
-            n = block.stop - block.start
-            dP_matrix = dP[:n].reshape(n * OH * OW, R * S * C)
-            xp.matmul(dy[block].reshape(n * OH * OW, K), W_matrix.T, out=dP_matrix)  # (n·OH·OW, K) @ (K, R·S·C)
-            scatter_patches(dP[:n], dx_padded[:n], stride)
-            dx[block] = unpadded(dx_padded[:n], padding)
+    def work(block: slice) -> None:
+        dP = dy[block].reshape(-1, K) @ W_matrix.T  # (n·OH·OW, K) @ (K, R·S·C)
+        dx_padded = xp.empty((block.stop - block.start, *padded_size(size, padding), C), dy.dtype)
+        scatter_patches(dP.reshape(-1, OH, OW, R, S, C), dx_padded, stride)
+        dx[block] = unpadded(dx_padded, padding)
 
-    in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * dy.dtype.itemsize))
+    in_parallel(work, blocks_of_pictures(dy, R * S * C))
     return dx
 
 
 def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
     """Adjoint of `conv2d` in W: x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
-    xp = array_module(x)
-    (R, S), C, (N, OH, OW, K) = kernel, x.shape[-1], dy.shape
-    dy = xp.ascontiguousarray(dy)
+    (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
 
     def work(blocks: list[slice]) -> Any:
-        dW = xp.zeros((R * S * C, K), x.dtype)
-        for block, P in patch_blocks(x, blocks, kernel, stride, padding):
+        dW = 0
+        for block in blocks:
+            P = patch_matrix(x[block], kernel, stride, padding)
             dW += P.T @ dy[block].reshape(-1, K)  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
         return dW
 
-    dW, *others = in_parallel(work, blocks_of_pictures(xp, N, OH * OW * R * S * C * x.dtype.itemsize))
+    dW, *others = in_parallel(work, shares(blocks_of_pictures(dy, R * S * C)))
     for other in others:
         dW += other
     return dW.reshape(R, S, C, K)
 
 
-def patch_blocks(x: Any, blocks: list[slice], kernel: Pair, stride: Pair, padding: Pair) -> Iterator[tuple[slice, Any]]:
-    """Yield `(block of pictures, their patch matrix P (n·OH·OW, R·S·C))`; P is overwritten by the next block."""
-    xp = array_module(x)
-    (_, H, W, C), (R, S) = x.shape, kernel
-    OH, OW = output_size((H, W), kernel, stride, padding)
-    n_block = max(block.stop - block.start for block in blocks)
-    P = xp.empty((n_block, OH, OW, R, S, C), x.dtype)
-    x_padded = xp.zeros((n_block, H + 2 * padding[0], W + 2 * padding[1], C), x.dtype)
-    for block in blocks:
-        n = block.stop - block.start
-        unpadded(x_padded[:n], padding)[...] = x[block]  # the frame around it stays zero
-        P[:n] = patches(x_padded[:n], (OH, OW), kernel, stride)
-        yield block, P[:n].reshape(n * OH * OW, R * S * C)
+def patch_matrix(x: Any, kernel: Pair, stride: Pair, padding: Pair) -> Any:
+    """x (n, H, W, C) → P (n·OH·OW, R·S·C)."""
+    (n, *size, C), (R, S) = x.shape, kernel
+    OH, OW = output_size(size, kernel, stride, padding)
+    return patches(padded(x, padding), (OH, OW), kernel, stride).reshape(n * OH * OW, R * S * C)  # this copies
 
 
 def patches(x_padded: Any, out_size: Pair, kernel: Pair, stride: Pair, corner: Pair = (0, 0)) -> Any:
@@ -158,14 +142,32 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair) -> None:
                 places += dP_tile
 
 
+def padded(x: Any, padding: Pair) -> Any:
+    """x (n, H, W, C) inside a frame of `padding` zeros."""
+    if padding == (0, 0):
+        return x
+    n, *size, C = x.shape
+    result = array_module(x).empty((n, *padded_size(size, padding), C), x.dtype)
+    (ph, pw), (H, W) = padding, size
+    result[:, :ph] = result[:, ph + H :] = 0
+    result[:, ph : ph + H, :pw] = result[:, ph : ph + H, pw + W :] = 0
+    result[:, ph : ph + H, pw : pw + W] = x
+    return result
+
+
 def unpadded(x_padded: Any, padding: Pair) -> Any:
-    """View of the pictures inside their frame of `padding` zeros."""
+    """View of the pictures inside their frame: the adjoint of `padded`."""
     (ph, pw), (_, H, W, _) = padding, x_padded.shape
     return x_padded[:, ph : H - ph, pw : W - pw]
 
 
-def blocks_of_pictures(xp: Any, N: int, bytes_per_picture: int) -> list[list[slice]]:
-    """Cut N pictures into blocks whose patches fit in the cache, and deal them out to the threads (a GPU needs one)."""
-    if xp is not np:
-        return [pieces(N, GPU_BLOCK_BYTES // max(1, bytes_per_picture))]
-    return shares(pieces(N, CPU_BLOCK_BYTES // max(1, bytes_per_picture)))
+def padded_size(size: Pair, padding: Pair) -> Pair:
+    """(H + 2p, W + 2p)."""
+    return size[0] + 2 * padding[0], size[1] + 2 * padding[1]
+
+
+def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
+    """Cut the pictures of y (N, OH, OW, K) into blocks whose patches, of `patch_size` numbers, fit in the cache."""
+    N, OH, OW, _ = y.shape
+    block_bytes = CPU_BLOCK_BYTES if isinstance(y, np.ndarray) else GPU_BLOCK_BYTES
+    return pieces(N, block_bytes // max(1, OH * OW * patch_size * y.dtype.itemsize))

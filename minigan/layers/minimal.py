@@ -49,10 +49,9 @@ def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any
     V = _weights(tiling, W.astype(x.dtype, copy=False))
     y = xp.empty((N, *tiling.out_size, K), x.dtype)
 
-    def work(blocks: list[slice]) -> None:
-        for block in blocks:
-            U = tiling.inputs(x[block])
-            tiling.outputs(xp.matmul(U, V), y[block])  # (p², tiles, F) @ (p², F, K)
+    def work(block: slice) -> None:
+        U = tiling.inputs(x[block])
+        tiling.outputs(xp.matmul(U, V), y[block])  # (p², tiles, F) @ (p², F, K)
 
     in_parallel(work, _blocks(N, tiling, C, K))
     return y
@@ -66,10 +65,9 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     V = _weights(tiling, W.astype(dy.dtype, copy=False))
     dx = xp.empty((N, *size, C), dy.dtype)
 
-    def work(blocks: list[slice]) -> None:
-        for block in blocks:
-            dM = tiling.outputs_adjoint(dy[block])
-            tiling.inputs_adjoint(xp.matmul(dM, V.swapaxes(1, 2)), dx[block])  # (p², tiles, K) @ (p², K, F)
+    def work(block: slice) -> None:
+        dM = tiling.outputs_adjoint(dy[block])
+        tiling.inputs_adjoint(xp.matmul(dM, V.swapaxes(1, 2)), dx[block])  # (p², tiles, K) @ (p², K, F)
 
     in_parallel(work, _blocks(N, tiling, C, K))
     return dx
@@ -89,7 +87,7 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), pad
             dV = dV_block if dV is None else xp.add(dV, dV_block, out=dV)
         return dV
 
-    dV, *others = in_parallel(work, _blocks(N, tiling, C, K))
+    dV, *others = in_parallel(work, shares(_blocks(N, tiling, C, K)))
     dV = dV.reshape(tiling.p**2, -1, C, K)
     others = [other.reshape(dV.shape) for other in others]
     dW = xp.empty((*kernel, C, K), x.dtype)
@@ -118,7 +116,7 @@ def _over_channels(transform: Callable[[slice], None], W: Any) -> None:
     in_parallel(transform, slices)
 
 
-def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[list[slice]]:
-    """Blocks of pictures for each thread, as large as the cache allows."""
+def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[slice]:
+    """Blocks of pictures, as large as the cache allows."""
     per_picture = 4 * tiling.p**2 * tiling.TH * tiling.TW * max(tiling.stride**2 * C, K)  # bytes of U or M
-    return shares(pieces(N, BLOCK_BYTES // per_picture))
+    return pieces(N, BLOCK_BYTES // per_picture)

@@ -4,19 +4,19 @@
 
     y0 = d0 g0 + d1 g1        y1 = d1 g0 + d2 g1                                     four multiplications
 
-    y0 = (d0 − d1) g0 + d1 (g0 + g1)        y1 = d1 (g0 + g1) − (d1 − d2) g1         three different ones
+    y0 = (d0 − d1) g0 + d1 (g0 + g1)        y1 = d1 (g0 + g1) + (d2 − d1) g1         three different ones
 
 because d1 (g0 + g1) stands in both. So there are products m_i = u_i v_i, u made of d alone and v of g alone, and the
 outputs are sums of them. For three taps, four products do what six did:
 
     two taps:    u = d0 − d1            v = g0                    y0 = m0 + m1
-                     d1                     g0 + g1               y1 = m1 − m2
-                     d1 − d2                g1
+                     d1                     g0 + g1               y1 = m1 + m2
+                     d2 − d1                g1
 
     three taps:  u = d0 − d2            v = g0                    y0 = m0 + m1 + m2
-                     d1 + d2                (g0 + g1 + g2)/2      y1 = m1 − m2 − m3
+                     d1 + d2                (g0 + g1 + g2)/2      y1 = m1 − m2 + m3
                      d2 − d1                (g0 − g1 + g2)/2
-                     d1 − d3                g2
+                     d3 − d1                g2
 
 (Winograd 1980; Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", who call them F(2, 2) and
 F(2, 3).) In matrices, u = B d, v = G g, y = Aᵀ m.
@@ -48,9 +48,9 @@ from minigan.backend import array_module
 from minigan.layers.kernels import Pair, output_size
 
 # By the number of taps. Row i of B: u_i in terms of d; row i of G: v_i in terms of g; row i of A: y0 and y1 of m_i.
-B = {2: ((1, -1, 0), (0, 1, 0), (0, 1, -1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))}
+B = {2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))}
 G = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))}
-A = {2: ((1, 0), (1, 1), (0, -1)), 3: ((1, 0), (1, 1), (1, -1), (0, -1))}
+A = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0), (1, 1), (1, -1), (0, 1))}
 
 
 class Tiling:
@@ -70,14 +70,15 @@ class Tiling:
 
     def inputs(self, x: Any) -> Any:
         """x (n, H, W, C) → U (p·p, n·TH·TW, F)."""
-        folded = self._fold(x)  # (n, 2·TH + taps − 1, 2·TW + taps − 1, F)
-        n, _, width, F = folded.shape
-        along_rows = _empty(x, self.p, n, self.TH, width, F)
-        for i, row in enumerate(self.B):
-            combine(along_rows[i], row, [folded[:, k : k + 2 * self.TH - 1 : 2] for k in range(len(row))])
+        d = self._fold(x)  # (n, 2·TH + taps − 1, 2·TW + taps − 1, F)
+        n, F = len(d), d.shape[-1]
         U = _empty(x, self.p, self.p, n, self.TH, self.TW, F)
-        for j, row in enumerate(self.B):
-            combine(U[:, j], row, [along_rows[:, :, :, k : k + 2 * self.TW - 1 : 2] for k in range(len(row))])
+        rows = [d[:, k : k + 2 * self.TH - 1 : 2] for k in range(self.taps + 1)]
+        for U_i, row_of_B in zip(U, self.B, strict=True):
+            u = combined(row_of_B, rows)  # (n, TH, 2·TW + taps − 1, F)
+            columns = [u[:, :, k : k + 2 * self.TW - 1 : 2] for k in range(self.taps + 1)]
+            for U_ij, column_of_B in zip(U_i, self.B, strict=True):
+                combine(U_ij, column_of_B, columns)
         return U.reshape(self.p**2, n * self.TH * self.TW, F)
 
     def inputs_adjoint(self, dU: Any, dx: Any) -> None:
@@ -85,40 +86,49 @@ class Tiling:
         n, F = len(dx), dU.shape[-1]
         height, width = (2 * tiles + self.taps - 1 for tiles in (self.TH, self.TW))
         dU = dU.reshape(self.p, self.p, n, self.TH, self.TW, F)
-        dalong_rows = _empty(dx, self.p, n, self.TH, width, F)
-        dalong_rows[:, :, :, 2 * self.TW :] = 0
-        for k, column in enumerate(zip(*self.B, strict=True)):  # d2 of a tile is d0 of the next, so it is added
-            place = dalong_rows[:, :, :, k : k + 2 * self.TW - 1 : 2]
-            combine(place, column, [dU[:, j] for j in range(self.p)], add=k >= 2)
-        dfolded = _empty(dx, n, height, width, F)
-        dfolded[:, 2 * self.TH :] = 0
-        for k, column in enumerate(zip(*self.B, strict=True)):
-            combine(dfolded[:, k : k + 2 * self.TH - 1 : 2], column, dalong_rows, add=k >= 2)
-        self._unfold(dfolded, dx)
+        du = _empty(dx, self.p, n, self.TH, width, F)
+        for du_i, dU_i in zip(du, dU, strict=True):
+            self._overlapping(du_i, dU_i, axis=2)
+        dd = _empty(dx, n, height, width, F)
+        self._overlapping(dd, du, axis=1)
+        self._unfold(dd, dx)
+
+    def _overlapping(self, d: Any, u: Any, axis: int) -> None:
+        """Adjoint of u_i = Σ_k B[i][k] d_k along an axis of d: d2 and d3 of a tile are d0 and d1 of the next."""
+        d, u = array_module(d).moveaxis(d, axis, 0), [array_module(d).moveaxis(u_i, axis, 0) for u_i in u]
+        columns = list(zip(*self.B, strict=True))
+        for parity in (0, 1):
+            place, here = d[parity::2], columns[parity]  # as many entries as tiles, and one more if tiles overlap in it
+            if parity + 2 > self.taps:
+                combine(place, here, u)
+                continue
+            before = columns[parity + 2]
+            combine(place[:1], here, [u_i[:1] for u_i in u])
+            combine(place[1:-1], (*here, *before), [u_i[1:] for u_i in u] + [u_i[:-1] for u_i in u])
+            combine(place[-1:], before, [u_i[-1:] for u_i in u])
 
     # Kernels
 
     def weights(self, W: Any, V: Any) -> None:
         """W (R, S, C, K) → V (p·p, stride², C, K), which is overwritten."""
         s, (_, _, C, K) = self.stride, W.shape
-        W = W.reshape(self.taps, s, self.taps, s, C, K)
+        rows = W.reshape(self.taps, s, self.taps, s, C, K)
         V = V.reshape(self.p, self.p, s, s, C, K)
-        along_rows = _empty(W, s, self.taps, s, C, K)
-        for i, row in enumerate(self.G):
-            combine(along_rows, row, W)
-            for j, column in enumerate(self.G):
-                combine(V[i, j], column, [along_rows[:, tap] for tap in range(self.taps)])
+        for V_i, row_of_G in zip(V, self.G, strict=True):
+            v = combined(row_of_G, rows)  # (s, taps, s, C, K)
+            for V_ij, column_of_G in zip(V_i, self.G, strict=True):
+                combine(V_ij, column_of_G, [v[:, tap] for tap in range(self.taps)])
 
     def weights_adjoint(self, dV: Any, dW: Any) -> None:
         """dV (p·p, stride², C, K) → dW (R, S, C, K), which is overwritten."""
         s, (_, _, C, K) = self.stride, dW.shape
         dW = dW.reshape(self.taps, s, self.taps, s, C, K)
         dV = dV.reshape(self.p, self.p, s, s, C, K)
-        dalong_rows = _empty(dW, self.p, s, self.taps, s, C, K)
+        dv = _empty(dW, self.p, s, self.taps, s, C, K)
         for tap, column in enumerate(zip(*self.G, strict=True)):
-            combine(dalong_rows[:, :, tap], column, [dV[:, j] for j in range(self.p)])
+            combine(dv[:, :, tap], column, [dV[:, j] for j in range(self.p)])
         for tap, column in enumerate(zip(*self.G, strict=True)):
-            combine(dW[tap], column, dalong_rows)
+            combine(dW[tap], column, dv)
 
     # Outputs
 
@@ -126,14 +136,13 @@ class Tiling:
         """M (p·p, n·TH·TW, K) → y (n, OH, OW, K), which is overwritten."""
         n, OH, OW, K = y.shape
         M = M.reshape(self.p, self.p, n, self.TH, self.TW, K)
-        along_rows = _empty(y, 2, self.p, n, self.TH, self.TW, K)
-        for a, column in enumerate(zip(*self.A, strict=True)):
-            combine(along_rows[a], column, M)
         even = OH % 2 == OW % 2 == 0
         whole = y if even else _empty(y, n, 2 * self.TH, 2 * self.TW, K)
-        tiles = whole.reshape(n, self.TH, 2, self.TW, 2, K).transpose(4, 2, 0, 1, 3, 5)  # (b, a, n, TH, TW, K)
-        for b, column in enumerate(zip(*self.A, strict=True)):
-            combine(tiles[b], column, [along_rows[:, j] for j in range(self.p)])
+        tiles = whole.reshape(n, self.TH, 2, self.TW, 2, K)
+        for a, row in enumerate(zip(*self.A, strict=True)):
+            m = combined(row, M)  # (p, n, TH, TW, K)
+            for b, column in enumerate(zip(*self.A, strict=True)):
+                combine(tiles[:, :, a, :, b], column, m)
         if not even:  # the last tiles hang over
             y[...] = whole[:, :OH, :OW]
 
@@ -144,13 +153,12 @@ class Tiling:
             whole = array_module(dy).zeros((n, 2 * self.TH, 2 * self.TW, K), dy.dtype)
             whole[:, :OH, :OW] = dy
             dy = whole
-        tiles = dy.reshape(n, self.TH, 2, self.TW, 2, K).transpose(2, 4, 0, 1, 3, 5)  # (a, b, n, TH, TW, K)
-        along_rows = _empty(dy, self.p, 2, n, self.TH, self.TW, K)
-        for i, row in enumerate(self.A):
-            combine(along_rows[i], row, tiles)
+        rows = [dy[:, a::2] for a in (0, 1)]
         dM = _empty(dy, self.p, self.p, n, self.TH, self.TW, K)
-        for j, row in enumerate(self.A):
-            combine(dM[:, j], row, [along_rows[:, 0], along_rows[:, 1]])
+        for dM_i, row in zip(dM, self.A, strict=True):
+            dm = combined(row, rows)  # (n, TH, 2·TW, K)
+            for dM_ij, column in zip(dM_i, self.A, strict=True):
+                combine(dM_ij, column, [dm[:, :, b::2] for b in (0, 1)])
         return dM.reshape(self.p**2, n * self.TH * self.TW, K)
 
     # Pixel h of the padded picture goes to row h // stride, and to part h % stride of the folded channels
@@ -158,48 +166,65 @@ class Tiling:
     def _fold(self, x: Any) -> Any:
         """x (n, H, W, C) → (n, 2·TH + taps − 1, 2·TW + taps − 1, F), padded with zeros."""
         s, height, width = self.stride, 2 * self.TH + self.taps - 1, 2 * self.TW + self.taps - 1
-        folded = array_module(x).zeros((len(x), height, width, s, s, x.shape[-1]), x.dtype)
-        for place, pixels in self._places(folded, x):
-            place[...] = pixels
+        folded = _empty(x, len(x), height, width, s, s, x.shape[-1])
+        for a, b, rows, columns, pixels in self._parts(height, width):
+            part = folded[:, :, :, a, b]
+            part[:, : rows.start] = part[:, rows.stop :] = 0
+            part[:, rows, : columns.start] = part[:, rows, columns.stop :] = 0
+            part[:, rows, columns] = x[pixels]
         return folded.reshape(len(x), height, width, -1)
 
     def _unfold(self, folded: Any, x: Any) -> None:
-        """Adjoint of `_fold`. Pixels that no position of the kernel sees become zero."""
+        """Adjoint of `_fold`: pixels that no position of the kernel sees become zero."""
         s, (n, height, width, _) = self.stride, folded.shape
-        x.fill(0)
-        for place, pixels in self._places(folded.reshape(n, height, width, s, s, x.shape[-1]), x):
-            pixels[...] = place
+        folded = folded.reshape(n, height, width, s, s, x.shape[-1])
+        parts = self._parts(height, width)
+        if sum(x[:1][pixels].size for *_, pixels in parts) < x[:1].size:
+            x.fill(0)
+        for a, b, rows, columns, pixels in parts:
+            x[pixels] = folded[:, rows, columns, a, b]
 
-    def _places(self, folded: Any, x: Any) -> list[tuple[Any, Any]]:
-        """The same pixels as a view of `folded` (n, height, width, s, s, C) and as one of x, for each part."""
-        (ph, pw), s, views = self.padding, self.stride, []
-        for a in range(s):
-            for b in range(s):
-                top, left = (a - ph) % s, (b - pw) % s  # the first pixel of x that belongs to this part
-                place = folded[:, (top + ph) // s :, (left + pw) // s :, a, b]
-                pixels = x[:, top::s, left::s]
-                h, w = min(place.shape[1], pixels.shape[1]), min(place.shape[2], pixels.shape[2])
-                views.append((place[:, :h, :w], pixels[:, :h, :w]))
-        return views
+    def _parts(self, height: int, width: int) -> list[tuple[int, int, slice, slice, Any]]:
+        """For each part of the folded channels: its two numbers, rows and columns of `folded`, and the pixels of x."""
+        phases = range(self.stride)
+        rows = [self._line(phase, height, self.size[0], self.padding[0]) for phase in phases]
+        columns = [self._line(phase, width, self.size[1], self.padding[1]) for phase in phases]
+        everything = slice(None)
+        return [
+            (a, b, rows[a][0], columns[b][0], (everything, rows[a][1], columns[b][1])) for a in phases for b in phases
+        ]
+
+    def _line(self, phase: int, length: int, size: int, padding: int) -> tuple[slice, slice]:
+        """Along an axis: which entries of a folded line of `length` are which pixels of the picture."""
+        first = (phase - padding) % self.stride  # the first pixel of this phase
+        start = (first + padding) // self.stride
+        n = max(0, min(length - start, -(-(size - first) // self.stride)))
+        return slice(start, start + n), slice(first, first + n * self.stride, self.stride)
 
 
-def combine(out: Any, coefficients: Sequence[float], arrays: Sequence[Any], add: bool = False) -> None:
-    """out = Σ coefficient · array, or out += that. A coefficient of 1 or −1 costs no multiplication."""
+def combine(out: Any, coefficients: Sequence[float], arrays: Sequence[Any]) -> None:
+    """out = Σ coefficient · array. A coefficient of 1 or −1 costs no multiplication."""
     xp = array_module(out)
     terms = [(c, a) for c, a in zip(coefficients, arrays, strict=True) if c]
     terms.sort(key=lambda term: -term[0])  # a positive one first, if there is one
-    if not add:
-        (c, first), *terms = terms
-        if c == 1 and terms and abs(terms[0][0]) == 1:
-            (c, second), *terms = terms
-            (xp.add if c == 1 else xp.subtract)(first, second, out=out)
-        else:
-            xp.multiply(first, c, out=out)
+    (c, total), *terms = terms
+    if c != 1 or not terms:
+        xp.multiply(total, c, out=out)
+        total = out
     for c, a in terms:
-        if abs(c) == 1:
-            (xp.add if c == 1 else xp.subtract)(out, a, out=out)
-        else:
-            out += c * a
+        if abs(c) != 1:
+            a = abs(c) * a
+        (xp.add if c > 0 else xp.subtract)(total, a, out=out)
+        total = out
+
+
+def combined(coefficients: Sequence[float], arrays: Sequence[Any]) -> Any:
+    """Σ coefficient · array, as a new array, or as a view where the sum is one of them."""
+    if sorted(coefficients) == [0] * (len(coefficients) - 1) + [1]:
+        return arrays[list(coefficients).index(1)]
+    out = _empty(arrays[0], *arrays[0].shape)
+    combine(out, coefficients, arrays)
+    return out
 
 
 def _empty(like: Any, *shape: int) -> Any:
