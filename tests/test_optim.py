@@ -4,6 +4,7 @@ from math import factorial, inf, nan, sqrt
 
 import numpy as np
 import pytest
+from crews import number_of_threads
 
 from minigan import optim
 from minigan.backend import CPU, to_numpy
@@ -119,6 +120,16 @@ def test_rule_is_the_papers(name, piece, monkeypatch):
     gradients = np.array([gradient(len(parameters), t) for t in range(1, STEPS + 1)])
     for i, p in enumerate(start):
         np.testing.assert_allclose(history[:, i], list(reference(p, gradients[:, i])), rtol=1e-12)
+
+
+@each_rule
+def test_pieces_and_threads_change_not_a_bit(make, monkeypatch):
+    with number_of_threads(1):
+        whole = run(make(network(dtype=np.float32).parameters()))
+    monkeypatch.setattr(optim, "PIECE", 5)
+    for n in (1, 3):
+        with number_of_threads(n):
+            np.testing.assert_array_equal(run(make(network(dtype=np.float32).parameters())), whole)
 
 
 @each_rule

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from minigan import threads
 from minigan.layers import Conv2D, Dense
-from minigan.testing import STRICT
-from minigan.testing.strategies import seeds, sizes
+from minigan.testing import STRICT, check_layer
+from minigan.testing.strategies import LAYERS, seeds, sizes
 from minigan.threads import add_product, in_parallel, over_rows, pieces, product, shares
 
 numbers = st.sampled_from((1, 2, 3, 5))
@@ -41,17 +41,15 @@ def test_pieces_cover_everything_once_and_evenly(n, length, most):
 
 
 @given(numbers, st.integers(0, 12))
-def test_a_part_runs_in_the_thread_that_shares_gives_it_to(n, length):
-    """That is thread i mod n for part i, and the caller's is the first."""
+def test_shares_deal_out_every_part_once_and_always_in_the_same_way(n, length):
     parts = list(range(length))
     with number_of_threads(n):
         dealt = shares(parts)
-        ran_in = in_parallel(lambda part: threading.get_ident(), parts)
+        assert dealt == shares(parts)
     assert sorted(part for share in dealt for part in share) == parts
-    assert [share[0] for share in dealt] == parts[:n]
-    assert len({ran_in[share[0]] for share in dealt}) == len(dealt)
-    assert all(len({ran_in[part] for part in share}) == 1 for share in dealt)
-    assert not parts or ran_in[0] == threading.get_ident()
+    assert all(share == sorted(share) for share in dealt)
+    assert len(dealt) == min(n, length)
+    assert max(map(len, dealt), default=0) - min(map(len, dealt), default=0) <= 1
 
 
 # Running
@@ -73,10 +71,18 @@ def test_results_come_in_order_and_not_before_all_parts_have_ended(n, delays):
             assert sorted(done) == list(range(len(delays)))
 
 
-def test_parts_run_side_by_side():
-    meet = threading.Barrier(3)
+def test_parts_run_side_by_side_in_no_more_threads_than_there_are():
+    meet, ran_in = threading.Barrier(3), set()
+
+    def work(part):
+        ran_in.add(threading.get_ident())
+        return meet.wait(timeout=10)
+
     with number_of_threads(3):
-        assert sorted(in_parallel(lambda part: meet.wait(timeout=10), range(3))) == [0, 1, 2]
+        assert sorted(in_parallel(work, range(3))) == [0, 1, 2]
+        assert threading.get_ident() in ran_in
+        in_parallel(lambda part: ran_in.add(threading.get_ident()), range(50))
+    assert len(ran_in) == 3
 
 
 class Trouble(Exception):
@@ -84,26 +90,26 @@ class Trouble(Exception):
 
 
 @pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("bad", [{0}, {1}, {2}, {0, 1}, {1, 2}, {4}], ids=str)
-@each_number
-def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(n, bad, error):
-    running, parts = set(), range(5)
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(n, error):
+    running, bad = set(), set()
 
     def work(part):
         running.add(part)
-        time.sleep(0 if part in bad else 0.002)
+        time.sleep(0 if part in bad else 0.001)
         running.remove(part)
         if part in bad:
             raise error(part)
         return part
 
     with number_of_threads(n):
-        with pytest.raises(error) as raised:
-            in_parallel(work, parts)
-        assert raised.value.args[0] in bad
-        assert not running
+        for bad in ({0}, {1}, {0, 1}, {1, 2}, {4}, {0, 1, 2, 3, 4}):
+            with pytest.raises(error) as raised:
+                in_parallel(work, range(5))
+            assert raised.value.args[0] in bad
+            assert not running
         bad = {}
-        assert in_parallel(work, parts) == list(parts)  # and nothing of it is left
+        assert in_parallel(work, range(5)) == [0, 1, 2, 3, 4]  # nothing of it is left
 
 
 @each_number
@@ -139,25 +145,44 @@ def test_two_callers_at_once_are_both_served():
 @pytest.mark.xfail(strict=True, reason="an interrupt in wait() leaves the threads after it unwaited for")
 def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
     """Otherwise a thread would go on with the old parts, and what comes next would take their end for its own."""
-    ended, waiting = [], threading.Event()
+    meet, roles, ended = threading.Barrier(3), iter(("interrupts", "goes on")), []
+
+    def here():
+        meet.wait(timeout=10)  # each of the three has one part
+        return threading.current_thread() is threading.main_thread()
 
     def interrupted(part):
-        if part == 0:
-            waiting.set()
-        elif part == 1:
-            waiting.wait()
-            time.sleep(0.005)
-            signal.raise_signal(signal.SIGINT)  # Python raises KeyboardInterrupt in the main thread, the caller's
-        else:
-            time.sleep(0.1)
+        if not here():
+            if next(roles) == "interrupts":
+                time.sleep(0.01)
+                signal.raise_signal(signal.SIGINT)  # Python raises KeyboardInterrupt in the main thread, the caller's
+            else:
+                time.sleep(0.1)
         ended.append(part)
+
+    def next_work(part):
+        time.sleep(0 if here() else 0.02)
+        return part
 
     with number_of_threads(3):
         with pytest.raises(KeyboardInterrupt):
             in_parallel(interrupted, range(3))
         assert sorted(ended) == [0, 1, 2]
-        for _ in range(2):
-            assert in_parallel(lambda part: (time.sleep(0.01 * part), part)[1], range(3)) == [0, 1, 2]
+        assert in_parallel(next_work, range(3)) == [0, 1, 2]
+
+
+@pytest.mark.xfail(strict=True, reason="hire() fails with in_use held")
+def test_when_the_system_has_no_more_threads_the_next_call_tries_again(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("can't start new thread")
+
+    with number_of_threads(2):
+        monkeypatch.setattr(threads, "_crew", threads._Crew())
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="can't start"):
+            patch.setattr(threads, "Thread", refuse)
+            in_parallel(abs, range(2))
+        meet = threading.Barrier(2)
+        assert sorted(in_parallel(lambda part: meet.wait(timeout=0.5), range(2))) == [0, 1]
 
 
 # Sleeping
@@ -283,6 +308,15 @@ def test_products_are_those_of_numpy(dtype, n, axes, C, K, kind_a, kind_b, seed)
     np.testing.assert_allclose(out, added, rtol=0, atol=400 * np.finfo(dtype).eps * abs(added).max())
     assert np.array_equal(a, copies[0])
     assert np.array_equal(b, copies[1])
+
+
+@given(LAYERS["Dense"])
+def test_a_dense_layer_made_of_such_products_is_right_to_second_order(case):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "count", lambda: 1)  # more make the same products, see above
+        patch.setattr(threads, "LEAST_PRODUCT", 0)
+        patch.setattr(threads, "ROWS_BYTES", 1)
+        check_layer(*case, entries=4)
 
 
 def test_products_of_nothing():

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from crews import number_of_threads
+from hypothesis import given
+from hypothesis import strategies as st
 
+from minigan import threads
 from minigan.errors import ShapeError
 from minigan.layers import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.testing import check_layer
+from minigan.testing.strategies import LAYERS
 
 LN2, LN3 = np.log(2), np.log(3)
 
@@ -42,6 +48,23 @@ def test_large_inputs_neither_overflow_nor_warn(layer, dtype):
         y, cache = layer.forward(x)
         results = [y, layer.backward(np.ones_like(y), cache), *layer.double_backward(np.ones_like(x), y, cache)]
     assert all(np.isfinite(r).all() for r in results)
+
+
+@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU"])
+@given(data=st.data())
+def test_rows_at_a_time_and_threads_change_nothing(name, data):
+    """Not a bit, and the gradients are right to second order."""
+    layer, x = data.draw(LAYERS[name])
+    with number_of_threads(1):
+        y, cache = layer.forward(x)
+        whole = [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]]
+    with number_of_threads(3), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "ROWS_BYTES", 1)
+        y, cache = layer.forward(x)
+        for one, other in zip(whole, [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]], strict=True):
+            np.testing.assert_array_equal(one, other)
+        patch.setattr(threads, "count", lambda: 1)
+        check_layer(layer, x, entries=4)
 
 
 def test_small_tails_keep_their_digits():

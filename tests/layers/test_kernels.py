@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from crews import number_of_threads
 from hypothesis import given
 
 from minigan.layers import kernels
@@ -61,7 +62,7 @@ def test_weight_grad_is_the_adjoint_in_W(g, seed):
 
 
 @given(conv_geometries(), seeds())
-def test_blocks_change_nothing(g, seed):
+def test_blocks_and_threads_change_nothing(g, seed):
     x, W, dy = arrays_of(g, seed)
     x, dy = np.concatenate([x] * 3), np.concatenate([dy] * 3)
 
@@ -72,10 +73,11 @@ def test_blocks_change_nothing(g, seed):
             conv2d_weight_grad(x, dy, g.kernel_size, g.stride, g.padding),
         )
 
-    whole = results()
+    with number_of_threads(1):
+        whole = results()
     two_pictures = 2 * int(np.prod(dy.shape[1:3])) * int(np.prod(W.shape[:3])) * 8
-    for block_bytes in (1, two_pictures):
-        with pytest.MonkeyPatch.context() as patch:
+    for block_bytes, n_threads in ((1, 1), (1, 2), (two_pictures, 3)):
+        with pytest.MonkeyPatch.context() as patch, number_of_threads(n_threads):
             patch.setattr(kernels, "CPU_BLOCK_BYTES", block_bytes)
             for one, other in zip(whole, results(), strict=True):
                 np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)

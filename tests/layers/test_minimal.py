@@ -148,7 +148,7 @@ def test_convolve_asks_about_the_same_convolution_three_times_and_does_as_it_is_
 @st.composite
 def layers(draw):
     """A convolution, or the transposed one that enlarges what it shrinks, with shaken parameters, and an input."""
-    g, rng = draw(geometries(most=4, most_channels=3)), np.random.default_rng(draw(seeds()))
+    g, rng = draw(geometries(most=3, most_channels=2)), np.random.default_rng(draw(seeds()))
     options = {"bias": draw(st.booleans()), "rng": rng}
     if draw(st.booleans()):
         layer = Conv2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, **options)
@@ -163,7 +163,7 @@ def layers(draw):
 def test_gradients_to_second_order_and_all_promises(case):
     with pytest.MonkeyPatch.context() as patch, number_of_threads(1):
         taken = force(patch, True)
-        check_layer(*case)
+        check_layer(*case, entries=2)
     assert taken == {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"}
 
 

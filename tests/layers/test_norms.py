@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from crews import number_of_threads
 from hypothesis import given
+from hypothesis import strategies as st
 
+from minigan import threads
 from minigan.errors import ShapeError
 from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, Softplus
 from minigan.testing import check_layer, shake, smooth_point
-from minigan.testing.strategies import pictures
+from minigan.testing.call import Call
+from minigan.testing.several import entries
+from minigan.testing.strategies import LAYERS, pictures
 
 
 @pytest.mark.parametrize(
@@ -102,12 +107,37 @@ def test_one_value_a_channel_is_enough_for_inference():
 
 @pytest.mark.parametrize(
     ("layer", "shape"),
-    [(LayerNorm((32, 32, 32)), (2, 32, 32, 32)), (InstanceNorm(8), (2, 96, 96, 8))],  # one sum each: errors of 3e-5
+    [
+        (LayerNorm((32, 32, 32)), (2, 32, 32, 32)),
+        (InstanceNorm(8), (2, 96, 96, 8)),
+        (BatchNorm(8), (64, 32, 32, 8)),
+    ],  # one sum each: errors of 3e-5
 )
 def test_float32_keeps_its_digits_in_long_sums(layer, shape):
     x = np.random.default_rng(0).normal(10, 1, shape).astype(np.float32)
     exact, rounded = layer.forward(x.astype(np.float64))[0], layer.forward(x)[0]
     assert np.abs(rounded - exact).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["BatchNorm", "ConditionalBatchNorm", "InstanceNorm", "LayerNorm"])
+@given(data=st.data(), train=st.booleans())
+def test_rows_at_a_time_and_threads_change_nothing(name, data, train):
+    """Not a bit in float32, and the gradients are right to second order."""
+    layer, x = data.draw(LAYERS[name])
+
+    def results():
+        call = Call(layer, x, train, 0, np.float32)
+        found = {"y": call.forward()[0], "dx": call.backward(), "second": call.double_backward(), "grads": call.grads}
+        return {key: a for whole, result in found.items() for key, a in entries(whole, result).items()}
+
+    with number_of_threads(1):
+        whole = results()
+    with number_of_threads(3), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "ROWS_BYTES", 1)
+        for key, array in results().items():
+            np.testing.assert_array_equal(array, whole[key])
+        patch.setattr(threads, "count", lambda: 1)
+        check_layer(layer, x, train=train, entries=4)
 
 
 @pytest.mark.parametrize(

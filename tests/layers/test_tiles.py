@@ -1,4 +1,4 @@
-"""The transforms behind the convolution with fewer multiplications: exact tables, adjoint pairs, every pixel in place."""
+"""The transforms of the convolution with fewer multiplications: exact tables, adjoint pairs, every pixel in place."""
 
 from fractions import Fraction
 from itertools import product
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.layers import tiles
-from minigan.layers.tiles import Tiling, combine
+from minigan.layers.tiles import Tiling
 from minigan.testing import check_adjoint
 from minigan.testing.strategies import seeds, sizes
 
@@ -78,12 +78,3 @@ def test_float32_stays_float32_and_no_argument_is_written_to(tiling, n, C, K, se
     tiling.weights_adjoint(V, np.empty_like(W))
     tiling.outputs(M, np.empty_like(y))
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
-
-
-@given(st.lists(st.sampled_from((0, 1, -1, 0.5, -0.5)), min_size=1, max_size=4).filter(any), st.booleans(), seeds())
-def test_combine_is_a_sum_of_multiples(coefficients, add, seed):
-    rng = np.random.default_rng(seed)
-    arrays, out = rng.standard_normal((len(coefficients), 5)), rng.standard_normal(5)
-    expected = sum(c * a for c, a in zip(coefficients, arrays, strict=True)) + (out if add else 0)
-    combine(out, coefficients, arrays, add)
-    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14)
