@@ -20,8 +20,10 @@ def number_of_threads(n):
         patch.setattr(threads, "count", lambda: n)
         patch.setattr(threads, "_crew", crew)
         patch.setattr(threads, "SPIN_SECONDS", 0.002)
-        yield crew
-        fall_asleep(crew)
+        try:
+            yield crew
+        finally:
+            fall_asleep(crew)
 
 
 def fall_asleep(crew):

@@ -78,3 +78,11 @@ def test_float32_stays_float32_and_no_argument_is_written_to(tiling, n, C, K, se
     tiling.weights_adjoint(V, np.empty_like(W))
     tiling.outputs(M, np.empty_like(y))
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
+
+
+def test_pixels_that_no_position_of_the_kernel_sees_get_zero():
+    tiling = Tiling((7, 7), 4, 2, (0, 0))  # two outputs an axis, which see the pixels 0 to 5
+    dx = np.full((1, 7, 7, 1), np.nan)
+    tiling.inputs_adjoint(np.ones((9, 1, 4)), dx)
+    assert not dx[:, 6].any()
+    assert not dx[:, :, 6].any()
