@@ -11,7 +11,7 @@ import weakref
 import numpy as np
 import pytest
 from crews import fall_asleep, number_of_threads
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minigan import threads
@@ -24,6 +24,8 @@ each_number = pytest.mark.parametrize("n", (1, 2, 3, 5))
 # Dealing out
 
 
+@example(n=5, length=3, most=10)  # fewer than there are threads
+@example(n=2, length=5, most=2)
 @given(numbers, st.integers(0, 1000), st.integers(0, 1100))
 def test_pieces_cover_everything_once_and_evenly(n, length, most):
     with number_of_threads(n):
