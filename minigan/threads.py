@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 MOST_THREADS = 8  # more would wait for the interpreter's lock
 SPIN_SECONDS = 0.05  # with nothing to do, before the threads go to sleep
-ROWS_BYTES = 1 << 20  # of an array, for a piece of element-wise work: a few such pieces stay in the cache
+ROWS_BYTES = 1 << 21  # of an array, for a piece of element-wise work: a few such pieces stay in the cache
 LEAST_PRODUCT = 1 << 22  # multiplications: handing out fewer takes longer than making them
 
 

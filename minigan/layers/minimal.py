@@ -29,16 +29,20 @@ from minigan.threads import in_parallel, pieces, shares
 
 BLOCK_BYTES = 8 << 20  # of U or M for a block of pictures: what a thread works on should stay in the cache
 WEIGHTS_BLOCK = 1 << 19  # numbers of W at a time, for the same reason
-MIN_CHANNELS, MIN_TILES = 32, 64  # with less, the transforms cost more than the products save
+# Where it pays, measured: kernel and stride → multiplications of C·K numbers by tiles that there must be at least. With
+# fewer, the transforms, of C + K numbers a tile and C·K in all, cost more than the products save.
+LEAST_WORK = {(4, 2): 1 << 23, (3, 1): 1 << 25}
+LEAST_CHANNELS, LEAST_TILES = 1 << 13, 128  # of C·K; of all pictures together
 
 
 def pays(x_shape: tuple[int, ...], W_shape: tuple[int, ...], stride: Pair, padding: Pair, xp: Any) -> bool:
-    """Whether this is the faster way: on a CPU, for a kernel that it suits, with channels and pictures enough."""
+    """Whether this is the faster way: on a CPU, for a kernel that it suits, with channels and tiles enough."""
     (N, H, W, C), (R, S, _, K) = x_shape, W_shape
-    if xp is not np or R != S or stride[0] != stride[1] or (R, stride[0]) not in ((4, 2), (3, 1)):
+    if xp is not np or R != S or stride[0] != stride[1] or (R, stride[0]) not in LEAST_WORK:
         return False
     tiling = Tiling((H, W), R, stride[0], padding)
-    return min(C, K) >= MIN_CHANNELS and N * tiling.TH * tiling.TW >= MIN_TILES
+    tiles = N * tiling.TH * tiling.TW
+    return C * K >= LEAST_CHANNELS and tiles >= LEAST_TILES and C * K * tiles >= LEAST_WORK[R, stride[0]]
 
 
 def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
