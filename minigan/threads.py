@@ -189,22 +189,31 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[R
         for i in numbers:  # all threads draw from it
             results[i] = work(parts[i])
 
-    workers = crew.hire()[: len(parts) - 1]
+    workers: list[_Worker] = []
     try:
-        for worker in workers:
+        for worker in crew.hire()[: len(parts) - 1]:
             worker.begin(take_parts)
-        try:
-            take_parts()
-        finally:
-            for worker in workers:
-                worker.wait()
+            workers.append(worker)
+        take_parts()
     finally:
-        crew.last_used = time.monotonic()
-        crew.in_use.release()
+        try:
+            _wait_for(workers)
+        finally:
+            crew.last_used = time.monotonic()
+            crew.in_use.release()
     for worker in workers:
         if worker.problem is not None:
             raise worker.problem
     return results
+
+
+def _wait_for(workers: list[_Worker]) -> None:
+    """Wait for all of them, even if Ctrl-C is pressed while waiting for one."""
+    if workers:
+        try:
+            workers[0].wait()
+        finally:
+            _wait_for(workers[1:])
 
 
 def pieces(n: int, most: int) -> list[slice]:

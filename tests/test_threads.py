@@ -141,7 +141,6 @@ def test_two_callers_at_once_are_both_served():
     assert found == {name: [[(name, part, 100 * part) for part in range(5)]] * 50 for name in "ab"}
 
 
-@pytest.mark.xfail(strict=True, reason="an interrupt in wait() leaves the threads after it unwaited for")
 def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
     """Otherwise a thread would go on with the old parts, and what comes next would take their end for its own."""
     meet, roles, ended = threading.Barrier(3), iter(("interrupts", "goes on")), []
@@ -170,7 +169,6 @@ def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
         assert in_parallel(next_work, range(3)) == [0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="hire() fails with in_use held")
 def test_when_the_system_has_no_more_threads_the_next_call_tries_again(monkeypatch):
     def refuse(*args, **kwargs):
         raise RuntimeError("can't start new thread")

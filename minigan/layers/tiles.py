@@ -74,11 +74,11 @@ class Tiling:
         n, F = len(d), d.shape[-1]
         U = _empty(x, self.p, self.p, n, self.TH, self.TW, F)
         rows = [d[:, k : k + 2 * self.TH - 1 : 2] for k in range(self.taps + 1)]
-        for U_i, row_of_B in zip(U, self.B, strict=True):
-            u = combined(row_of_B, rows)  # (n, TH, 2·TW + taps − 1, F)
+        for i in range(self.p):
+            u = combined(self.B[i], rows)  # (n, TH, 2·TW + taps − 1, F)
             columns = [u[:, :, k : k + 2 * self.TW - 1 : 2] for k in range(self.taps + 1)]
-            for U_ij, column_of_B in zip(U_i, self.B, strict=True):
-                combine(U_ij, column_of_B, columns)
+            for j in range(self.p):
+                combine(U[i, j], self.B[j], columns)
         return U.reshape(self.p**2, n * self.TH * self.TW, F)
 
     def inputs_adjoint(self, dU: Any, dx: Any) -> None:
@@ -87,15 +87,16 @@ class Tiling:
         height, width = (2 * tiles + self.taps - 1 for tiles in (self.TH, self.TW))
         dU = dU.reshape(self.p, self.p, n, self.TH, self.TW, F)
         du = _empty(dx, self.p, n, self.TH, width, F)
-        for du_i, dU_i in zip(du, dU, strict=True):
-            self._overlapping(du_i, dU_i, axis=2)
+        for i in range(self.p):
+            self._overlapping(du[i], dU[i], axis=2)
         dd = _empty(dx, n, height, width, F)
         self._overlapping(dd, du, axis=1)
         self._unfold(dd, dx)
 
     def _overlapping(self, d: Any, u: Any, axis: int) -> None:
         """Adjoint of u_i = Σ_k B[i][k] d_k along an axis of d: d2 and d3 of a tile are d0 and d1 of the next."""
-        d, u = array_module(d).moveaxis(d, axis, 0), [array_module(d).moveaxis(u_i, axis, 0) for u_i in u]
+        xp = array_module(d)
+        d, u = xp.moveaxis(d, axis, 0), [xp.moveaxis(u[i], axis, 0) for i in range(self.p)]
         columns = list(zip(*self.B, strict=True))
         for parity in (0, 1):
             place, here = d[parity::2], columns[parity]  # as many entries as tiles, and one more if tiles overlap in it
@@ -112,12 +113,12 @@ class Tiling:
     def weights(self, W: Any, V: Any) -> None:
         """W (R, S, C, K) → V (p·p, stride², C, K), which is overwritten."""
         s, (_, _, C, K) = self.stride, W.shape
-        rows = W.reshape(self.taps, s, self.taps, s, C, K)
+        W = W.reshape(self.taps, s, self.taps, s, C, K)
         V = V.reshape(self.p, self.p, s, s, C, K)
-        for V_i, row_of_G in zip(V, self.G, strict=True):
-            v = combined(row_of_G, rows)  # (s, taps, s, C, K)
-            for V_ij, column_of_G in zip(V_i, self.G, strict=True):
-                combine(V_ij, column_of_G, [v[:, tap] for tap in range(self.taps)])
+        for i in range(self.p):
+            v = combined(self.G[i], [W[tap] for tap in range(self.taps)])  # (s, taps, s, C, K)
+            for j in range(self.p):
+                combine(V[i, j], self.G[j], [v[:, tap] for tap in range(self.taps)])
 
     def weights_adjoint(self, dV: Any, dW: Any) -> None:
         """dV (p·p, stride², C, K) → dW (R, S, C, K), which is overwritten."""
@@ -128,7 +129,7 @@ class Tiling:
         for tap, column in enumerate(zip(*self.G, strict=True)):
             combine(dv[:, :, tap], column, [dV[:, j] for j in range(self.p)])
         for tap, column in enumerate(zip(*self.G, strict=True)):
-            combine(dW[tap], column, dv)
+            combine(dW[tap], column, [dv[i] for i in range(self.p)])
 
     # Outputs
 
@@ -140,9 +141,9 @@ class Tiling:
         whole = y if even else _empty(y, n, 2 * self.TH, 2 * self.TW, K)
         tiles = whole.reshape(n, self.TH, 2, self.TW, 2, K)
         for a, row in enumerate(zip(*self.A, strict=True)):
-            m = combined(row, M)  # (p, n, TH, TW, K)
+            m = combined(row, [M[i] for i in range(self.p)])  # (p, n, TH, TW, K)
             for b, column in enumerate(zip(*self.A, strict=True)):
-                combine(tiles[:, :, a, :, b], column, m)
+                combine(tiles[:, :, a, :, b], column, [m[j] for j in range(self.p)])
         if not even:  # the last tiles hang over
             y[...] = whole[:, :OH, :OW]
 
@@ -155,10 +156,10 @@ class Tiling:
             dy = whole
         rows = [dy[:, a::2] for a in (0, 1)]
         dM = _empty(dy, self.p, self.p, n, self.TH, self.TW, K)
-        for dM_i, row in zip(dM, self.A, strict=True):
-            dm = combined(row, rows)  # (n, TH, 2·TW, K)
-            for dM_ij, column in zip(dM_i, self.A, strict=True):
-                combine(dM_ij, column, [dm[:, :, b::2] for b in (0, 1)])
+        for i in range(self.p):
+            dm = combined(self.A[i], rows)  # (n, TH, 2·TW, K)
+            for j in range(self.p):
+                combine(dM[i, j], self.A[j], [dm[:, :, b::2] for b in (0, 1)])
         return dM.reshape(self.p**2, n * self.TH * self.TW, K)
 
     # Pixel h of the padded picture goes to row h // stride, and to part h % stride of the folded channels

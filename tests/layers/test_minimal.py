@@ -167,7 +167,6 @@ def test_gradients_to_second_order_and_all_promises(case):
     assert taken == {"conv2d", "conv2d_input_grad", "conv2d_weight_grad"}
 
 
-@pytest.mark.xfail(strict=True, reason="the transforms loop over device arrays, which the stand-in refuses")
 @given(layers())
 def test_it_would_run_on_a_gpu(case):
     """With nothing but what NumPy and CuPy both have, and without waiting for the device."""
