@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -143,14 +144,12 @@ def test_two_callers_at_once_are_both_served():
 
 def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
     """Otherwise a thread would go on with the old parts, and what comes next would take their end for its own."""
-    meet, roles, ended = threading.Barrier(3), iter(("interrupts", "goes on")), []
-
-    def here():
-        meet.wait(timeout=10)  # each of the three has one part
-        return threading.current_thread() is threading.main_thread()
+    meet, roles, helpers, ended = threading.Barrier(3), iter(("interrupts", "goes on")), [], []
 
     def interrupted(part):
-        if not here():
+        meet.wait(timeout=10)  # each of the three has one part
+        if threading.current_thread() is not threading.main_thread():
+            helpers.append(threading.get_ident())
             if next(roles) == "interrupts":
                 time.sleep(0.01)
                 signal.raise_signal(signal.SIGINT)  # Python raises KeyboardInterrupt in the main thread, the caller's
@@ -158,15 +157,16 @@ def test_an_interrupt_while_waiting_is_raised_when_all_threads_have_ended():
                 time.sleep(0.1)
         ended.append(part)
 
-    def next_work(part):
-        time.sleep(0 if here() else 0.02)
+    def next_work(slow, part):
+        time.sleep(0.03 if threading.get_ident() == slow else 0.005)
         return part
 
     with number_of_threads(3):
         with pytest.raises(KeyboardInterrupt):
             in_parallel(interrupted, range(3))
         assert sorted(ended) == [0, 1, 2]
-        assert in_parallel(next_work, range(3)) == [0, 1, 2]
+        for slow in helpers:
+            assert in_parallel(partial(next_work, slow), range(6)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_when_the_system_has_no_more_threads_the_next_call_tries_again(monkeypatch):
