@@ -112,6 +112,37 @@ def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(
         assert in_parallel(work, range(5)) == [0, 1, 2, 3, 4]  # nothing of it is left
 
 
+@pytest.mark.xfail(strict=True, reason="problems are looked at when others may have the threads")
+def test_what_a_part_raises_is_not_lost_when_somebody_else_has_the_threads_next(monkeypatch):
+    def fail_elsewhere(part):
+        meet.wait(timeout=10)
+        if threading.current_thread() is not threading.main_thread():
+            raise Trouble
+
+    class InUse:
+        """The crew's lock, which another caller gets as soon as this one releases it."""
+
+        def __init__(self, lock):
+            self.lock, self.acquire, self.others = lock, lock.acquire, [lambda: in_parallel(abs, range(4))]
+
+        def __enter__(self):
+            return self.lock.__enter__()
+
+        def __exit__(self, *problem):
+            self.lock.release()
+
+        def release(self):
+            self.lock.release()
+            if self.others:
+                self.others.pop()()
+
+    meet = threading.Barrier(2)
+    with number_of_threads(2) as crew, monkeypatch.context() as patch:
+        patch.setattr(crew, "in_use", InUse(crew.in_use))
+        with pytest.raises(Trouble):
+            in_parallel(fail_elsewhere, range(2))
+
+
 @each_number
 def test_calls_within_parts_run_in_their_thread(n):
     def inner(part):
