@@ -58,13 +58,13 @@ def test_rows_at_a_time_and_threads_change_nothing(name, data):
     with number_of_threads(1):
         y, cache = layer.forward(x)
         whole = [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]]
-    with number_of_threads(3), pytest.MonkeyPatch.context() as patch:
+    with number_of_threads(2), pytest.MonkeyPatch.context() as patch:
         patch.setattr(threads, "ROWS_BYTES", 1)
         y, cache = layer.forward(x)
         for one, other in zip(whole, [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]], strict=True):
             np.testing.assert_array_equal(one, other)
         patch.setattr(threads, "count", lambda: 1)
-        check_layer(layer, x, entries=4)
+        check_layer(layer, x, entries=4, promises=False)
 
 
 def test_small_tails_keep_their_digits():
