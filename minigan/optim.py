@@ -50,7 +50,7 @@ class Optimizer:
         def work(part: slice) -> None:
             self.update(p[part], g[part], *(s[part] for s in state))
 
-        in_parallel(work, [slice(0, len(p))] if whole else pieces(len(p), PIECE))
+        in_parallel(work, [slice(0, len(p))] if whole else pieces(len(p), PIECE), on_host=not whole)
 
     def update(self, p: Any, g: Any, *state: Any) -> None:
         """Change p and the state vectors in place; g is left alone."""

@@ -3,9 +3,10 @@
 NumPy's loops run on one core, but let go of the interpreter's lock while they run, so Python threads can run them side
 by side. Three things stand in the way, and this file is about them:
 
-* **BLAS has threads of its own.** Two of our threads with a matrix product each would set four to work on two cores. So
-  while our threads are awake BLAS is told to use one, the caller's; it gets its number back when they go to sleep. A
-  product that is not part of anything larger comes through `product` or `add_product`.
+* **BLAS has threads of its own.** Two of our threads with a matrix product each would set four to work on two cores,
+  and BLAS's keep spinning for a while after a product. So from the first call of a function of this file BLAS is told
+  to use one thread; it gets its number back when nothing has been asked for a while. A product that is not part of
+  anything larger comes through `product` or `add_product`, which split it.
 * **Waking a thread takes long**, up to a third of a millisecond on a virtual machine whose core has gone to sleep: as
   long as a small layer takes. So our threads wait as those of BLAS do. They spin, by way of the C library's spin lock,
   during which they don't hold the interpreter's lock, and go to sleep when nothing has come for a while.
@@ -31,6 +32,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import prod
 from threading import Event, Lock, Thread
 from typing import Any, TypeVar
 
@@ -138,29 +140,37 @@ class _Crew:
     def __init__(self) -> None:
         self.in_use = Lock()  # held while parts run in parallel
         self.workers: list[_Worker] = []
-        self.last_used, self.awake = 0.0, Event()
+        self.watch: Thread | None = None
+        self.last_used, self.awake, self.changing = 0.0, Event(), Lock()  # awake: BLAS has one thread
+
+    def claim(self) -> None:
+        """Have BLAS use one thread from here on, so that its results don't depend on what was done just before."""
+        with self.changing:
+            self.last_used = time.monotonic()
+            if not self.awake.is_set():
+                _blas().set_threads(1)
+                self.awake.set()
+            if self.watch is None:
+                self.watch = Thread(target=self._watch, name="minigan watch", daemon=True)
+                self.watch.start()
 
     def hire(self) -> list[_Worker]:
-        """The threads, made when they are first needed, and awake from here on."""
-        if not self.workers:
-            self.workers = [_Worker() for _ in range(count() - 1)]
-            Thread(target=self._watch, name="minigan watch", daemon=True).start()
-        self.last_used = time.monotonic()
-        if not self.awake.is_set():
-            _blas().set_threads(1)
-            self.awake.set()
+        """The threads, made when they are first needed."""
+        while len(self.workers) < count() - 1:
+            self.workers.append(_Worker())
         return self.workers
 
     def _watch(self) -> None:
         while self.awake.wait():
             time.sleep(SPIN_SECONDS)
-            with self.in_use:
+            with self.in_use, self.changing:
                 if time.monotonic() - self.last_used >= SPIN_SECONDS:
-                    self.awake.clear()
                     for worker in self.workers:
-                        worker.begin(None)
-                        worker.wait()
+                        if not worker.asleep:
+                            worker.begin(None)
+                            worker.wait()
                     _blas().set_threads(_blas_threads())
+                    self.awake.clear()
 
 
 _crew = _Crew()
@@ -168,19 +178,25 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 
     def _hire_anew() -> None:
         global _crew
+        if _crew.awake.is_set():
+            _blas().set_threads(_blas_threads())
         _crew = _Crew()
 
     os.register_at_fork(after_in_child=_hire_anew)
 
 
-def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: bool = True) -> list[Result]:
     """Call `work` on each part, side by side, and return the results in the order of the parts.
 
     A thread takes the next part when it is done with one. A single part, or the parts of an `in_parallel` inside
-    another, run in the caller's thread. An exception in a part is raised here, when all threads have ended.
+    another, run in the caller's thread, and so does work for a GPU (`on_host` is False): which GPU is the current one
+    is a matter of each thread. An exception in a part is raised here, when all threads have ended.
     """
     crew = _crew
-    if len(parts) < 2 or count() == 1 or not crew.in_use.acquire(blocking=False):
+    if not on_host or count() == 1:
+        return [work(part) for part in parts]
+    crew.claim()
+    if len(parts) < 2 or not crew.in_use.acquire(blocking=False):
         return [work(part) for part in parts]
     results: list[Any] = [None] * len(parts)
     numbers = iter(range(len(parts)))
@@ -199,11 +215,11 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[R
         try:
             _wait_for(workers)
         finally:
+            problems = [worker.problem for worker in workers if worker.problem is not None]
             crew.last_used = time.monotonic()
             crew.in_use.release()
-    for worker in workers:
-        if worker.problem is not None:
-            raise worker.problem
+    if problems:
+        raise problems[0]
     return results
 
 
@@ -216,10 +232,11 @@ def _wait_for(workers: list[_Worker]) -> None:
             _wait_for(workers[1:])
 
 
-def pieces(n: int, most: int) -> list[slice]:
+def pieces(n: int, most: int, threads: int | None = None) -> list[slice]:
     """Cut 0…n into slices of at most `most` (at least 1), as even as possible, as many of them for each thread."""
+    threads = threads or count()
     number = -(-n // max(1, most))
-    number = max(1, min(n, -(-number // count()) * count()))
+    number = max(1, min(n, -(-number // threads) * threads))
     return [slice(n * i // number, n * (i + 1) // number) for i in range(number)]
 
 
@@ -238,24 +255,34 @@ def over_rows(work: Callable[[slice], Result], x: Any) -> list[Result]:
     return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
 
 
-def product(a: Any, b: Any) -> Any:
-    """a (…, C) @ b (C, K): each thread makes some of the rows, or of the columns if there are more of these."""
+def product(a: Any, b: Any, out: Any = None) -> Any:
+    """a (…, C) @ b (C, K): each thread makes some of the rows, or of the columns if there are more of these.
+
+    Stacks of matrices, a (p, M, C) and b (p, C, K), are multiplied one by one, each by one thread.
+    """
     xp = array_module(a)
-    out = xp.empty((*a.shape[:-1], b.shape[1]), a.dtype)
-    a, whole = a.reshape(-1, a.shape[-1]), out.reshape(-1, b.shape[1])
-    M, K = whole.shape
-    if xp is not np or a.size * K < LEAST_PRODUCT:
-        xp.matmul(a, b, out=whole)
-    elif M > K:
-        in_parallel(lambda rows: np.matmul(a[rows], b, out=whole[rows]), pieces(M, -(-M // count())))
+    if out is None:
+        out = xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    if b.ndim == 2:
+        M = prod(a.shape[:-1])
+        a, whole = a.reshape(M, a.shape[-1]), out.reshape(M, b.shape[1])
+        each = -(-max(whole.shape) // count())
+        if whole.shape[0] > whole.shape[1]:
+            parts = [(a[rows], b, whole[rows]) for rows in pieces(len(a), each)]
+        else:
+            parts = [(a, b[:, columns], whole[:, columns]) for columns in pieces(b.shape[1], each)]
+        undivided = (a, b, whole)
     else:
-        in_parallel(lambda part: np.matmul(a, b[:, part], out=whole[:, part]), pieces(K, -(-K // count())))
+        parts, undivided = [(a[i], b[i], out[i]) for i in range(len(b))], (a, b, out)
+    if xp is not np or a.size * b.shape[-1] < LEAST_PRODUCT or _crew.in_use.locked():
+        parts = [undivided]
+    in_parallel(lambda part: xp.matmul(part[0], part[1], out=part[2]), parts, on_host=xp is np)
     return out
 
 
 def add_product(out: Any, a: Any, b: Any) -> None:
     """out (C, K) += a (C, M) @ b (M, K), some rows at a time: the product is added while it is in the cache."""
-    if array_module(a) is not np or a.size * b.shape[1] < LEAST_PRODUCT:
-        out += a @ b
-    else:
-        over_rows(lambda rows: np.add(out[rows], a[rows] @ b, out=out[rows]), out)
+    xp = array_module(a)
+    whole = xp is not np or a.size * b.shape[1] < LEAST_PRODUCT
+    parts = [slice(0, len(out))] if whole else pieces(len(out), ROWS_BYTES * len(out) // out.nbytes)
+    in_parallel(lambda rows: xp.add(out[rows], a[rows] @ b, out=out[rows]), parts, on_host=xp is np)

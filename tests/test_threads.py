@@ -112,7 +112,6 @@ def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(
         assert in_parallel(work, range(5)) == [0, 1, 2, 3, 4]  # nothing of it is left
 
 
-@pytest.mark.xfail(strict=True, reason="problems are looked at when others may have the threads")
 def test_what_a_part_raises_is_not_lost_when_somebody_else_has_the_threads_next(monkeypatch):
     def fail_elsewhere(part):
         meet.wait(timeout=10)

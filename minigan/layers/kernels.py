@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.threads import in_parallel, pieces, shares
+from minigan.threads import LEAST_PRODUCT, in_parallel, pieces, product, shares
 
 Pair = tuple[int, int]
 
@@ -54,9 +54,9 @@ def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any
 
     def work(block: slice) -> None:
         P = patch_matrix(x[block], (R, S), stride, padding)
-        xp.matmul(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+        product(P, W_matrix, out=y[block].reshape(-1, K))  # (n·OH·OW, R·S·C) @ (R·S·C, K)
 
-    in_parallel(work, blocks_of_pictures(y, R * S * C))
+    in_parallel(work, blocks_of_pictures(y, R * S * C), on_host=xp is np)
     return y
 
 
@@ -71,12 +71,12 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
 
     def work(block: slice) -> None:
-        dP = dy[block].reshape(-1, K) @ W_matrix.T  # (n·OH·OW, K) @ (K, R·S·C)
+        dP = product(dy[block].reshape(-1, K), W_matrix.T)  # (n·OH·OW, K) @ (K, R·S·C)
         dx_padded = xp.empty((block.stop - block.start, *padded_size(size, padding), C), dy.dtype)
         scatter_patches(dP.reshape(-1, OH, OW, R, S, C), dx_padded, stride)
         dx[block] = unpadded(dx_padded, padding)
 
-    in_parallel(work, blocks_of_pictures(dy, R * S * C))
+    in_parallel(work, blocks_of_pictures(dy, R * S * C), on_host=xp is np)
     return dx
 
 
@@ -88,10 +88,12 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), pad
         dW = 0
         for block in blocks:
             P = patch_matrix(x[block], kernel, stride, padding)
-            dW += P.T @ dy[block].reshape(-1, K)  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+            dW += product(P.T, dy[block].reshape(-1, K))  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
         return dW
 
-    dW, *others = in_parallel(work, shares(blocks_of_pictures(dy, R * S * C)))
+    on_host = isinstance(dy, np.ndarray)
+    blocks = blocks_of_pictures(dy, R * S * C)
+    dW, *others = in_parallel(work, shares(blocks) if on_host else [blocks], on_host)
     for other in others:
         dW += other
     return dW.reshape(R, S, C, K)
@@ -169,5 +171,7 @@ def padded_size(size: Pair, padding: Pair) -> Pair:
 def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
     """Cut the pictures of y (N, OH, OW, K) into blocks whose patches, of `patch_size` numbers, fit in the cache."""
     N, OH, OW, _ = y.shape
-    block_bytes = CPU_BLOCK_BYTES if isinstance(y, np.ndarray) else GPU_BLOCK_BYTES
-    return pieces(N, block_bytes // max(1, OH * OW * patch_size * y.dtype.itemsize))
+    per_picture = max(1, OH * OW * patch_size * y.dtype.itemsize)
+    if not isinstance(y, np.ndarray):
+        return pieces(N, GPU_BLOCK_BYTES // per_picture, threads=1)
+    return pieces(N, CPU_BLOCK_BYTES // per_picture, threads=1 if y.size * patch_size < LEAST_PRODUCT else None)

@@ -25,7 +25,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.layers.kernels import Pair
 from minigan.layers.tiles import Tiling
-from minigan.threads import in_parallel, pieces, shares
+from minigan.threads import in_parallel, pieces, product, shares
 
 BLOCK_BYTES = 8 << 20  # of U or M for a block of pictures: what a thread works on should stay in the cache
 WEIGHTS_BLOCK = 1 << 19  # numbers of W at a time, for the same reason
@@ -55,9 +55,9 @@ def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any
 
     def work(block: slice) -> None:
         U = tiling.inputs(x[block])
-        tiling.outputs(xp.matmul(U, V), y[block])  # (p², tiles, F) @ (p², F, K)
+        tiling.outputs(product(U, V), y[block])  # (p², tiles, F) @ (p², F, K)
 
-    in_parallel(work, _blocks(N, tiling, C, K))
+    in_parallel(work, _blocks(N, tiling, C, K), on_host=xp is np)
     return y
 
 
@@ -71,9 +71,9 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
 
     def work(block: slice) -> None:
         dM = tiling.outputs_adjoint(dy[block])
-        tiling.inputs_adjoint(xp.matmul(dM, V.swapaxes(1, 2)), dx[block])  # (p², tiles, K) @ (p², K, F)
+        tiling.inputs_adjoint(product(dM, V.swapaxes(1, 2)), dx[block])  # (p², tiles, K) @ (p², K, F)
 
-    in_parallel(work, _blocks(N, tiling, C, K))
+    in_parallel(work, _blocks(N, tiling, C, K), on_host=xp is np)
     return dx
 
 
@@ -87,11 +87,11 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), pad
         dV = None
         for block in blocks:
             U, dM = tiling.inputs(x[block]), tiling.outputs_adjoint(dy[block])
-            dV_block = xp.matmul(U.swapaxes(1, 2), dM)  # (p², F, tiles) @ (p², tiles, K)
+            dV_block = product(U.swapaxes(1, 2), dM)  # (p², F, tiles) @ (p², tiles, K)
             dV = dV_block if dV is None else xp.add(dV, dV_block, out=dV)
         return dV
 
-    dV, *others = in_parallel(work, shares(_blocks(N, tiling, C, K)))
+    dV, *others = in_parallel(work, shares(_blocks(N, tiling, C, K)), on_host=xp is np)
     dV = dV.reshape(tiling.p**2, -1, C, K)
     others = [other.reshape(dV.shape) for other in others]
     dW = xp.empty((*kernel, C, K), x.dtype)
@@ -117,7 +117,7 @@ def _over_channels(transform: Callable[[slice], None], W: Any) -> None:
     """Call `transform` for slices of the input channels of W (R, S, C, K), side by side."""
     R, S, C, K = W.shape
     slices = pieces(C, WEIGHTS_BLOCK // (R * S * K))
-    in_parallel(transform, slices)
+    in_parallel(transform, slices, on_host=isinstance(W, np.ndarray))
 
 
 def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[slice]:

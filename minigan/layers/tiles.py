@@ -173,7 +173,7 @@ class Tiling:
             part[:, : rows.start] = part[:, rows.stop :] = 0
             part[:, rows, : columns.start] = part[:, rows, columns.stop :] = 0
             part[:, rows, columns] = x[pixels]
-        return folded.reshape(len(x), height, width, -1)
+        return folded.reshape(len(x), height, width, s * s * x.shape[-1])
 
     def _unfold(self, folded: Any, x: Any) -> None:
         """Adjoint of `_fold`: pixels that no position of the kernel sees become zero."""
