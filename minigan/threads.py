@@ -4,9 +4,10 @@ NumPy's loops run on one core, but let go of the interpreter's lock while they r
 by side. Three things stand in the way, and this file is about them:
 
 * **BLAS has threads of its own.** Two of our threads with a matrix product each would set four to work on two cores,
-  and BLAS's keep spinning for a while after a product. So from the first call of a function of this file BLAS is told
-  to use one thread; it gets its number back when nothing has been asked for a while. A product that is not part of
-  anything larger comes through `product` or `add_product`, which split it.
+  and BLAS's keep spinning for a while after a product. So when a layer first works in parallel BLAS is told to use one
+  thread, for the rest of the process: with more it rounds differently, and results must not depend on what was done
+  just before. A product that is not part of anything larger comes through `product` or `add_product`, which split it.
+  `all_of_blas()` gives BLAS its threads back for a while: for LAPACK, and for code of your own.
 * **Waking a thread takes long**, up to a third of a millisecond on a virtual machine whose core has gone to sleep: as
   long as a small layer takes. So our threads wait as those of BLAS do. They spin, by way of the C library's spin lock,
   during which they don't hold the interpreter's lock, and go to sleep when nothing has come for a while.
@@ -30,10 +31,11 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from math import prod
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, local
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,6 +61,19 @@ class _Blas:
         self.get_threads = library.scipy_openblas_get_num_threads64_
         self.set_threads = library.scipy_openblas_set_num_threads64_
         self.set_threads.argtypes, self.set_threads.restype = [ctypes.c_int], None
+        self.own = max(1, self.get_threads())  # as many as it was started with
+        self.has_one = self.own == 1
+
+    def claim(self) -> None:
+        """Have BLAS use one thread from here on."""
+        if not self.has_one:
+            self.set_threads(1)
+            self.has_one = True
+
+    def give_back(self) -> None:
+        """Have BLAS use its own number of threads from here on."""
+        self.set_threads(self.own)
+        self.has_one = self.own == 1
 
 
 @cache
@@ -70,16 +85,24 @@ def _blas() -> _Blas | None:
 
 
 @cache
-def _blas_threads() -> int:
-    """How many threads BLAS had when it was first asked."""
-    blas = _blas()
-    return 1 if blas is None else max(1, blas.get_threads())
-
-
-@cache
 def count() -> int:
     """How many threads there are, the caller's among them."""
-    return min(MOST_THREADS, _blas_threads())
+    blas = _blas()
+    return 1 if blas is None else min(MOST_THREADS, blas.own)
+
+
+@contextmanager
+def all_of_blas() -> Iterator[None]:
+    """Within this block BLAS, and LAPACK with it, use as many threads as they would without minigan."""
+    blas = _blas()
+    if blas is None or not blas.has_one:
+        yield
+        return
+    blas.give_back()
+    try:
+        yield
+    finally:
+        blas.claim()
 
 
 class _SpinLock:
@@ -141,45 +164,36 @@ class _Crew:
         self.in_use = Lock()  # held while parts run in parallel
         self.workers: list[_Worker] = []
         self.watch: Thread | None = None
-        self.last_used, self.awake, self.changing = 0.0, Event(), Lock()  # awake: BLAS has one thread
-
-    def claim(self) -> None:
-        """Have BLAS use one thread from here on, so that its results don't depend on what was done just before."""
-        with self.changing:
-            self.last_used = time.monotonic()
-            if not self.awake.is_set():
-                _blas().set_threads(1)
-                self.awake.set()
-            if self.watch is None:
-                self.watch = Thread(target=self._watch, name="minigan watch", daemon=True)
-                self.watch.start()
+        self.last_used, self.awake = 0.0, Event()
 
     def hire(self) -> list[_Worker]:
-        """The threads, made when they are first needed."""
+        """The threads, made when they are first needed, and the one that watches them."""
         while len(self.workers) < count() - 1:
             self.workers.append(_Worker())
+        if self.watch is None:
+            self.watch = Thread(target=self._watch, name="minigan watch", daemon=True)
+            self.watch.start()
+        self.awake.set()
         return self.workers
 
     def _watch(self) -> None:
         while self.awake.wait():
             time.sleep(SPIN_SECONDS)
-            with self.in_use, self.changing:
+            with self.in_use:
                 if time.monotonic() - self.last_used >= SPIN_SECONDS:
                     for worker in self.workers:
                         if not worker.asleep:
                             worker.begin(None)
                             worker.wait()
-                    _blas().set_threads(_blas_threads())
                     self.awake.clear()
 
 
+_here = local()  # what is so for the calling thread
 _crew = _Crew()
 if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 
     def _hire_anew() -> None:
         global _crew
-        if _crew.awake.is_set():
-            _blas().set_threads(_blas_threads())
         _crew = _Crew()
 
     os.register_at_fork(after_in_child=_hire_anew)
@@ -195,16 +209,23 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: 
     crew = _crew
     if not on_host or count() == 1:
         return [work(part) for part in parts]
-    crew.claim()
-    if len(parts) < 2 or not crew.in_use.acquire(blocking=False):
+    _blas().claim()
+    if len(parts) < 2:
         return [work(part) for part in parts]
     results: list[Any] = [None] * len(parts)
     numbers = iter(range(len(parts)))
 
     def take_parts() -> None:
-        for i in numbers:  # all threads draw from it
-            results[i] = work(parts[i])
+        outer, _here.in_a_part = in_a_part(), True
+        try:
+            for i in numbers:  # all threads draw from it
+                results[i] = work(parts[i])
+        finally:
+            _here.in_a_part = outer
 
+    if not crew.in_use.acquire(blocking=False):
+        take_parts()
+        return results
     workers: list[_Worker] = []
     try:
         for worker in crew.hire()[: len(parts) - 1]:
@@ -221,6 +242,11 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: 
     if problems:
         raise problems[0]
     return results
+
+
+def in_a_part() -> bool:
+    """Whether the calling thread is working on one of several parts, so that there is no use in cutting it up."""
+    return getattr(_here, "in_a_part", False)
 
 
 def _wait_for(workers: list[_Worker]) -> None:
@@ -274,7 +300,7 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
         undivided = (a, b, whole)
     else:
         parts, undivided = [(a[i], b[i], out[i]) for i in range(len(b))], (a, b, out)
-    if xp is not np or a.size * b.shape[-1] < LEAST_PRODUCT or _crew.in_use.locked():
+    if xp is not np or a.size * b.shape[-1] < LEAST_PRODUCT or in_a_part():
         parts = [undivided]
     in_parallel(lambda part: xp.matmul(part[0], part[1], out=part[2]), parts, on_host=xp is np)
     return out

@@ -27,7 +27,7 @@ def number_of_threads(n):
 
 
 def fall_asleep(crew):
-    """Wait until the threads sleep and BLAS has its own back."""
+    """Wait until the threads sleep."""
     late = time.monotonic() + 10
     while crew.awake.is_set():
         assert time.monotonic() < late, "the threads don't go to sleep"

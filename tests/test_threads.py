@@ -215,21 +215,26 @@ def test_when_the_system_has_no_more_threads_the_next_call_tries_again(monkeypat
 # Sleeping
 
 
-def test_threads_fall_asleep_and_wake_up_and_blas_has_its_threads_meanwhile(monkeypatch):
+def test_threads_fall_asleep_and_wake_up_and_are_hired_once():
     with number_of_threads(3) as crew:
+        for _ in range(3):
+            assert in_parallel(abs, range(4)) == [0, 1, 2, 3]
+            fall_asleep(crew)
+            assert all(worker.asleep for worker in crew.workers)
+        assert len(crew.workers) == 2
+
+
+def test_blas_has_one_thread_once_layers_have_worked_and_its_own_where_it_is_asked_for(monkeypatch):
+    with number_of_threads(2):
         blas = threads._blas()
-        own = blas.get_threads()
-        monkeypatch.setattr(threads, "_blas_threads", lambda: 2)
-        try:
-            for _ in range(3):
-                with_threads = in_parallel(lambda part: blas.get_threads(), range(4))
-                assert with_threads == [1] * 4
-                fall_asleep(crew)
-                assert blas.get_threads() == 2
-                assert all(worker.asleep for worker in crew.workers)
-        finally:
-            blas.set_threads(own)
-        assert len(crew.workers) == 2  # hired once
+        monkeypatch.setattr(blas, "own", 2)
+        assert in_parallel(lambda part: blas.get_threads(), range(4)) == [1] * 4
+        assert blas.get_threads() == 1
+        monkeypatch.setattr(blas, "has_one", True)
+        with pytest.raises(Trouble), threads.all_of_blas():
+            assert blas.get_threads() == 2
+            _fail(None)
+        assert blas.get_threads() == 1
 
 
 def test_threads_that_sleep_keep_nothing_alive():
@@ -277,4 +282,6 @@ def test_one_thread_for_blas_means_one_thread_here(variable):
 
 def test_without_a_blas_that_can_be_told_there_is_one_thread(monkeypatch):
     monkeypatch.setattr(threads, "_blas", lambda: None)
-    assert threads._blas_threads.__wrapped__() == 1
+    assert threads.count.__wrapped__() == 1
+    with threads.all_of_blas():
+        pass

@@ -33,6 +33,7 @@ from minigan.bench.machine import blas_threads
 from minigan.bench.memory import CupyMemory, HostMemory
 from minigan.bench.workloads import WORKLOADS
 from minigan.errors import MiniganError
+from minigan.threads import count
 
 REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
 TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches
@@ -176,7 +177,7 @@ def _minigan(contender: str, workload: str, batch_size: int, device_name: str) -
     subject = WORKLOADS[workload].build(device)
     step = WORKLOADS[workload].ready(subject, batch_size, device)
     memory = HostMemory() if device.name == "cpu" else CupyMemory(device.xp)
-    return Prepared(step, device.synchronize, memory, blas_threads())
+    return Prepared(step, device.synchronize, memory, count())
 
 
 def _torch(contender: str, workload: str, batch_size: int, device: str) -> Prepared:

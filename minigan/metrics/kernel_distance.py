@@ -32,6 +32,7 @@ from typing import Any
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError
 from minigan.metrics.checks import check_sets
+from minigan.threads import product
 
 
 def kernel_distance(
@@ -67,7 +68,7 @@ def squared_mmd(x: Any, y: Any) -> Any:
 
 def _kernel_sum(x: Any, y: Any) -> Any:
     """Σ k(xᵢ, yⱼ) over all pairs."""
-    return _cubes(x @ y.T, x.shape[1])  # (m, F) @ (F, n)
+    return _cubes(product(x, y.T), x.shape[1])  # (m, F) @ (F, n)
 
 
 def _diagonal_sum(x: Any) -> Any:

@@ -29,6 +29,7 @@ from typing import Any
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError
 from minigan.metrics.checks import check_sets
+from minigan.threads import product
 
 QUERIES, REFERENCES = 1024, 4096  # of a block: 32 MiB of products, and 64 MiB of 2048 features in float64
 
@@ -76,7 +77,7 @@ def _nearest(queries: Any, references: Any, k: int, radii: Any = None) -> tuple[
         for columns in _blocks(len(references), REFERENCES):
             r = references[columns] - center
             own = xp.einsum("mf,mf->m", r, r) - (0 if radii is None else radii[columns])  # (m,)
-            scores = own - 2 * ((q - center) @ r.T)  # (n, F) @ (F, m) → (n, m)
+            scores = own - 2 * product(q - center, r.T)  # (n, F) @ (F, m) → (n, m)
             here = xp.argpartition(scores, min(k, scores.shape[1]) - 1, axis=1)[:, :k]
             there = xp.take_along_axis(scores, here, axis=1)
             here = here + columns.start

@@ -46,6 +46,7 @@ import numpy as np
 
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError, ShapeError
+from minigan.threads import all_of_blas, product
 
 NOT_A_COVARIANCE = 1e-5  # of the largest entry or eigenvalue: more than statistics in float32 may be wrong by
 
@@ -110,15 +111,17 @@ def frechet_distance(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> float:
         raise ShapeError(f"the Fréchet distance takes (F,), (F, F), (F,), (F, F) with the same F, got {got}")
     if not all(np.isfinite(array).all() for array in (mean1, cov1, mean2, cov2)):
         raise MiniganError("the Fréchet distance can't be taken: a mean or covariance holds NaN or infinity")
-    M = _factor(cov1).T @ _factor(cov2)  # (r₁, F) @ (F, r₂)
-    trace_of_root = np.linalg.svd(M, compute_uv=False).sum()
+    M = product(_factor(cov1).T, _factor(cov2))  # (r₁, F) @ (F, r₂)
+    with all_of_blas():
+        trace_of_root = np.linalg.svd(M, compute_uv=False).sum()
     distance = np.sum((mean1 - mean2) ** 2) + np.trace(cov1) + np.trace(cov2) - 2 * trace_of_root
     return max(0.0, float(distance))  # below 0 only where rounding takes the difference of equal traces there
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:
     """R (F, r) with R Rᵀ = Σ of rank r."""
-    eigenvalues, U = np.linalg.eigh((cov + cov.T) / 2)
+    with all_of_blas():
+        eigenvalues, U = np.linalg.eigh((cov + cov.T) / 2)
     asymmetry, scale = np.abs(cov - cov.T).max(), np.abs(cov).max()
     if asymmetry > NOT_A_COVARIANCE * scale or eigenvalues[0] < -NOT_A_COVARIANCE * eigenvalues[-1]:
         raise MiniganError(

@@ -91,15 +91,23 @@ def test_who_sees_what_in_a_step(name):
 
 
 def spied(network, conditional):
-    """The list to which every forward of a network adds (x, y, labels), labels being [] where there are none."""
-    passes, forward = [], network.forward
+    """The list to which every pass through a network adds (x, y, labels), labels being [] where there are none."""
+    passes, forward, output = [], network.forward, network.output
 
-    def spy(x, *arguments, **keywords):
-        y, cache = forward(x, *arguments, **keywords)
+    def note(x, y):
         passes.append((x[0], y, x[1]) if conditional else (x, y, []))
+
+    def spied_forward(x, *arguments, **keywords):
+        y, cache = forward(x, *arguments, **keywords)
+        note(x, y)
         return y, cache
 
-    network.forward = spy
+    def spied_output(x, *arguments, **keywords):
+        y = output(x, *arguments, **keywords)
+        note(x, y)
+        return y
+
+    network.forward, network.output = spied_forward, spied_output
     return passes
 
 
