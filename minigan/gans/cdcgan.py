@@ -84,6 +84,7 @@ class CDCGAN(Model):
         logits, cache = D.forward((real, labels))  # (N, H, W, C), (N,) → (N, 1)
         loss_real, dlogits = self.loss.real(logits)
         D.backward(dlogits, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
         d_real = sigmoid(logits).mean()
 
         logits, cache = D.forward((fake, labels))
@@ -102,6 +103,7 @@ class CDCGAN(Model):
         logits, D_cache = D.forward((fake, labels))  # (N, H, W, C), (N,) → (N, 1)
         loss, dlogits = self.loss.generator(logits)
         dfake, _ = D.backward(dlogits, D_cache, wrt="input")  # labels have no gradient
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         optimizer.step()

@@ -123,6 +123,7 @@ class CGAN(Model):
         logits, cache = D.forward((real, labels), rng=rng)  # (N, …), (N,) → (N, 1)
         loss_real, dlogits = self.loss.real(logits)
         D.backward(dlogits / 2, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
         d_real = sigmoid(logits).mean()
 
         logits, cache = D.forward((fake, labels), rng=rng)
@@ -143,6 +144,7 @@ class CGAN(Model):
         logits, D_cache = D.forward((fake, labels), rng=rng)  # (N, …), (N,) → (N, 1)
         loss, dlogits = self.loss.generator(logits)
         dfake, _ = D.backward(dlogits, D_cache, wrt="input")  # labels have no gradient
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         grow_momentum(optimizer, self.b1)

@@ -101,6 +101,7 @@ class DCGAN(Model):
         logits, cache = D.forward(real, rng=rng)  # (N, H, W, C) → (N, 1)
         loss_real, dlogits = self.loss.real(logits)
         D.backward(dlogits, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
         d_real = sigmoid(logits).mean()
 
         logits, cache = D.forward(fake, rng=rng)
@@ -119,6 +120,7 @@ class DCGAN(Model):
         logits, D_cache = D.forward(fake, rng=rng)  # (N, H, W, C) → (N, 1)
         loss, dlogits = self.loss.generator(logits)
         dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, H, W, C)
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         optimizer.step()

@@ -103,6 +103,7 @@ class GAN(Model):
         logits, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
         loss_real, dlogits = self.loss.real(logits)
         D.backward(dlogits / 2, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
         d_real = sigmoid(logits).mean()
 
         logits, cache = D.forward(fake, rng=rng)
@@ -123,6 +124,7 @@ class GAN(Model):
         logits, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
         loss, dlogits = self.loss.generator(logits)
         dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         grow_momentum(optimizer, self.b1)

@@ -79,6 +79,7 @@ class LSGAN(Model):
         real_logits, cache = D.forward(real)  # (N, …) → (N, 1)
         loss_real, dlogits = self.loss.real(real_logits)  # ½ mean (l − b)²
         D.backward(dlogits, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
 
         fake_logits, cache = D.forward(fake)
         loss_fake, dlogits = self.loss.fake(fake_logits)  # ½ mean (l − a)²
@@ -95,6 +96,7 @@ class LSGAN(Model):
         logits, D_cache = D.forward(fake)  # (N, …) → (N, 1)
         loss, dlogits = self.loss.generator(logits)  # ½ mean (l − c)²
         dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         optimizer.step()

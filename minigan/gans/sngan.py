@@ -128,6 +128,7 @@ class SNGAN(Model):
         logits, D_cache = D.forward(self._with(fake, labels), rng=rng)  # (N, …) → (N, 1)
         loss, dlogits = self.loss.generator(logits)  # −mean
         dx = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
+        del D_cache
         G.backward(dx[0] if self.n_classes else dx, G_cache, wrt="params")
 
         optimizer.step()

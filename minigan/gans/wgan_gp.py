@@ -106,6 +106,7 @@ class WGANGP(Model):
         real_scores, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
         loss_real, dscores = self.loss.real(real_scores)  # −mean
         D.backward(dscores, cache, wrt="params")
+        del cache  # before the pass over fakes makes one
 
         fake_scores, cache = D.forward(fake, rng=rng)
         loss_fake, dscores = self.loss.fake(fake_scores)  # mean
@@ -126,6 +127,7 @@ class WGANGP(Model):
         scores, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
         loss, dscores = self.loss.generator(scores)  # −mean
         dfake = D.backward(dscores, D_cache, wrt="input")  # (N, 1) → (N, …)
+        del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
         optimizer.step()
