@@ -50,7 +50,7 @@ def make_balloons(folder, n, rng):
 def main():
     parser = argparse.ArgumentParser(description="DCGAN on a folder of pictures of your own.")
     parser.add_argument("--data", type=Path, help="a folder of pictures; without it, balloons are drawn")
-    parser.add_argument("--img-size", type=int, default=16, choices=(16, 28, 32, 64))
+    parser.add_argument("--img-size", type=int, default=16, choices=(16, 28, 32, 64, 128))
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--features", type=int, default=32, help="channels near the picture; 64 in the paper")
