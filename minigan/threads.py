@@ -271,13 +271,13 @@ def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
     return [parts[i :: count()] for i in range(min(count(), len(parts)))]
 
 
-def over_rows(work: Callable[[slice], Result], x: Any) -> list[Result]:
+def over_rows(work: Callable[[Any], Result], x: Any) -> list[Result]:
     """Call `work(rows)` for slices of the first axis of x that stay in the cache; return the results in their order.
 
     A small array, or one on a GPU, is a single slice.
     """
     if not isinstance(x, np.ndarray) or x.nbytes <= ROWS_BYTES:
-        return [work(slice(0, len(x)))]
+        return [work(slice(0, len(x)) if x.ndim else ...)]
     return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
 
 

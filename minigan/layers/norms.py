@@ -158,7 +158,10 @@ class BatchNorm(_Norm):
         if not train:
             inv_sigma = 1 / array_module(x).sqrt(self.running_var[None] + self.eps)  # (1, C)
             inv_sigma = inv_sigma.astype(x.dtype, copy=False)
-            return x - self.running_mean.astype(x.dtype, copy=False), inv_sigma, None
+            xp, mu = array_module(x), self.running_mean.astype(x.dtype, copy=False)
+            centred = xp.empty(x.shape, x.dtype)
+            over_rows(lambda rows: xp.subtract(x[rows], mu, out=centred[rows]), centred)
+            return centred, inv_sigma, None
         m = prod(x.shape[:-1])
         if m < 2:
             raise ShapeError(f"{self!r} can't train on one value a channel, input {tuple(x.shape)}: use a larger batch")
