@@ -52,7 +52,7 @@ LEAST_PRODUCT = 1 << 22  # multiplications: handing out fewer takes longer than 
 
 
 class _Blas:
-    """The two functions of NumPy's OpenBLAS that read and set its number of threads."""
+    """NumPy's OpenBLAS, as far as its number of threads goes."""
 
     def __init__(self) -> None:
         import numpy.linalg._umath_linalg as linked_with_blas

@@ -1,8 +1,7 @@
-"""On what was measured: the processor or the GPU, the libraries, and how many threads multiply."""
+"""On what was measured: the processor or the GPU, and the libraries."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -10,11 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from minigan.backend import Device
-
-# What OpenBLAS calls the function that says how many threads it has: as SciPy builds it for NumPy, and plainly
-OPENBLAS_THREADS = tuple(
-    f"{prefix}openblas_get_num_threads{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")
-)
 
 
 def machine(device: Device) -> str:
@@ -34,18 +28,6 @@ def machine(device: Device) -> str:
     except PackageNotFoundError:
         libraries.append("no PyTorch")
     return f"{where}; {', '.join(libraries)}"
-
-
-def blas_threads() -> int | None:
-    """How many threads NumPy's OpenBLAS multiplies with; None for another BLAS, or where Linux's /proc is missing."""
-    try:
-        with open("/proc/self/maps") as file:
-            path = next(line.split(maxsplit=5)[5].strip() for line in file if "openblas" in line)
-        library = ctypes.CDLL(path)
-    except (OSError, StopIteration):
-        return None
-    name = next((name for name in OPENBLAS_THREADS if hasattr(library, name)), None)
-    return None if name is None else int(getattr(library, name)())
 
 
 def _processor() -> str:

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_device, keep_freed_memory
-from minigan.bench.machine import blas_threads
 from minigan.bench.memory import CupyMemory, HostMemory
 from minigan.bench.workloads import WORKLOADS
 from minigan.errors import MiniganError
@@ -168,7 +167,7 @@ def _product(contender: str, workload: str, batch_size: int, device_name: str) -
     device = get_device(device_name)
     a = device.array(np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32))
     out = device.xp.empty_like(a)
-    return Prepared(lambda: device.xp.matmul(a, a, out=out), device.synchronize, HostMemory(), blas_threads())
+    return Prepared(lambda: device.xp.matmul(a, a, out=out), device.synchronize, HostMemory(), count())
 
 
 def _minigan(contender: str, workload: str, batch_size: int, device_name: str) -> Prepared:

@@ -11,7 +11,7 @@ import pytest
 
 from minigan.backend import CPU, Device
 from minigan.bench import measure as bench
-from minigan.bench.machine import blas_threads, machine
+from minigan.bench.machine import machine
 from minigan.bench.memory import CupyMemory, HostMemory
 from minigan.bench.workloads import WORKLOADS
 from minigan.errors import MiniganError
@@ -140,11 +140,6 @@ def test_a_gpu_stands_first_in_the_line_with_cupy_and_its_kind_of_float():
     line = machine(Device("cuda:1", SimpleNamespace(cuda=cuda, __version__="14.0")))
     assert line.startswith("GPU 1 beside ")
     assert "CuPy 14.0, float32 without TF32" in line
-
-
-def test_the_threads_of_blas_are_those_it_was_given():
-    found = in_a_process("import numpy; from minigan.bench.machine import blas_threads; print(blas_threads())")
-    assert found == ("None" if blas_threads() is None else "1")
 
 
 def test_every_workload_is_built_the_same_every_time():
