@@ -72,9 +72,12 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
 
     def work(block: slice) -> None:
         dP = product(dy[block].reshape(-1, K), W_matrix.T)  # (n·OH·OW, K) @ (K, R·S·C)
-        dx_padded = xp.empty((block.stop - block.start, *padded_size(size, padding), C), dy.dtype)
+        dx_padded = dx[block]
+        if padding != (0, 0):
+            dx_padded = xp.empty((len(dx_padded), *padded_size(size, padding), C), dy.dtype)
         scatter_patches(dP.reshape(-1, OH, OW, R, S, C), dx_padded, stride)
-        dx[block] = unpadded(dx_padded, padding)
+        if padding != (0, 0):
+            dx[block] = unpadded(dx_padded, padding)
 
     in_parallel(work, blocks_of_pictures(dy, R * S * C), on_host=xp is np)
     return dx
@@ -127,6 +130,8 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair) -> None:
     it is written rather than added, and only what lies beyond it has to be zero.
     """
     _, OH, OW, R, S, _ = dP.shape
+    if OH == OW == 1:  # one patch a picture overlaps with nothing
+        stride = (R, S)
     whole = stride[0] <= R and stride[1] <= S
     if whole:
         dx_padded[:, OH * stride[0] :] = 0
@@ -171,6 +176,8 @@ def padded_size(size: Pair, padding: Pair) -> Pair:
 def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
     """Cut the pictures of y (N, OH, OW, K) into blocks whose patches, of `patch_size` numbers, fit in the cache."""
     N, OH, OW, _ = y.shape
+    if OH == OW == 1:  # a dense layer, and `product` cuts its matrices up better
+        return [slice(0, N)]
     per_picture = max(1, OH * OW * patch_size * y.dtype.itemsize)
     if not isinstance(y, np.ndarray):
         return pieces(N, GPU_BLOCK_BYTES // per_picture, threads=1)

@@ -152,6 +152,26 @@ class BatchNorm(_Norm):
         y, x_hat = self._affine(centred, inv_sigma)
         return y, (x_hat, inv_sigma, axes)
 
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """x → y. In inference, y = (γ/σ) x + (β − μ γ/σ): two operations, where `forward` needs four to give x̂."""
+        if train or self.conditional:
+            return super().output(x, train, rng)
+        self._axes(x)
+        xp = array_module(x)
+        scale = 1 / xp.sqrt(self.running_var + self.eps)  # (C,)
+        shift = -self.running_mean * scale
+        if self.gamma is not None:
+            scale, shift = self.gamma * scale, self.gamma * shift + self.beta
+        scale, shift = scale.astype(x.dtype, copy=False), shift.astype(x.dtype, copy=False)
+        y = xp.empty(x.shape, x.dtype)
+
+        def work(rows: slice) -> None:
+            xp.multiply(x[rows], scale, out=y[rows])
+            y[rows] += shift
+
+        over_rows(work, y)
+        return y
+
     def _centre(self, x: Any, train: bool) -> tuple[Any, Any, Axes | None]:
         """x → x − μ, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
         axes = self._axes(x)

@@ -36,9 +36,18 @@ class Call:
     def forward(self, x: Any = None) -> tuple[Any, Any]:
         """(y, cache) at x, or at the call's own x."""
         y, cache = self.layer.forward(self.x if x is None else x, self.train, np.random.default_rng(self.seed))
+        self._restore()
+        return y, cache
+
+    def output(self) -> Any:
+        """y at the call's own x, without a cache."""
+        y = self.layer.output(self.x, self.train, np.random.default_rng(self.seed))
+        self._restore()
+        return y
+
+    def _restore(self) -> None:
         for inner, name, value in self._state:
             getattr(inner, name)[...] = value
-        return y, cache
 
     def backward(self, wrt: str = "both") -> Any:
         """dx, through a forward of its own."""

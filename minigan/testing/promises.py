@@ -21,8 +21,8 @@ from minigan.testing.several import each, entries, floats, form, is_float
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all of them at `x`; raise GradientError at the first that is broken."""
-    promises = [inputs_stay_as_they_are, forward_repeats_itself, outputs_are_new_arrays, gradients_are_added]
-    promises += [wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
+    promises = [inputs_stay_as_they_are, forward_repeats_itself, output_is_the_y_of_forward, outputs_are_new_arrays]
+    promises += [gradients_are_added, wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
     dtype_of_the_input_decides(layer, x, train, seed, order)
@@ -42,6 +42,11 @@ def inputs_stay_as_they_are(call: Call, order: int) -> None:
 def forward_repeats_itself(call: Call, order: int) -> None:
     """The same x, draws and state give the same y: nothing of a call stays on the layer."""
     _same(call, {"y": call.forward()[0]}, {"y": call.forward()[0]}, "differs in a second forward")
+
+
+def output_is_the_y_of_forward(call: Call, order: int) -> None:
+    """A network gives the same pictures whether or not somebody goes back through it."""
+    _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "is another from output than from forward")
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:

@@ -83,6 +83,17 @@ def test_blocks_and_threads_change_nothing(g, seed):
                 np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("size", "stride", "padding"), [((2, 3), 1, 0), ((3, 4), 2, 0), ((1, 1), 3, 1)])
+def test_a_single_patch_a_picture_is_a_dense_layer(size, stride, padding):
+    """What the stride leaves over, and the frame of zeros, get and give nothing."""
+    rng, geometry = np.random.default_rng(0), {"stride": (stride,) * 2, "padding": (padding,) * 2}
+    x, W, dy = rng.standard_normal((5, *size, 2)), rng.standard_normal((2, 3, 2, 4)), rng.standard_normal((5, 1, 1, 4))
+    y = conv2d(x, W, **geometry)
+    np.testing.assert_allclose(y, correlation_by_definition(x, W, **geometry), rtol=0, atol=1e-12)
+    check_adjoint(lambda x: conv2d(x, W, **geometry), lambda dy: conv2d_input_grad(dy, W, size, **geometry), x, dy)
+    check_adjoint(lambda W: conv2d(x, W, **geometry), lambda dy: conv2d_weight_grad(x, dy, (2, 3), **geometry), W, dy)
+
+
 def test_no_pictures_give_no_pictures():
     x, W = np.zeros((0, 4, 4, 2)), np.ones((3, 3, 2, 5))
     assert conv2d(x, W).shape == (0, 2, 2, 5)

@@ -70,6 +70,14 @@ def test_inference_uses_running_statistics_and_leaves_them():
     assert layer.double_backward(np.array([[1.0]]), np.array([[10.0]]), cache)[1] is None
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_output_in_inference_is_that_of_forward(affine):
+    rng = np.random.default_rng(0)
+    layer, x = shake(BatchNorm(3, affine=affine), rng).to(dtype=np.float64), rng.normal(5, 3, (4, 2, 2, 3))
+    layer.forward(x)  # moves the running statistics
+    np.testing.assert_allclose(layer.output(x, train=False), layer.forward(x, train=False)[0], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("layer", [BatchNorm(3), BatchNorm(3, affine=False)], ids=repr)
 def test_gradients_of_two_values(layer):
     """They are normalised to ±1 whatever they are, so what is left of dx is of the order of eps."""

@@ -189,6 +189,11 @@ class KeepsState(Tanh):
         return super().forward(x * self.count)
 
 
+class AnotherOutput(Tanh):
+    def output(self, x, train=True, rng=None):
+        return super().output(x, train, rng) + 1
+
+
 class AnotherShape(Tanh):
     def backward(self, dy, cache, wrt="both"):
         dx = super().backward(dy, cache, wrt)
@@ -224,6 +229,7 @@ class AnotherShape(Tanh):
         (NeedsBackwardFirst(), "depends on whether backward ran before"),
         (NeedsBackwardWithTheCache(), "depends on whether backward ran before"),
         (KeepsState(), "differs in a second forward"),
+        (AnotherOutput(), "y is another from output"),
         (AnotherShape(), "dx has shape"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Layer) else "",
