@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from minigan import __version__
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, printable
 
 # name: (module with `add_arguments(parser)` and `main(args) -> exit status`, what it does)
 COMMANDS = {
@@ -153,5 +153,5 @@ def sentence(error: Exception) -> str:
 
 
 def _fail(what: str) -> int:
-    print(f"minigan: error: {what}", file=sys.stderr)
+    print(f"minigan: error: {printable(what)}", file=sys.stderr)
     return 2

@@ -13,8 +13,26 @@ UNREADABLE_NPZ = (
 )
 
 
+LONGEST = 3000  # characters of a sentence; the names and values in it come from files, and may be longer
+
+
+def printable(text: str) -> str:
+    r"""Text as a terminal may have it: \n, \x1b and other characters that can't be seen are spelt, as Python would.
+
+    The name of a file may hold all of them, and with them lines that somebody else has written, or colours.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: 2 * LONGEST // 3]} … {text[-LONGEST // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class MiniganError(Exception):
     """Something the user can put right."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ShapeError(MiniganError, ValueError):
