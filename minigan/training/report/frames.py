@@ -1,0 +1,82 @@
+"""The pictures of a run as `data:` URIs, small enough for a page that holds them all."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, features
+
+MOST = 52  # frames: a run of the usual length draws one at the beginning, about 50 more, and one at its end
+SIDE = 640  # pixels, at most
+MOST_PIXELS = 2**24  # of a file; beyond that it isn't a picture of a run
+MOST_BYTES = 48 * 1024  # of a frame, if any quality can do it
+QUALITIES = (80, 60, 40, 20)
+# What Pillow raises for a damaged file
+DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, Image.DecompressionBombError)
+
+
+class Frames:
+    """Turns picture files into data URIs, and keeps those that the next page will want again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int, int], str] = {}  # by name, time of change and size; "" for a damaged file
+
+    def read(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
+        """(step, data URI) of pictures called step-000100.png, in the order of `paths`: all, or a fair choice.
+
+        Damaged and missing files are left out.
+        """
+        kept, found = {}, []
+        for path in (paths[i] for i in spread(len(paths), MOST)):
+            try:
+                status = path.stat()
+                key = (path.name, status.st_mtime_ns, status.st_size)
+                kept[key] = self._kept[key] if key in self._kept else encode(path)
+            except OSError:  # gone, or not ours to look at
+                continue
+            if kept[key]:
+                found.append((int(path.stem.removeprefix("step-")), kept[key]))
+        self._kept = kept
+        return found
+
+
+def spread(n: int, most: int) -> list[int]:
+    """Indices of at most `most` of n things, evenly spread, the first and the last among them.
+
+    They are 2^k apart, but for the last one: as n grows, those that were chosen before are chosen again, or every
+    second of them. Choosing at equal distances would choose others every time, to be encoded anew.
+    """
+    stride = 1
+    while len(range(0, n - 1, stride)) + 1 > most:
+        stride *= 2
+    return [*range(0, n - 1, stride), n - 1] if n else []
+
+
+def encode(path: Path) -> str:
+    """The picture as a data URI: the file as it is, or WebP (JPEG where Pillow can't), whichever is smaller.
+
+    "" if the file is no picture.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as file:
+            if file.width * file.height > MOST_PIXELS:
+                return ""
+            image = file.convert("RGB")
+        data, kind = path.read_bytes(), "png"
+    except DAMAGED:
+        return ""
+    if max(image.size) > SIDE:
+        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        data = b""
+    form = "webp" if features.check("webp") else "jpeg"
+    for quality in QUALITIES:
+        buffer = io.BytesIO()
+        image.save(buffer, form, quality=quality, **({"method": 2} if form == "webp" else {}))
+        if not data or len(buffer.getvalue()) < len(data):
+            data, kind = buffer.getvalue(), form
+        if len(data) <= MOST_BYTES:
+            break
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,133 @@
+"""The gradient of every layer over time, as a heat map: a row for a layer, a colour for the logarithm of the norm."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from minigan.training.report.charts import x_axis
+from minigan.training.report.markup import Html, number, tag
+from minigan.training.report.series import is_number
+
+COLUMNS = 120  # at most, in a row
+MOST_LAYERS = 64  # of a network
+# Viridis at nine places (Smith and van der Walt 2015, matplotlib): lightness rises evenly, also for the colour-blind
+COLOURS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
+ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in COLOURS], float)
+
+
+def draw(
+    records: Sequence[dict[str, Any]], last: int, layers: dict[str, str]
+) -> tuple[list[Html], Html, dict[str, Any]] | None:
+    """A map for each network, the key to the colours, and what page.js needs to read them off; None without gradients.
+
+    The data: by network, "steps" at which columns end, and "rows" of norms. `layers` says what the layers are.
+    """
+    having = [r for r in records if isinstance(r.get("gradients"), dict) and r["gradients"]]
+    networks: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for record in having for name in record["gradients"]):
+        rows = networks.setdefault(name.partition(".")[0], [])
+        if len(rows) < MOST_LAYERS:
+            rows.append(name)
+    if not networks:
+        return None
+    ends, column = _columns(np.array([r["step"] for r in having]), last)
+    norms = {name: np.stack([_row(having, row, column, len(ends)) for row in rows]) for name, rows in networks.items()}
+    low, high = _decades(np.concatenate([norm.ravel() for norm in norms.values()]))
+    maps, data = [], {}
+    for network, rows in networks.items():
+        maps.append(_map(network, rows, norms[network], (low, high), last, layers))
+        shown = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in norms[network]]
+        data[network] = {"steps": ends.tolist(), "rows": shown}
+    return maps, _key(low, high), data
+
+
+def layer_names(gan: Any) -> dict[str, str]:
+    """What the layers of a GAN's networks are, by the names that records have: {"G.0": "Dense(100, 2048)", …}."""
+    return {
+        f"{name}.{prefix}".rstrip("."): repr(layer)
+        for name, network in gan.networks.items()
+        for prefix, layer in network.walk()
+        if not layer.children()
+    }
+
+
+def _columns(steps: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """The steps at which the columns of a map end, and in which column each record is."""
+    n = max(1, min(COLUMNS, len(np.unique(steps))))
+    ends = np.linspace(0, max(last, 1), n + 1)[1:]
+    return ends.round().astype(int), np.minimum(np.searchsorted(ends, steps), n - 1)
+
+
+def _row(records: Sequence[dict[str, Any]], name: str, column: np.ndarray, n: int) -> np.ndarray:
+    """The largest norm in each of n columns; one without a record has what the column before it has, or NaN."""
+    largest = np.full(n, np.nan)
+    values = [record["gradients"].get(name) for record in records]
+    numbers = np.array([value if is_number(value) and value >= 0 else np.nan for value in values], float)
+    good = ~np.isnan(numbers)
+    np.fmax.at(largest, column[good], numbers[good])
+    filled = np.maximum.accumulate(np.where(np.isnan(largest), 0, np.arange(n)))
+    return largest[filled]
+
+
+def _decades(norms: np.ndarray) -> tuple[int, int]:
+    """The powers of ten between which the colours lie: all norms, but for the smallest hundredth."""
+    positive = norms[norms > 0]
+    if not len(positive):
+        return -1, 0
+    low, high = floor(np.log10(np.quantile(positive, 0.01)) + 1e-9), ceil(np.log10(positive.max()) - 1e-9)
+    return min(low, high - 1), high
+
+
+def _map(
+    network: str, rows: list[str], norms: np.ndarray, decades: tuple[int, int], last: int, layers: dict[str, str]
+) -> Html:
+    """A table: the layer, its strip of colours, the norm at the end; page.js puts the one at the cursor there."""
+    lines = []
+    for name, norm in zip(rows, norms, strict=True):
+        what = layers.get(name, "")
+        label = [tag("b", name[:40]), " ", tag("span", what.partition("(")[0][:40])]
+        seen = norm[np.isfinite(norm)]
+        first, end = (number(seen[0]), number(seen[-1])) if len(seen) else ("—", "—")
+        strip = tag("img", src=_strip(norm, *decades), alt=f"from {first} to {end}", width="120", height="18")
+        head = tag("th", *label, scope="row", title=what or None)
+        lines.append(tag("tr", head, tag("td", strip, class_="strip"), tag("td", end, class_="value")))
+    head = tag(
+        "tr", tag("th", "layer", scope="col"), tag("th", "over time", scope="col"), tag("th", "last", scope="col")
+    )
+    foot = tag("tr", tag("td"), tag("td", x_axis(last)), tag("td"))
+    table = tag("table", tag("thead", head), tag("tbody", *lines), tag("tfoot", foot))
+    title = {"G": "Generator", "D": "Discriminator"}.get(network, network[:40])
+    return tag("figure", tag("figcaption", tag("h3", title)), table, class_="heat", data_key=network)
+
+
+def _strip(norm: np.ndarray, low: int, high: int) -> str:
+    """A row of pixels as a data URI; a norm of 0, and one that isn't known, is transparent."""
+    known = norm > 0
+    place = np.clip((np.log10(np.where(known, norm, 1.0)) - low) / (high - low), 0, 1) * (len(ANCHORS) - 1)
+    colour = np.stack([np.interp(place, np.arange(len(ANCHORS)), channel) for channel in ANCHORS.T], axis=1)
+    pixels = np.concatenate([colour.round(), 255.0 * known[:, None]], axis=1).astype(np.uint8)  # (columns, 4)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[None]).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _key(low: int, high: int) -> Html:
+    """The colours with their powers of ten."""
+    every = max(1, ceil((high - low) / 6))
+    places = range(low, high + 1, every)
+    marks = [
+        tag("span", "10", tag("sup", str(k).replace("-", "−")), style=f"left:{100 * (k - low) / (high - low):.2f}%")
+        for k in places
+    ]
+    bar = tag("div", class_="bar", style=f"background:linear-gradient(to right,{','.join('#' + c for c in COLOURS)})")
+    words = f"Colours from 10 to the power of {low}, dark, to 10 to the power of {high}, light"
+    return tag(
+        "div", bar, tag("div", *marks, class_="x", aria_hidden="true"), class_="key", role="img", aria_label=words
+    )

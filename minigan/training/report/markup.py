@@ -1,0 +1,98 @@
+"""HTML in which escaping can't be forgotten: strings are text, only `tag` makes markup. And how numbers look."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+VOID = {"img", "meta", "link", "input"}  # elements that have nothing inside
+# What has no place in a page: control characters, halves of surrogate pairs, and marks that reverse the reading order
+UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+THOUSAND, MILLION, MILLIONTH = 1e3, 1e6, 1e-3
+
+
+class Html(str):
+    """Markup. Any other string is text."""
+
+
+def escape(text: str) -> Html:
+    """Turn text into markup that shows it."""
+    if isinstance(text, Html):
+        return text
+    text = UNWANTED.sub("\ufffd", text)
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
+        text = text.replace(character, entity)
+    return Html(text)
+
+
+def tag(name: str, *inside: str, **attributes: str | bool | None) -> Html:
+    """An element. Text inside and in attributes is escaped; markup made by `tag` stays.
+
+    An attribute that is Python's word is spelt with an underscore at its end (`class_`), a dash as one within
+    (`aria_label`). None leaves an attribute out, True writes it without a value.
+    """
+    shown = []
+    for key, value in attributes.items():
+        key = key.rstrip("_").replace("_", "-")
+        if value is True:
+            shown.append(f" {key}")
+        elif value is not None and value is not False:
+            shown.append(f' {key}="{escape(str(value))}"')
+    start = f"<{name}{''.join(shown)}>"
+    return Html(start if name in VOID else f"{start}{join(inside)}</{name}>")
+
+
+def join(parts: Iterable[str]) -> Html:
+    """Markup of several parts, one after the other."""
+    return Html("".join(map(escape, parts)))
+
+
+def script_data(value: Any) -> Html:
+    """JSON for a <script> element: no text in it can end the element, or begin a comment."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Html(text)
+
+
+def number(value: float) -> str:
+    """A measured number for people, to about four figures. page.js has the same, as `number`."""
+    size = abs(value)
+    if size >= MILLION or 0 < size < MILLIONTH:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        shown = f"{mantissa}e{int(exponent)}"
+    else:
+        shown = f"{value:,.0f}" if size >= THOUSAND else f"{value:.4g}"
+    return shown.replace("-", "−")
+
+
+def tick(value: float) -> str:
+    """A round number at an axis, in few characters."""
+    for unit, letter in ((1e9, ""), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= unit:
+            shown = f"{value:.3g}" if not letter else f"{value / (1e6 if letter == 'M' else 1e3):.6g}{letter}"
+            break
+    else:
+        shown = f"{value:.6g}"
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), shown).replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in its two largest units."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def memory(size: float) -> str:
+    """A number of bytes for people."""
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

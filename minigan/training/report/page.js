@@ -1,0 +1,165 @@
+"use strict";
+// What can be touched on the page of a run: a cursor that goes through all curves and heat maps at once, the slider over
+// the pictures, light or dark. The numbers are in the element "data": see charts.py, layers.py and frames.py.
+const data = JSON.parse(document.getElementById("data").textContent);
+const root = document.documentElement;
+root.classList.add("script");
+
+// As `number` in markup.py
+function number(value) {
+  const size = Math.abs(value);
+  let shown;
+  if (size >= 1e6 || (0 < size && size < 1e-3)) shown = value.toExponential(2).replace("+", "");
+  else if (size >= 1e3) shown = Math.round(value).toLocaleString("en-US");
+  else shown = String(Number(value.toPrecision(4)));
+  return shown.replace("-", "−").replace("e-", "e−");
+}
+const atStep = (step) => "step " + step.toLocaleString("en-US");
+
+// The index of the value in a rising list that is nearest to x
+function nearest(list, x) {
+  let low = 0, high = list.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (list[middle] <= x) low = middle; else high = middle;
+  }
+  return Math.abs(list[low] - x) <= Math.abs(list[high] - x) ? low : high;
+}
+
+function add(parent, name) {
+  const element = document.createElement("div");
+  element.className = name;
+  element.hidden = true;
+  return parent.appendChild(element);
+}
+
+// Each view shows the values at a step, and again what it showed at first when the step is null. It has: steps at which
+// it has values, show(index or null), words(index) for screen readers, and area(), where on the screen the time is.
+function chartView(figure) {
+  const { steps, curves, range } = data.charts[figure.dataset.key];
+  const plot = figure.querySelector(".plot");
+  const values = [...figure.querySelectorAll(".curve b")], at = figure.querySelector(".at b");
+  const names = [...figure.querySelectorAll(".curve")].map((entry) => entry.textContent.split(" ").slice(0, -1).join(" "));
+  const line = add(plot, "cursor"), points = curves.map((_, i) => add(plot, "point c" + i));
+  const show = (index) => {
+    const i = index ?? steps.length - 1;
+    line.hidden = index === null;
+    line.style.left = 100 * steps[i] / data.last + "%";
+    at.textContent = steps[i].toLocaleString("en-US");
+    curves.forEach((curve, k) => {
+      values[k].textContent = number(curve[i]);
+      const y = Math.min(Math.max((range[1] - curve[i]) / (range[1] - range[0]), 0), 1);
+      points[k].hidden = index === null;
+      points[k].style.left = line.style.left;
+      points[k].style.top = 100 * y + "%";
+    });
+  };
+  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + number(curves[k][i])).join(", ");
+  return { element: plot, title: figure.querySelector("h3").textContent, steps, show, words, area: () => plot.getBoundingClientRect() };
+}
+
+function heatView(figure) {
+  const { steps, rows } = data.maps[figure.dataset.key];
+  const strips = [...figure.querySelectorAll(".strip img")], values = [...figure.querySelectorAll(".value")];
+  const head = figure.querySelector("thead th:last-child"), line = add(figure, "cursor");
+  const shown = (value) => (value === null ? "—" : number(value));
+  const show = (index) => {
+    const i = index ?? steps.length - 1;
+    const first = strips[0].getBoundingClientRect(), last = strips[strips.length - 1].getBoundingClientRect();
+    const origin = figure.getBoundingClientRect();
+    line.hidden = index === null;
+    line.style.left = first.left - origin.left + first.width * (i + 0.5) / steps.length + "px";
+    line.style.top = first.top - origin.top + "px";
+    line.style.height = last.bottom - first.top + "px";
+    head.textContent = index === null ? "last" : atStep(steps[i]);
+    rows.forEach((row, k) => { values[k].textContent = shown(row[i]); });
+  };
+  const names = [...figure.querySelectorAll("tbody th b")].map((name) => name.textContent);
+  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + shown(rows[k][i])).join(", ");
+  return { element: figure.querySelector("table"), title: figure.querySelector("h3").textContent + ", gradients", steps, show, words,
+    area: () => strips[0].getBoundingClientRect() };
+}
+
+const views = [...[...document.querySelectorAll(".chart")].map(chartView), ...[...document.querySelectorAll(".heat")].map(heatView)];
+
+function pointAt(step) {
+  for (const view of views) view.show(step === null ? null : nearest(view.steps, step));
+}
+
+for (const view of views) {
+  const element = view.element;
+  const follow = (event) => {
+    const area = view.area(), place = (event.clientX - area.left) / area.width;
+    if (place > -0.05 && place < 1.05) pointAt(place * data.last);
+  };
+  element.addEventListener("pointerdown", follow);
+  element.addEventListener("pointermove", follow);
+  element.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") pointAt(null); });
+
+  // Keys: arrows go from point to point, Page Up and Page Down ten at a time
+  let index = view.steps.length - 1;
+  const tell = () => {
+    element.setAttribute("aria-valuenow", view.steps[index]);
+    element.setAttribute("aria-valuetext", view.words(index));
+  };
+  element.tabIndex = 0;
+  element.setAttribute("role", "slider");
+  element.setAttribute("aria-label", view.title + ", over the steps");
+  element.setAttribute("aria-valuemin", view.steps[0]);
+  element.setAttribute("aria-valuemax", view.steps[view.steps.length - 1]);
+  tell();
+  element.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+    if (event.key === "Escape") pointAt(null);
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    index = Math.min(Math.max(index + moves[event.key], 0), view.steps.length - 1);
+    tell();
+    pointAt(view.steps[index]);
+  });
+  element.addEventListener("blur", () => pointAt(null));
+}
+
+// The pictures over time
+if (data.frames.length) {
+  const picture = document.getElementById("frame"), slider = document.getElementById("frame-slider");
+  const label = document.getElementById("frame-step"), button = document.getElementById("play");
+  let timer = null;
+  const show = () => {
+    const { step, src } = data.frames[slider.value];
+    picture.src = src;
+    picture.alt = "generated samples at " + atStep(step);
+    label.textContent = atStep(step);
+    slider.setAttribute("aria-valuetext", label.textContent);
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "Play";
+  };
+  slider.addEventListener("input", () => { stop(); show(); });
+  button.addEventListener("click", () => {
+    if (timer !== null) return stop();
+    if (slider.value === slider.max) slider.value = 0;
+    show();
+    button.textContent = "Pause";
+    timer = setInterval(() => {
+      slider.value = Number(slider.value) + 1;
+      show();
+      if (slider.value === slider.max) stop();
+    }, 200);
+  });
+}
+
+// Light or dark: as the system has it, until somebody asks for the other one
+const theme = document.getElementById("theme");
+const system = matchMedia("(prefers-color-scheme: dark)");
+let dark = system.matches;
+const paint = () => { theme.textContent = dark ? "Light" : "Dark"; };
+theme.addEventListener("click", () => {
+  dark = !dark;
+  root.style.colorScheme = dark ? "dark" : "light";
+  paint();
+});
+system.addEventListener("change", () => { if (!root.style.colorScheme) { dark = system.matches; paint(); } });
+paint();

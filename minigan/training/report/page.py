@@ -1,0 +1,209 @@
+"""The page of a run: report.html, one file with everything in it that can be opened from anywhere, also offline.
+
+page.html is the frame, page.css its looks, page.js what can be touched. Without JavaScript everything can be seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path, PurePath
+from string import Template
+from typing import Any
+
+from minigan.training.files import write_text
+from minigan.training.report import charts, layers, tables
+from minigan.training.report.frames import Frames
+from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag
+from minigan.training.report.series import in_order, is_number
+from minigan.training.run import RunConfig, RunFolder
+
+PAGE = "report.html"
+PHASES = ("running", "finished", "interrupted", "stopped")
+MOST_NOTES = 50
+RECENT = 20  # records from which the time left is reckoned
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands. `seconds` of training; `peak_bytes` of memory that the process has had at most, if known.
+
+    phase:  "running", "finished", "interrupted" (somebody wanted it to end) or "stopped" (it couldn't go on)
+    reason: why it ended, in a sentence
+    go_on:  the command that continues it
+    """
+
+    phase: str
+    step: int
+    seconds: float
+    peak_bytes: int | None = None
+    reason: str = ""
+    go_on: str = ""
+
+    def __post_init__(self) -> None:
+        if self.phase not in PHASES:
+            raise ValueError(f"phase is {self.phase!r}: use {', '.join(PHASES)}")
+
+
+class Report:
+    """Writes the page of a run again and again, as training goes on. Pictures are encoded once.
+
+    `layers` says what the layers are that records name (see `layer_names`).
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig, layers: dict[str, str] | None = None) -> None:
+        self.folder, self.config, self.layers = folder, config, layers or {}
+        self.path = folder.path / PAGE
+        self._frames = Frames()
+
+    def write(self, status: Status) -> None:
+        """Write report.html from what the folder holds. Raises OSError if it can't be written."""
+        write_text(self.path, self.html(status, self.folder.records(), self.folder.samples()))
+
+    def html(self, status: Status, records: Sequence[dict[str, Any]], pictures: Sequence[Path] = ()) -> str:
+        """The page. Records and pictures that are damaged are left out."""
+        records = in_order(records)
+        frames = self._frames.read(pictures)
+        last = max([status.step, 1, *(r["step"] for r in records[-1:]), *(step for step, _ in frames[-1:])])
+        large, small, chart_data = _all_charts(records, last)
+        maps = layers.draw(records, last, self.layers)
+        title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
+        parts = [
+            _header(title, self.config, status, records),
+            _notes(records),
+            tag("div", _samples(frames), *large, class_="main"),
+            *([tag("section", *small, class_="small", aria_label="More curves")] if small else []),
+            *([_gradients(*maps[:2])] if maps else []),
+            self._tables(status, records),
+        ]
+        shown = [{"step": step, "src": source} for step, source in frames]
+        data = {"last": last, "charts": chart_data, "maps": maps[2] if maps else {}, "frames": shown}
+        return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
+
+    def _tables(self, status: Status, records: Sequence[dict[str, Any]]) -> Html:
+        measured = tables.measures(records)
+        cost = tables.time_and_memory(self.config, records, status.step, status.seconds, status.peak_bytes)
+        right = [
+            *([tag("section", tag("h2", "Measures"), measured, class_="card")] if measured else []),
+            tag("section", tag("h2", "Time and memory"), cost, class_="card"),
+        ]
+        if self.config.command:
+            right.append(
+                tag("section", tag("h2", "Command"), tag("pre", tag("code", self.config.command)), class_="card")
+            )
+        left = tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")
+        return tag("div", left, tag("div", *right, class_="stack"), class_="tables")
+
+
+@cache
+def _part(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def fill(title: str, body: Html, data: Html) -> str:
+    """Put a page together. The browser is told to run page.js and no other script, and to fetch nothing."""
+    script = _part("page.js")
+    fingerprint = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{fingerprint}'"
+    return Template(_part("page.html")).substitute(
+        title=escape(title), allowed=allowed, style=_part("page.css"), body=body, data=data, script=script
+    )
+
+
+def _all_charts(records: Sequence[dict[str, Any]], last: int) -> tuple[list[Html], list[Html], dict[str, Any]]:
+    """The large charts, the small ones, and their data by key."""
+    large, small, data = [], [], {}
+    for chart in (*charts.LARGE, *charts.SMALL, *charts.others(records)):
+        drawn = charts.draw(chart, records, last)
+        if drawn:
+            figure, data[chart.key] = drawn
+            (large if chart in charts.LARGE else small).append(figure)
+    return large, small, data
+
+
+def _header(title: str, config: RunConfig, status: Status, records: Sequence[dict[str, Any]]) -> Html:
+    left = time_left(records, config.n_steps - status.step)
+    now = datetime.now(timezone.utc)
+    speed = next((r["pictures_per_second"] for r in records[::-1] if is_number(r.get("pictures_per_second"))), None)
+    share = min(1.0, status.step / max(config.n_steps, 1))
+    figures = tables.facts(
+        [
+            ("step", f"{status.step:,} of {config.n_steps:,}"),
+            ("time so far", duration(status.seconds)),
+            ("time left", "" if left is None or status.phase == "finished" else f"about {duration(left)}"),
+            ("samples per second", number(speed) if speed is not None else ""),
+            ("peak memory", memory(status.peak_bytes) if status.peak_bytes else ""),
+            ("written", tag("time", f"{now:%Y-%m-%d %H:%M:%S} UTC", datetime=now.isoformat(timespec="seconds"))),
+        ]
+    )
+    bar = tag(
+        "div",
+        tag("div", style=f"width:{100 * share:.2f}%"),
+        class_="progress",
+        role="progressbar",
+        aria_label="progress",
+        aria_valuemin="0",
+        aria_valuemax="100",
+        aria_valuenow=f"{100 * share:.0f}",
+    )
+    head = tag("div", tag("h1", title), tag("span", status.phase, class_="phase"), class_="title")
+    lines = [tag("p", status.reason, class_="reason")] if status.reason else []
+    if status.go_on:
+        lines.append(tag("p", "To go on: ", tag("code", status.go_on), class_="go-on"))
+    return tag("header", head, bar, figures, *lines, class_=status.phase)
+
+
+def time_left(records: Sequence[dict[str, Any]], steps: int) -> float | None:
+    """Seconds that so many steps will take at the speed of the last records; None if there are too few of them."""
+    timed = [r for r in records[-RECENT:] if is_number(r.get("seconds"))]
+    if steps <= 0 or len(timed) < 2 or timed[-1]["seconds"] <= timed[0]["seconds"]:
+        return None
+    return steps * (timed[-1]["seconds"] - timed[0]["seconds"]) / (timed[-1]["step"] - timed[0]["step"])
+
+
+def _notes(records: Sequence[dict[str, Any]]) -> Html:
+    """What the doctor had to say, or that there was nothing."""
+    notes = [(r["step"], note) for r in records if isinstance(r.get("notes"), list) for note in r["notes"]]
+    notes = [(step, note) for step, note in notes if isinstance(note, dict) and isinstance(note.get("sentence"), str)]
+    if not notes:
+        return tag("p", "Nothing looks wrong so far: no check had anything to say.", class_="well")
+    lines = []
+    for step, note in notes[-MOST_NOTES:]:
+        check = tag("strong", str(note.get("check", ""))[:60])
+        lines.append(
+            tag("li", tag("span", f"step {step:,}", class_="when"), check, tag("span", note["sentence"][:1000]))
+        )
+    earlier = len(notes) - len(lines)
+    more = [tag("p", f"and {earlier} earlier, in metrics.jsonl", class_="more")] if earlier else []
+    return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
+
+
+def _samples(frames: Sequence[tuple[int, str]]) -> Html:
+    """The last picture; page.js gives it a slider over time."""
+    if not frames:
+        return tag("section", tag("h2", "Samples"), tag("p", "No picture has been drawn yet."), class_="samples card")
+    step, source = frames[-1]
+    picture = tag("img", src=source, alt=f"generated samples at step {step:,}", id="frame")
+    at = tag("output", f"step {step:,}", id="frame-step", for_="frame-slider")
+    slider = tag(
+        "input",
+        type="range",
+        id="frame-slider",
+        min="0",
+        max=str(len(frames) - 1),
+        value=str(len(frames) - 1),
+        aria_label="picture over time",
+    )
+    play = tag("button", "Play", type="button", id="play")
+    controls = tag("div", play, slider, class_="controls needs-script")
+    return tag("section", tag("h2", "Samples ", tag("small", at)), picture, controls, class_="samples card")
+
+
+def _gradients(maps: Sequence[Html], key: Html) -> Html:
+    words = "L2 norm for each layer, the largest in each column; blank where it is 0"
+    title = tag("div", tag("h2", "Gradients ", tag("small", words)), key, class_="title")
+    return tag("section", title, tag("div", *maps, class_="maps"), class_="gradients card")

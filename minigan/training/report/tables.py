@@ -1,0 +1,117 @@
+"""What a page tells in tables: what was asked for, how good it became, time and memory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from minigan.gans import MODELS
+from minigan.training.report.markup import Html, duration, memory, number, tag
+from minigan.training.report.series import is_number
+from minigan.training.run import RunConfig
+
+ELSEWHERE = ("model", "model_args", "command", "started", "versions", "classes", "samples", "shape")  # not in the table
+# Measures whose best value is worth a row: their names for people, and what picks the best one
+BEST = {
+    "fid": ("FID", min),
+    "is": ("Inception Score", max),
+    "inception_score": ("Inception Score", max),
+    "kid": ("KID", min),
+    "modes": ("modes found", max),
+    "quality": ("good samples", max),
+    "diversity": ("diversity", max),
+}
+
+
+def settings(config: RunConfig) -> list[tuple[str, Any, Any, bool]]:
+    """(name, value, default for people, whether it differs) for each thing that can be set; those that differ first."""
+    model = MODELS.get(config.model)
+    own = inspect.signature(model).parameters if model else {}
+    found = []
+    for name, value in config.model_args.items():
+        default = own[name].default if name in own else inspect.Parameter.empty
+        words = getattr(model, "depends", {}).get(name)
+        if default is inspect.Parameter.empty:
+            found.append((name, value, words or "", False))
+        else:
+            found.append((name, value, words or default, value != default and not (words and name == "n_classes")))
+    usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
+    for field in fields(config):
+        if field.name in ELSEWHERE:
+            continue
+        value, default = getattr(config, field.name), usual.get(field.name, field.default)
+        known = default is not MISSING and default is not None or (default is None and field.default is None)
+        found.append((field.name, value, default if known else "", known and value != default))
+    return sorted(found, key=lambda row: not row[3])
+
+
+def configuration(config: RunConfig) -> Html:
+    """The table of settings."""
+    rows = []
+    for name, value, default, differs in settings(config):
+        mark = tag("span", "changed", class_="mark") if differs else Html("")
+        head = tag("th", name.replace("_", " "), " ", mark, scope="row")
+        shown = tag("td", plain(value)), tag("td", plain(default))
+        rows.append(tag("tr", head, *shown, class_="differs" if differs else None))
+    head = tag("tr", *(tag("th", words, scope="col") for words in ("setting", "value", "default")))
+    return tag("table", tag("thead", head), tag("tbody", *rows), class_="settings")
+
+
+def plain(value: Any) -> str:
+    """A setting for people."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def measures(records: Sequence[dict[str, Any]]) -> Html | None:
+    """The last and the best value of everything that was measured now and then; None if nothing was."""
+    rows = []
+    for name, (shown, best) in BEST.items():
+        found = [(r[name], r["step"]) for r in records if is_number(r.get(name))]
+        if found:
+            top = best(value for value, _ in found)
+            step = next(step for value, step in found if value == top)
+            cells = [
+                tag("td", number(value), " ", tag("small", f"step {at:,}")) for value, at in (found[-1], (top, step))
+            ]
+            rows.append(tag("tr", tag("th", shown, scope="row"), *cells))
+    if not rows:
+        return None
+    head = tag("tr", *(tag("th", words, scope="col") for words in ("measure", "last", "best")))
+    return tag("table", tag("thead", head), tag("tbody", *rows))
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> Html:
+    """Names and values in a list; those without a value are left out."""
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs if value), class_="facts")
+
+
+def time_and_memory(config: RunConfig, records: Sequence[dict[str, Any]], step: int, seconds: float, peak: Any) -> Html:
+    """What the run has cost so far."""
+    last = records[-1] if records else {}
+    speeds = [r["pictures_per_second"] for r in records if is_number(r.get("pictures_per_second"))]
+    return facts(
+        [
+            ("training", duration(seconds)),
+            ("a thousand steps", duration(1000 * seconds / step) if step and seconds > 0 else ""),
+            ("samples per second", f"{number(sum(speeds) / len(speeds))} on average" if speeds else ""),
+            ("epochs", number(last["epoch"]) if is_number(last.get("epoch")) else ""),
+            ("peak memory", memory(peak) if peak else ""),
+            ("data", f"{config.samples:,} samples of {'×'.join(map(str, config.shape))}"),
+            ("classes", _some(config.classes)),
+            ("started", config.started),
+            ("versions", ", ".join(f"{name} {version}" for name, version in (config.versions or {}).items())),
+        ]
+    )
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
