@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("minigan.commands.train", "train a model, or go on with a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
+    "report": ("minigan.commands.report", "write a run's page anew"),
     "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
     "models": ("minigan.commands.models", "list the models"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),

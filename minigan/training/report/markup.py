@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 VOID = {"img", "meta", "link", "input"}  # elements that have nothing inside
@@ -69,14 +70,26 @@ def number(value: float) -> str:
 
 
 def tick(value: float) -> str:
-    """A round number at an axis, in few characters."""
-    for unit, letter in ((1e9, ""), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= unit:
-            shown = f"{value:.3g}" if not letter else f"{value / (1e6 if letter == 'M' else 1e3):.6g}{letter}"
-            break
+    """A round number at an axis, in few characters: 2,000 and 50k and 1.5M and 2e−5."""
+    size = abs(value)
+    if MILLION <= size < 1e3 * MILLION:
+        shown = f"{value / MILLION:.6g}M"
+    elif 1e4 <= size < MILLION:
+        shown = f"{value / THOUSAND:.6g}k"
     else:
-        shown = f"{value:.6g}"
-    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].replace("+", ""), shown).replace("-", "−")
+        mantissa, _, exponent = f"{value:,.6g}".partition("e")
+        shown = f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    return shown.replace("-", "−")
+
+
+def when(time: datetime | str) -> str:
+    """A time for people; text that is no time stays as it is."""
+    if isinstance(time, str):
+        try:
+            time = datetime.fromisoformat(time)
+        except ValueError:
+            return time
+    return f"{time:%Y-%m-%d %H:%M}{' UTC' * (time.utcoffset() == timedelta(0))}"
 
 
 def duration(seconds: float) -> str:

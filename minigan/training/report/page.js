@@ -86,14 +86,49 @@ function pointAt(step) {
   for (const view of views) view.show(step === null ? null : nearest(view.steps, step));
 }
 
+// The pictures over time. The cursor goes through the curves with the slider; a press on a curve turns to its picture.
+function makeFilm() {
+  const picture = document.getElementById("frame"), slider = document.getElementById("frame-slider");
+  const label = document.getElementById("frame-step"), button = document.getElementById("play");
+  let timer = null;
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    button.textContent = "Play";
+  };
+  const show = (i) => {
+    const { step, src } = data.frames[i];
+    slider.value = i;
+    picture.src = src;
+    picture.alt = "generated samples at " + atStep(step);
+    label.textContent = atStep(step);
+    slider.setAttribute("aria-valuetext", label.textContent);
+    pointAt(step);
+    if (slider.value === slider.max) stop();
+  };
+  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  slider.addEventListener("blur", () => pointAt(null));
+  button.addEventListener("click", () => {
+    if (timer !== null) return stop();
+    button.textContent = "Pause";
+    timer = setInterval(() => show(Number(slider.value) + 1), 200);
+    show(slider.value === slider.max ? 0 : Number(slider.value));
+  });
+  const steps = data.frames.map((frame) => frame.step);
+  return { turnTo: (step) => { stop(); show(nearest(steps, step)); } };
+}
+const film = data.frames.length ? makeFilm() : null;
+
 for (const view of views) {
   const element = view.element;
-  const follow = (event) => {
+  const follow = (event, pressed) => {
     const area = view.area(), place = (event.clientX - area.left) / area.width;
-    if (place > -0.05 && place < 1.05) pointAt(place * data.last);
+    if (place < -0.05 || place > 1.05) return;
+    pointAt(place * data.last);
+    if (pressed) film?.turnTo(place * data.last);
   };
-  element.addEventListener("pointerdown", follow);
-  element.addEventListener("pointermove", follow);
+  element.addEventListener("pointerdown", (event) => follow(event, true));
+  element.addEventListener("pointermove", (event) => follow(event, false));
   element.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") pointAt(null); });
 
   // Keys: arrows go from point to point, Page Up and Page Down ten at a time
@@ -118,37 +153,6 @@ for (const view of views) {
     pointAt(view.steps[index]);
   });
   element.addEventListener("blur", () => pointAt(null));
-}
-
-// The pictures over time
-if (data.frames.length) {
-  const picture = document.getElementById("frame"), slider = document.getElementById("frame-slider");
-  const label = document.getElementById("frame-step"), button = document.getElementById("play");
-  let timer = null;
-  const show = () => {
-    const { step, src } = data.frames[slider.value];
-    picture.src = src;
-    picture.alt = "generated samples at " + atStep(step);
-    label.textContent = atStep(step);
-    slider.setAttribute("aria-valuetext", label.textContent);
-  };
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    button.textContent = "Play";
-  };
-  slider.addEventListener("input", () => { stop(); show(); });
-  button.addEventListener("click", () => {
-    if (timer !== null) return stop();
-    if (slider.value === slider.max) slider.value = 0;
-    show();
-    button.textContent = "Pause";
-    timer = setInterval(() => {
-      slider.value = Number(slider.value) + 1;
-      show();
-      if (slider.value === slider.max) stop();
-    }, 200);
-  });
 }
 
 // Light or dark: as the system has it, until somebody asks for the other one

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,13 +19,13 @@ from typing import Any
 from minigan.training.files import write_text
 from minigan.training.report import charts, layers, tables
 from minigan.training.report.frames import Frames
-from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag
+from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag, when
 from minigan.training.report.series import in_order, is_number
 from minigan.training.run import RunConfig, RunFolder
 
-PAGE = "report.html"
 PHASES = ("running", "finished", "interrupted", "stopped")
 MOST_NOTES = 50
+FLAG = re.compile(r"(?<!\S)(--[a-z][a-z0-9-]*)")
 RECENT = 20  # records from which the time left is reckoned
 
 
@@ -57,7 +58,7 @@ class Report:
 
     def __init__(self, folder: RunFolder, config: RunConfig, layers: dict[str, str] | None = None) -> None:
         self.folder, self.config, self.layers = folder, config, layers or {}
-        self.path = folder.path / PAGE
+        self.path = folder.path / "report.html"
         self._frames = Frames()
 
     def write(self, status: Status) -> None:
@@ -68,7 +69,7 @@ class Report:
         """The page. Records and pictures that are damaged are left out."""
         records = in_order(records)
         frames = self._frames.read(pictures)
-        last = max([status.step, 1, *(r["step"] for r in records[-1:]), *(step for step, _ in frames[-1:])])
+        last = max([status.step, 1, *(record["step"] for record in records[-1:])])
         large, small, chart_data = _all_charts(records, last)
         maps = layers.draw(records, last, self.layers)
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
@@ -129,6 +130,7 @@ def _header(title: str, config: RunConfig, status: Status, records: Sequence[dic
     left = time_left(records, config.n_steps - status.step)
     now = datetime.now(timezone.utc)
     speed = next((r["pictures_per_second"] for r in records[::-1] if is_number(r.get("pictures_per_second"))), None)
+    written = tag("small", "written ", tag("time", when(now), datetime=now.isoformat(timespec="seconds")))
     share = min(1.0, status.step / max(config.n_steps, 1))
     figures = tables.facts(
         [
@@ -137,7 +139,6 @@ def _header(title: str, config: RunConfig, status: Status, records: Sequence[dic
             ("time left", "" if left is None or status.phase == "finished" else f"about {duration(left)}"),
             ("samples per second", number(speed) if speed is not None else ""),
             ("peak memory", memory(status.peak_bytes) if status.peak_bytes else ""),
-            ("written", tag("time", f"{now:%Y-%m-%d %H:%M:%S} UTC", datetime=now.isoformat(timespec="seconds"))),
         ]
     )
     bar = tag(
@@ -150,8 +151,8 @@ def _header(title: str, config: RunConfig, status: Status, records: Sequence[dic
         aria_valuemax="100",
         aria_valuenow=f"{100 * share:.0f}",
     )
-    head = tag("div", tag("h1", title), tag("span", status.phase, class_="phase"), class_="title")
-    lines = [tag("p", status.reason, class_="reason")] if status.reason else []
+    head = tag("div", tag("h1", title), tag("span", status.phase, class_="phase"), written, class_="title")
+    lines = [tag("p", *_with_flags(status.reason), class_="reason")] if status.reason else []
     if status.go_on:
         lines.append(tag("p", "To go on: ", tag("code", status.go_on), class_="go-on"))
     return tag("header", head, bar, figures, *lines, class_=status.phase)
@@ -174,12 +175,16 @@ def _notes(records: Sequence[dict[str, Any]]) -> Html:
     lines = []
     for step, note in notes[-MOST_NOTES:]:
         check = tag("strong", str(note.get("check", ""))[:60])
-        lines.append(
-            tag("li", tag("span", f"step {step:,}", class_="when"), check, tag("span", note["sentence"][:1000]))
-        )
+        sentence = tag("span", *_with_flags(note["sentence"][:1000]))
+        lines.append(tag("li", tag("span", f"step {step:,}", class_="when"), check, sentence))
     earlier = len(notes) - len(lines)
     more = [tag("p", f"and {earlier} earlier, in metrics.jsonl", class_="more")] if earlier else []
     return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
+
+
+def _with_flags(sentence: str) -> list[str]:
+    """The parts of a sentence, with options such as --lr set as code."""
+    return [tag("code", part) if i % 2 else part for i, part in enumerate(FLAG.split(sentence))]
 
 
 def _samples(frames: Sequence[tuple[int, str]]) -> Html:

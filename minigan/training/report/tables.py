@@ -8,11 +8,12 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from minigan.gans import MODELS
-from minigan.training.report.markup import Html, duration, memory, number, tag
+from minigan.training.report.markup import Html, duration, memory, number, tag, when
 from minigan.training.report.series import is_number
 from minigan.training.run import RunConfig
 
 ELSEWHERE = ("model", "model_args", "command", "started", "versions", "classes", "samples", "shape")  # not in the table
+WIDE = 22  # characters; a longer fact gets a line of its own
 # Measures whose best value is worth a row: their names for people, and what picks the best one
 BEST = {
     "fid": ("FID", min),
@@ -90,7 +91,12 @@ def measures(records: Sequence[dict[str, Any]]) -> Html | None:
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     """Names and values in a list; those without a value are left out."""
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs if value), class_="facts")
+    entries = []
+    for name, value in pairs:
+        if value:
+            wide = None if isinstance(value, Html) or len(value) <= WIDE else "wide"
+            entries.append(tag("div", tag("dt", name), tag("dd", value), class_=wide))
+    return tag("dl", *entries, class_="facts")
 
 
 def time_and_memory(config: RunConfig, records: Sequence[dict[str, Any]], step: int, seconds: float, peak: Any) -> Html:
@@ -101,12 +107,12 @@ def time_and_memory(config: RunConfig, records: Sequence[dict[str, Any]], step: 
         [
             ("training", duration(seconds)),
             ("a thousand steps", duration(1000 * seconds / step) if step and seconds > 0 else ""),
-            ("samples per second", f"{number(sum(speeds) / len(speeds))} on average" if speeds else ""),
+            ("samples per second, mean", number(sum(speeds) / len(speeds)) if speeds else ""),
             ("epochs", number(last["epoch"]) if is_number(last.get("epoch")) else ""),
             ("peak memory", memory(peak) if peak else ""),
             ("data", f"{config.samples:,} samples of {'×'.join(map(str, config.shape))}"),
             ("classes", _some(config.classes)),
-            ("started", config.started),
+            ("started", when(config.started)),
             ("versions", ", ".join(f"{name} {version}" for name, version in (config.versions or {}).items())),
         ]
     )

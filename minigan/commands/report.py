@@ -1,0 +1,53 @@
+"""`minigan report`: the page of a run, from the files that training left."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import Any
+
+from minigan.backend import CPU
+from minigan.cli import Parser
+from minigan.commands.options import check_writable, place, read_config
+from minigan.errors import MiniganError, printable
+from minigan.training.lock import FolderLock
+from minigan.training.report import Report, Status, layer_names
+from minigan.training.run import RunConfig, RunFolder
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.usage = "minigan report RUN"
+    parser.add_argument("run", type=place, metavar="RUN", help="folder of a run, such as runs/dcgan-digits")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write report.html anew, and print its path."""
+    folder = RunFolder(args.run)
+    config = read_config(folder)
+    check_writable(folder.path)
+    report = Report(folder, config, _layers(config))
+    report.write(_status(folder, config))
+    print(printable(str(report.path)))
+    return 0
+
+
+def _status(folder: RunFolder, config: RunConfig) -> Status:
+    """How the run stands, by its last record, and by whether a process still trains there."""
+    record: dict[str, Any] = next(reversed(folder.records()), {"step": 0})
+    step, seconds = record["step"], max(0.0, float(record.get("seconds", 0.0)))
+    if step >= config.n_steps:
+        return Status("finished", step, seconds)
+    if FolderLock(folder.path).taken():
+        return Status("running", step, seconds)
+    if not folder.checkpoints():
+        return Status("stopped", step, seconds, reason="It ended before its first checkpoint.")
+    return Status("stopped", step, seconds, go_on=f"minigan train --resume {shlex.quote(str(folder.path))}")
+
+
+def _layers(config: RunConfig) -> dict[str, str]:
+    """What the layers of the model are; nothing if it can't be built any more."""
+    try:
+        return layer_names(config.build_gan(CPU))
+    except (MiniganError, MemoryError):
+        return {}
