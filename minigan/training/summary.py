@@ -15,10 +15,12 @@ import numpy as np
 
 from minigan.layers import Layer
 from minigan.training.run import RunConfig
+from minigan.training.watching import Call, Watching
 
 # Matrix products that each pass makes, each with as many multiply-adds as a forward pass. A layer that is linear in x
 # makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
 PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backward (both)": 2, "double backward": 2}
+PASSES = {"forward": "forward", "output": "forward", "double_backward": "double backward"}
 PROBE = 8  # samples in the step that is watched
 MEMORY_PROBE = 32  # at most, in the step whose memory is measured: with fewer, scratch space grows with the batch
 MIDST = 1001  # steps that the optimisers believe to have made before it
@@ -36,7 +38,7 @@ def summarize(gan: Any, config: RunConfig) -> str:
     return "\n".join(lines)
 
 
-class Watch:
+class Watch(Watching):
     """Notes, from its making until `close`, what the layers of a GAN's networks are asked to do."""
 
     def __init__(self, gan: Any) -> None:
@@ -45,62 +47,24 @@ class Watch:
         self.macs: Counter = Counter()  # multiply-adds, by (network, pass)
         self._current = ("", "")
         self.networks = list(gan.networks)
-        self._layers: list[Layer] = []
-        for name, network in gan.networks.items():
-            for prefix, layer in network.walk():
-                self._layers.append(layer)
-                self._wrap(layer, name, whole=prefix == "")
+        super().__init__(gan.networks)
 
-    def close(self) -> None:
-        """Leave the layers as they were."""
-        for layer in self._layers:
-            for verb in ("forward", "output", "backward", "double_backward"):
-                vars(layer).pop(verb, None)
-
-    def _wrap(self, layer: Layer, network: str, whole: bool) -> None:
-        forward, backward, double_backward = layer.forward, layer.backward, layer.double_backward
-        output = layer.output
-
-        def begin(verb: str) -> None:
-            if whole:  # what the layers inside do from here on belongs to this pass
-                self._current = (network, verb)
-                self.passes[self._current] += 1
-
-        def count(verb: str) -> None:
-            if not layer.children():
-                self.macs[self._current] += PRODUCTS[verb] * layer.macs(*self.shapes[id(layer)])
-
-        def watched_forward(x: Any, *args: Any, **kwargs: Any) -> Any:
-            begin("forward")
-            y, cache = forward(x, *args, **kwargs)
-            self.shapes.setdefault(id(layer), (shape_of(x), shape_of(y)))
-            count("forward")
-            return y, cache
-
-        def watched_output(x: Any, *args: Any, **kwargs: Any) -> Any:
-            if not layer.children():  # it calls forward
-                return output(x, *args, **kwargs)
-            begin("forward")
-            y = output(x, *args, **kwargs)
-            self.shapes.setdefault(id(layer), (shape_of(x), shape_of(y)))
-            return y
-
-        def watched_backward(dy: Any, cache: Any, wrt: Any = "both") -> Any:
-            begin(f"backward ({wrt})")
-            count(f"backward ({wrt})")
-            return backward(dy, cache, wrt)
-
-        def watched_double_backward(ddx: Any, dy: Any, cache: Any) -> Any:
-            begin("double backward")
-            count("double backward")
-            return double_backward(ddx, dy, cache)
-
-        vars(layer).update(
-            forward=watched_forward,
-            output=watched_output,
-            backward=watched_backward,
-            double_backward=watched_double_backward,
-        )
+    def around(self, call: Call) -> Any:
+        """Count the pass, if it is one through a whole network, and the products of a layer without inner layers."""
+        layer, leaf = call.place.layer, not call.place.layer.children()
+        if call.verb == "output" and leaf:  # it calls forward
+            return call.proceed()
+        verb = PASSES.get(call.verb, f"backward ({call.wrt})")
+        if not call.place.name:  # what the layers inside do from here on belongs to this pass
+            self._current = (call.place.network, verb)
+            self.passes[self._current] += 1
+        result = call.proceed()
+        if verb == "forward":
+            y = result[0] if call.verb == "forward" else result
+            self.shapes.setdefault(id(layer), (shape_of(call.given["x"]), shape_of(y)))
+        if leaf:
+            self.macs[self._current] += PRODUCTS[verb] * layer.macs(*self.shapes[id(layer)])
+        return result
 
 
 def step_macs(gan: Any, step: Callable[..., Any] | None = None) -> float:

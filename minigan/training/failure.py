@@ -1,0 +1,307 @@
+"""Where did the first NaN or infinity come from? A step made again, while every array in it is looked at.
+
+A run that fails says only that a loss isn't finite any more. By then the number has gone through every layer, down and
+up again, and what began it is long past. Here every array is looked at as soon as it is there: the data, what layers
+hand up (forward) and down (backward, double backward), the parameters' gradients, running statistics, the losses, and
+what an optimiser makes of the parameters and of its own vectors. The first one with a number that isn't finite, in
+order of time, is where it began.
+
+failure.npz is a checkpoint of the state before such a step, with the batches that were handed out in it:
+
+    batch.0, batch.1, …     real data (N, H, W, C) or (N, 2), in order
+    labels.0, labels.1, …   labels (N,), of conditional models
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.errors import CheckpointError
+from minigan.optim import Optimizer
+from minigan.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from minigan.training.tally import short, tally
+from minigan.training.watching import Call, Watching
+
+BATCH, LABELS = "batch.", "labels."
+VERBS = {"output": "forward", "double_backward": "double backward"}  # for people, where it isn't the method's name
+WHEN = {
+    "start": "before the step begins",
+    "data": "",
+    "loss": "",
+    "update": "after the update",
+    "step": "that the step returned",
+}
+OBJECTIVE = {  # the methods of an objective in losses.py: whose it is, and what it is
+    "real": ("D", "the loss of D on real data"),
+    "fake": ("D", "the loss of D on fakes"),
+    "generator": ("G", "the loss of G"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The first number that isn't finite.
+
+    network: "D", or "" for the data and for what a step returned.
+    layer:   its name in the network, such as "3" or "5.body.0"; "" for the network itself, and for no layer.
+    what:    the repr of the layer, or what it is else, such as "the loss of D on fakes".
+    verb:    "forward", "backward", "double backward" or "update"; or "start" (there already before the step), "data",
+             "loss", "step" (among the measures that the step returned).
+    part:    which array of it: "the output", "dx", "dgamma", "Adam's v for W", …
+    detail:  how many of its numbers, and how large those are that it was made from.
+    """
+
+    network: str
+    layer: str
+    what: str
+    verb: str
+    part: str
+    detail: str
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for people."""
+        of = f"of {self.what}" if self.what else ""
+        place = f"(layer {self.network}.{self.layer})" if self.layer else ""
+        where = " ".join(filter(None, (self.part, of, place, WHEN.get(self.verb, f"in {self.verb}"))))
+        return f"the first number that isn't finite is in {where}: {self.detail}"
+
+
+@dataclass
+class Seen:
+    """One thing that happened in a step, and the largest magnitude in each array that came of it, by name.
+
+    Names are as in `Finding`. `begins` says that a pass through a whole network starts here.
+    """
+
+    network: str
+    layer: str
+    what: str
+    verb: str
+    largest: dict[str, float] = field(default_factory=dict)
+    begins: bool = False
+
+
+def first_not_finite(
+    gan: Any, next_batch: Callable[[], Any], rng: Any, seen: Callable[[Seen], None] | None = None
+) -> Finding | None:
+    """Make one step of `gan`, and return the first number in it that isn't finite; None if all are.
+
+    With None the step has been made as `gan.step` makes it; with a finding it was left in its midst, and `gan` is
+    spoilt. `seen` is called with everything that happens, in order of time. The numbers are looked at on the host, so
+    this waits for the device again and again.
+    """
+    look = Look(gan, seen or (lambda _: None))
+    try:
+        with np.errstate(all="ignore"), look, look.at_the_rest(gan):
+            look.at_state(gan)
+            for name, value in gan.step(look.at_batches(next_batch), rng).items():
+                look.at({name: value}, "", "", "", "step", lambda: "all that its layers and losses made is finite")
+    except Found as found:
+        return found.finding
+    return None
+
+
+class Found(Exception):
+    """Carries the finding out of the midst of a step."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+
+class Look(Watching):
+    """Looks at every array that the layers of a GAN make. Raises Found at the first that isn't finite."""
+
+    def __init__(self, gan: Any, seen: Callable[[Seen], None]) -> None:
+        self.seen, self.calls, self.batches = seen, 0, 0
+        self.inputs: dict[str, float] = {}  # by place: the largest magnitude that its last forward was given
+        super().__init__(gan.networks)
+
+    def at(
+        self, arrays: dict[str, Any], network: str, layer: str, what: str, verb: str, why: Callable[[], str]
+    ) -> dict[str, float]:
+        """Return the largest magnitudes of named arrays. Raises Found if one isn't finite; `why` says what is known."""
+        largest = {}
+        for name, array in arrays.items():
+            found = tally(array)
+            if not found.finite:
+                self.seen(Seen(network, layer, what, verb, largest | {name: float("nan" if found.nan else "inf")}))
+                raise Found(Finding(network, layer, what, verb, _part(name), f"{why()} ({found})"))
+            if found.size:
+                largest[name] = found.largest
+        return largest
+
+    def around(self, call: Call) -> Any:
+        """Look at what a layer is given, then at what it makes of it."""
+        place, verb = call.place, VERBS.get(call.verb, call.verb)
+        where = (place.network, place.name, repr(call.layer) if place.name else f"the network {place.network}", verb)
+        given = {"input" if name == "x" else name: array for name, array in call.given.items()}
+        before = self.at(given, *where, lambda: "all that was made before it is finite")
+        if verb == "forward":
+            self.inputs[str(place)] = before.get("input", 0.0)
+        if not place.name:
+            self.seen(Seen(*where[:3], f"{verb} ({call.wrt})" if verb == "backward" else verb, before, begins=True))
+        self.calls += 1
+        calls = self.calls
+        result = call.proceed()
+        largest = self.at(_made(call, result), *where, lambda: _why(call, before, self.inputs.get(str(place))))
+        if not place.layer.children() and not (call.verb == "output" and self.calls > calls):  # `forward` was seen
+            self.seen(Seen(*where, largest))
+        return result
+
+    def at_state(self, gan: Any) -> None:
+        """Look at everything that was there before the step."""
+        for network, layers in gan.networks.items():
+            for prefix, layer in layers.walk():
+                arrays = {name: getattr(layer, name) for name in layer.parameter_names + layer.state_names}
+                self.at(arrays, network, prefix.rstrip("."), repr(layer), "start", lambda: "the step didn't make it")
+        for network, optimizer in gan.optimizers.items():
+            self._at_vectors(network, optimizer, "start", lambda _: "the step didn't make it")
+
+    def at_batches(self, next_batch: Callable[[], Any]) -> Callable[[], Any]:
+        """`next_batch`, whose batches are looked at."""
+
+        def looked_at() -> Any:
+            batch = next_batch()
+            name, self.batches = f"batch {self.batches}", self.batches + 1
+            largest = self.at({name: batch}, "", "", "the data", "data", lambda: "it came so from the data set")
+            self.seen(Seen("", "", "the data", "data", largest))
+            return batch
+
+        return looked_at
+
+    @contextmanager
+    def at_the_rest(self, gan: Any) -> Iterator[None]:
+        """Look at objectives and optimisers as well, within this block."""
+        has_loss = "loss" in vars(gan)
+        loss = vars(gan).get("loss")
+        own = {name: vars(optimizer).get("step") for name, optimizer in gan.optimizers.items()}
+        if has_loss:
+            gan.loss = _Objective(loss, self)
+        for name, optimizer in gan.optimizers.items():
+            optimizer.step = self._updating(name, optimizer, optimizer.step)
+        try:
+            yield
+        finally:
+            if has_loss:
+                gan.loss = loss
+            for name, optimizer in gan.optimizers.items():
+                del optimizer.step
+                if own[name] is not None:
+                    optimizer.step = own[name]
+
+    def _updating(self, network: str, optimizer: Optimizer, step: Callable[[], None]) -> Callable[[], None]:
+        def update() -> None:
+            step()
+            largest = self._at_vectors(
+                network,
+                optimizer,
+                "update",
+                lambda gradient: f"its gradient reaches {short(tally(gradient).largest)}, and lr is {optimizer.lr:g}",
+            )
+            self.seen(Seen(network, "", type(optimizer).__name__, "update", largest))
+
+        return update
+
+    def _at_vectors(self, network: str, optimizer: Optimizer, verb: str, why: Callable[[Any], str]) -> dict[str, float]:
+        """Look at an optimiser's own vectors, and at the parameters that it moves, parameter by parameter."""
+        largest: dict[str, float] = {}
+        for vector in (*optimizer.state_names, "values"):
+            start, flat = 0, getattr(optimizer.parameters if vector == "values" else optimizer, vector)
+            for prefix, layer in optimizer.parameters.network.walk():
+                for name in layer.parameter_names:
+                    gradient = getattr(layer, "d" + name)
+                    part = name if vector == "values" else f"{type(optimizer).__name__}'s {vector} for {name}"
+                    piece, start = flat[start : start + gradient.size], start + gradient.size
+                    where = (network, prefix.rstrip("."), repr(layer), verb)
+                    found = self.at({part: piece}, *where, lambda gradient=gradient: why(gradient))
+                    name_ = "parameters" if vector == "values" else vector
+                    largest[name_] = max(largest.get(name_, 0.0), *found.values())
+        return largest
+
+
+class _Objective:
+    """An objective of losses.py whose values and gradients are looked at; in everything else it is that objective."""
+
+    def __init__(self, loss: Any, look: Look) -> None:
+        self._loss, self._look = loss, look
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._loss, name)
+        if name not in OBJECTIVE:
+            return method
+        network, what = OBJECTIVE[name]
+
+        def looked_at(logits: Any) -> tuple[Any, Any]:
+            value, dlogits = method(logits)
+            arrays = {"the value": value, "dlogits": dlogits}
+            why = f"the logits reach {short(tally(logits).largest)}"
+            largest = self._look.at(arrays, network, "", what, "loss", lambda: why)
+            self._look.seen(Seen(network, "", what, "loss", largest))
+            return value, dlogits
+
+        return looked_at
+
+
+def _made(call: Call, result: Any) -> dict[str, Any]:
+    """What a call has made: what it returned, and what it has left in the layer."""
+    layer, arrays = call.layer, {}
+    if call.verb in ("forward", "output"):
+        arrays["output"] = result[0] if call.verb == "forward" else result
+        return arrays | {name: getattr(layer, name) for name in layer.state_names}
+    if call.verb == "double_backward":
+        arrays["ddy"], arrays["dx2"] = result
+    elif call.wrt != "params":
+        arrays["dx"] = result
+    if call.wrt != "input":
+        for prefix, inner in layer.walk():
+            arrays |= {f"{prefix}d{name}": getattr(inner, "d" + name) for name in inner.parameter_names}
+    return arrays
+
+
+def _why(call: Call, given: dict[str, float], last_input: float | None) -> str:
+    """How large the numbers are that a call had to work with: all of them are finite."""
+    known = {f"its {name}": largest for name, largest in given.items()}
+    if call.verb not in ("forward", "output") and last_input is not None:
+        known["its input"] = last_input
+    for name in call.layer.parameter_names:
+        known[f"its {name}"] = tally(getattr(call.layer, name)).largest
+    reach = [f"{name} reaches {short(largest)}" for name, largest in known.items()]
+    return ", ".join(reach) or "it was given no numbers"
+
+
+def _part(name: str) -> str:
+    return f"the {name}" if name in ("input", "output") else name
+
+
+def save_failure(path: str | os.PathLike, gan: Any, state: dict[str, Any], batches: list[tuple[Any, Any]]) -> None:
+    """Write failure.npz: `gan` and `state` before the step that failed, and (data, labels or None) of its batches.
+
+    `state` is that of a checkpoint (see `save_checkpoint`), with the configuration of the run as state["config"].
+    Raises CheckpointError if the state isn't finite itself, or cannot be written.
+    """
+    extra = {f"{BATCH}{i}": to_numpy(x) for i, (x, _) in enumerate(batches)}
+    extra |= {f"{LABELS}{i}": to_numpy(labels) for i, (_, labels) in enumerate(batches) if labels is not None}
+    save_checkpoint(path, gan, state, extra)
+
+
+def load_failure(path: str | os.PathLike) -> tuple[Checkpoint, list[tuple[np.ndarray, np.ndarray | None]]]:
+    """Read what `save_failure` wrote: the checkpoint, without the batches, and the batches.
+
+    Raises CheckpointError if the file isn't there, is damaged, or holds no batches.
+    """
+    checkpoint = load_checkpoint(path)
+    arrays, batches = checkpoint.arrays, []
+    while f"{BATCH}{len(batches)}" in arrays:
+        i = len(batches)
+        batches.append((arrays.pop(f"{BATCH}{i}"), arrays.pop(f"{LABELS}{i}", None)))
+    if not batches:
+        raise CheckpointError(f"{path} holds no batches: it is a checkpoint, but not of a step that failed")
+    return checkpoint, batches
