@@ -25,6 +25,7 @@ COMMANDS = {
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "report": ("minigan.commands.report", "write a run's page anew"),
+    "replay": ("minigan.commands.replay", "make the step again at which a run failed"),
     "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
     "models": ("minigan.commands.models", "list the models"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),

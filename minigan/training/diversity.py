@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 NEAR = 0.15  # of the real spread: what is near on the plane; two modes of the ring are 0.77 apart, of the grid 0.5
-TWIN = 0.2  # of the real nearest distance: samples nearer than this to one another are taken for the same
+TWIN = 0.05  # nearest distance beside the spread, as a part of what that is for real samples: hardly any difference
 ALIKE = 1e-5  # of the largest number: differences of rounding
+TINY = 1e-30  # no division by zero
 MOST = 256  # samples that are compared with one another
-FEW = 0.25  # a diversity below this is a collapse; of points, whose modes can be counted, below the next
-REACHED = 0.5
+LOW, LOW_POINTS = 0.25, 0.4  # diversities of a collapse, in a generator that knows better, or could
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,20 @@ class Spread:
     @property
     def alike(self) -> bool:
         """Whether all samples are the same, but for rounding."""
-        return self.spread <= ALIKE * max(self.largest, 1e-30)
+        return self.spread <= ALIKE * max(self.largest, TINY)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found of samples. `low` says that they differ too little, and `what` says how.
+
+    `twins`: they are the same ones again and again, as they are in no generator that has merely learned nothing yet.
+    """
+
+    diversity: float
+    low: bool = False
+    twins: bool = False
+    what: str = ""
 
 
 class Likeness:
@@ -52,23 +65,32 @@ class Likeness:
         self.real = None if real is None or len(real) < 2 else _rows(real)
         self.most = None if self.real is None else _measure(self.real)
 
-    def __call__(self, samples: np.ndarray) -> tuple[float, str]:
-        """Samples (n, …) → their diversity, and what is to be said of it, "" if that is nothing.
-
-        NaN among the samples makes the diversity NaN, of which nothing is said.
-        """
+    def __call__(self, samples: np.ndarray) -> Look:
+        """Look at samples (n, …). Nothing is said of samples that aren't finite, and nothing of a single one."""
         x = _rows(samples)
         if len(x) < 2 or not np.isfinite(x).all():
-            return float("nan"), ""
+            return Look(float("nan"))
         found = _measure(x)
         if self.real is None:
             self.most = _larger(found, self.most)
-        spread = found.spread / max(self.most.spread, 1e-30)
-        if x.shape[1] == 2:  # points
-            reached = spread if self.real is None else _reached(x, self.real, NEAR * self.most.spread)
-            return round(min(spread, reached), 4), _of_points(found, spread, reached)
-        nearest = found.nearest / max(self.most.nearest, 1e-30)
-        return round(min(spread, nearest), 4), _of_pictures(x, found, spread, nearest, TWIN * self.most.nearest)
+        spread = found.spread / max(self.most.spread, TINY)
+        nearest = found.nearest / max(self.most.nearest, TINY)
+        points = x.shape[1] == 2
+        if points:
+            other = spread if self.real is None else _reached(x, self.real, NEAR * self.most.spread)
+        else:
+            other = nearest
+        diversity = round(min(spread, other), 4)
+        if found.alike:
+            return Look(diversity, True, True, f"all {found.n} samples are the same")
+        if nearest < TWIN * spread:
+            different = count_different(x, TWIN * found.spread)
+            if different <= LOW * found.n:
+                return Look(diversity, True, True, f"the {found.n} samples are only {different} different ones")
+        if points and other < LOW_POINTS and other < spread:
+            return Look(diversity, True, False, f"only {_percent(other)} of the data have a generated point near them")
+        what = f"the samples differ only {_percent(diversity)} as much as real data"
+        return Look(diversity, True, False, what) if diversity < LOW else Look(diversity)
 
     def state(self) -> dict[str, float] | None:
         """What has to be remembered, as plain JSON: nothing where there are real samples."""
@@ -88,26 +110,6 @@ def count_different(samples: np.ndarray, radius: float) -> int:
         if left[i]:
             left[i + 1 :] &= distances[i, i + 1 :] > radius
     return int(left.sum())
-
-
-def _of_points(found: Spread, spread: float, reached: float) -> str:
-    if found.alike:
-        return f"all {found.n} points are the same one"
-    if spread < FEW:
-        return f"the points are spread over {_percent(spread)} of the width of the data"
-    return f"only {_percent(reached)} of the data have a generated point near them" if reached < REACHED else ""
-
-
-def _of_pictures(x: np.ndarray, found: Spread, spread: float, nearest: float, radius: float) -> str:
-    if found.alike:
-        return f"all {found.n} samples are the same picture"
-    if nearest < FEW:
-        different = count_different(x, radius)
-        if 1 < different <= FEW * found.n:
-            return f"the {found.n} samples are only {different} different pictures, drawn again and again"
-    if min(spread, nearest) < FEW:
-        return f"the samples differ only {_percent(min(spread, nearest))} as much as real data"
-    return ""
 
 
 def _percent(part: float) -> str:

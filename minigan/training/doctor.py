@@ -23,7 +23,7 @@ from minigan.layers import BatchNorm
 from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
 from minigan.optim import Adam, RMSprop
 from minigan.training.advice import Advice
-from minigan.training.diversity import FEW, Likeness
+from minigan.training.diversity import Likeness
 from minigan.training.run import RunConfig
 
 PATIENCE = 20  # records, of ten steps each, in which a sign must be there before it is spoken of
@@ -39,7 +39,9 @@ VANISHED = 4.0  # powers of ten that G's gradient has lost
 KEPT = 0.9  # by the running mean of its logarithm
 STEEP = 100.0  # a gradient penalty for each unit of its weight: slopes of 11 where 1 is asked for
 RUNAWAY = 100.0  # losses that are nothing but divergence: beside that of a D that can't tell
-GRACE = 1000  # steps in which a generator may draw almost the same for every z, because it has learned nothing yet
+DIVERSE = 0.6  # a diversity at which a generator has learned to draw different samples
+GRACE = 1000  # steps in which it may not have: until then its samples differ little
+NEVER = 0.03  # less than any generator draws then
 
 
 @dataclass(frozen=True)
@@ -117,17 +119,17 @@ class Doctor:
     def look_at(self, step: int, samples: np.ndarray) -> tuple[float, list[Note]]:
         """Look at the samples of the run's picture (always of the same latents): their diversity, and notes.
 
-        A generator that hasn't learned anything draws almost the same for every z, so until samples have once differed,
-        or for GRACE steps, only what is exactly the same counts.
+        A generator that hasn't learned anything draws almost the same for every z. So until samples have once differed,
+        or for GRACE steps, only one counts that draws the very same again and again.
         """
-        diversity, few = self.likeness(samples)
-        self.diverse = self.diverse or diversity >= 2 * FEW
-        counts = step > 0 and (self.diverse or step >= GRACE or few.startswith("all "))
-        since = self._due("collapse", bool(few) and counts, step, LOOKS)
+        look = self.likeness(samples)
+        self.diverse = self.diverse or look.diversity >= DIVERSE
+        learned = self.diverse or (step >= GRACE and (look.diversity < NEVER or len(self.config.shape) == 1))
+        since = self._due("collapse", step > 0 and look.low and (look.twins or learned), step, LOOKS)
         if since is None:
-            return diversity, []
+            return look.diversity, []
         tried = self.advice("smaller_lr", "smoothing", "stronger_critic", "seed")
-        return diversity, [Note("collapse", f"mode collapse: {few}, since step {since}: try {tried}")]
+        return look.diversity, [Note("collapse", f"mode collapse: {look.what}, since step {since}: try {tried}")]
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know, as plain JSON."""
