@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,11 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 def run(line):
     """Run a command in this process; return its exit status."""
     return main(line.split())
+
+
+def newest(folder):
+    """The path of a run's newest checkpoint."""
+    return max(Path(folder, "checkpoints").glob("step-*.npz"))
 
 
 def refused(capsys, line):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, in_an_empty_folder, refused, run  # noqa: F401
+from command_line import TINY, in_an_empty_folder, newest, refused, run  # noqa: F401
 from PIL import Image
 
 import minigan
@@ -20,8 +20,8 @@ from minigan.layers import Embedding, LeakyReLU
 
 
 def weights(folder):
-    with np.load(f"{folder}/checkpoint.npz") as arrays:
-        return {name: arrays[name] for name in arrays.files if name != "state"}
+    with np.load(newest(folder)) as arrays:
+        return {name: arrays[name] for name in arrays.files if name not in ("state", "checksum")}
 
 
 def test_train_writes_a_run_and_numbers_the_next(capsys):
@@ -30,10 +30,11 @@ def test_train_writes_a_run_and_numbers_the_next(capsys):
     assert err == ""
     assert "dcgan on digits: 64 pictures of 16x16x1" in out
     assert sorted(os.listdir("runs/dcgan-digits")) == [
-        "checkpoint.npz",
+        "checkpoints",
         "config.json",
         "losses.png",
         "metrics.jsonl",
+        "report.html",
         "samples",
         "samples.gif",
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, in_an_empty_folder, refused, run  # noqa: F401
+from command_line import TINY, in_an_empty_folder, newest, refused, run  # noqa: F401
 
 import minigan
 from minigan.errors import DataError
@@ -20,11 +20,11 @@ from minigan.gans import DCGAN
 def test_damaged_and_foreign_checkpoints(capsys):
     run(TINY + " --out dcgan --quiet")
     run("train gan --batch-size 8 --limit 64 --n-steps 1 --out gan --quiet")
-    assert "is a checkpoint of gan, not of dcgan" in refused(capsys, "sample dcgan --checkpoint gan/checkpoint.npz")
-    with open("dcgan/checkpoint.npz", "r+b") as file:
+    assert "is a checkpoint of gan, not of dcgan" in refused(capsys, f"sample dcgan --checkpoint {newest('gan')}")
+    with newest("dcgan").open("r+b") as file:
         file.truncate(5000)
     assert "is damaged" in refused(capsys, "train --resume dcgan --n-steps 9")
-    os.remove("dcgan/checkpoint.npz")
+    newest("dcgan").unlink()
     assert "there is no checkpoint" in refused(capsys, "sample dcgan")
 
 
@@ -85,7 +85,7 @@ def test_nan_is_one_sentence(capsys, monkeypatch):
     monkeypatch.setattr(DCGAN, "step", lambda *args: step(*args) | {"g_loss": np.float32("nan")})
     assert run(TINY + " --quiet") == 2
     _, err = capsys.readouterr()
-    assert re.fullmatch(r"minigan: error: the generator's loss became nan at step 1: try a smaller --lr.*\n", err)
+    assert re.fullmatch(r"minigan: error: the generator.s loss became nan at step 1: .*; try a smaller --lr.*\n", err)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(capsys, monkeypatch):

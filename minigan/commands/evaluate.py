@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import check_writable, count, flag, place, read_config, whole_number
+from minigan.commands.options import check_writable, count, flag, open_checkpoint, place, read_config, whole_number
 from minigan.data import Dataset, FolderDataset, PointDataset, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import (
@@ -34,7 +34,6 @@ from minigan.metrics import (
     read_statistics,
     write_statistics,
 )
-from minigan.training.checkpoint import load_checkpoint
 from minigan.training.evaluation import (
     Pictures,
     compare_pairs,
@@ -74,7 +73,7 @@ def add_arguments(parser: Parser) -> None:
     measured.add_argument("--n", type=count, metavar="N", help=n)
     seed = "seed of latents and of what is drawn from data (default: 0)"
     measured.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
-    whose = "whose weights draw, such as RUN/best.npz (default: RUN/checkpoint.npz)"
+    whose = "whose weights draw, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
     measured.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
 
     real = parser.add_argument_group("reference")
@@ -177,7 +176,7 @@ def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, 
     config = read_config(run)
     if len(config.shape) != 3:
         raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
-    checkpoint = load_checkpoint(args.checkpoint or run.checkpoint, config.model)
+    checkpoint = open_checkpoint(run, config.model, args.checkpoint)
     gan = config.build_gan(device)
     checkpoint.restore(gan)
     n = args.n or SAMPLES

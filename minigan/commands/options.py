@@ -6,6 +6,7 @@ import argparse
 import inspect
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -13,8 +14,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from minigan.cli import UsageError
-from minigan.errors import CheckpointError, ShapeError
+from minigan.errors import CheckpointError, ShapeError, printable
 from minigan.gans import MODELS
+from minigan.training.checkpoint import Checkpoint, load_checkpoint, load_newest
 from minigan.training.run import RunConfig, RunFolder, model_class
 
 
@@ -168,12 +170,38 @@ def is_conditional(model: type, model_args: dict[str, Any]) -> bool:
 def read_config(folder: RunFolder) -> RunConfig:
     """Read config.json of a run. Raises CheckpointError also for arguments that no command line could have given."""
     config = folder.config()
+    check_arguments(config, folder.path / "config.json")
+    return config
+
+
+def check_arguments(config: RunConfig, file: Path) -> None:
+    """Raise CheckpointError, which names the file, for a model's arguments that no command line could have given."""
     own = model_options(model_class(config.model))
     for name, value in config.model_args.items():
         if name not in own or not _fits(own[name], value):
             problem = f"{name} is {json.dumps(value)}, which {config.model} can't take"
-            raise CheckpointError(f"{folder.path / 'config.json'} is damaged: {problem}")
-    return config
+            raise CheckpointError(f"{file} is damaged: {problem}")
+
+
+def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None) -> Checkpoint:
+    """Read the checkpoint in `file`, or the newest of a run. If that is damaged it is named, and an older one taken.
+
+    Raises CheckpointError if there is none that can be read.
+    """
+    if file is not None:
+        return load_checkpoint(file, model)
+    paths, problems = folder.checkpoints(), []
+    if not paths:
+        raise CheckpointError(f"there is no checkpoint in {folder.path}: nothing has been saved there yet")
+    checkpoint = load_newest(paths, model, problems.append)
+    for problem in problems:
+        warn(f"{problem}; {checkpoint.path} is used instead")
+    return checkpoint
+
+
+def warn(sentence: str) -> None:
+    """Print something that the user should know, and go on."""
+    print(f"minigan: warning: {printable(sentence)}", file=sys.stderr)
 
 
 def _fits(option: ModelOption, value: Any) -> bool:

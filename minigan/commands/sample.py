@@ -12,12 +12,11 @@ from PIL import Image
 
 from minigan.backend import get_device, to_numpy
 from minigan.cli import Parser, UsageError
-from minigan.commands.options import check_writable, count, place, read_config, whole_number
+from minigan.commands.options import check_writable, count, open_checkpoint, place, read_config, whole_number
 from minigan.data import PointDataset
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
 from minigan.training import pictures
-from minigan.training.checkpoint import load_checkpoint
 from minigan.training.run import RunConfig, RunFolder
 from minigan.training.trainer import PICTURES, POINTS, class_columns, modes_found
 from minigan.training.trainer import ROWS as CLASS_ROWS
@@ -49,9 +48,8 @@ def add_arguments(parser: Parser) -> None:
     )
     walk += "in each (default: separate latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
-    parser.add_argument(
-        "--checkpoint", type=place, metavar="FILE", help="whose weights draw (default: RUN/checkpoint.npz)"
-    )
+    whose = "whose weights draw, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
+    parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
@@ -67,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     label = None if args.label is None else find_class(args.label, gan.n_classes, config.classes)
     columns = None if label is not None or points else class_columns(gan)
     n = args.n or (POINTS if points else CLASS_ROWS * columns if columns else PICTURES)
-    load_checkpoint(args.checkpoint or args.run / "checkpoint.npz", config.model).restore(gan)
+    open_checkpoint(RunFolder(args.run), config.model, args.checkpoint).restore(gan)
     rng = gan.device.rng(args.seed)
     if args.interpolate:
         image = _walk(gan, config, label, rng)
@@ -141,7 +139,7 @@ def _check(args: argparse.Namespace, points: bool) -> None:
     if (args.n or 0) > GRID_LIMIT and not args.separate and not points:
         raise UsageError(f"a grid of {args.n} pictures is too large: use --separate, or --n {GRID_LIMIT} at most")
     if args.checkpoint and not args.checkpoint.is_file():
-        raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint.npz to --checkpoint")
+        raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     if (
         args.separate
         and args.out

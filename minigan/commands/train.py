@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from minigan import __version__
+from minigan import __version__, threads
 from minigan.backend import CPU, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, either, nearest, sentence
 from minigan.commands.options import (
@@ -29,19 +29,21 @@ from minigan.commands.options import (
     fraction,
     is_conditional,
     model_options,
+    open_checkpoint,
     place,
     read_config,
     takes_points,
+    warn,
     whole_number,
 )
 from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS, open_features
-from minigan.training.checkpoint import load_checkpoint
 from minigan.training.evaluation import Judge, usual_features
-from minigan.training.progress import Progress, count_steps, say
-from minigan.training.run import DECAYS, FEWEST_JUDGED, RunConfig, RunFolder, TrainingError, model_class
+from minigan.training.lock import LockedError
+from minigan.training.progress import Progress, count_steps, resume_command, say
+from minigan.training.run import DECAYS, FEWEST_JUDGED, ON_NAN, RunConfig, RunFolder, TrainingError, model_class
 from minigan.training.summary import summarize
 from minigan.training.trainer import Trainer
 
@@ -51,8 +53,9 @@ DEFAULT_EPOCHS = 25  # for other data
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 EMA = 0.999
 RUNS = Path("runs")
-OPTIONAL = ("augment", "device", "ema", "checkpoint_interval", "eval_interval", "eval_samples")
-CHANGEABLE = ("n_steps", "sample_interval", "checkpoint_interval", "eval_interval", "device")  # when a run goes on
+SAVING = ("checkpoint_interval", "keep_checkpoints", "on_nan")
+OPTIONAL = ("augment", "device", "ema", *SAVING, "eval_interval", "eval_samples")
+CHANGEABLE = ("n_steps", "sample_interval", *SAVING, "eval_interval", "device")  # when a run goes on
 
 
 def add_arguments(parser: Parser) -> None:
@@ -98,6 +101,10 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
     saving = "steps between checkpoints (default: 500)"
     output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)
+    kept = f"checkpoints that are kept, besides the best (default: {RunConfig.keep_checkpoints})"
+    output.add_argument("--keep-checkpoints", type=count, metavar="N", help=kept)
+    nan = f"on NaN, end, or go back to the last checkpoint with a smaller --lr (default: {RunConfig.on_nan})"
+    output.add_argument("--on-nan", choices=ON_NAN, help=nan)
     judged = "steps between evaluations: FID and Inception Score, best.npz, evaluations.png (default: none)"
     output.add_argument("--eval-interval", type=count, metavar="N", help=judged)
     judged = f"samples in an evaluation (default: {RunConfig.eval_samples})"
@@ -118,14 +125,12 @@ def main(args: argparse.Namespace) -> int:
     """Train, and return the exit status."""
     keep_freed_memory()
     given = {k: v for k, v in vars(args).items() if v is not None and k not in ("resume", "out", "dry_run", "quiet")}
-    checkpoint = None
     if args.resume:
         if args.out:
             raise UsageError("--out can't be given with --resume: a run goes on in its own folder")
         folder = RunFolder(args.resume)
         config = extend(read_config(folder), given)
         dataset = config.open_data()
-        checkpoint = load_checkpoint(folder.checkpoint, config.model)
     else:
         if args.out:
             RunFolder(args.out).check_unused()
@@ -135,53 +140,74 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(summarize(config.build_gan(CPU), config))
         return 0
+    try:
+        if args.resume or args.out:
+            folder.lock()
+        else:
+            folder = _lock_free(folder)
+        return _train(config, dataset, folder, args)
+    finally:
+        folder.unlock()
 
+
+def _lock_free(folder: RunFolder) -> RunFolder:
+    """Lock a folder whose name is ours to choose; the next one, should another process have been quicker."""
+    wish = folder.path
+    while True:
+        try:
+            folder.lock()
+            return folder
+        except LockedError:
+            folder = RunFolder.free(wish)
+
+
+def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argparse.Namespace) -> int:
+    """Train in a folder that is locked, and say what came of it."""
+    checkpoint = open_checkpoint(folder, config.model) if args.resume else None
     gan = config.build_gan()
     judge = None
     if config.eval_interval:
         network = open_features(config.eval_features, gan.device)
         judge = Judge(network, dataset, config.eval_samples, config.seed, gan.device)
     augment = [AUGMENTATIONS[name] for name in config.augment]
-    start = checkpoint.state["position"] if checkpoint else 0
-    with Batches(dataset, config.batch_size, config.seed, augment, device=gan.device, start=start) as batches:
+    with Batches(dataset, config.batch_size, config.seed, augment, device=gan.device) as batches:
         trainer = Trainer(gan, dataset, batches, config, folder, judge)
         if checkpoint:
             trainer.resume(checkpoint)
-        return _train(trainer, args.quiet)
+            if checkpoint.state["threads"] != threads.count():
+                warn(f"this run had {checkpoint.state['threads']} threads: with {threads.count()}, last digits differ")
+        signal = _train_on(trainer, args.quiet)
+    if signal:
+        print(
+            f"interrupted after step {trainer.step}, checkpoint saved: {resume_command(folder.path)}",
+            file=sys.stderr,
+        )
+        return 128 + signal
+    if not args.quiet:
+        minutes, seconds = divmod(round(trainer.seconds), 60)
+        say(f"{count_steps(trainer.step)} in {minutes} min {seconds} s: see report.html in {folder.path}")
+        if trainer.best_step:
+            say(f"best.npz is of step {trainer.best_step}, with FID {trainer.best_fid:.2f}")
+    return 0
 
 
-def _train(trainer: Trainer, quiet: bool) -> int:
-    """Train, and say what came of it."""
-    config, path, start = trainer.config, trainer.folder.path, trainer.step
+def _train_on(trainer: Trainer, quiet: bool) -> int:
+    """Train, and return the number of the signal that ended it, or 0."""
+    config, folder, start = trainer.config, trainer.folder, trainer.step
     if not quiet:
-        say(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {path}")
+        say(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {folder.path}")
     progress = Progress(config.n_steps, start, quiet)
     try:
-        signal = trainer.train(progress)
+        return trainer.train(progress)
     except (DataError, CheckpointError, OSError) as error:
-        if not trainer.saved_step:
+        if not folder.checkpoints():
             raise
-        then = f"go on with {_resume(path)}" if trainer.saved_step < config.n_steps else f"it is in {path}"
+        go_on = f"go on with {resume_command(folder.path)}"
+        then = go_on if trainer.saved_step < config.n_steps else f"it is in {folder.path}"
         kept = f"the checkpoint of step {trainer.saved_step} is kept: {then}"
         raise TrainingError(f"{sentence(error)}; {kept}") from error
     finally:
         progress.close()
-    if signal:
-        print(
-            f"interrupted after step {trainer.step}, checkpoint saved: {_resume(path)}",
-            file=sys.stderr,
-        )
-        return 128 + signal
-    if not quiet:
-        minutes, seconds = divmod(round(trainer.seconds), 60)
-        say(f"{count_steps(trainer.step)} in {minutes} min {seconds} s: see samples.gif and losses.png in {path}")
-        if trainer.best_step:
-            say(f"best.npz is of step {trainer.best_step}, with FID {trainer.best_fid:.2f}: see evaluations.png")
-    return 0
-
-
-def _resume(path: Path) -> str:
-    return f"minigan train --resume {shlex.quote(str(path))}"
 
 
 def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:

@@ -49,7 +49,7 @@ class Batches(Iterator):
             raise DataError(
                 f"{dataset.name} has only {n:,} samples, less than a batch of {batch_size}: use a smaller --batch-size"
             )
-        self.position = start  # batches handed out since the beginning of training
+        self.position = start  # batches handed out since the beginning of training; see `seek`
         self._dataset = dataset
         self._batch_size = batch_size
         self._seed = seed
@@ -58,8 +58,14 @@ class Batches(Iterator):
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # an epoch and its permutation
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._pending: deque[Future] = deque()
-        for ahead in range(READ_AHEAD):
-            self._pending.append(self._reader.submit(self._read, start + ahead))
+        self.seek(start)
+
+    def seek(self, position: int) -> None:
+        """Go on with this batch, counted from the beginning of training."""
+        for batch in self._pending:
+            batch.cancel()
+        self.position = position
+        self._pending = deque(self._reader.submit(self._read, position + ahead) for ahead in range(READ_AHEAD))
 
     @property
     def epoch(self) -> int:

@@ -3,16 +3,23 @@
     networks.G.0.W, …       parameters and running statistics by name
     optimizers.G.m, …       the optimisers' vectors and step counts
     averages.G.0.W, …       with --ema only: the average of the generator's weights, and its count of updates
-    state                   JSON as bytes: model, step, position in the data, seconds, state of the random generator
+    state                   JSON as bytes: format, model, configuration, step, position in the data, seconds, state of
+                            the random generator, measures that are not in a record yet, the doctor's memory
+    checksum                SHA-256 of all of that
 
-Nothing in it is pickled, and it is read with `allow_pickle=False`: a checkpoint from a stranger can't run code.
+Nothing in it is pickled: a checkpoint from a stranger can't run code. NumPy alone reads it, too:
+`np.load(path)["networks.G.1.W"]`.
+
+A file is written to a temporary name, flushed to the disk, and renamed. Should the newest be damaged all the same, the
+one before it is used (`load_newest`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +29,23 @@ import numpy as np
 from minigan.backend import Device
 from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.files import replacing
+from minigan.untrusted import open_file, read_npz
 
-FORMAT = 1
+FORMAT = 2
+MOST = 1 << 60  # steps, and seconds
 KNOWN = {"model": (str,), "step": (int,), "position": (int,), "seconds": (int, float), "rng": (dict,)}  # no bool
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A file that isn't a checkpoint, or not what was once written."""
+
+
+class NotFiniteError(CheckpointError):
+    """A number of a run isn't finite any more; `step` is the one after which it was seen."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 @dataclass
@@ -77,45 +98,98 @@ def _parts(gan: Any) -> dict[str, dict[str, Any]]:
     return {"networks": gan.networks, "optimizers": gan.optimizers, "averages": averages}
 
 
-def save_checkpoint(path: str | os.PathLike, gan: Any, state: dict[str, Any]) -> None:
-    """Write a checkpoint. `state` has "model", "step", "position", "seconds" and "rng" (see `save_rng`).
+def save_checkpoint(
+    path: str | os.PathLike, gan: Any, state: dict[str, Any], extra: dict[str, np.ndarray] | None = None
+) -> None:
+    """Write a checkpoint. `state` has "model", "step", "position", "seconds" and "rng" (see `save_rng`), or more.
 
-    Raises CheckpointError, and leaves an older file as it is, if a parameter is NaN or infinite.
+    `extra` are further arrays, under names of their own. Raises NotFiniteError, and leaves an older file as it is, if a
+    parameter is NaN or infinite.
     """
     arrays = gan_arrays(gan)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise CheckpointError(
-                f"{name} is not finite after step {state['step']}, so no checkpoint is saved: try a smaller --lr"
-            )
+            raise NotFiniteError(f"{name} is not finite after step {state['step']}", state["step"])
     text = json.dumps({"format": FORMAT} | state)
+    arrays |= {"state": np.frombuffer(text.encode(), np.uint8)} | (extra or {})
     with replacing(path) as file:
-        np.savez(file, state=np.frombuffer(text.encode(), np.uint8), **arrays)
+        np.savez(file, **arrays, checksum=checksum(arrays))
 
 
-def load_checkpoint(path: str | os.PathLike, model: str) -> Checkpoint:
-    """Read a checkpoint of `model`. Raises CheckpointError if it isn't there, is damaged, or is of another model."""
+def checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """SHA-256 of names, types, shapes and bytes of arrays, in the order of their names: uint8 (32,)."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkpoint:
+    """Read a checkpoint of `model`, or of any.
+
+    Raises CheckpointError if it isn't there or is of another model, and DamagedCheckpoint, which is one too, if it is
+    damaged.
+    """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        state = json.loads(arrays.pop("state").tobytes())
-        if state["format"] != FORMAT or not all(type(state[name]) in kinds for name, kinds in KNOWN.items()):
-            raise ValueError("its state is of an unknown form")
-        if min(state["step"], state["position"], state["seconds"]) < 0 or not math.isfinite(state["seconds"]):
-            raise ValueError("its counts make no sense")
+        with open_file(path) as file:
+            arrays = read_npz(file)
+        state = json.loads(arrays["state"].tobytes())
+        known = type(state) is dict and type(state.get("format")) is int
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}: nothing has been saved there yet") from None
     except UNREADABLE_NPZ as error:
-        raise CheckpointError(f"{path} is damaged, or no checkpoint of minigan") from error
-    if state["model"] != model:
+        raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan") from error
+    if known and state["format"] != FORMAT:
+        age = "newer" if state["format"] > FORMAT else "older"
+        raise CheckpointError(f"{path} is of format {state['format']}, this is {FORMAT}: use the {age} minigan for it")
+    problem = "its form is unknown" if not known else _problem(arrays, state)
+    if problem:
+        raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan: {problem}")
+    if state["model"] != (model or state["model"]):
         raise CheckpointError(f"{path} is a checkpoint of {state['model']}, not of {model}")
-    for name, array in arrays.items():
-        if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            raise CheckpointError(f"{path} is damaged: {name} is not finite")
-        if array.dtype.kind == "i" and (array < 0).any():  # counts of steps and updates
-            raise CheckpointError(f"{path} is damaged: {name} is negative")
+    del arrays["state"], arrays["checksum"]
     return Checkpoint(path, arrays, state)
+
+
+def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
+    """What is wrong with the contents of a checkpoint; empty if nothing is."""
+    if not all(type(state.get(name)) in kinds for name, kinds in KNOWN.items()):
+        return "its state is of an unknown form"
+    if not all(0 <= state[name] < MOST for name in ("step", "position", "seconds")):
+        return "its counts make no sense"
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            return f"{name} holds no numbers"
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"{name} is not finite"
+        if array.dtype.kind == "i" and (array < 0).any():  # counts of steps and updates
+            return f"{name} is negative"
+    others = {name: array for name, array in arrays.items() if name != "checksum"}
+    if not np.array_equal(arrays.get("checksum"), checksum(others)):
+        return "its contents are not those that its checksum was made of"
+    return ""
+
+
+def load_newest(paths: Sequence[Path], model: str, damaged: Callable[[DamagedCheckpoint], None]) -> Checkpoint:
+    """Read the last of `paths`, which go from old to new; if it is damaged the one before it, and so on.
+
+    `damaged` is told of every file that was passed over. Raises CheckpointError as `load_checkpoint` does; if every one
+    is damaged, the error of the last.
+    """
+    problems = []
+    for path in reversed(paths):
+        try:
+            checkpoint = load_checkpoint(path, model)
+        except DamagedCheckpoint as problem:
+            problems.append(problem)
+            continue
+        for problem in problems:
+            damaged(problem)
+        return checkpoint
+    raise problems[0]
 
 
 def save_rng(rng: Any, device: Device, seed: list[int]) -> tuple[Any, dict]:

@@ -35,8 +35,19 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(path: Path) -> None:
+    """Have the names in a folder on the disk, too: without it a power cut could undo a rename."""
+    if os.name == "posix":  # elsewhere a folder can't be opened
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

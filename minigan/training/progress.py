@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 def describe(record: dict) -> str:
@@ -39,6 +46,19 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def resume_command(folder: Path) -> str:
+    """What to type to go on with a run."""
+    return f"minigan train --resume {shlex.quote(str(folder))}"
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process has had so far; None where the system doesn't say."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 class Progress:
     """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
 
@@ -56,6 +76,23 @@ class Progress:
         """One more step is done."""
         if self._bar is not None:
             self._bar.update()
+
+    def go_back(self, step: int) -> None:
+        """The run goes on from an earlier step."""
+        if self._bar is not None:
+            self._bar.n = step
+            self._bar.refresh()
+
+    def say(self, line: str) -> None:
+        """Print a line beside the bar, or as one of the plain lines."""
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        elif not self.quiet:
+            say(line)
+
+    def warn(self, step: int, sentence: str) -> None:
+        """Print what the doctor has to say."""
+        self.say(f"step {step}: {sentence}")
 
     def show(self, record: dict) -> None:
         """Show the measures of a record in the bar."""

@@ -1,15 +1,20 @@
 """A run: what was asked for (config.json), and the folder in which everything it makes is kept.
 
-config.json                 the command, the model and its arguments, the data, the seed, versions
-metrics.jsonl               one JSON object for every ten steps
-checkpoint.npz              the state at the last checkpoint
-samples/step-000100.png     generated from the same latents every time, and samples.gif, a film of them
-losses.png                  the curves
+config.json                     the command, the model and its arguments, the data, the seed, versions
+metrics.jsonl                   one JSON object for every ten steps
+checkpoints/step-000500.npz     the states at the last few checkpoints
+samples/step-000100.png         generated from the same latents every time, and samples.gif, a film of them
+losses.png                      the curves
+report.html                     all of it on a page
 
 and, with --eval-interval,
 
-best.npz                    the checkpoint with the lowest FID so far
-evaluations.png             the curves of FID and Inception Score
+best.npz                        the checkpoint with the lowest FID so far
+evaluations.png                 the curves of FID and Inception Score
+
+and, should a number become infinite or NaN,
+
+failure.npz                     the state and the data of the step at which it did
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,13 +41,17 @@ from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
 from minigan.training.curves import EVALUATED, MEASURES, draw_curves, draw_evaluations
 from minigan.training.files import naming, replacing, write_text
+from minigan.training.lock import LOCK, FolderLock
 from minigan.training.pictures import save_film, save_image
 
 # Streams of random numbers that belong to one seed: none disturbs another.
-INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS = range(6)
-SAMPLE_NAME = re.compile(r"step-[0-9]+\.png")
+INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS, REAL_SAMPLES = range(7)
+SAMPLE_NAME, CHECKPOINT_NAME = re.compile(r"step-[0-9]+\.png"), re.compile(r"step-[0-9]+\.npz")
+TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing
 FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
 LARGEST = 1e39  # a little more than float32 can hold
+TABLES, NOTE = ("gradients", "weights"), {"check", "sentence"}  # what isn't a number in a record
+ON_NAN = ("stop", "rollback")  # what to do when a number becomes infinite or NaN
 # Of the learning rate: from the number of steps of a run to the factor at each of them.
 DECAYS = {
     "none": lambda n_steps: constant(),
@@ -60,8 +70,8 @@ class RunConfig:
 
     `classes` names the classes that a conditional model was trained on, by label. `ema` is the decay of the average of
     the generator's weights, or None; `lr_decay` names one of DECAYS. `eval_interval` is None where nothing is measured
-    during training; else `eval_samples` are, with the feature network `eval_features`. Fields with a default may be
-    missing in config.json: older runs have fewer.
+    during training; else `eval_samples` are, with the feature network `eval_features`. `on_nan` is one of ON_NAN.
+    Fields with a default may be missing in config.json: older runs have fewer.
     """
 
     model: str
@@ -82,6 +92,8 @@ class RunConfig:
     device: str = "cpu"
     sample_interval: int = 100
     checkpoint_interval: int = 500
+    keep_checkpoints: int = 3
+    on_nan: str = "stop"
     eval_interval: int | None = None
     eval_samples: int = 2000
     eval_features: str = "inception"
@@ -138,17 +150,35 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        self.checkpoint = self.path / "checkpoint.npz"
         self.film, self.losses = self.path / "samples.gif", self.path / "losses.png"
         self.best, self.evaluations = self.path / "best.npz", self.path / "evaluations.png"
+        self.report, self.failure = self.path / "report.html", self.path / "failure.npz"
         self._config, self._metrics = self.path / "config.json", self.path / "metrics.jsonl"
-        self._samples = self.path / "samples"
+        self._samples, self._checkpoints = self.path / "samples", self.path / "checkpoints"
+        self._lock, self._made = FolderLock(self.path), []
+
+    def lock(self) -> None:
+        """Make the folder if need be, and keep other processes from training in it until `unlock`.
+
+        Raises LockedError if one does already.
+        """
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._made += missing
+        self._lock.acquire()
+
+    def unlock(self) -> None:
+        """Let others train here. Folders that `lock` made and in which there is nothing go again."""
+        self._lock.release()
+        while self._made:
+            with suppress(OSError):  # it holds something
+                self._made.pop(0).rmdir()
 
     @classmethod
     def free(cls, wish: str | os.PathLike) -> RunFolder:
-        """The folder `wish`, or the first of wish-2, wish-3, … that isn't there or is empty."""
+        """The folder `wish`, or the first of wish-2, wish-3, … that isn't there, or is empty and not locked."""
         path, number = Path(wish), 1
-        while path.exists() and not is_empty(path):
+        while path.exists() and not (is_empty(path) and not FolderLock(path).taken()):
             number += 1
             path = Path(f"{wish}-{number}")
         return cls(path)
@@ -160,25 +190,35 @@ class RunFolder:
         """
         if self.path.exists() and not is_empty(self.path) and not self._failed():
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
-            hint = f", or go on with --resume {self.path}" if self.checkpoint.exists() else ""
+            hint = f", or go on with --resume {self.path}" if self.checkpoints() else ""
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
 
     def _failed(self) -> bool:
         """Whether a run ended here before its first checkpoint. A config.json of another program is not ours."""
         try:
-            return not self.checkpoint.exists() and bool(self.config())
+            return not self.checkpoints() and bool(self.config())
         except CheckpointError:
             return False
 
+    def exists(self) -> bool:
+        """Whether a run was begun here."""
+        return self._config.exists()
+
     def create(self, config: RunConfig) -> None:
-        """Make the folder if need be, and write config.json. What a run without a checkpoint left there goes."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not self.checkpoint.exists():
-            pictures = (self.film, self.losses, self.evaluations, *self.samples())
-            for old in (self._metrics, self.best, *pictures, *self.path.glob(".*.[0-9]*.tmp")):
+        """Make the folder if need be, lock it, and write config.json. What a run without a checkpoint left there goes.
+
+        Raises LockedError if another process trains there.
+        """
+        self.lock()
+        if not self.checkpoints():
+            made = (self._metrics, self.best, self.film, self.losses, self.evaluations, self.report, self.failure)
+            for old in (*made, *self.samples()):
+                old.unlink(missing_ok=True)
+        for folder in (self.path, self._samples, self._checkpoints):
+            folder.mkdir(exist_ok=True)
+            for old in folder.glob(TEMPORARY):
                 old.unlink(missing_ok=True)
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
-        self._samples.mkdir(exist_ok=True)
 
     def config(self) -> RunConfig:
         """Read config.json. Raises CheckpointError if it isn't there or isn't the configuration of a run."""
@@ -187,12 +227,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise CheckpointError(f"{self.path} does not exist: give the folder of a run, such as runs/dcgan-digits")
         try:
-            values = json.loads(self._config.read_text(encoding="utf-8"))
-            known = [f.name for f in fields(RunConfig) if f.name in values or f.default is MISSING]
-            config = RunConfig(**{name: values[name] for name in known})
-            lists = {name: tuple(getattr(config, name)) for name in ("shape", "augment", "classes")}
-            config = replace(config, **lists)
-            _check(config)
+            config = parse_config(json.loads(self._config.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -213,17 +248,43 @@ class RunFolder:
         return [record for record in map(_parse_record, lines) if record]
 
     def forget_after(self, step: int) -> None:
-        """Drop records and samples later than the checkpoint that the run goes on from."""
+        """Drop records and samples later than the checkpoint that the run goes on from.
+
+        Later checkpoints are damaged, or it would go on from them: they get the name `….npz.damaged`.
+        """
         lines = [json.dumps(r) + "\n" for r in self.records() if r["step"] <= step]
         write_text(self._metrics, "".join(lines))
         for picture in self.samples():
             if _step_of(picture) > step:
                 picture.unlink()
+        for checkpoint in self.checkpoints():
+            if _step_of(checkpoint) > step:
+                checkpoint.replace(f"{checkpoint}.damaged")
 
-    def keep_best(self) -> None:
-        """Keep a copy of the last checkpoint as the best one."""
-        with replacing(self.best) as file, self.checkpoint.open("rb") as last:
-            shutil.copyfileobj(last, file)
+    def flush_records(self) -> None:
+        """Have the records on the disk: a checkpoint must not outlive what was recorded before it."""
+        if self._metrics.exists():
+            with naming(self._metrics), self._metrics.open("ab") as file:
+                os.fsync(file.fileno())
+
+    def checkpoint(self, step: int) -> Path:
+        """The name of the checkpoint of a step."""
+        return self._checkpoints / f"step-{step:06d}.npz"
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that are there, in the order of their steps."""
+        found = (path for path in self._checkpoints.glob("step-*.npz") if CHECKPOINT_NAME.fullmatch(path.name))
+        return sorted((path for path in found if path.is_file()), key=_step_of)
+
+    def keep_newest(self, n: int) -> None:
+        """Delete all checkpoints but the last n."""
+        for old in self.checkpoints()[:-n]:
+            old.unlink()
+
+    def keep_best(self, step: int) -> None:
+        """Keep a copy of the checkpoint of a step as the best one."""
+        with replacing(self.best) as file, self.checkpoint(step).open("rb") as checkpoint:
+            shutil.copyfileobj(checkpoint, file)
 
     def add_sample(self, step: int, image: Image.Image) -> None:
         """Write one picture into samples/."""
@@ -248,24 +309,40 @@ class RunFolder:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether `path` is a folder with nothing in it."""
-    return path.is_dir() and not any(path.iterdir())
+    """Whether `path` is a folder with nothing in it, but for a lock."""
+    return path.is_dir() and all(file.name == LOCK for file in path.iterdir())
 
 
-def _step_of(picture: Path) -> int:
-    return int(picture.stem.removeprefix("step-"))
+def _step_of(file: Path) -> int:
+    return int(file.stem.removeprefix("step-"))
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
-    """Read one line of metrics.jsonl; None if it isn't a step with numbers that float32 can hold."""
+    """Read one line of metrics.jsonl; None if it isn't a step with numbers, tables of numbers, and notes."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or type(record.get("step")) is not int or record["step"] < 0:
         return None
-    good = all(type(value) in (int, float) and abs(value) < LARGEST for value in record.values())
-    return record if good else None
+    tables = [record.get(name, {}) for name in TABLES]
+    notes = record.get("notes", [])
+    if not all(isinstance(table, dict) for table in tables) or not isinstance(notes, list):
+        return None
+    numbers = [value for name, value in record.items() if name not in (*TABLES, "notes")]
+    numbers += [value for table in tables for value in table.values()]
+    good = all(type(value) in (int, float) and abs(value) < LARGEST for value in numbers)
+    good = good and all(isinstance(note, dict) and note.keys() == NOTE for note in notes)
+    return record if good and all(type(text) is str for note in notes for text in note.values()) else None
+
+
+def parse_config(values: dict[str, Any]) -> RunConfig:
+    """Make a configuration of what JSON gave. Raises ValueError, TypeError or KeyError for what isn't one."""
+    known = [f.name for f in fields(RunConfig) if f.name in values or f.default is MISSING]
+    config = RunConfig(**{name: values[name] for name in known})
+    config = replace(config, **{name: tuple(getattr(config, name)) for name in ("shape", "augment", "classes")})
+    _check(config)
+    return config
 
 
 def _check(config: RunConfig) -> None:
@@ -275,7 +352,7 @@ def _check(config: RunConfig) -> None:
         kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
-    intervals = (config.sample_interval, config.checkpoint_interval, config.eval_interval or 1)
+    intervals = (config.sample_interval, config.checkpoint_interval, config.eval_interval or 1, config.keep_checkpoints)
     sizes = [*config.shape, *(n for n in (config.img_size, config.channels, config.limit) if n is not None)]
     if not config.shape or any(type(n) is not int for n in config.shape) or config.seed < 0:
         raise ValueError("the shape isn't one, or the seed is negative")
@@ -283,7 +360,7 @@ def _check(config: RunConfig) -> None:
         raise ValueError("a number is below 1, or an augmentation is unknown")
     if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
         raise ValueError("a class has no name, or the decay isn't one")
-    if config.lr_decay not in DECAYS or config.eval_features not in FEATURE_NETWORKS:
-        raise ValueError("the decay of the learning rate, or the feature network, is unknown")
+    if config.lr_decay not in DECAYS or config.eval_features not in FEATURE_NETWORKS or config.on_nan not in ON_NAN:
+        raise ValueError("the decay of the learning rate, the feature network, or what to do on NaN is unknown")
     if config.eval_samples < FEWEST_JUDGED:
         raise ValueError("too few samples are to be measured")

@@ -5,11 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import CONFIG, make_trainer, train, weights
+from tiny import CONFIG, make_trainer, newest, train, weights
 
 from minigan.backend import CPU
 from minigan.metrics import open_features
-from minigan.training import load_checkpoint
 from minigan.training.evaluation import Judge
 
 JUDGED = replace(CONFIG, n_steps=8, eval_interval=2, sample_interval=100, checkpoint_interval=100)
@@ -31,7 +30,7 @@ def test_the_checkpoint_with_the_lowest_fid_is_kept_beside_the_last(tmp_path):
     trainer = judged(tmp_path / "run", [5.0, 3.0, 4.0, 3.0])
     train(trainer)
     assert (best_step(trainer), trainer.best_step, trainer.best_fid) == (4, 4, 3.0)
-    assert load_checkpoint(trainer.folder.checkpoint, "dcgan").state["step"] == 8
+    assert newest(trainer.folder.path).state["step"] == 8
     assert [r["fid"] for r in trainer.folder.records() if "fid" in r] == [5.0, 3.0, 4.0, 3.0]
     assert trainer.folder.evaluations.is_file()
 
@@ -39,7 +38,7 @@ def test_the_checkpoint_with_the_lowest_fid_is_kept_beside_the_last(tmp_path):
 @pytest.mark.parametrize(("later", "step"), [([3.5, 3.2], 4), ([2.5, 2.7], 10)])
 def test_a_resumed_run_compares_with_the_best_before_it_stopped(tmp_path, later, step):
     train(judged(tmp_path / "run", [5.0, 3.0, 4.0, 4.0]))
-    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoint.npz", "dcgan")
+    checkpoint = newest(tmp_path / "run")
     resumed = judged(tmp_path / "run", later, replace(JUDGED, n_steps=12), checkpoint.state["position"])
     resumed.resume(checkpoint)
     train(resumed)
@@ -75,7 +74,7 @@ def test_without_a_best_one_that_can_be_read_the_next_is_the_best(tmp_path, lost
         first.folder.best.write_bytes(b"junk")
     else:
         (tmp_path / "run" / "metrics.jsonl").write_text("")
-    checkpoint = load_checkpoint(first.folder.checkpoint, "dcgan")
+    checkpoint = newest(first.folder.path)
     resumed = judged(tmp_path / "run", [9.0], replace(JUDGED, n_steps=10), checkpoint.state["position"])
     resumed.resume(checkpoint)
     train(resumed)
@@ -104,7 +103,8 @@ def test_the_time_of_the_judge_is_not_that_of_the_pictures(tmp_path, monkeypatch
 def test_what_a_run_without_a_checkpoint_left_behind_goes(tmp_path):
     trainer = judged(tmp_path / "run", [5.0, 3.0, 4.0, 4.0])
     train(trainer)
-    trainer.folder.checkpoint.unlink()
+    for checkpoint in trainer.folder.checkpoints():
+        checkpoint.unlink()
     trainer.folder.create(JUDGED)
     assert not trainer.folder.best.exists()
     assert not trainer.folder.evaluations.exists()

@@ -7,11 +7,11 @@ import conditional
 import numpy as np
 import pytest
 from test_trainer import interrupt_at
-from tiny import CONFIG, make_trainer, train, weights
+from tiny import CONFIG, make_trainer, newest, train, weights
 
 from minigan.backend import array_module, to_numpy
 from minigan.errors import CheckpointError
-from minigan.training import RunFolder, TrainingError, load_checkpoint
+from minigan.training import RunFolder, TrainingError
 from minigan.training.pictures import grid
 from minigan.training.summary import summarize
 
@@ -31,7 +31,7 @@ def test_every_step_gets_the_labels_of_its_own_batch(tmp_path, device):
     trainer = make_trainer(tmp_path / "run", replace(RING, n_steps=11), device=device)
     seen = watch_batches(trainer)
     train(trainer)
-    checkpoint = load_checkpoint(trainer.folder.checkpoint, "tiny")
+    checkpoint = newest(trainer.folder.path)
     resumed = make_trainer(tmp_path / "run", replace(RING, n_steps=20), checkpoint.state["position"], device)
     resumed.resume(checkpoint)
     seen_again = watch_batches(resumed)
@@ -58,7 +58,7 @@ def test_a_resumed_conditional_run_ends_bit_for_bit_like_an_unbroken_one(tmp_pat
     broken = make_trainer(tmp_path / "broken", DIGITS)
     interrupt_at(broken, 7)
     assert train(broken) == signal.SIGINT
-    checkpoint = load_checkpoint(broken.folder.checkpoint, "tiny")
+    checkpoint = newest(broken.folder.path)
     resumed = make_trainer(tmp_path / "broken", RunFolder(tmp_path / "broken").config(), checkpoint.state["position"])
     resumed.resume(checkpoint)
     train(resumed)
@@ -71,13 +71,13 @@ def test_the_picture_has_a_column_for_every_class(tmp_path):
     trainer = make_trainer(tmp_path / "run", DIGITS)
     samples = trainer.gan.generate(trainer.latents, np.tile(np.arange(10), 8))
     assert len(samples) == 80
-    assert trainer.picture().tobytes() == grid(samples, columns=10).tobytes()
+    assert trainer.draw(trainer.samples()).tobytes() == grid(samples, columns=10).tobytes()
 
 
 def test_many_classes_share_a_square(tmp_path):
     trainer = make_trainer(tmp_path / "run", replace(DIGITS, model_args={"n_classes": 17}))
     assert trainer.latents.shape == (64, 4)
-    image = trainer.picture()
+    image = trainer.draw(trainer.samples())
     assert image.width == image.height
 
 
@@ -108,7 +108,7 @@ def test_the_average_follows_every_step_and_draws_the_pictures(tmp_path):
     train(trainer)
     assert followed == ["step", "update"] * 12
     by_average, by_G = (grid(net.forward(trainer.latents, train=False)[0]) for net in (trainer.gan.average.average, G))
-    assert trainer.picture().tobytes() == by_average.tobytes() != by_G.tobytes()
+    assert trainer.draw(trainer.samples()).tobytes() == by_average.tobytes() != by_G.tobytes()
 
 
 def test_an_average_changes_no_other_number_of_the_training(tmp_path):
@@ -123,7 +123,7 @@ def test_a_resumed_average_ends_bit_for_bit_like_an_unbroken_one(tmp_path):
     unbroken = make_trainer(tmp_path / "unbroken", config)
     train(unbroken)
     train(make_trainer(tmp_path / "parts", replace(config, n_steps=7)))
-    checkpoint = load_checkpoint(tmp_path / "parts" / "checkpoint.npz", "dcgan")
+    checkpoint = newest(tmp_path / "parts")
     resumed = make_trainer(tmp_path / "parts", config, checkpoint.state["position"])
     resumed.resume(checkpoint)
     train(resumed)
@@ -141,7 +141,7 @@ def test_checkpoints_with_and_without_an_average_are_told_apart(tmp_path):
         other = replace(averaged, ema=None if ema else 0.9).build_gan()
         before = weights(other).copy()
         with pytest.raises(CheckpointError, match=what):
-            load_checkpoint(trainer.folder.checkpoint, "dcgan").restore(other)
+            newest(trainer.folder.path).restore(other)
         np.testing.assert_array_equal(weights(other), before)
 
 

@@ -104,9 +104,11 @@ def test_only_a_run_of_ours_without_a_checkpoint_is_replaced(tmp_path):
     folder.create(CONFIG)
     folder.add_record({"step": 1})
     (tmp_path / ".checkpoint.npz.77.tmp").touch()  # killed while it was written
+    folder.unlock()
     folder.check_unused()
     folder.create(CONFIG)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "samples"]
+    folder.unlock()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "config.json", "samples"]
 
 
 def test_other_data_than_at_the_beginning_is_refused():

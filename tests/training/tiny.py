@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan.data import AUGMENTATIONS, Batches
-from minigan.training import RunConfig, RunFolder, Trainer
+from minigan.training import RunConfig, RunFolder, Trainer, load_checkpoint
 from minigan.training.progress import Progress
 
 CONFIG = RunConfig(
@@ -31,6 +31,11 @@ def make_trainer(folder, config=CONFIG, start=0, device=None):
 def train(trainer):
     with trainer.batches:
         return trainer.train(Progress(trainer.config.n_steps, quiet=True))
+
+
+def newest(folder):
+    """The newest checkpoint of a run."""
+    return load_checkpoint(RunFolder(folder).checkpoints()[-1])
 
 
 def weights(gan):

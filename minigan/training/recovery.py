@@ -1,0 +1,122 @@
+"""When a number of a run is infinite or NaN: find out where it came from, and go back if that was asked for.
+
+By the time that a loss is looked at, every tenth step, a NaN has gone through all layers. So the trainer remembers a
+state from a moment when all was well, goes back to it, and makes the steps since then again, with every layer watched:
+a seed gives the same steps every time, so the NaN comes again, and this time each number is looked at as it is made.
+The step with which it began is kept in failure.npz, with its data, for `minigan replay`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.errors import CheckpointError
+from minigan.training.checkpoint import Checkpoint, NotFiniteError, gan_arrays, load_newest
+from minigan.training.doctor import Note
+from minigan.training.failure import Finding, first_not_finite, save_failure
+from minigan.training.progress import Interrupts, Progress
+from minigan.training.run import TrainingError
+
+SHARE = 0.005  # of the time, at most, goes into remembering
+MOST_ROLLBACKS, SMALLER = 3, 0.3  # times that a run goes back, each time with so much of the learning rate
+
+
+class Memory:
+    """A state of a run, kept in memory. `began` is the state before the first step, or where the run went on."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        self.state: Checkpoint | None = None
+        self.began: Checkpoint | None = None
+        self._kept, self._took = 0.0, 0.0
+
+    def keep(self) -> None:
+        """Remember the present state."""
+        start = time.perf_counter()
+        self.state = present(self.trainer)
+        self.began = self.began or self.state
+        self._kept = time.perf_counter()
+        self._took = self._kept - start
+
+    def keep_now_and_then(self) -> None:
+        """Remember the present state, unless that has been done a short while ago.
+
+        The state of a generator on a GPU can't be read but by beginning a new one: there it is left at `keep`.
+        """
+        readable = isinstance(self.trainer.rng, np.random.Generator)
+        if readable and time.perf_counter() - self._kept > self._took / SHARE:
+            self.keep()
+
+
+def present(trainer: Any) -> Checkpoint:
+    """What a checkpoint would hold now."""
+    return Checkpoint(Path("memory"), gan_arrays(trainer.gan), trainer.state())
+
+
+def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupts: Interrupts) -> None:
+    """Find the beginning of a number that isn't finite, and go back to the last checkpoint if the run is to do so.
+
+    Raises TrainingError if it isn't, or has done it `MOST_ROLLBACKS` times.
+    """
+    folder, factor, rollbacks = trainer.folder, trainer.lr_factor * SMALLER, trainer.rollbacks + 1
+    progress.say("looking for the layer in which it began")
+    finding = find_beginning(trainer, problem.step, interrupts)
+    what = f"{problem}: {finding.sentence}" if finding else str(problem)
+    hint = "try a smaller --lr or another --seed"
+    if folder.failure.exists() and finding:
+        hint += f", and see minigan replay {folder.failure}"
+    if trainer.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
+        kept = "no checkpoint had been saved yet"
+        if trainer.saved_step and folder.checkpoints():
+            kept = f"the checkpoint of step {trainer.saved_step} is kept in {folder.path}"
+        raise TrainingError(f"{what}; {hint}; {kept}")
+    trainer.restore(_last_good(trainer))
+    trainer.lr_factor, trainer.rollbacks = factor, rollbacks
+    then = f"gone back to step {trainer.step}, to go on with {factor:.2g} of the learning rate"
+    trainer.notes.append(Note("not finite", f"{what}; {then}"))
+    progress.go_back(trainer.step)
+    if folder.exists():
+        folder.forget_after(trainer.step)
+        trainer.save()  # so that a run that is killed now remembers it, too
+
+
+def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> Finding | None:
+    """Make the steps again from the remembered state up to `step`, and return the first number that isn't finite.
+
+    None if there is none this time, or Ctrl-C is pressed. The trainer's state is spoilt.
+    """
+    before = trainer.memory.state
+    trainer.restore(before)
+    while trainer.step < step and not interrupts.signal:
+        batches: list[tuple[Any, Any]] = []
+
+        def hand_out(batches: list[tuple[Any, Any]] = batches) -> Any:
+            handed = trainer.next_batch()
+            batches.append(handed if isinstance(handed, tuple) else (handed, None))
+            return handed
+
+        trainer.set_learning_rates()
+        finding = first_not_finite(trainer.gan, hand_out, trainer.rng)
+        if finding:
+            trainer.restore(before)
+            if trainer.folder.exists():
+                save_failure(trainer.folder.failure, trainer.gan, trainer.state(), batches)
+            return finding
+        trainer.count_step()
+        before = present(trainer)
+    return None
+
+
+def _last_good(trainer: Any) -> Checkpoint:
+    """The newest checkpoint in the folder, or the state from which the run began."""
+    paths = trainer.folder.checkpoints()
+    try:
+        if trainer.saved_step and paths:
+            return load_newest(paths, trainer.config.model, lambda _: None)
+    except CheckpointError:
+        pass
+    return trainer.memory.began

@@ -1,0 +1,150 @@
+"""Kill trainings at random moments, go on with each, and compare the end with that of a run that nobody disturbed.
+
+    python tests/training/kills.py dcgan wgan-gp sngan --kills 100
+
+A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimisers, statistics,
+measures and pictures must be those of the unbroken run, bit for bit. Every third kill waits for a file that is being
+written and comes in the midst of it. Prints a line for each model; exit status 1 if anything differs.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import minigan
+
+SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop"
+STEPS, LIFE = 300, 1.2  # of a run; seconds of training, at most, before a kill
+OPTIONS = f"{SMALL} --n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --ema 0.9 --lr-decay linear --quiet"
+TIMES = ("seconds", "pictures_per_second")  # all that may differ
+
+
+@dataclass
+class Tally:
+    """What happened to the runs of a model."""
+
+    kills: int = 0
+    while_writing: int = 0  # kills that left a file half-written
+    before_a_checkpoint: int = 0  # and so the run began anew
+    runs: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def start(words: list[str], folder: Path) -> subprocess.Popen:
+    path = os.pathsep.join([str(Path(minigan.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "minigan", "train", *words]
+    return subprocess.Popen(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def half_written(run: Path) -> bool:
+    return any(run.rglob(".*.tmp"))
+
+
+def has_checkpoint(run: Path) -> bool:
+    return any((run / "checkpoints").glob("step-*.npz"))
+
+
+def kill_at_random(process: subprocess.Popen, run: Path, chance: random.Random, aim: bool) -> bool:
+    """Let it train for a while and kill it. Returns False if it came to its end before."""
+    while process.poll() is None and not (run / "config.json").exists():  # Python starts, the first step is made
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, LIFE))
+    deadline = time.monotonic() + 1
+    while aim and process.poll() is None and not half_written(run) and time.monotonic() < deadline:
+        pass
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: random.Random) -> None:
+    """One run from its beginning to its end, with as many kills as come, up to `kills` in all."""
+    run = folder / "broken"
+    while True:
+        process = start(["--resume", "broken", "--quiet"] if has_checkpoint(run) else begin(model, "broken"), folder)
+        tally.before_a_checkpoint += not has_checkpoint(run) and run.exists()
+        if tally.kills < kills and kill_at_random(process, run, chance, aim=tally.kills % 3 == 0):
+            tally.kills += 1
+            tally.while_writing += half_written(run)
+            continue
+        _, err = process.communicate()
+        if process.returncode:
+            tally.problems.append(f"exit status {process.returncode}: {err.decode().strip()}")
+        return
+
+
+def begin(model: str, name: str) -> list[str]:
+    return [model, *OPTIONS.split(), "--out", name]
+
+
+def outcome(run: Path) -> dict[str, object]:
+    """Everything that a run has made, but for times."""
+    checkpoint = max((run / "checkpoints").glob("step-*.npz"))
+    with np.load(checkpoint) as file:
+        made = {name: file[name].tobytes() for name in file.files if name != "checksum"}
+    state = json.loads(made.pop("state"))
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for times in (state, *records):
+        for name in TIMES:
+            times.pop(name, None)
+    state["config"] = {name: value for name, value in state["config"].items() if name not in ("command", "started")}
+    made |= {path.name: path.read_bytes() for path in (run / "samples").iterdir()}
+    made |= {"samples.gif": (run / "samples.gif").read_bytes(), "losses.png": (run / "losses.png").read_bytes()}
+    files = sorted(path.relative_to(run).as_posix() for path in run.rglob("*"))
+    return made | {"state": state, "records": records, "checkpoint": checkpoint.name, "files": files}
+
+
+def try_model(model: str, kills: int, seed: int = 0) -> Tally:
+    """Kill runs of a model so many times, and compare the end of each with an unbroken one."""
+    chance, tally = random.Random(seed), Tally()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        process = start(begin(model, "unbroken"), folder)
+        _, err = process.communicate()
+        if process.returncode:
+            raise RuntimeError(err.decode())
+        expected = outcome(folder / "unbroken")
+        while tally.kills < kills and not tally.problems:
+            shutil.rmtree(folder / "broken", ignore_errors=True)
+            kill_and_resume(model, folder, tally, kills, chance)
+            tally.runs += 1
+            if not tally.problems:
+                found = outcome(folder / "broken")
+                wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+                tally.problems += [f"{key} differs" for key in sorted(wrong)]
+    return tally
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["dcgan", "wgan-gp", "sngan"])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    failed = False
+    for model in args.models:
+        tally = try_model(model, args.kills, args.seed)
+        failed |= bool(tally.problems)
+        print(
+            f"{model}: {tally.kills} kills, {tally.while_writing} of them while a file was written, "
+            f"{tally.before_a_checkpoint} before the first checkpoint; {tally.runs} runs brought to their end, "
+            + ("all bit for bit like an unbroken one" if not tally.problems else "; ".join(tally.problems)),
+            flush=True,
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
