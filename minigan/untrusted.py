@@ -95,4 +95,6 @@ def _read_array(member: Any, size: int) -> np.ndarray:
         filled += read
     if member.read(1):  # and now its checksum has been looked at
         raise Unreadable("something follows an array in it")
-    return numbers.astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F" if header[2] == b"True" else "C")
+    return numbers.astype(dtype.newbyteorder("="), copy=False).reshape(
+        shape, order="F" if header[2] == b"True" else "C"
+    )

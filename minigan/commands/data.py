@@ -10,6 +10,7 @@ import numpy as np
 from minigan.cli import Parser, UsageError
 from minigan.commands.options import check_writable, count, place, whole_number
 from minigan.data import Dataset, list_datasets, open_dataset
+from minigan.errors import printable
 from minigan.training import pictures
 from minigan.training.summary import table
 from minigan.training.trainer import PICTURES, POINTS
@@ -42,12 +43,13 @@ def main(args: argparse.Namespace) -> int:
     if args.out:
         _check_file(args.out)
     dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split)
-    print(dataset.describe())
+    sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
+    print(printable(dataset.describe()))
     for name, share in _shares(dataset):
-        print(f"  {name}: {share:,}")
+        print(f"  {printable(name)}: {share:,}")
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        pictures.save_image(_sheet(dataset, args.n, args.seed), args.out)
+        pictures.save_image(sheet, args.out)
         print(args.out)
     return 0
 

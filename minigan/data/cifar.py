@@ -4,7 +4,8 @@ A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, ht
 
 A row has 3,072 bytes: 1,024 red, 1,024 green, 1,024 blue. In the binary files the label comes before each row; the
 python files are pickled dictionaries with `data` (n, 3072) and `labels`. Archives are read as a stream, and nothing is
-unpacked to disk.
+unpacked to disk: of a member only the last part of its name, its kind and its size are looked at. `tarfile` would also
+follow headers of other forms, which may be as large as they say.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from minigan.data.dataset import ArrayDataset
 from minigan.data.download import cache_folder, fetch
 from minigan.data.unpickle import load_plain
 from minigan.errors import DataError
+from minigan.untrusted import open_file
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
@@ -31,8 +33,9 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 FOLDERS = ("", "cifar-10-batches-bin", "cifar-10-batches-py")
 BATCH = {"train": re.compile(r"data_batch_[1-5](\.bin)?"), "test": re.compile(r"test_batch(\.bin)?")}
-MAX_BATCH = 64 << 20  # bytes of one batch file; the original ones have 31 MB
-MAX_ARCHIVE = 512 << 20  # bytes of the unpacked archive; the original ones have 186 MB
+MAX_BATCH = 32 << 20  # bytes of one batch file; the original ones have 31 MB
+MAX_ARCHIVE = 256 << 20  # bytes of the unpacked archive; the original ones have 186 MB
+BLOCK = tarfile.BLOCKSIZE  # 512 bytes: a header, or a part of a file, of which the last is filled up
 
 
 def download_cifar10(split: str = "train") -> ArrayDataset:
@@ -85,45 +88,65 @@ def _batch_files(folder: Path, split: str) -> list[Path]:
 def _from_folder(folder: Path, split: str) -> Iterator[tuple[str, bytes]]:
     for path in _batch_files(folder, split):
         try:
-            if path.stat().st_size > MAX_BATCH:
+            with open_file(path) as file:
+                data = file.read(MAX_BATCH + 1)
+            if len(data) > MAX_BATCH:
                 raise DataError(f"{path} is too large for a batch of CIFAR-10")
-            data = path.read_bytes()
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
         yield str(path), data
 
 
-class _Bounded:
-    """A file that refuses to give more than `MAX_ARCHIVE` bytes: a small archive may unpack to a very large one."""
-
-    def __init__(self, file: BinaryIO):
-        self.file = file
-        self.given = 0
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(size)
-        self.given += len(data)
-        if self.given > MAX_ARCHIVE:
-            raise tarfile.ReadError("it unpacks to far more than CIFAR-10")
-        return data
-
-
 def _from_archive(path: Path, split: str) -> Iterator[tuple[str, bytes]]:
     try:
-        with gzip.open(path) as file, tarfile.open(fileobj=(unpacked := _Bounded(file)), mode="r|") as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if not member.isreg() or not BATCH[split].fullmatch(name):
-                    continue
-                if member.size > MAX_BATCH:
-                    raise tarfile.ReadError(f"{name} is too large for a batch")
-                yield f"{path}/{name}", archive.extractfile(member).read()
-            while unpacked.read(1 << 20):
-                pass  # on to the end, where gzip verifies its checksum
+        with open_file(path) as raw, gzip.open(raw) as file:
+            for name, data in _members(file, BATCH[split]):
+                yield f"{path}/{name}", data
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a usable CIFAR-10 archive (.tar.gz): {error}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _members(file: BinaryIO, wanted: re.Pattern) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the files in a tar archive that are `wanted`, up to its end."""
+    given, found = 0, set()
+
+    def read(size: int) -> bytes:
+        nonlocal given
+        data = file.read(size)
+        given += len(data)
+        if given > MAX_ARCHIVE:  # a small archive may unpack to a very large one
+            raise tarfile.ReadError("it unpacks to far more than CIFAR-10")
+        return data
+
+    while any(header := read(BLOCK)):
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        name, size = member.name.rpartition("/")[2], member.size
+        if member.isdir() or member.issym() or member.islnk() or member.isdev():
+            continue  # of these only the header is there
+        if size < 0:
+            raise tarfile.ReadError("a file in it has a negative size")
+        left = -(-size // BLOCK) * BLOCK
+        if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and wanted.fullmatch(name):
+            if size > MAX_BATCH:
+                raise tarfile.ReadError(f"{name} is too large for a batch")
+            if name in found:
+                raise tarfile.ReadError(f"{name} is in it twice")
+            found.add(name)
+            data = read(size)
+            if len(data) < size:
+                raise tarfile.ReadError("it is cut off")
+            yield name, data
+            left -= size
+        while left > 0 and (skipped := read(min(left, 1 << 20))):
+            left -= len(skipped)
+        if left:
+            raise tarfile.ReadError("it is cut off")
+    if len(header) < BLOCK:
+        raise tarfile.ReadError("it is cut off")
+    while read(1 << 20):
+        pass  # on to the end, where gzip verifies its checksum
 
 
 def _parse(data: bytes, where: str, binary: bool) -> tuple[np.ndarray, np.ndarray]:

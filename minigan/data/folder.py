@@ -7,9 +7,11 @@ The pictures themselves are decoded when they are asked for, and kept if all of 
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,11 @@ from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.pictures import GREY_MODES, to_square
 from minigan.errors import DataError
 
+# Pillow decodes a picture whole. One that has more pixels than these may have 100 for each byte of its file: a flat
+# colour of 100 kB could otherwise fill gigabytes, in every thread.
+FREE_PIXELS, PIXELS_PER_BYTE = 16 << 20, 100
+LARGE = 8 << 20  # pixels; no two pictures with more are decoded at the same time
+one_large = threading.Lock()
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
@@ -77,7 +84,7 @@ class FolderDataset(Dataset):
     def _decode(self, indices: np.ndarray) -> np.ndarray:
         """Decode files in parallel to uint8 (n, img_size, img_size, channels)."""
         pictures = np.empty((len(indices), *self.shape), np.uint8)
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(THREADS) as pool, _no_warnings():
             decoded = pool.map(lambda i: _decode(self.paths[i], *self.shape[1:]), indices)
             for slot, picture in zip(pictures, decoded, strict=True):
                 slot[...] = picture
@@ -97,8 +104,7 @@ def open_folder(root: Path, img_size: int | None = None, channels: int | None = 
     if not paths:
         raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})")
     size = img_size or DEFAULT_SIZE
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `_check_header` refuses such pictures
+    with _no_warnings():
         headers = [_check_header(path, size) for path in tqdm(paths, "reading headers", leave=False, disable=None)]
     grey, altered = all(grey for grey, _ in headers), sum(altered for _, altered in headers)
     labels, classes = _classes(root, paths)
@@ -110,14 +116,26 @@ def natural_size(root: Path) -> int | None:
     path = min(_pictures(root), default=None)
     if path is None:
         return None
-    with _open(path) as image:
+    with _no_warnings(), _open(path) as image:
         return min(image.size)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Pillow warns of what is odd in a file, such as its EXIF data; for what is wrong with pictures it raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _pictures(root: Path) -> Iterator[Path]:
     """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
     visited = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
+    for folder, subfolders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):
         status = os.stat(folder)
         here = (status.st_dev, status.st_ino)
         if here in visited:
@@ -127,7 +145,7 @@ def _pictures(root: Path) -> Iterator[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in files:
             path = Path(folder, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield path
 
 
@@ -158,14 +176,18 @@ def _check_header(path: Path, img_size: int) -> tuple[bool, bool]:
 
 def _decode(path: Path, img_size: int, channels: int) -> np.ndarray:
     with _open(path) as image:
+        large = image.width * image.height > LARGE and image.format != "JPEG"  # that is reduced as it is decoded
         try:
-            return to_square(image, img_size, channels)
+            with one_large if large else nullcontext():
+                return to_square(image, img_size, channels)
         except Exception as error:  # on a damaged file Pillow's decoders raise whatever comes
             raise DataError(f"{path} is damaged or cut off ({error}): replace it or take it away") from error
 
 
 def _open(path: Path) -> Image.Image:
     """Read the header of a picture."""
+    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+        raise DataError(f"{path} is no file, but a pipe, a device or a link to nothing: take it away")
     try:
         image = Image.open(path, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
@@ -176,7 +198,8 @@ def _open(path: Path) -> Image.Image:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # see `_decode`
         raise DataError(f"{path} is damaged or cut off ({error}): replace it or take it away") from error
-    if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+    most = max(FREE_PIXELS, PIXELS_PER_BYTE * path.stat().st_size)
+    if image.width * image.height > min(most, Image.MAX_IMAGE_PIXELS or most):
         image.close()
         raise DataError(f"{path} has too many pixels to be decoded safely: shrink it or take it away")
     return image

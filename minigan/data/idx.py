@@ -3,13 +3,15 @@
     0x00 0x00  0x08 = unsigned byte  number of axes D  |  D sizes, big-endian uint32  |  the values, last axis fastest
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST Database". Files may be compressed with gzip. The header is not
-believed: memory grows with the bytes that are really there.
+believed: memory grows with the bytes that are really there, and what is packed may not be 100 times as large, so that
+a small file can't fill it.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -18,8 +20,10 @@ from typing import BinaryIO
 import numpy as np
 
 from minigan.errors import DataError
+from minigan.untrusted import open_file
 
 MAX_BYTES = 1 << 30  # of values in one file; the whole of MNIST has 47 million
+FREE, RATIO = 16 << 20, 100  # a file unpacks to 16 MiB, or if it is large to 100 times its size
 CHUNK = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -28,14 +32,14 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     """Read a file of unsigned bytes with this number of axes; return a uint8 array.
 
     Raises DataError if it is another kind of file, is cut off, has something after the last value, holds nothing, or
-    would need more than `MAX_BYTES`.
+    would need more than `MAX_BYTES`, or far more than is usual for its size.
     """
     try:
-        with path.open("rb") as raw:
-            compressed = raw.read(2) == GZIP_MAGIC
+        with open_file(path) as raw:
+            compressed, size = raw.read(2) == GZIP_MAGIC, raw.seek(0, os.SEEK_END)
             raw.seek(0)
             with gzip.open(raw) if compressed else raw as file:
-                return _parse(file, axes)
+                return _parse(file, axes, most=max(FREE, RATIO * size))
     except ValueError as error:
         raise DataError(f"{path} is not a usable IDX file: {error}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -44,8 +48,8 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _parse(file: BinaryIO, axes: int) -> np.ndarray:
-    """Read the values; raises ValueError with what is wrong."""
+def _parse(file: BinaryIO, axes: int, most: int) -> np.ndarray:
+    """Read the values, of which there are `most` if the file is honest. Raises ValueError with what is wrong."""
     magic = file.read(4)
     if magic != bytes([0, 0, 8, axes]):
         raise ValueError(f"it begins with {magic.hex() or 'nothing'} instead of {bytes([0, 0, 8, axes]).hex()}")
@@ -60,6 +64,8 @@ def _parse(file: BinaryIO, axes: int) -> np.ndarray:
     values = bytearray()
     while len(values) < count and (chunk := file.read(min(CHUNK, count - len(values)))):
         values += chunk
+        if len(values) > most:
+            raise ValueError("it unpacks to far more than a file of its size should")
     if len(values) < count:
         raise ValueError(f"it is cut off: {len(values):,} of {named} values are there")
     if file.read(1):

@@ -7,6 +7,7 @@ H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchm
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from minigan.data.dataset import ArrayDataset
@@ -89,6 +90,6 @@ def _find(folder: Path, split: str, what: str) -> Path | None:
     for joint in ("-", "."):  # some copies are called train-images.idx3-ubyte
         for ending in ("", ".gz"):
             path = folder / f"{PREFIX[split]}-{what}{joint}idx{axes}-ubyte{ending}"
-            if path.is_file():
+            if os.path.lexists(path) and not path.is_dir():  # a pipe or a link to nothing is refused where it is read
                 return path
     return None

@@ -20,18 +20,18 @@ GREY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
 def to_square(image: Image.Image, img_size: int, channels: int) -> np.ndarray:
     """Decode a picture to uint8 (img_size, img_size, channels)."""
     image.draft(None, (2 * img_size, 2 * img_size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
-    image = _plain(ImageOps.exif_transpose(image))
-    image = image.convert("L" if channels == 1 else "RGB")
+    ImageOps.exif_transpose(image, in_place=True)
+    image = _plain(image).convert("L" if channels == 1 else "RGB")
     return _resize(image, img_size)
 
 
 def _plain(image: Image.Image) -> Image.Image:
     """Return the picture with 8 bits per channel and without transparency."""
     if image.mode in SIXTEEN_BIT_MODES:
-        levels = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+        levels = np.clip(np.asarray(image, dtype=np.int32), 0, 65535)
+        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))  # at most 255 × 65535 < 2^31
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         page = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(page, image)
     return image

@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 
-# Even a pickle that calls nothing can do harm. An index into the memo is an amount of memory, and nested tuples that
-# are used as keys take time exponential in their number. The files read here have six tuples.
+# Even a pickle that calls nothing of its choosing can do harm. An index into the memo is an amount of memory; nested
+# tuples that are used as keys take time exponential in their number; an instruction of one byte makes a dictionary; and
+# as keys, numbers that differ by multiples of 2^61 - 1 all hash alike. The files read here have six tuples, and a few
+# instructions for each of 10,000 pictures.
 MAX_MEMO = 1 << 20
 MAX_TUPLES = 16
+MAX_INSTRUCTIONS = 1 << 18
+MAX_NUMBER = 1 << 32
+SHOWN = 80  # characters of a name
 
 
 class _DType:
@@ -44,29 +49,40 @@ class _Array:
         self.array = np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran_order else "C")
 
 
-def _encode(text: Any, encoding: Any) -> bytes:
-    """Stands in for `_codecs.encode`, by which Python 3 writes bytes in an old protocol."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("text in another encoding than Latin-1")
-    return text.encode("latin1")
-
-
 ALLOWED = {
     "numpy.core.multiarray._reconstruct": _Array,
     "numpy._core.multiarray._reconstruct": _Array,
     "numpy.ndarray": _Array,
     "numpy.dtype": _DType,
-    "_codecs.encode": _encode,
 }
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="bytes")
+        self.left = len(data)  # bytes that may still be encoded: a text could be, again and again
+
+    def encode(self, text: Any, encoding: Any) -> bytes:
+        """Stands in for `_codecs.encode`, by which Python 3 writes bytes in an old protocol."""
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError("text in another encoding than Latin-1")
+        self.left -= len(text)
+        if self.left < 0:
+            raise pickle.UnpicklingError("it is no plain data")
+        return text.encode("latin1")
+
+    def persistent_load(self, identity: Any) -> Any:
+        """Refuse a reference to something outside of the pickle."""
+        raise pickle.UnpicklingError("it refers to something that isn't in it")
+
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a global, or raise UnpicklingError."""
+        if (module, name) == ("_codecs", "encode"):
+            return self.encode
         try:
             return ALLOWED[f"{module}.{name}"]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data needs") from None
+            raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:SHOWN]}, which no data needs") from None
 
 
 def load_plain(data: bytes) -> Any:
@@ -76,7 +92,7 @@ def load_plain(data: bytes) -> Any:
     """
     try:
         _check_cost(data)
-        return _bare(_Unpickler(io.BytesIO(data), encoding="bytes").load())
+        return _bare(_Unpickler(data).load())
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # a damaged pickle may fail in any operation, with any exception
@@ -85,9 +101,11 @@ def load_plain(data: bytes) -> Any:
 
 def _check_cost(data: bytes) -> None:
     tuples = 0
-    for opcode, argument, _ in pickletools.genops(data):
+    for n, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         tuples += "TUPLE" in opcode.name
-        if tuples > MAX_TUPLES or (opcode.name.endswith("PUT") and argument > MAX_MEMO):
+        number = argument if isinstance(argument, int) else 0
+        most = MAX_MEMO if opcode.name.endswith("PUT") else MAX_NUMBER
+        if tuples > MAX_TUPLES or n > MAX_INSTRUCTIONS or abs(number) > most:
             raise pickle.UnpicklingError("it is no plain data")
 
 

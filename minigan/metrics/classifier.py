@@ -19,6 +19,7 @@ from minigan.errors import UNREADABLE_NPZ, CheckpointError, ShapeError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
+from minigan.untrusted import open_file, read_npz
 
 SIDE = 28  # pixels, MNIST's
 FEATURES = 64
@@ -105,8 +106,8 @@ def write_weights(network: Sequential, file: Any) -> None:
 def _read(path: Any) -> dict[str, np.ndarray]:
     """Read the arrays of a file. Raises CheckpointError if it isn't there, is damaged, or has a number not finite."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
+        with open_file(path) if isinstance(path, os.PathLike) else path.open("rb") as file:
+            arrays = read_npz(file)
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("a weight is not finite")
     except FileNotFoundError:

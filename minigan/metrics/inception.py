@@ -32,6 +32,7 @@ from minigan.metrics.inception_v3 import CLASSES, FEATURES, inception_v3, weight
 from minigan.metrics.resize import resize_bilinear
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
+from minigan.untrusted import Unreadable, open_file, read_npz
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
@@ -186,12 +187,12 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     if path.suffix != ".npz":
         return read_torch_file(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with open_file(path) as file:
+            return read_npz(file)
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged archive may fail in any step, with any exception
-        raise MiniganError(f"{path} is no usable .npz file of weights: it is damaged or cut off") from error
+    except Unreadable as error:
+        raise MiniganError(f"{path} is no usable .npz file of weights: {error}") from error
 
 
 def sha256(path: Path) -> str:

@@ -24,6 +24,7 @@ from minigan.backend import to_numpy
 from minigan.errors import UNREADABLE_NPZ, DataError
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.moments import Moments
+from minigan.untrusted import open_file, read_npz
 
 KEPT = 10_000  # pictures whose features are kept where all features are needed
 
@@ -94,8 +95,8 @@ def write_statistics(file: Any, statistics: Statistics) -> None:
 def network_of(path: str | os.PathLike) -> str:
     """The name of the network that a file of statistics is about: Inception's if it doesn't say, or isn't one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return str(json.loads(file["about"].tobytes())["network"])
+        with open_file(path) as file:
+            return str(json.loads(read_npz(file)["about"].tobytes())["network"])
     except UNREADABLE_NPZ:
         return "inception"
 
@@ -106,8 +107,8 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
     Raises DataError if the file can't be read, holds something else, or is of another network or resizer.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("mu", "sigma", "features", "about") if name in file.files}
+        with open_file(path) as file:
+            arrays = read_npz(file)
         about = dict(json.loads(arrays["about"].tobytes())) if "about" in arrays else {}
         if any(arrays[name].dtype.kind != "f" for name in ("mu", "sigma")):
             raise ValueError("these are no real numbers")

@@ -30,6 +30,7 @@ import numpy as np
 from minigan.errors import MiniganError
 from minigan.metrics.safetensors import MAX_AXES, Unusable, decode, itemsize
 from minigan.metrics.torch_pickle import Storage, Tensor, load
+from minigan.untrusted import open_file
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the pickle of 0x1950a86a20f9469cfc6c
@@ -43,7 +44,7 @@ def read_torch_file(path: Path | str) -> dict[str, np.ndarray]:
     can't be read, is damaged, or holds anything but a dictionary of tensors; nothing in it is executed.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             return _read(file)
     except Unusable as error:
         raise MiniganError(f"{path} is no usable file of PyTorch weights: {error}") from error

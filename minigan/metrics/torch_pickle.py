@@ -4,7 +4,8 @@ A pickle is a program for a small machine with a stack: "push this text", "make 
 function with these arguments". Python's own machine calls whatever function the program names. This one knows 30 of
 the instructions, enough for what `torch.save` writes of a state dict, and calls none: the three names that occur are
 replaced by the lines of `_call`, and a tensor becomes a note of where its numbers lie. Keys are text and nothing else
-is compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory.
+is compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory. The number of
+instructions is bounded, because one of a byte may make a dictionary.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from minigan.metrics.safetensors import Unusable
 FLOATS = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf2"}
 INTEGERS = {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
 STORAGES = {f"torch {name}Storage": code for name, code in (FLOATS | INTEGERS).items()}
+MAX_INSTRUCTIONS = 1 << 18  # the weights of Inception take some 20,000
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 
@@ -58,7 +60,9 @@ def load(file: BinaryIO) -> Any:
         del stack[start:]
         return taken
 
-    for opcode, argument, _ in pickletools.genops(file):
+    for n, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if n > MAX_INSTRUCTIONS:
+            raise Unusable("it is far longer than a dictionary of tensors")
         match opcode.name:
             case "PROTO":
                 pass
@@ -71,8 +75,8 @@ def load(file: BinaryIO) -> Any:
             case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
                 stack.append(EMPTY[opcode.name]())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                n = int(opcode.name[-1])
-                stack[-n:] = [tuple(stack[-n:])]
+                length = int(opcode.name[-1])
+                stack[-length:] = [tuple(stack[-length:])]
             case "MARK":
                 marks.append(len(stack))
             case "TUPLE":

@@ -1,0 +1,171 @@
+"""Pickles that want to be executed or to exhaust, and archives and headers that lie: bytes, made here."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pickle
+import struct
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+TOUCH = f"touch executed; export MINIGAN_CANARY=1"
+SET = "__import__('os').environ.__setitem__('MINIGAN_CANARY', '1')"
+
+
+class Call:
+    """A call, as a pickle would make it."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self.function, self.args = function, args
+
+    def __reduce__(self) -> tuple:
+        return self.function, self.args
+
+
+def text(value: str) -> bytes:
+    """The instruction that pushes a text."""
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def gadgets() -> dict[str, bytes]:
+    """Pickles that execute something when Python's own machine loads them, by name."""
+    import builtins
+    import subprocess
+
+    shell = text(TOUCH)
+    plain = {
+        "os.system": pickle.dumps(Call(os.system, TOUCH), 2),
+        "posix.system, protocol 0": b"cposix\nsystem\n(S'" + TOUCH.encode() + b"'\ntR.",
+        "nt.system": b"cnt\nsystem\n(S'" + TOUCH.encode() + b"'\ntR.",
+        "subprocess.Popen": pickle.dumps(Call(subprocess.Popen, ["touch", "executed"]), 4),
+        "builtins.eval": pickle.dumps(Call(builtins.eval, SET), 2),
+        "builtins.exec, protocol 5": pickle.dumps(Call(builtins.exec, SET), 5),
+        "__builtin__.eval of Python 2": b"c__builtin__\neval\n(S'" + SET.replace("'", '"').encode() + b"'\ntR.",
+        "builtins.__import__": b"cbuiltins\n__import__\n(" + text("antigravity") + b"tR.",
+        "runpy.run_path": b"crunpy\nrun_path\n(" + text("payload.py") + b"tR.",
+        "getattr of an import": b"cbuiltins\ngetattr\n(cbuiltins\n__import__\n("
+        + text("os")
+        + b"tR"
+        + text("system")
+        + b"tR("
+        + shell
+        + b"tR.",
+        "a path of names": b"\x80\x04" + text("os") + text("path.os.system") + b"\x93(" + shell + b"tR.",
+        "INST": b"(" + shell + b"ios\nsystem\n.",
+        "OBJ": b"(cos\nsystem\n" + shell + b"o.",
+        "NEWOBJ": b"\x80\x02csubprocess\nPopen\n(]" + text("touch") + b"a" + text("executed") + b"at\x81.",
+        "NEWOBJ_EX": b"\x80\x04csubprocess\nPopen\n(]" + text("touch") + b"a" + text("executed") + b"at}\x92.",
+        "BUILD of a global": b"\x80\x02cos\nenviron\n}" + text("MINIGAN_CANARY") + text("1") + b"sb.",
+        "copyreg._reconstructor": b"ccopyreg\n_reconstructor\n(csubprocess\nPopen\ncbuiltins\nobject\nNtR.",
+        "copyreg.add_extension": b"ccopyreg\nadd_extension\n(" + text("os") + text("system") + b"K\x01tR\x82\x01.",
+        "the extension registry": b"\x80\x02\x82\x01(" + shell + b"tR.",
+        "a persistent id": b"\x80\x02" + shell + b"Q.",
+        "a persistent id, protocol 0": b"Pos.system\n.",
+        "a nested pickle": b"cpickle\nloads\n(" + b"B" + struct.pack("<I", 13) + b"cos\nsystem\n.\n" + b"tR.",
+        "setuptools": b"csetuptools.sandbox\nrun_setup\n(" + text("payload.py") + b"]tR.",
+        "distutils": b"cdistutils.spawn\nspawn\n(]" + text("touch") + b"a" + text("executed") + b"atR.",
+        "numpy's testing": b"cnumpy.testing._private.utils\nruntest\n(" + text("payload.py") + b"tR.",
+        "numpy.load": b"cnumpy\nload\n(" + text("payload.npy") + b"NI01\ntR.",
+        "numpy.f2py": b"cnumpy.f2py.crackfortran\nmyeval\n(" + text(SET) + b"tR.",
+        "ctypes.CDLL": b"cctypes\nCDLL\n(" + text("libc.so.6") + b"tR.",
+        "operator.methodcaller": b"coperator\nmethodcaller\n(" + text("system") + shell + b"tR(cos\n\ntR.",
+        "functools.partial": b"cfunctools\npartial\n(cos\nsystem\n" + shell + b"tR)R.",
+        "map in a set": b"cbuiltins\nset\n(cbuiltins\nmap\n(cos\nsystem\n]" + shell + b"atRtR.",
+        "a web browser": b"cwebbrowser\nopen\n(" + text("http://127.0.0.1:9/") + b"tR.",
+        "a socket": b"csocket\ncreate_connection\n(" + text("127.0.0.1") + b"K\x09\x86tR.",
+        "minigan's own code": b"cminigan.cli\nmain\n(]" + text("models") + b"atR.",
+        "a name as long as a book": b"c" + b"o" * 200_000 + b"\nsystem\n" + b"(" + shell + b"tR.",
+        "a name that colours the terminal": b"\x80\x04" + text("\x1b[31mos\n") + text("sy\rstem") + b"\x93)R.",
+    }
+    return plain
+
+
+def exhausting() -> dict[str, bytes]:
+    """Pickles that execute nothing, and would take all of the memory or of the time."""
+    million = 1 << 20
+    colliding = b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for k in range(60_000))
+    copies = text("x" * (8 << 20)) + b"q\x01" + text("latin1") + b"\x86q\x02c_codecs\nencode\nq\x03]q\x04("
+    return {
+        "millions of lists": b"\x80\x02(" + b"]" * (20 * million) + b"l.",
+        "millions of dictionaries": b"\x80\x02(" + b"}" * (20 * million) + b"l.",
+        "lists in lists in lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
+        "tuples in tuples as a key": b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
+        "a memo of four billion": b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b".",
+        "a memo of four billion, protocol 0": b"(dp4294967295\n.",
+        "keys that hash alike": b"\x80\x02}(" + colliding + b"u.",
+        "a text copied again and again": b"\x80\x02" + copies + b"h\x03h\x02R" * 1000 + b"e.",
+        "a number with a million digits": b"\x80\x02L" + b"9" * million + b"L\n.",
+        "text that isn't there": b"\x80\x02X" + struct.pack("<I", 2**32 - 1) + b"abc.",
+        "bytes that aren't there": b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"abc.",
+        "a number that isn't there": b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"abc.",
+        "a list that holds itself": b"\x80\x02]q\x00h\x00a.",
+        "a frame without an end": b"\x80\x04\x95" + struct.pack("<Q", 2**63 - 1) + b"N.",
+    }
+
+
+def npy(descr: str = "<f4", shape: str = "(2,)", data: bytes = bytes(8), version: int = 1) -> bytes:
+    """A .npy file with any header."""
+    header = (
+        f"{{'descr': {descr if descr.startswith('[') else repr(descr)}, 'fortran_order': False, 'shape': {shape}, }}"
+    )
+    return raw_npy(header.encode() + b"\n", data, version)
+
+
+def raw_npy(header: bytes, data: bytes = b"", version: int = 1) -> bytes:
+    """A .npy file with anything in the place of its header."""
+    length = struct.pack("<H" if version == 1 else "<I", len(header))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header + data
+
+
+def zipped(members: dict[str, bytes] | list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip archive; a list of members may have a name twice."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, data in members.items() if isinstance(members, dict) else members:
+            if name in archive.NameToInfo:
+                del archive.NameToInfo[name]  # or zipfile would warn
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def arrays_in(path: Any) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that is whole."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def npz(**arrays: Any) -> bytes:
+    """An .npz file as NumPy writes it, objects and all."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def zeros(size: int) -> bytes:
+    """`size` zeros, packed by gzip to a thousandth; made in pieces."""
+    file = io.BytesIO()
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=9, mtime=0) as packed:
+        for _ in range(size >> 20):
+            packed.write(bytes(1 << 20))
+    return file.getvalue()
+
+
+def chunk(kind: bytes, body: bytes = b"", crc: int | None = None, length: int | None = None) -> bytes:
+    """A chunk of a PNG file."""
+    crc = zlib.crc32(kind + body) if crc is None else crc
+    return struct.pack(">I", len(body) if length is None else length) + kind + body + struct.pack(">I", crc)
+
+
+def png(width: int, height: int, depth: int = 8, colour: int = 2, pixels: bytes | None = None, *more: bytes) -> bytes:
+    """A PNG file of any header; `more` are chunks between the header and the pixels."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
+    if pixels is None:
+        pixels = zlib.compress((b"\0" + bytes((width * channels * depth + 7) // 8)) * height, 9)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    body = b"".join(more) + chunk(b"IDAT", pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND")
