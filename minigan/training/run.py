@@ -43,12 +43,14 @@ from minigan.training.curves import EVALUATED, MEASURES, draw_curves, draw_evalu
 from minigan.training.files import naming, replacing, write_text
 from minigan.training.lock import LOCK, FolderLock
 from minigan.training.pictures import save_film, save_image
+from minigan.untrusted import open_file
 
 # Streams of random numbers that belong to one seed: none disturbs another.
 INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS, REAL_SAMPLES = range(7)
 SAMPLE_NAME, CHECKPOINT_NAME = re.compile(r"step-[0-9]+\.png"), re.compile(r"step-[0-9]+\.npz")
 TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing
 FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
+LONGEST_CONFIG = 1 << 20  # bytes; a usual one has about one thousand
 LARGEST = 1e39  # a little more than float32 can hold
 TABLES, NOTE = ("gradients", "weights"), {"check", "sentence"}  # what isn't a number in a record
 ON_NAN = ("stop", "rollback")  # what to do when a number becomes infinite or NaN
@@ -227,7 +229,8 @@ class RunFolder:
         if not self.path.is_dir():
             raise CheckpointError(f"{self.path} does not exist: give the folder of a run, such as runs/dcgan-digits")
         try:
-            config = parse_config(json.loads(self._config.read_text(encoding="utf-8")))
+            with open_file(self._config) as file:
+                config = parse_config(json.loads(file.read(LONGEST_CONFIG).decode()))
         except FileNotFoundError:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no config.json") from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -242,7 +245,8 @@ class RunFolder:
     def records(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl. Lines that are no records, such as one that a crash cut off, are left out."""
         try:
-            lines = self._metrics.read_bytes().splitlines()
+            with open_file(self._metrics) as file:
+                lines = file.read().splitlines()
         except FileNotFoundError:
             return []
         return [record for record in map(_parse_record, lines) if record]
