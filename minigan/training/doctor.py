@@ -40,8 +40,8 @@ KEPT = 0.9  # by the running mean of its logarithm
 STEEP = 100.0  # a gradient penalty for each unit of its weight: slopes of 11 where 1 is asked for
 RUNAWAY = 100.0  # losses that are nothing but divergence: beside that of a D that can't tell
 DIVERSE = 0.6  # a diversity at which a generator has learned to draw different samples
-GRACE = 1000  # steps in which it may not have: until then its samples differ little
-NEVER = 0.03  # less than any generator draws then
+GRACE, LATE = 1000, 5000  # steps in which it may not have, and in which it hardly may not
+NEVER = 0.03  # a diversity that is less than that of any generator after GRACE steps
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,9 @@ class Doctor:
         """
         look = self.likeness(samples)
         self.diverse = self.diverse or look.diversity >= DIVERSE
-        learned = self.diverse or (step >= GRACE and (look.diversity < NEVER or len(self.config.shape) == 1))
-        since = self._due("collapse", step > 0 and look.low and (look.twins or learned), step, LOOKS)
+        points = len(self.config.shape) == 1
+        late = step >= LATE or (step >= GRACE and (points or look.diversity < NEVER))
+        since = self._due("collapse", step > 0 and look.low and (look.twins or self.diverse or late), step, LOOKS)
         if since is None:
             return look.diversity, []
         tried = self.advice("smaller_lr", "smoothing", "stronger_critic", "seed")
