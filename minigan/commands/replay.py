@@ -29,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Make the step again, and print what was seen in it, in order of time."""
-    path = args.file / "failure.npz" if args.file.is_dir() else args.file
+    path = _failure(args.file)
     checkpoint, batches = load_failure(path)
     config = _config(checkpoint, path)
     gan = config.build_gan(get_device(args.device))
@@ -56,6 +56,15 @@ def main(args: argparse.Namespace) -> int:
     end = "every number in this step is finite" if finding is None else finding.sentence
     print(f"\n{end[0].upper()}{end[1:]}.")
     return 0
+
+
+def _failure(file: Path) -> Path:
+    """The file that is meant. Raises CheckpointError if it isn't there."""
+    path = file / "failure.npz" if file.is_dir() else file
+    if not path.exists():
+        why = "no step of this run has failed" if file.is_dir() else "give failure.npz, or the folder of a run"
+        raise CheckpointError(f"there is no file {path}: {why}")
+    return path
 
 
 def _config(checkpoint: Checkpoint, path: Path) -> RunConfig:
@@ -92,4 +101,4 @@ def timetable(seen: list[Seen], passes: int | None) -> str:
             what = f"{one.what} updates {one.network}" if one.verb == "update" else one.what
             rows.append(("", what, magnitudes))
     before = f"  ({first:,} lines before these: --all shows them)\n" if first else ""
-    return before + table(rows, "<<<")
+    return before + "\n".join(line.rstrip() for line in table(rows, "<<<").split("\n"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from typing import Any
 
 from minigan.training.run import RunConfig
@@ -15,6 +17,8 @@ class Advice:
     def __init__(self, gan: Any, config: RunConfig) -> None:
         self.options, self.batch_size = config.model_args, config.batch_size
         self.lr = gan.optimizers["G"].lr if "G" in gan.optimizers else None
+        default = inspect.signature(type(gan)).parameters.get("lr")
+        self.usual_lr = default.default if default and isinstance(default.default, float) else math.inf
 
     def __call__(self, *kinds: str) -> str:
         """Words such as `--lr 0.0001, --label-smoothing 0.1 or another --seed`, for the kinds that this run has.
@@ -26,11 +30,17 @@ class Advice:
 
     def smaller_lr(self) -> str:
         """A learning rate half as large."""
-        return f"--lr {self.lr / 2:.2g}" if self.lr and "lr" in self.options else ""
+        return self._lr(2)
 
     def much_smaller_lr(self) -> str:
         """A learning rate a tenth as large."""
-        return f"--lr {self.lr / 10:.2g}" if self.lr and "lr" in self.options else ""
+        return self._lr(10)
+
+    def _lr(self, times: float) -> str:
+        """A learning rate that is so many times as small, or the model's usual one where that is smaller still."""
+        if not self.lr or "lr" not in self.options:
+            return ""
+        return f"--lr {min(self.lr / times, self.usual_lr if self.usual_lr < self.lr else math.inf):.2g}"
 
     def smoothing(self) -> str:
         """One-sided label smoothing, if there is none."""

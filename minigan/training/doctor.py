@@ -11,7 +11,6 @@ near (tests/training/test_doctor_runs.py).
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,7 +27,7 @@ from minigan.training.run import RunConfig
 
 PATIENCE = 20  # records, of ten steps each, in which a sign must be there before it is spoken of
 SOON = 2  # likewise, of what is past doubt
-LOOKS = 2  # pictures of the run, likewise
+LOOKS = 3  # pictures of the run, likewise
 WELL = 50  # records or pictures without it before it may be spoken of again
 SMALL_BATCH = 8  # below this, mean and variance of a batch are mostly noise
 LEAP = 0.5  # of the weights' size: how far the first update may move them
@@ -124,9 +123,11 @@ class Doctor:
         """
         look = self.likeness(samples)
         self.diverse = self.diverse or look.diversity >= DIVERSE
-        points = len(self.config.shape) == 1
-        late = step >= LATE or (step >= GRACE and (points or look.diversity < NEVER))
-        since = self._due("collapse", step > 0 and look.low and (look.twins or self.diverse or late), step, LOOKS)
+        if len(self.config.shape) == 1:  # points wander from mode to mode before they settle
+            learned = step >= GRACE
+        else:
+            learned = self.diverse or step >= LATE or (step >= GRACE and look.diversity < NEVER)
+        since = self._due("collapse", step > 0 and look.low and (look.twins or learned), step, LOOKS)
         if since is None:
             return look.diversity, []
         tried = self.advice("smaller_lr", "smoothing", "stronger_critic", "seed")
@@ -263,9 +264,7 @@ class Doctor:
         leap = optimizer.lr if isinstance(optimizer, Adam) else optimizer.lr / math.sqrt(1 - optimizer.alpha)
         if leap <= LEAP * size:
             return None
-        usual = inspect.signature(type(self.gan)).parameters.get("lr")
-        default = usual.default if usual and isinstance(usual.default, float) else None
-        tried = f"--lr {default:g}" if default else self.advice("much_smaller_lr") or "a smaller learning rate"
+        tried = self.advice("much_smaller_lr") or "a smaller learning rate"
         why = f"the first update moves each weight of {name} by about {leap:.2g}, but they are only {size:.2g} large"
         return Note("lr", f"{why}: try {tried}")
 

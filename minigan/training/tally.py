@@ -49,5 +49,7 @@ def tally(x: Any) -> Tally:
 
 
 def short(number: float) -> str:
-    """A magnitude in few characters: 0.031, 12, 3.1e38."""
-    return f"{number:.2g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+    """A magnitude in few characters: 0.031, 12, 4200, 3.1e38."""
+    rounded = f"{number:.2g}"
+    plain = f"{float(rounded):g}" if 1e-3 <= number < 1e5 else rounded
+    return plain.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

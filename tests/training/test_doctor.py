@@ -1,0 +1,337 @@
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigan.commands.options import model_options
+from minigan.data import open_dataset
+from minigan.gans import MODELS
+from minigan.testing import STRICT
+from minigan.testing.strict import forbid_transfers
+from minigan.training.doctor import GRACE, LATE, LOOKS, PATIENCE, SMALL_BATCH, SOON, WELL, Doctor
+from minigan.training.run import RunConfig
+
+SMALL = {"latent_dim": 3, "features": 2}
+OWN = {"gan": {}, "cgan": {"n_classes": 2}, "cdcgan": SMALL | {"n_classes": 2}}
+SHAPES = {"gan": (2,), "cgan": (2,)}  # their networks for pictures are large
+DIGITS = open_dataset("digits", limit=128)
+REAL, OTHERS = DIGITS.batch(np.arange(64)), DIGITS.batch(np.arange(64, 128))
+
+
+def make(model="dcgan", real=REAL, device="cpu", shape=None, batch_size=64, **given):
+    """A doctor with its GAN; the configuration holds every option, as that of the command line does."""
+    shape = shape or SHAPES.get(model, (16, 16, 1))
+    args = {name: option.default for name, option in model_options(MODELS[model]).items()}
+    args |= OWN.get(model, SMALL) | given
+    gan = MODELS[model](shape, **args, rng=np.random.default_rng(0), device=device)
+    return Doctor(gan, RunConfig(model, args, "digits", shape, 1000, batch_size, 2000), real)
+
+
+def healthy(step, doctor, noise=0.0):
+    """A record like those of runs that go well, of any model."""
+    probability = doctor.config.model in ("gan", "dcgan", "cgan", "cdcgan")
+    return {
+        "step": step,
+        "d_loss": 0.9 * math.exp(noise),
+        "g_loss": 1.2 * math.exp(-noise),
+        "d_real": 0.7 if probability else 0.6,
+        "d_fake": 0.3 if probability else -0.6,
+        "gradients": {place: 0.05 * math.exp(noise) for place in places(doctor)},
+        "weights": {name: rms * math.exp(abs(noise)) for name, rms in doctor.initial.items()},
+        "penalty": math.exp(noise),
+    }
+
+
+def places(doctor):
+    return [
+        f"{n}.{prefix}".rstrip(".")
+        for n, net in doctor.gan.networks.items()
+        for prefix, layer in net.walk()
+        if layer.parameter_names
+    ]
+
+
+def sick(record, what):
+    """The record, with one thing wrong."""
+    layers = record["gradients"]
+    return (
+        record
+        | {
+            "saturated": {"d_loss": 1e-6, "d_real": 0.9999, "d_fake": 1e-5},
+            "vanishing": {
+                "gradients": {place: norm * (1e-6 if place[0] == "G" else 1) for place, norm in layers.items()}
+            },
+            "silent": {"gradients": layers | {next(iter(layers)): 0.0}},
+            "weights": {"weights": record["weights"] | {"D": 500.0}},
+            "loss": {"d_loss": 1e7},
+            "penalty": {"penalty": 1e5},
+        }[what]
+    )
+
+
+KINDS = ("saturated", "vanishing", "silent", "weights", "loss", "penalty")
+
+
+def applies(what, model):
+    """A Wasserstein critic has no certainty, and only one of them a penalty."""
+    return not (what == "saturated" and model.startswith("wgan") or what == "penalty" and model != "wgan-gp")
+
+
+def say(doctor, records):
+    return [(record["step"], note) for record in records for note in doctor.check(record)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@given(st.lists(st.floats(-1.5, 1.5), min_size=1, max_size=50))
+def test_nothing_is_said_of_a_healthy_run_however_restless(model, noise):
+    doctor = make(model)
+    assert say(doctor, [healthy(10 * i, doctor, noise[i % len(noise)]) for i in range(1, 200)]) == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("what", KINDS)
+def test_every_sign_is_told_once_with_its_beginning_and_again_only_after_it_was_gone(model, what):
+    doctor = make(model)
+    well = [healthy(10 * i, doctor) for i in range(1, 41)]
+    ill = [sick(healthy(10 * i, doctor), what) for i in range(41, 301)]
+    said = say(doctor, well + ill)
+    if not applies(what, model):
+        assert said == []
+        return
+    ((step, note),) = said
+    assert note.check == what
+    assert f"since step {410 if what != 'vanishing' else step - 10 * (PATIENCE - 1)}" in note.sentence
+    assert (SOON if what == "weights" else PATIENCE) <= (step - 400) / 10 < 100
+
+    moment = [healthy(10 * i, doctor) for i in range(301, 311)]
+    again = [sick(healthy(10 * i, doctor), what) for i in range(311, 511)]
+    assert say(doctor, moment + again) == []  # it was gone for a moment only
+    long = [healthy(10 * i, doctor) for i in range(511, 511 + 2 * WELL)]
+    again = [sick(healthy(10 * i, doctor), what) for i in range(700, 900)]
+    assert [note.check for _, note in say(doctor, long + again)] == [what]
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_what_passes_soon_is_not_told(what):
+    doctor = make("wgan-gp" if what == "penalty" else "dcgan")
+    at_once = (SOON if what == "weights" else PATIENCE) - 1
+    records = [healthy(10 * i, doctor) for i in range(1, 400)]
+    for start in range(50, 390, 60):
+        for i in range(start, start + at_once):
+            records[i] = sick(records[i], what)
+    assert say(doctor, records) == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_only_options_that_the_model_has_are_advised(model):
+    """And none with the value that it has already."""
+    notes = make(model, batch_size=2, lr=10.0).at_start()
+    for what in KINDS:
+        doctor = make(model, lr=10.0)
+        records = [healthy(10 * i, doctor) for i in range(1, 30)]
+        notes += [note for _, note in say(doctor, records + [sick(r, what) for r in records for _ in range(5)])]
+    notes += [note for i in range(1, 5) for note in doctor.look_at(1000 * i, np.zeros_like(REAL))[1]]
+    known = {option.flag for option in model_options(MODELS[model]).values()} | {"--seed", "--batch-size"}
+    advised = {flag for note in notes for flag in re.findall(r"--[a-z0-9-]+", note.sentence)}
+    assert len(notes) >= 5
+    assert advised >= {"--seed", "--lr"}
+    assert advised <= known
+    assert not any("--lr 10 " in note.sentence + " " for note in notes)
+
+
+def test_records_with_little_or_nothing_in_them():
+    doctor = make()
+    records = [{"step": 1}, {"step": 2, "d_loss": 0.1}, {"step": 3, "gradients": {}, "weights": {}}]
+    nan = {"d_loss": math.nan, "g_loss": math.inf, "d_real": math.nan, "d_fake": math.nan}
+    records.append({"step": 4, **nan, "gradients": {"G.1": math.nan, "D.0": math.inf}, "weights": {"G": math.nan}})
+    assert say(doctor, records) == []
+
+
+def test_smoothed_labels_hold_d_back_from_certainty():
+    """With targets of 0.9, a D that knows everything says 0.9."""
+    doctor = make(label_smoothing=0.1)
+    records = [healthy(10 * i, doctor) | {"d_real": 0.899, "d_fake": 0.001} for i in range(1, 40)]
+    ((_, note),) = say(doctor, records)
+    assert note.check == "saturated"
+    assert "--label-smoothing" not in note.sentence
+
+
+# Before the first step
+
+
+def test_a_batch_too_small_for_batch_norm():
+    (note,) = make(batch_size=4).at_start()
+    assert note.check == "batch-norm"
+    assert "a batch of 4 is too small for BatchNorm(4" in note.sentence
+    assert "(layer G.2)" in note.sentence
+    assert note.sentence.endswith("try --batch-size 16")
+    assert make(batch_size=SMALL_BATCH).at_start() == []
+    assert make("gan", batch_size=2).at_start() == []  # it has none
+    assert [note.check for note in make("sngan", labels=True, n_classes=2, batch_size=2).at_start()] == ["batch-norm"]
+
+
+def test_a_learning_rate_that_wipes_out_the_initial_weights():
+    notes = make(lr=10.0).at_start()
+    assert [note.check for note in notes] == ["lr", "lr"]
+    assert "the first update moves each weight of G by about 10, but they are only" in notes[0].sentence
+    assert notes[0].sentence.endswith("try --lr 0.0002")
+    assert make("gan", shape=(16, 16, 1), lr=10.0).at_start() == []  # SGD moves by what the gradient is
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_defaults_are_fine_from_the_start(model):
+    assert make(model, batch_size=MODELS[model].batch_size).at_start() == []
+
+
+# Measuring
+
+
+@pytest.mark.parametrize("model", ["dcgan", "cdcgan", "sngan"])
+def test_measures_are_norms_of_layers_and_rms_of_networks_and_stay_on_the_device(model):
+    doctor = make(model, device=STRICT)
+    gan = doctor.gan
+    rng = STRICT.rng(3)
+    for network in gan.networks.values():
+        network.parameters().grads[...] = rng.standard_normal(len(network.parameters()), dtype=np.float32)
+    with forbid_transfers():
+        measured = doctor.measure()
+    gradients = [name for name in measured if name.startswith("gradients.")]
+    assert [name.removeprefix("gradients.") for name in gradients] == places(doctor)
+    for n, network in gan.networks.items():
+        values = network.parameters().values.get()
+        assert measured[f"weights.{n}"].get() == pytest.approx(np.sqrt((values**2).mean()), rel=1e-5)
+        named = {name: gradient.get() for name, (_, gradient) in network.parameters().named().items()}
+        for prefix, layer in network.walk():
+            own = [named[prefix + parameter].ravel() for parameter in layer.parameter_names]
+            if own:
+                found = measured[f"gradients.{n}.{prefix}".rstrip(".")]
+                assert found.shape == ()
+                assert found.get() == pytest.approx(np.linalg.norm(np.concatenate(own)), rel=1e-5)
+
+
+# The samples
+
+
+def look(doctor, *samples, start=100):
+    return [doctor.look_at(start + 100 * i, x) for i, x in enumerate(samples)]
+
+
+def said(found):
+    return [note for _, notes in found for note in notes]
+
+
+def test_other_real_samples_are_as_diverse_as_real_ones():
+    found = look(make(), *[OTHERS] * 20, start=GRACE)
+    assert 0.8 < found[0][0] < 1.25
+    assert said(found) == []
+
+
+def test_the_same_picture_again_and_again_is_a_collapse_from_the_first_steps_on():
+    found = look(make(), *[np.repeat(REAL[:1], 64, axis=0)] * 10)
+    assert found[0][0] == 0
+    (note,) = said(found)
+    assert note.check == "collapse"
+    assert note.sentence.startswith("mode collapse: all 64 samples are the same, since step 100: try --lr 0.0001, ")
+
+
+@pytest.mark.parametrize("different", [2, 4, 10])
+def test_a_few_different_pictures_are_a_collapse_though_their_spread_is_that_of_the_data(different):
+    few = REAL[np.arange(64) % different]
+    spread = few.reshape(64, -1).var(axis=0).sum() / REAL.reshape(64, -1).var(axis=0).sum()
+    assert spread > 0.4
+    noise = 1e-3 * np.random.default_rng(0).standard_normal(REAL.shape, dtype=np.float32)
+    for samples in (few, few + noise):
+        (note,) = said(look(make(), *[samples] * 10))
+        assert f"the 64 samples are only {different} different ones" in note.sentence
+
+
+def grey(amount):
+    """An untrained generator: the same for all z, but for a little of everything."""
+    return np.float32(amount) * (OTHERS - OTHERS.mean(axis=0)) - 0.5
+
+
+def test_a_generator_that_has_not_learned_yet_is_given_time():
+    for amount in (0.02, 0.1):
+        assert said(look(make(), *[grey(amount)] * 9)) == []
+    found = said(look(make(), *[grey(0.02)] * 9, start=GRACE))
+    assert ["since step 1000" in note.sentence for note in found] == [True]
+    assert said(look(make(), *[grey(0.1)] * 9, start=GRACE)) == []
+    assert len(said(look(make(), *[grey(0.1)] * 9, start=LATE))) == 1
+
+
+def test_a_generator_that_has_known_better_is_given_none():
+    found = look(make(), OTHERS, *[grey(0.1)] * 5)
+    (note,) = said(found)
+    assert [bool(notes) for _, notes in found].index(True) == LOOKS
+    assert "the samples differ only 9 % as much as real data, since step 200" in note.sentence
+
+
+def test_the_picture_before_the_first_step_does_not_count():
+    doctor = make()
+    for _ in range(10):
+        assert doctor.look_at(0, np.zeros_like(REAL))[1] == []
+
+
+def test_points_that_leave_half_of_the_modes_alone():
+    ring = open_dataset("ring")
+    real, labels = ring.batch(np.arange(1000)), ring.labels[:4000]
+    samples = ring.batch(np.arange(4000))
+    doctor = make("gan", real=real, shape=(2,))
+    assert 0.9 < doctor.look_at(GRACE, samples[:1000])[0] < 1.1
+    some = samples[labels < 3][:1000]
+    assert said(look(doctor, *[some] * 5)) == []  # early: they may wander
+    diversity, _ = doctor.look_at(900, some)
+    assert diversity == pytest.approx(3 / 8, abs=0.1)
+    (note,) = said(look(doctor, *[some] * 9, start=GRACE))
+    assert "of the data have a generated point near them" in note.sentence
+    alike = make("gan", real=real, shape=(2,))
+    assert "all 256 samples are the same" in said(look(alike, *[np.ones((1000, 2))] * 3))[0].sentence
+
+
+def test_without_real_samples_those_of_the_run_are_compared():
+    doctor = make(real=None)
+    assert [diversity for diversity, _ in look(doctor, 0.5 * OTHERS, OTHERS, 0.5 * OTHERS)] == [1, 1, 0.5]
+    assert len(said(look(doctor, *[grey(0.1)] * 9))) == 1
+
+
+def test_samples_of_which_nothing_can_be_said():
+    doctor = make()
+    assert math.isnan(doctor.look_at(100, np.full_like(REAL, np.nan))[0])
+    assert said(look(doctor, REAL[:1], *[np.full_like(REAL, np.inf)] * 9)) == []
+    assert make(real=REAL[:1]).look_at(100, REAL)[0] == 1
+
+
+# Going on
+
+
+@given(st.data())
+def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
+    real = data.draw(st.sampled_from([REAL, None]))
+    whole, before, after = (make("wgan-gp", real=real) for _ in range(3))
+    after.gan.networks["D"].parameters().values[...] *= 7  # the initial size must come from the state
+    after.__init__(after.gan, after.config, real)
+    spans = data.draw(st.lists(st.tuples(st.sampled_from((None, *KINDS)), st.integers(1, 70)), min_size=1, max_size=8))
+    kinds = [kind for kind, length in spans for _ in range(length)]
+    cut = data.draw(st.integers(0, len(kinds)))
+    pictures = (OTHERS, grey(0.1), np.zeros_like(REAL))
+    shown = data.draw(st.lists(st.sampled_from(pictures), min_size=1, max_size=8))
+
+    def live(doctor, i):
+        record = healthy(10 * i, whole)
+        notes = doctor.check(sick(record, kinds[i]) if kinds[i] else record)
+        return notes + doctor.look_at(10 * i, shown[i % len(shown)])[1] if i % 5 == 0 else notes
+
+    unbroken = [live(whole, i) for i in range(len(kinds))]
+    first = [live(before, i) for i in range(cut)]
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert first + [live(after, i) for i in range(cut, len(kinds))] == unbroken
+
+
+def test_an_older_checkpoint_without_a_doctor_is_nothing_to_complain_of():
+    doctor = make()
+    doctor.load_state_dict({})
+    assert doctor.state_dict() == make().state_dict()
