@@ -101,12 +101,16 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
 
 
 def generate(gan: Any, z: Any, labels: Any = None) -> np.ndarray:
-    """Generate samples on the host, some at a time."""
+    """Generate samples on the host, some at a time. Raises MiniganError if a number in them isn't finite."""
     parts = []
-    for i in range(0, len(z), AT_ONCE):
-        some = slice(i, i + AT_ONCE)
-        parts.append(to_numpy(gan.generate(z[some], None if labels is None else labels[some])))
-    return np.concatenate(parts)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for i in range(0, len(z), AT_ONCE):
+            some = slice(i, i + AT_ONCE)
+            parts.append(to_numpy(gan.generate(z[some], None if labels is None else labels[some])))
+    samples = np.concatenate(parts)
+    if not np.isfinite(samples).all():
+        raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
+    return samples
 
 
 def _labels(gan: Any, n: int, label: int | None) -> Any:
