@@ -6,7 +6,6 @@ Numbers and names stand beside it as ordinary text, placed in per cent: they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from minigan.training.curves import ticks, value_range
 from minigan.training.report.markup import Html, join, number, tag, tick
-from minigan.training.report.series import is_number, running_mean, series, thin
+from minigan.training.report.series import Records, running_mean, thin
 
 WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed
@@ -56,20 +55,21 @@ SMALL = (
 KNOWN = {name for chart in LARGE + SMALL for name in chart.curves} | {"step", "epoch", "seconds"}
 
 
-def others(records: Sequence[dict[str, Any]]) -> Iterator[Chart]:
+def others(records: Records) -> list[Chart]:
     """A chart for each further number in the records, such as a model's own measures."""
-    names = dict.fromkeys(name for record in records for name, value in record.items() if is_number(value))
-    for name in [name for name in names if name not in KNOWN][:MOST_OTHERS]:
-        shown = name[:40].replace("_", " ")
-        yield Chart(f"other-{name}", shown, {name: shown})
+    names = [name for name in records.names if name not in KNOWN and not name.startswith(("gradients.", "weights."))]
+    return [
+        Chart(f"other-{name}", name[:40].replace("_", " "), {name: name[:40].replace("_", " ")})
+        for name in names[:MOST_OTHERS]
+    ]
 
 
-def draw(chart: Chart, records: Sequence[dict[str, Any]], last: int) -> tuple[Html, dict[str, Any]] | None:
+def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
     """The chart over the steps 0 to `last`, and what page.js needs to read it off. None if there is nothing to show.
 
-    The data: "steps" of the points that are drawn, "curves" their values, "range" of the axis.
+    The data: "key", "steps" of the points that are drawn, "curves" their values, "range" of the axis.
     """
-    steps, values = series(records, list(chart.curves))
+    steps, values = records.series(*chart.curves)
     if not len(steps):
         return None
     low, high = axis(values, chart.kind)
@@ -96,25 +96,30 @@ def draw(chart: Chart, records: Sequence[dict[str, Any]], last: int) -> tuple[Ht
     )
     plot = tag("div", picture, _y_axis(low, high), x_axis(last), class_="plot")
     cut = int(((values < low) | (values > high)).any(axis=0).sum())
-    figure = tag("figure", _caption(chart, steps, values, cut), plot, class_="chart", data_key=chart.key)
+    figure = tag("figure", _caption(chart, steps, values, cut), plot, class_="chart")
     data = {
-        "steps": steps[kept].astype(int).tolist(),
-        "curves": [[float(f"{v:.5g}") for v in y[kept]] for y in values],
+        "key": chart.key,
+        "steps": steps[kept].tolist(),
+        "curves": [[float(f"{v:.6g}") for v in y[kept]] for y in values],
         "range": [low, high],
     }
     return figure, data
 
 
 def axis(values: np.ndarray, kind: str) -> tuple[float, float]:
-    """The range of the axis for values (curves, n)."""
-    top = float(values.max())
+    """The range of the axis for values (curves, n); never so narrow that rounding leaves nothing of it."""
+    low, high = _range(values, kind)
+    least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
+    return (low, high) if high - low >= least else (low - least, high + least)
+
+
+def _range(values: np.ndarray, kind: str) -> tuple[float, float]:
+    least, top = float(values.min()), float(values.max())
     if kind == "share":
-        return min(0.0, float(values.min())), max(1.0, 1.05 * top)
-    if kind == "positive" and values.min() >= 0:
+        return min(0.0, least), max(1.0, 1.05 * top)
+    if kind == "positive" and least >= 0:
         return 0.0, 1.05 * top or 1.0
-    if kind == "opinion" and values.min() >= 0 and top <= 1:
-        return 0.0, 1.0
-    if values.min() >= 0 and top <= 1:  # value_range would take them for probabilities
+    if kind == "any" and least >= 0 and top <= 1:  # value_range would take them for probabilities
         return 0.0, 1.05 * float(np.quantile(values, 0.995)) or 1.0
     return value_range(values)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,18 @@ from PIL import Image, features
 MOST = 52  # frames: a run of the usual length draws one at the beginning, about 50 more, and one at its end
 SIDE = 640  # pixels, at most
 MOST_PIXELS = 2**24  # of a file; beyond that it isn't a picture of a run
-MOST_BYTES = 48 * 1024  # of a frame, if any quality can do it
-QUALITIES = (80, 60, 40, 20)
+MOST_BYTES = 56 * 1024  # of a frame
+QUALITIES = (80, 50)
 # What Pillow raises for a damaged file
-DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, Image.DecompressionBombError)
+DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
 
 
 class Frames:
@@ -60,22 +69,16 @@ def encode(path: Path) -> str:
     """The picture as a data URI, or "" if the file is none: the file as it is, or encoded anew if that is smaller.
 
     Grids of small pictures are smallest without loss, which WebP does better than PNG. Photographs are not, and get as
-    much quality as MOST_BYTES hold.
+    many pixels and as much quality as MOST_BYTES hold.
     """
     try:
-        with Image.open(path, formats=["PNG"]) as file:
-            if file.width * file.height > MOST_PIXELS:
-                return ""
-            image = file.convert("RGB")
-        best, kind = path.read_bytes(), "png"
+        image, best = _open(path)
     except DAMAGED:
         return ""
-    if max(image.size) > SIDE:
-        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-        best = b""
-    for form, options in _ways(0 < len(best) <= 2 * MOST_BYTES):
+    kind = "png"
+    for smaller, form, options in _ways(image, 0 < len(best) <= 2 * MOST_BYTES):
         buffer = io.BytesIO()
-        image.save(buffer, form, **options)
+        smaller.save(buffer, form, **options)
         if not best or len(buffer.getvalue()) < len(best):
             best, kind = buffer.getvalue(), form
         if len(best) <= MOST_BYTES:
@@ -83,11 +86,27 @@ def encode(path: Path) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(best).decode()}"
 
 
-def _ways(lossless: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Formats and options to try one after the other."""
-    if not features.check("webp"):
-        yield from (("jpeg", {"quality": quality}) for quality in QUALITIES)
-        return
-    if lossless:
-        yield "webp", {"lossless": True, "quality": 20, "method": 1}
-    yield from (("webp", {"quality": quality, "method": 2}) for quality in QUALITIES)
+def _open(path: Path) -> tuple[Image.Image, bytes]:
+    """The picture, and the file, which is empty if the picture had to be reduced. Raises one of DAMAGED."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=["PNG"]) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise ValueError(f"{path} is larger than any picture of a run")
+            image = file.convert("RGB")
+    if max(image.size) <= SIDE:
+        return image, path.read_bytes()
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    return image, b""
+
+
+def _ways(image: Image.Image, lossless: bool) -> Iterator[tuple[Image.Image, str, dict[str, Any]]]:
+    """Picture, format and options to try one after the other, each smaller than the one before."""
+    form, quick = ("webp", {"method": 2}) if features.check("webp") else ("jpeg", {})
+    if lossless and form == "webp":
+        yield image, form, {"lossless": True, "quality": 20, "method": 1}
+    for quality in QUALITIES:
+        yield image, form, {"quality": quality, **quick}
+    while max(image.size) > 1:
+        image = image.resize([max(1, side // 2) for side in image.size], Image.Resampling.BOX)
+        yield image, form, {"quality": QUALITIES[-1], **quick}

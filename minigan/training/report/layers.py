@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any
 
@@ -13,38 +12,39 @@ from PIL import Image
 
 from minigan.training.report.charts import x_axis
 from minigan.training.report.markup import Html, number, tag
-from minigan.training.report.series import is_number
+from minigan.training.report.series import Records
 
 COLUMNS = 120  # at most, in a row
-MOST_LAYERS = 64  # of a network
+MOST_NETWORKS, MOST_LAYERS = 4, 64  # of each
+TABLE = "gradients."
 # Viridis at nine places (Smith and van der Walt 2015, matplotlib): lightness rises evenly, also for the colour-blind
 COLOURS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
 ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in COLOURS], float)
 
 
-def draw(
-    records: Sequence[dict[str, Any]], last: int, layers: dict[str, str]
-) -> tuple[list[Html], Html, dict[str, Any]] | None:
+def draw(records: Records, last: int, layers: dict[str, str]) -> tuple[list[Html], Html, list[Any]] | None:
     """A map for each network, the key to the colours, and what page.js needs to read them off; None without gradients.
 
-    The data: by network, "steps" at which columns end, and "rows" of norms. `layers` says what the layers are.
+    The data, for each network: "key", "steps" at which columns end, "rows" of norms. `layers` says what layers are.
     """
-    having = [r for r in records if isinstance(r.get("gradients"), dict) and r["gradients"]]
     networks: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for record in having for name in record["gradients"]):
+    for name in (name.removeprefix(TABLE) for name in records.names if name.startswith(TABLE)):
         rows = networks.setdefault(name.partition(".")[0], [])
         if len(rows) < MOST_LAYERS:
             rows.append(name)
+    networks = dict(list(networks.items())[:MOST_NETWORKS])
     if not networks:
         return None
-    ends, column = _columns(np.array([r["step"] for r in having]), last)
-    norms = {name: np.stack([_row(having, row, column, len(ends)) for row in rows]) for name, rows in networks.items()}
+    series = {name: records.series(TABLE + name) for rows in networks.values() for name in rows}
+    n = min(COLUMNS, max(len(steps) for steps, _ in series.values()))
+    ends = np.linspace(0, last, n + 1)[1:]  # the steps at which columns end
+    norms = {name: np.stack([_row(*series[row], ends) for row in rows]) for name, rows in networks.items()}
     low, high = _decades(np.concatenate([norm.ravel() for norm in norms.values()]))
-    maps, data = [], {}
+    maps, data = [], []
     for network, rows in networks.items():
         maps.append(_map(network, rows, norms[network], (low, high), last, layers))
         shown = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in norms[network]]
-        data[network] = {"steps": ends.tolist(), "rows": shown}
+        data.append({"key": network, "steps": ends.round().astype(int).tolist(), "rows": shown})
     return maps, _key(low, high), data
 
 
@@ -58,21 +58,11 @@ def layer_names(gan: Any) -> dict[str, str]:
     }
 
 
-def _columns(steps: np.ndarray, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """The steps at which the columns of a map end, and in which column each record is."""
-    n = max(1, min(COLUMNS, len(np.unique(steps))))
-    ends = np.linspace(0, max(last, 1), n + 1)[1:]
-    return ends.round().astype(int), np.minimum(np.searchsorted(ends, steps), n - 1)
-
-
-def _row(records: Sequence[dict[str, Any]], name: str, column: np.ndarray, n: int) -> np.ndarray:
-    """The largest norm in each of n columns; one without a record has what the column before it has, or NaN."""
-    largest = np.full(n, np.nan)
-    values = [record["gradients"].get(name) for record in records]
-    numbers = np.array([value if is_number(value) and value >= 0 else np.nan for value in values], float)
-    good = ~np.isnan(numbers)
-    np.fmax.at(largest, column[good], numbers[good])
-    filled = np.maximum.accumulate(np.where(np.isnan(largest), 0, np.arange(n)))
+def _row(steps: np.ndarray, norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The largest of norms (1, n) in each column; one without a record has what the column before it has, or NaN."""
+    largest = np.full(len(ends), np.nan)
+    np.fmax.at(largest, np.minimum(np.searchsorted(ends, steps), len(ends) - 1), np.abs(norms[0]))
+    filled = np.maximum.accumulate(np.where(np.isnan(largest), 0, np.arange(len(ends))))
     return largest[filled]
 
 
@@ -104,7 +94,7 @@ def _map(
     foot = tag("tr", tag("td"), tag("td", x_axis(last)), tag("td"))
     table = tag("table", tag("thead", head), tag("tbody", *lines), tag("tfoot", foot))
     title = {"G": "Generator", "D": "Discriminator"}.get(network, network[:40])
-    return tag("figure", tag("figcaption", tag("h3", title)), table, class_="heat", data_key=network)
+    return tag("figure", tag("figcaption", tag("h3", title)), table, class_="heat")
 
 
 def _strip(norm: np.ndarray, low: int, high: int) -> str:

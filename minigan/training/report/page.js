@@ -33,54 +33,61 @@ function add(parent, name) {
   return parent.appendChild(element);
 }
 
-// Each view shows the values at a step, and again what it showed at first when the step is null. It has: steps at which
-// it has values, show(index or null), words(index) for screen readers, and area(), where on the screen the time is.
-function chartView(figure) {
-  const { steps, curves, range } = data.charts[figure.dataset.key];
+// A view shows the values at a step, or again what it showed at first. It has: steps at which it has values, show(index)
+// and show(null), words(index) for screen readers, and area(), where on the screen the time is.
+function chartView(figure, { steps, curves, range }) {
   const plot = figure.querySelector(".plot");
   const values = [...figure.querySelectorAll(".curve b")], at = figure.querySelector(".at b");
-  const names = [...figure.querySelectorAll(".curve")].map((entry) => entry.textContent.split(" ").slice(0, -1).join(" "));
+  const names = values.map((value) => value.parentElement.firstChild.nextSibling.data.trim());
+  const first = [...values, at].map((place) => [place, place.textContent]);
   const line = add(plot, "cursor"), points = curves.map((_, i) => add(plot, "point c" + i));
-  const show = (index) => {
-    const i = index ?? steps.length - 1;
-    line.hidden = index === null;
+  const show = (i) => {
+    for (const mark of [line, ...points]) mark.hidden = i === null;
+    if (i === null) {
+      for (const [place, text] of first) place.textContent = text;
+      return;
+    }
     line.style.left = 100 * steps[i] / data.last + "%";
     at.textContent = steps[i].toLocaleString("en-US");
     curves.forEach((curve, k) => {
       values[k].textContent = number(curve[i]);
       const y = Math.min(Math.max((range[1] - curve[i]) / (range[1] - range[0]), 0), 1);
-      points[k].hidden = index === null;
       points[k].style.left = line.style.left;
       points[k].style.top = 100 * y + "%";
     });
   };
   const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + number(curves[k][i])).join(", ");
-  return { element: plot, title: figure.querySelector("h3").textContent, steps, show, words, area: () => plot.getBoundingClientRect() };
+  const title = figure.querySelector("h3").textContent;
+  return { element: plot, title, steps, show, words, area: () => plot.getBoundingClientRect() };
 }
 
-function heatView(figure) {
-  const { steps, rows } = data.maps[figure.dataset.key];
+function heatView(figure, { steps, rows }) {
   const strips = [...figure.querySelectorAll(".strip img")], values = [...figure.querySelectorAll(".value")];
   const head = figure.querySelector("thead th:last-child"), line = add(figure, "cursor");
+  const first = [...values, head].map((place) => [place, place.textContent]);
   const shown = (value) => (value === null ? "—" : number(value));
-  const show = (index) => {
-    const i = index ?? steps.length - 1;
-    const first = strips[0].getBoundingClientRect(), last = strips[strips.length - 1].getBoundingClientRect();
+  const show = (i) => {
+    line.hidden = i === null;
+    if (i === null) {
+      for (const [place, text] of first) place.textContent = text;
+      return;
+    }
+    const top = strips[0].getBoundingClientRect(), bottom = strips[strips.length - 1].getBoundingClientRect().bottom;
     const origin = figure.getBoundingClientRect();
-    line.hidden = index === null;
-    line.style.left = first.left - origin.left + first.width * (i + 0.5) / steps.length + "px";
-    line.style.top = first.top - origin.top + "px";
-    line.style.height = last.bottom - first.top + "px";
-    head.textContent = index === null ? "last" : atStep(steps[i]);
+    line.style.left = top.left - origin.left + top.width * (i + 0.5) / steps.length + "px";
+    line.style.top = top.top - origin.top + "px";
+    line.style.height = bottom - top.top + "px";
+    head.textContent = atStep(steps[i]);
     rows.forEach((row, k) => { values[k].textContent = shown(row[i]); });
   };
   const names = [...figure.querySelectorAll("tbody th b")].map((name) => name.textContent);
   const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + shown(rows[k][i])).join(", ");
-  return { element: figure.querySelector("table"), title: figure.querySelector("h3").textContent + ", gradients", steps, show, words,
-    area: () => strips[0].getBoundingClientRect() };
+  const title = figure.querySelector("h3").textContent + ", gradients";
+  return { element: figure.querySelector("table"), title, steps, show, words, area: () => strips[0].getBoundingClientRect() };
 }
 
-const views = [...[...document.querySelectorAll(".chart")].map(chartView), ...[...document.querySelectorAll(".heat")].map(heatView)];
+const each = (selector, list, view) => [...document.querySelectorAll(selector)].map((figure, i) => view(figure, list[i]));
+const views = [...each(".chart", data.charts, chartView), ...each(".heat", data.maps, heatView)];
 
 function pointAt(step) {
   for (const view of views) view.show(step === null ? null : nearest(view.steps, step));
@@ -144,7 +151,8 @@ for (const view of views) {
   element.setAttribute("aria-valuemax", view.steps[view.steps.length - 1]);
   tell();
   element.addEventListener("keydown", (event) => {
-    const moves = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+    const moves = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10,
+      Home: -Infinity, End: Infinity };
     if (event.key === "Escape") pointAt(null);
     if (!(event.key in moves)) return;
     event.preventDefault();
@@ -153,6 +161,19 @@ for (const view of views) {
     pointAt(view.steps[index]);
   });
   element.addEventListener("blur", () => pointAt(null));
+}
+
+// While training runs: look at the page anew twice a minute, also after it has been written anew
+const followed = document.getElementById("follow");
+if (followed) {
+  const key = "minigan " + location.pathname;
+  const recall = () => { try { return sessionStorage.getItem(key); } catch { return null; } };
+  const again = () => { if (followed.checked) location.reload(); };
+  followed.checked = recall() === "yes";
+  followed.addEventListener("change", () => {
+    try { sessionStorage.setItem(key, followed.checked ? "yes" : "no"); } catch { /* a browser that keeps nothing */ }
+  });
+  setInterval(again, 30000);
 }
 
 // Light or dark: as the system has it, until somebody asks for the other one

@@ -20,11 +20,11 @@ from minigan.training.files import write_text
 from minigan.training.report import charts, layers, tables
 from minigan.training.report.frames import Frames
 from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag, when
-from minigan.training.report.series import in_order, is_number
+from minigan.training.report.series import Records
 from minigan.training.run import RunConfig, RunFolder
 
 PHASES = ("running", "finished", "interrupted", "stopped")
-MOST_NOTES = 50
+MOST_NOTES, LONGEST = 50, 1000  # and characters of one
 FLAG = re.compile(r"(?<!\S)(--[a-z][a-z0-9-]*)")
 RECENT = 20  # records from which the time left is reckoned
 
@@ -67,25 +67,25 @@ class Report:
 
     def html(self, status: Status, records: Sequence[dict[str, Any]], pictures: Sequence[Path] = ()) -> str:
         """The page. Records and pictures that are damaged are left out."""
-        records = in_order(records)
+        found = Records(records)
         frames = self._frames.read(pictures)
-        last = max([status.step, 1, *(record["step"] for record in records[-1:])])
-        large, small, chart_data = _all_charts(records, last)
-        maps = layers.draw(records, last, self.layers)
+        last = max(status.step, found.last_step, 1)
+        large, small, chart_data = _all_charts(found, last)
+        maps = layers.draw(found, last, self.layers)
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
-            _header(title, self.config, status, records),
-            _notes(records),
+            _header(title, self.config, status, found),
+            _notes(found),
             tag("div", _samples(frames), *large, class_="main"),
             *([tag("section", *small, class_="small", aria_label="More curves")] if small else []),
             *([_gradients(*maps[:2])] if maps else []),
-            self._tables(status, records),
+            self._tables(status, found),
         ]
         shown = [{"step": step, "src": source} for step, source in frames]
-        data = {"last": last, "charts": chart_data, "maps": maps[2] if maps else {}, "frames": shown}
+        data = {"last": last, "charts": chart_data, "maps": maps[2] if maps else [], "frames": shown}
         return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
 
-    def _tables(self, status: Status, records: Sequence[dict[str, Any]]) -> Html:
+    def _tables(self, status: Status, records: Records) -> Html:
         measured = tables.measures(records)
         cost = tables.time_and_memory(self.config, records, status.step, status.seconds, status.peak_bytes)
         right = [
@@ -115,21 +115,21 @@ def fill(title: str, body: Html, data: Html) -> str:
     )
 
 
-def _all_charts(records: Sequence[dict[str, Any]], last: int) -> tuple[list[Html], list[Html], dict[str, Any]]:
-    """The large charts, the small ones, and their data by key."""
-    large, small, data = [], [], {}
+def _all_charts(records: Records, last: int) -> tuple[list[Html], list[Html], list[Any]]:
+    """The large charts, the small ones, and their data, in this order."""
+    large, small, data = [], [], []
     for chart in (*charts.LARGE, *charts.SMALL, *charts.others(records)):
         drawn = charts.draw(chart, records, last)
         if drawn:
-            figure, data[chart.key] = drawn
-            (large if chart in charts.LARGE else small).append(figure)
+            (large if chart in charts.LARGE else small).append(drawn[0])
+            data.append(drawn[1])
     return large, small, data
 
 
-def _header(title: str, config: RunConfig, status: Status, records: Sequence[dict[str, Any]]) -> Html:
+def _header(title: str, config: RunConfig, status: Status, records: Records) -> Html:
     left = time_left(records, config.n_steps - status.step)
     now = datetime.now(timezone.utc)
-    speed = next((r["pictures_per_second"] for r in records[::-1] if is_number(r.get("pictures_per_second"))), None)
+    speed = records.last("pictures_per_second")
     written = tag("small", "written ", tag("time", when(now), datetime=now.isoformat(timespec="seconds")))
     share = min(1.0, status.step / max(config.n_steps, 1))
     figures = tables.facts(
@@ -153,31 +153,32 @@ def _header(title: str, config: RunConfig, status: Status, records: Sequence[dic
     )
     head = tag("div", tag("h1", title), tag("span", status.phase, class_="phase"), written, class_="title")
     lines = [tag("p", *_with_flags(status.reason), class_="reason")] if status.reason else []
+    if status.phase == "running":
+        box = tag("input", type="checkbox", id="follow")
+        lines.append(tag("p", tag("label", box, " reload this page twice a minute"), class_="follow needs-script"))
     if status.go_on:
         lines.append(tag("p", "To go on: ", tag("code", status.go_on), class_="go-on"))
     return tag("header", head, bar, figures, *lines, class_=status.phase)
 
 
-def time_left(records: Sequence[dict[str, Any]], steps: int) -> float | None:
+def time_left(records: Records, steps: int) -> float | None:
     """Seconds that so many steps will take at the speed of the last records; None if there are too few of them."""
-    timed = [r for r in records[-RECENT:] if is_number(r.get("seconds"))]
-    if steps <= 0 or len(timed) < 2 or timed[-1]["seconds"] <= timed[0]["seconds"]:
+    at, (seconds,) = records.series("seconds")
+    at, seconds = at[-RECENT:], seconds[-RECENT:]
+    if steps <= 0 or len(at) < 2 or seconds[-1] <= seconds[0]:
         return None
-    return steps * (timed[-1]["seconds"] - timed[0]["seconds"]) / (timed[-1]["step"] - timed[0]["step"])
+    return float(steps * (seconds[-1] - seconds[0]) / (at[-1] - at[0]))
 
 
-def _notes(records: Sequence[dict[str, Any]]) -> Html:
+def _notes(records: Records) -> Html:
     """What the doctor had to say, or that there was nothing."""
-    notes = [(r["step"], note) for r in records if isinstance(r.get("notes"), list) for note in r["notes"]]
-    notes = [(step, note) for step, note in notes if isinstance(note, dict) and isinstance(note.get("sentence"), str)]
-    if not notes:
+    if not records.notes:
         return tag("p", "Nothing looks wrong so far: no check had anything to say.", class_="well")
     lines = []
-    for step, note in notes[-MOST_NOTES:]:
-        check = tag("strong", str(note.get("check", ""))[:60])
-        sentence = tag("span", *_with_flags(note["sentence"][:1000]))
-        lines.append(tag("li", tag("span", f"step {step:,}", class_="when"), check, sentence))
-    earlier = len(notes) - len(lines)
+    for step, check, sentence in records.notes[-MOST_NOTES:]:
+        at, words = tag("span", f"step {step:,}", class_="when"), tag("span", *_with_flags(sentence[:LONGEST]))
+        lines.append(tag("li", at, tag("strong", check[:60]), words))
+    earlier = len(records.notes) - len(lines)
     more = [tag("p", f"and {earlier} earlier, in metrics.jsonl", class_="more")] if earlier else []
     return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
 

@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 LARGEST = 1e39  # a little more than float32 can hold
+LATEST = 2**53  # step: JavaScript knows no larger whole numbers
+TABLES = ("gradients", "weights")
 BUCKETS = 300  # parts into which a long curve is cut; each keeps its extremes
 WINDOWS = 40  # running means side by side that would fill a curve
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value of a record is one that can be drawn: neither text, nor a truth value, nor NaN, nor infinite."""
-    return type(value) in (int, float) and abs(value) < LARGEST
+class Records:
+    """The records of a run, sorted by what they tell. Of several with one step the last counts.
+
+    Numbers in tables have names such as "gradients.G.0". What is neither a number that float32 can hold nor a note is
+    left out, whoever wrote it.
+
+    last_step: 0 if there are none
+    notes:     (step, check, sentence), in order
+    """
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        by_step = {}
+        for record in records:
+            if isinstance(record, dict) and type(record.get("step")) is int and 0 <= record["step"] < LATEST:
+                by_step[record["step"]] = record
+        self.last_step = max(by_step, default=0)
+        self.notes: list[tuple[int, str, str]] = []
+        columns: dict[str, tuple[list[int], list[float]]] = {}
+        for step in sorted(by_step):
+            for name, value in _numbers(by_step[step]):
+                steps, values = columns.setdefault(name, ([], []))
+                steps.append(step)
+                values.append(value)
+            self.notes += [(step, check, sentence) for check, sentence in _notes(by_step[step].get("notes"))]
+        self._columns = {name: (np.array(s), np.array(v, float)) for name, (s, v) in columns.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all numbers, in the order in which they turned up."""
+        return list(self._columns)
+
+    def series(self, *names: str) -> tuple[np.ndarray, np.ndarray]:
+        """The steps (n,) at which there are numbers of all these names, and the numbers (names, n)."""
+        empty = np.zeros(0, int), np.zeros(0)
+        columns = [self._columns.get(name, empty) for name in names]
+        steps = reduce(np.intersect1d, (steps for steps, _ in columns))
+        return steps, np.stack([values[np.searchsorted(own, steps)] for own, values in columns])
+
+    def last(self, name: str) -> float | None:
+        """The newest number of this name; None if there is none."""
+        return float(self._columns[name][1][-1]) if name in self._columns else None
 
 
-def in_order(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records by rising step; of several with one step the last. Nested numbers get names such as "weights.G"."""
-    by_step = {}
-    for record in records:
-        if isinstance(record, dict) and type(record.get("step")) is int and 0 <= record["step"] < 2**53:
-            by_step[record["step"]] = record
-    return [_flat(by_step[step], "weights") for step in sorted(by_step)]
+def _numbers(record: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in record.items():
+        if type(value) in (int, float) and abs(value) < LARGEST:
+            yield name, value
+        elif name in TABLES and isinstance(value, dict):
+            for inner, entry in value.items():
+                if type(entry) in (int, float) and abs(entry) < LARGEST:
+                    yield f"{name}.{inner}", entry
 
 
-def _flat(record: dict[str, Any], name: str) -> dict[str, Any]:
-    inner = record.get(name)
-    return record | {f"{name}.{key}": value for key, value in inner.items()} if isinstance(inner, dict) else record
-
-
-def series(records: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The steps (n,) of the records that have numbers under all `names`, and these numbers (names, n)."""
-    having = [r for r in records if all(is_number(r.get(name)) for name in names)]
-    steps = np.array([r["step"] for r in having], float)
-    return steps, np.array([[r[name] for r in having] for name in names], float).reshape(len(names), len(having))
+def _notes(found: Any) -> Iterator[tuple[str, str]]:
+    for note in found if isinstance(found, list) else ():
+        if isinstance(note, dict) and isinstance(note.get("sentence"), str):
+            yield str(note.get("check", "")), note["sentence"]
 
 
 def thin(values: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:

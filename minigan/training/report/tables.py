@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+import numpy as np
+
 from minigan.gans import MODELS
 from minigan.training.report.markup import Html, duration, memory, number, tag, when
-from minigan.training.report.series import is_number
+from minigan.training.report.series import Records
 from minigan.training.run import RunConfig
 
 ELSEWHERE = ("model", "model_args", "command", "started", "versions", "classes", "samples", "shape")  # not in the table
 WIDE = 22  # characters; a longer fact gets a line of its own
-# Measures whose best value is worth a row: their names for people, and what picks the best one
+# Measures whose best value is worth a row: their names for people, and where the best one is
 BEST = {
-    "fid": ("FID", min),
-    "is": ("Inception Score", max),
-    "inception_score": ("Inception Score", max),
-    "kid": ("KID", min),
-    "modes": ("modes found", max),
-    "quality": ("good samples", max),
-    "diversity": ("diversity", max),
+    "fid": ("FID", np.argmin),
+    "is": ("Inception Score", np.argmax),
+    "inception_score": ("Inception Score", np.argmax),
+    "kid": ("KID", np.argmin),
+    "modes": ("modes found", np.argmax),
+    "quality": ("good samples", np.argmax),
+    "diversity": ("diversity", np.argmax),
 }
 
 
@@ -71,17 +73,13 @@ def plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def measures(records: Sequence[dict[str, Any]]) -> Html | None:
+def measures(records: Records) -> Html | None:
     """The last and the best value of everything that was measured now and then; None if nothing was."""
     rows = []
     for name, (shown, best) in BEST.items():
-        found = [(r[name], r["step"]) for r in records if is_number(r.get(name))]
-        if found:
-            top = best(value for value, _ in found)
-            step = next(step for value, step in found if value == top)
-            cells = [
-                tag("td", number(value), " ", tag("small", f"step {at:,}")) for value, at in (found[-1], (top, step))
-            ]
+        steps, (values,) = records.series(name)
+        if len(steps):
+            cells = [tag("td", number(values[i]), " ", tag("small", f"step {steps[i]:,}")) for i in (-1, best(values))]
             rows.append(tag("tr", tag("th", shown, scope="row"), *cells))
     if not rows:
         return None
@@ -99,16 +97,16 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     return tag("dl", *entries, class_="facts")
 
 
-def time_and_memory(config: RunConfig, records: Sequence[dict[str, Any]], step: int, seconds: float, peak: Any) -> Html:
+def time_and_memory(config: RunConfig, records: Records, step: int, seconds: float, peak: int | None) -> Html:
     """What the run has cost so far."""
-    last = records[-1] if records else {}
-    speeds = [r["pictures_per_second"] for r in records if is_number(r.get("pictures_per_second"))]
+    _, (speeds,) = records.series("pictures_per_second")
+    epoch = records.last("epoch")
     return facts(
         [
             ("training", duration(seconds)),
             ("a thousand steps", duration(1000 * seconds / step) if step and seconds > 0 else ""),
-            ("samples per second, mean", number(sum(speeds) / len(speeds)) if speeds else ""),
-            ("epochs", number(last["epoch"]) if is_number(last.get("epoch")) else ""),
+            ("samples per second, mean", number(speeds.mean()) if len(speeds) else ""),
+            ("epochs", "" if epoch is None else number(epoch)),
             ("peak memory", memory(peak) if peak else ""),
             ("data", f"{config.samples:,} samples of {'×'.join(map(str, config.shape))}"),
             ("classes", _some(config.classes)),
