@@ -101,4 +101,4 @@ def timetable(seen: list[Seen], passes: int | None) -> str:
             what = f"{one.what} updates {one.network}" if one.verb == "update" else one.what
             rows.append(("", what, magnitudes))
     before = f"  ({first:,} lines before these: --all shows them)\n" if first else ""
-    return before + "\n".join(line.rstrip() for line in table(rows, "<<<").split("\n"))
+    return before + "\n".join(line.rstrip() for line in table(rows, "<<<").split("\n")) if rows else ""
