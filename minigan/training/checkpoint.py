@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import Device
+from minigan.backend import CPU, Device
 from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
@@ -75,6 +75,8 @@ class Checkpoint:
                     f"{self.path}: {name} is {found.dtype} {found.shape}, but this model has "
                     f"{array.dtype} {array.shape}: it is of another model or size"
                 )
+            if found.dtype.kind == "f" and np.abs(found).max(initial=0) > np.finfo(array.dtype).max:
+                raise CheckpointError(f"{self.path}: {name} has numbers that are too large for {array.dtype}")
         for kind, parts in _parts(gan).items():
             for name, part in parts.items():
                 prefix = f"{kind}.{name}."
@@ -107,13 +109,18 @@ def save_checkpoint(
     parameter is NaN or infinite.
     """
     arrays = gan_arrays(gan)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise NotFiniteError(f"{name} is not finite after step {state['step']}", state["step"])
+    check_finite(arrays, state["step"])
     text = json.dumps({"format": FORMAT} | state)
     arrays |= {"state": np.frombuffer(text.encode(), np.uint8)} | (extra or {})
     with replacing(path) as file:
         np.savez(file, **arrays, checksum=checksum(arrays))
+
+
+def check_finite(arrays: dict[str, np.ndarray], step: int) -> None:
+    """Raise NotFiniteError if there is a NaN or an infinity in one of the arrays, which are there after `step`."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise NotFiniteError(f"{name} is not finite after step {step}", step)
 
 
 def checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -163,10 +170,14 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
             return f"{name} holds no numbers"
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"{name} is not finite"
+        if array.dtype.kind == "f" and not name.startswith("batch.") and not np.isfinite(array).all():
+            return f"{name} is not finite"  # the data of failure.npz may be what failed
         if array.dtype.kind == "i" and (array < 0).any():  # counts of steps and updates
             return f"{name} is negative"
+    try:
+        load_rng(state["rng"], CPU)
+    except CheckpointError:
+        return "its random state makes no sense"
     others = {name: array for name, array in arrays.items() if name != "checksum"}
     if not np.array_equal(arrays.get("checksum"), checksum(others)):
         return "its contents are not those that its checksum was made of"

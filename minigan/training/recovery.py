@@ -9,13 +9,14 @@ The step with which it began is kept in failure.npz, with its data, for `minigan
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.errors import CheckpointError
-from minigan.training.checkpoint import Checkpoint, NotFiniteError, gan_arrays, load_newest
+from minigan.training.checkpoint import Checkpoint, NotFiniteError, check_finite, gan_arrays, load_newest
 from minigan.training.doctor import Note
 from minigan.training.failure import Finding, first_not_finite, save_failure
 from minigan.training.progress import Interrupts, Progress
@@ -35,10 +36,11 @@ class Memory:
         self._kept, self._took = 0.0, 0.0
 
     def keep(self) -> None:
-        """Remember the present state."""
+        """Remember the present state. Raises NotFiniteError if a number in it isn't finite."""
         start = time.perf_counter()
-        self.state = present(self.trainer)
-        self.began = self.began or self.state
+        state = present(self.trainer)
+        check_finite(state.arrays, self.trainer.step)
+        self.state, self.began = state, self.began or state
         self._kept = time.perf_counter()
         self._took = self._kept - start
 
@@ -102,9 +104,10 @@ def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> Finding |
         trainer.set_learning_rates()
         finding = first_not_finite(trainer.gan, hand_out, trainer.rng)
         if finding:
-            trainer.restore(before)
-            if trainer.folder.exists():
-                save_failure(trainer.folder.failure, trainer.gan, trainer.state(), batches)
+            with suppress(CheckpointError):  # the state before the step may not be finite itself
+                trainer.restore(before)
+                if trainer.folder.exists():
+                    save_failure(trainer.folder.failure, trainer.gan, trainer.state(), batches)
             return finding
         trainer.count_step()
         before = present(trainer)

@@ -48,6 +48,7 @@ RECORD_INTERVAL = 10  # steps; a record is the mean over them
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
 ROWS, MOST_COLUMNS = 8, 16  # of the picture of a conditional run, which has a column for every class if they are few
 COUNTED = 10_000  # points among which modes are counted
+STATES = "running statistics"
 LOSS_NAMES = {"d_loss": "the discriminator's loss", "g_loss": "the generator's loss"}
 
 
@@ -221,17 +222,30 @@ class Trainer:
         return names, to_numpy(array_module(arrays[0]).stack(arrays)).reshape(-1, len(names))
 
     def _fetch_norms(self) -> dict[str, dict[str, float]]:
-        """Fetch the norms of the last gradients by layer, and the sizes of the weights by network."""
-        measured = self.doctor.measure()
+        """Fetch the norms of the last gradients by layer, and the sizes of the weights by network.
+
+        Raises NotFiniteError if one isn't finite, or a running statistic, which no loss need know of.
+        """
+        measured = self.doctor.measure() | self._measure_states()
         arrays = list(measured.values())
         values = to_numpy(array_module(arrays[0]).stack(arrays))
         tables: dict[str, dict[str, float]] = {}
         for key, value in zip(measured, values, strict=True):
             table, _, name = key.partition(".")
             if not np.isfinite(value):
-                raise NotFiniteError(f"the {table} of {name} became {value:.0f}", self.step)
-            tables.setdefault(table, {})[name] = float(f"{value:.4g}")
+                raise NotFiniteError(f"the {table} of {name} became {value:.0f} by step {self.step}", self.step)
+            if table != STATES:
+                tables.setdefault(table, {})[name] = float(f"{value:.4g}")
         return tables
+
+    def _measure_states(self) -> dict[str, Any]:
+        """A number for each network that is finite if all arrays are that its layers keep besides parameters."""
+        found = {}
+        for name, network in self.gan.networks.items():
+            states = [getattr(layer, state) for _, layer in network.walk() for state in layer.state_names]
+            if states:
+                found[f"{STATES}.{name}"] = sum(state.sum() for state in states)
+        return found
 
     def _check_finite(self, names: list[str], values: np.ndarray) -> None:
         bad = np.argwhere(~np.isfinite(values))

@@ -25,7 +25,7 @@ import numpy as np
 import minigan
 
 SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop"
-STEPS, LIFE = 300, 1.2  # of a run; seconds of training, at most, before a kill
+STEPS, LIFE = 300, 1.2  # of a run; seconds, at most, from the lock to a kill
 OPTIONS = f"{SMALL} --n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --ema 0.9 --lr-decay linear --quiet"
 TIMES = ("seconds", "pictures_per_second")  # all that may differ
 
@@ -49,8 +49,16 @@ def start(words: list[str], folder: Path) -> subprocess.Popen:
     )
 
 
-def half_written(run: Path) -> bool:
-    return any(run.rglob(".*.tmp"))
+def half_written(run: Path, process: subprocess.Popen) -> bool:
+    return any(run.rglob(f".*.{process.pid}.tmp"))
+
+
+def at_work(run: Path, process: subprocess.Popen) -> bool:
+    """Whether Python has started and got so far as to lock the folder."""
+    try:
+        return (run / ".lock").read_text().strip() == str(process.pid)
+    except FileNotFoundError:
+        return False
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -59,11 +67,11 @@ def has_checkpoint(run: Path) -> bool:
 
 def kill_at_random(process: subprocess.Popen, run: Path, chance: random.Random, aim: bool) -> bool:
     """Let it train for a while and kill it. Returns False if it came to its end before."""
-    while process.poll() is None and not (run / "config.json").exists():  # Python starts, the first step is made
+    while process.poll() is None and not at_work(run, process):
         time.sleep(0.002)
     time.sleep(chance.uniform(0, LIFE))
     deadline = time.monotonic() + 1
-    while aim and process.poll() is None and not half_written(run) and time.monotonic() < deadline:
+    while aim and process.poll() is None and not half_written(run, process) and time.monotonic() < deadline:
         pass
     process.send_signal(signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
@@ -77,7 +85,7 @@ def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: 
         tally.before_a_checkpoint += not has_checkpoint(run) and run.exists()
         if tally.kills < kills and kill_at_random(process, run, chance, aim=tally.kills % 3 == 0):
             tally.kills += 1
-            tally.while_writing += half_written(run)
+            tally.while_writing += half_written(run, process)
             continue
         _, err = process.communicate()
         if process.returncode:
