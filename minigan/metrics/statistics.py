@@ -140,6 +140,8 @@ def _check(statistics: Statistics) -> None:
         raise ValueError(f"mu is {mean.shape} and sigma {covariance.shape}")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ValueError("a number in it is not finite")
+    if not np.allclose(covariance, covariance.T) or covariance.diagonal().min(initial=0) < 0:
+        raise ValueError("sigma is no covariance")
     if features is not None and (features.ndim != 2 or features.shape[1] != len(mean) or features.dtype.kind != "f"):
         raise ValueError(f"features are {features.dtype} {features.shape}")
     if statistics.n is not None and (type(statistics.n) is not int or statistics.n < 2):

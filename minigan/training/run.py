@@ -357,11 +357,8 @@ def _check(config: RunConfig) -> None:
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
     intervals = (config.sample_interval, config.checkpoint_interval, config.eval_interval or 1, config.keep_checkpoints)
-    sizes = [
-        config.samples,
-        *config.shape,
-        *(n for n in (config.img_size, config.channels, config.limit) if n is not None),
-    ]
+    limits = (n for n in (config.img_size, config.channels, config.limit) if n is not None)
+    sizes = [config.samples, *config.shape, *limits]
     if not config.shape or any(type(n) is not int for n in config.shape) or config.seed < 0:
         raise ValueError("the shape isn't one, or the seed is negative")
     if min(config.batch_size, config.n_steps, *intervals, *sizes) < 1 or set(config.augment) - AUGMENTATIONS.keys():
