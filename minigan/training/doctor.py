@@ -270,7 +270,9 @@ class Doctor:
 
     def _due(self, check: str, there: bool, step: int, patience: int = PATIENCE) -> int | None:
         """Count a sign that is there, or isn't. If it is to be spoken of now, return the step that it began at."""
-        sign = self.signs.setdefault(check, Sign())
+        sign = self.signs.get(check)
+        if sign is None:
+            sign = self.signs[check] = Sign()
         return sign.since if sign.watch(bool(there), step, patience) else None
 
 

@@ -99,7 +99,7 @@ def place(finding):
 def cases(having="forward"):
     """Every leaf of both networks of every model; some models only in the long run."""
     found = [case for model in ARGS for network in "GD" for case in leaves(model, network, having)]
-    return [c if c[0] in ("wgan-gp", "sngan") else pytest.param(*c, marks=pytest.mark.slow) for c in found]
+    return [c if c[0] == "sngan" else pytest.param(*c, marks=pytest.mark.slow) for c in found]
 
 
 @pytest.mark.parametrize(("model", "network", "name"), cases())

@@ -1,0 +1,102 @@
+"""The doctor in real runs: silent in those that go well, and not in those that don't."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import CONFIG, make_trainer, train
+
+from minigan.commands.train import new_config
+from minigan.training.run import RunFolder
+
+DRAWN = 64
+
+
+def notes(folder):
+    return [note for record in RunFolder(folder).records() for note in record.get("notes", [])]
+
+
+def run(folder, plant=lambda gan: None, config=CONFIG, **changes):
+    trainer = make_trainer(folder, replace(config, **changes))
+    plant(trainer.gan)
+    trainer.latents = trainer.gan.latent(DRAWN, np.random.default_rng(0))
+    assert train(trainer) == 0
+    return notes(folder)
+
+
+def only(different):
+    """A generator that is trained with, and draws from, so many latents and no others."""
+
+    def plant(gan):
+        few = gan.latent(different, np.random.default_rng(5))
+        gan.latent = lambda n, rng: few[np.arange(n) % different]
+
+    return plant
+
+
+@pytest.mark.parametrize(("different", "said"), [(1, "all 64 samples are the same"), (4, "are only 4 different ones")])
+def test_a_generator_that_knows_a_few_pictures_is_found_out(tmp_path, different, said):
+    found = run(tmp_path / "run", only(different), n_steps=30, sample_interval=10)
+    assert [note["check"] for note in found] == ["collapse"]
+    assert said in found[0]["sentence"]
+    assert "since step 10" in found[0]["sentence"]
+
+
+def test_a_learning_rate_of_ten_is_told_before_the_first_step_and_what_becomes_of_the_weights(tmp_path):
+    found = run(tmp_path / "run", n_steps=30, sample_interval=100, model_args=CONFIG.model_args | {"lr": 10.0})
+    assert [note["check"] for note in found] == ["lr", "lr", "weights", "weights"]
+    assert "the weights of G explode" in found[2]["sentence"]
+
+
+def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
+    from minigan.training.checkpoint import load_checkpoint
+
+    settings = {"sample_interval": 10, "checkpoint_interval": 20, "n_steps": 40}
+    unbroken = run(tmp_path / "unbroken", only(1), **settings)
+    run(tmp_path / "broken", only(1), **settings | {"n_steps": 20})
+    checkpoint = load_checkpoint(RunFolder(tmp_path / "broken").checkpoint(20))
+    trainer = make_trainer(tmp_path / "broken", replace(CONFIG, **settings), start=checkpoint.state["position"])
+    only(1)(trainer.gan)
+    trainer.latents = trainer.gan.latent(DRAWN, np.random.default_rng(0))
+    trainer.resume(checkpoint)
+    train(trainer)
+    assert notes(tmp_path / "broken") == unbroken != []
+
+
+# Defaults, but for the length. All models, early and late; the figures of longer runs are in docs/reliability.md.
+HEALTHY = [
+    ("dcgan", "digits", {}, 300),
+    ("dcgan", "digits", {"features": 16}, 1500),
+    ("lsgan", "digits", {"features": 16}, 400),
+    ("sngan", "digits", {"features": 16}, 400),
+    ("cdcgan", "digits", {"features": 16}, 400),
+    ("wgan-gp", "digits", {"features": 8}, 150),
+    ("wgan", "digits", {"features": 4}, 50),
+    ("gan", "digits", {}, 400),
+    ("cgan", "digits", {}, 400),
+    ("gan", "ring", {}, 4000),
+    ("lsgan", "ring", {}, 2000),
+    ("sngan", "ring", {}, 2000),
+    ("cgan", "ring", {}, 2000),
+    ("wgan", "ring", {}, 300),
+    ("wgan-gp", "ring", {}, 600),
+    ("dcgan", "shapes", {"features": 8}, 60),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("model", "data", "options", "n_steps"), HEALTHY)
+def test_nothing_is_said_of_a_run_that_goes_well(tmp_path, model, data, options, n_steps, seed):
+    config, _ = new_config({"model": model, "data": data, "n_steps": n_steps, "seed": seed, **options})
+    trainer = make_trainer(tmp_path / "run", config)
+    assert train(trainer) == 0
+    assert notes(tmp_path / "run") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("different", [1, 4])
+def test_a_collapse_of_the_default_dcgan(tmp_path, different):
+    config, _ = new_config({"model": "dcgan", "data": "digits", "n_steps": 60, "sample_interval": 20})
+    found = run(tmp_path / "run", only(different), config)
+    assert [note["check"] for note in found] == ["collapse"]
