@@ -84,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(sentence(error))
+    except RuntimeError as error:
+        if "new thread" not in str(error):  # a mistake of ours
+            raise
+        return _fail("the system gives no more threads: end other programs, or raise the limit (ulimit -u)")
     except KeyboardInterrupt:
         print("minigan: interrupted", file=sys.stderr)
         return INTERRUPTED

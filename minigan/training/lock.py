@@ -7,6 +7,7 @@ leaves a small file behind, but no lock.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from minigan.errors import MiniganError
@@ -36,7 +37,7 @@ class FolderLock:
         """Take the lock, unless it is held already. Raises LockedError, at once, if another process has it."""
         while self._file is None:
             with naming(self.path.parent):
-                number = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+                number = os.open(self.path, os.O_RDONLY | os.O_CREAT, 0o644)
             if not _lock(number):
                 os.lseek(number, 0, os.SEEK_SET)
                 holder = os.read(number, 20).decode("ascii", "replace").strip()
@@ -48,9 +49,8 @@ class FolderLock:
             if not self._is_there(number):  # its holder has just removed it: make it anew
                 os.close(number)
                 continue
-            os.ftruncate(number, 0)
-            os.write(number, f"{os.getpid()}\n".encode())
             self._file = number
+            self.path.write_text(f"{os.getpid()}\n")
 
     def taken(self) -> bool:
         """Whether another process holds the lock."""
@@ -67,7 +67,8 @@ class FolderLock:
         """Let go of the lock, and remove its file."""
         if self._file is not None:
             if fcntl and self._is_there(self._file):  # while it is held, so that nobody else's is removed
-                self.path.unlink()
+                with suppress(OSError):  # the disk may be read-only by now
+                    self.path.unlink()
             os.close(self._file)
             self._file = None
 
@@ -88,7 +89,7 @@ def _lock(number: int) -> bool:
         if fcntl:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            os.lseek(number, 1 << 20, os.SEEK_SET)  # beyond the text, which others should be able to read
+            os.lseek(number, 1 << 20, os.SEEK_SET)  # beyond the text, which is still to be written and read
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
             os.lseek(number, 0, os.SEEK_SET)
     except (BlockingIOError, PermissionError):
