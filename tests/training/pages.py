@@ -85,8 +85,8 @@ class Page(HTMLParser):
 
     @property
     def text(self):
-        """All that can be read."""
-        return " ".join(text for tag, text in self.texts if tag not in ("script", "style"))
+        """All that can be read, with single spaces."""
+        return " ".join(" ".join(text for tag, text in self.texts if tag not in ("script", "style")).split())
 
     @property
     def data(self):

@@ -101,8 +101,14 @@ def test_notes_come_first(tmp_path):
     assert "Nothing looks wrong" not in read
     at = [read.index(words) for words in ("step 40", "collapse", "all samples are alike", "step 80", "no gradient")]
     assert at == sorted(at) and at[-1] < read.index("Samples")
-    assert "<code>--seed</code>" in text
+    assert '<span class="flag">--seed</span>' in text
     assert "Nothing looks wrong" in Page(page(tmp_path, records(30))).text
+
+
+def test_a_run_that_stopped_is_not_said_to_be_well(tmp_path):
+    status = Status("stopped", 3, 1.0, None, "the generator's loss became nan at step 4: try a smaller --lr")
+    text = Page(page(tmp_path, records(3), status=status)).text
+    assert "became nan" in text and "Nothing looks wrong" not in text
 
 
 def test_of_very_many_notes_the_last_are_shown(tmp_path):
@@ -197,9 +203,14 @@ def test_a_default_that_depends_is_told_in_words():
     assert rows["latent_dim"][3]
 
 
+def test_data_are_described(tmp_path):
+    assert "64 pictures of 16×16×1" in Page(page(tmp_path)).text
+    assert "64 points" in Page(page(tmp_path, config=replace(CONFIG, shape=(2,)))).text
+
+
 def test_measures_tell_the_last_and_the_best(tmp_path):
     made = [{"step": s, "fid": f, "is": i} for s, f, i in ((10, 30.5, 2.0), (20, 9.25, 6.5), (30, 12.75, 5.5))]
-    text = re.sub(r"\s+", " ", Page(page(tmp_path, made)).text)
+    text = Page(page(tmp_path, made)).text
     assert "FID 12.75 step 30 9.25 step 20" in text
     assert "Inception Score 5.5 step 30 6.5 step 20" in text
 

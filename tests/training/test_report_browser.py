@@ -30,9 +30,12 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   range.selectNodeContents(node);
   let ground = element;
   while (ground.parentElement && (paper(ground)[3] ?? 1) === 0) ground = ground.parentElement;
+  const frame = (element.closest(".card, .chart") ?? document.documentElement).getBoundingClientRect();
   const style = getComputedStyle(element), text = node.data.trim().slice(0, 60), size = parseFloat(style.fontSize);
   for (const { left, right, top, bottom, width } of range.getClientRects()) {
-    if (width > 1) texts.push({ text, left, right, top, bottom, size, ink: rgb(style.color), paper: paper(ground) });
+    const inside = left >= frame.left && right <= frame.right && top >= frame.top && bottom <= frame.bottom;
+    const colours = { ink: rgb(style.color), paper: paper(ground) };
+    if (width > 1) texts.push({ text, left, right, top, bottom, size, inside, ...colours });
   }
 }
 return { texts, width: innerWidth, scroll: document.documentElement.scrollWidth };
@@ -83,6 +86,7 @@ def check_layout(found, width):
     assert found["width"] == width >= found["scroll"]
     assert len(texts) > 30
     assert [t for t in texts if t["left"] < -0.5 or t["right"] > width + 0.5] == []
+    assert [t["text"] for t in texts if not t["inside"]] == []
     assert overlaps(texts) == []
     assert [t["text"] for t in texts if t["size"] < 9] == []  # exponents; all else is 12 pixels at least
     assert [(t["text"], t["ink"], t["paper"]) for t in texts if contrast(t["ink"], t["paper"]) < 4.5] == []
@@ -142,7 +146,7 @@ def test_the_slider_turns_to_pictures_and_plays(tmp_path, run):
     play.click();
     const begun = [slider.value, play.textContent];
     await new Promise((resolve) => setTimeout(resolve, 3000));
-    await picture.decode();
+    while (!picture.complete) await new Promise((resolve) => setTimeout(resolve, 100));
     const end = [slider.value, play.textContent];
     return { before, moved, cursors, begun, after: seen(), end, real: picture.naturalWidth, views: views.length };
     """

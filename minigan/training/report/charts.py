@@ -96,7 +96,9 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     )
     plot = tag("div", picture, _y_axis(low, high), x_axis(last), class_="plot")
     cut = int(((values < low) | (values > high)).any(axis=0).sum())
-    figure = tag("figure", _caption(chart, steps, values, cut), plot, class_="chart")
+    figure = tag(
+        "figure", _caption(chart, steps, values, cut), plot, class_="chart" if len(chart.curves) > 1 else "chart alone"
+    )
     data = {
         "key": chart.key,
         "steps": steps[kept].tolist(),

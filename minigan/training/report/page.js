@@ -83,7 +83,8 @@ function heatView(figure, { steps, rows }) {
   const names = [...figure.querySelectorAll("tbody th b")].map((name) => name.textContent);
   const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + shown(rows[k][i])).join(", ");
   const title = figure.querySelector("h3").textContent + ", gradients";
-  return { element: figure.querySelector("table"), title, steps, show, words, area: () => strips[0].getBoundingClientRect() };
+  const element = figure.querySelector("table");
+  return { element, title, steps, show, words, area: () => strips[0].getBoundingClientRect() };
 }
 
 const each = (selector, list, view) => [...document.querySelectorAll(selector)].map((figure, i) => view(figure, list[i]));

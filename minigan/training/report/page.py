@@ -75,7 +75,7 @@ class Report:
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
-            _notes(found),
+            _notes(found, status),
             tag("div", _samples(frames), *large, class_="main"),
             *([tag("section", *small, class_="small", aria_label="More curves")] if small else []),
             *([_gradients(*maps[:2])] if maps else []),
@@ -94,7 +94,12 @@ class Report:
         ]
         if self.config.command:
             right.append(
-                tag("section", tag("h2", "Command"), tag("pre", tag("code", self.config.command)), class_="card")
+                tag(
+                    "section",
+                    tag("h2", "Command"),
+                    tag("pre", tag("code", *_with_flags(self.config.command))),
+                    class_="card",
+                )
             )
         left = tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")
         return tag("div", left, tag("div", *right, class_="stack"), class_="tables")
@@ -157,7 +162,7 @@ def _header(title: str, config: RunConfig, status: Status, records: Records) -> 
         box = tag("input", type="checkbox", id="follow")
         lines.append(tag("p", tag("label", box, " reload this page twice a minute"), class_="follow needs-script"))
     if status.go_on:
-        lines.append(tag("p", "To go on: ", tag("code", status.go_on), class_="go-on"))
+        lines.append(tag("p", "To go on: ", tag("code", *_with_flags(status.go_on)), class_="go-on"))
     return tag("header", head, bar, figures, *lines, class_=status.phase)
 
 
@@ -170,8 +175,10 @@ def time_left(records: Records, steps: int) -> float | None:
     return float(steps * (seconds[-1] - seconds[0]) / (at[-1] - at[0]))
 
 
-def _notes(records: Records) -> Html:
+def _notes(records: Records, status: Status) -> Html:
     """What the doctor had to say, or that there was nothing."""
+    if not records.notes and status.phase == "stopped":
+        return Html("")
     if not records.notes:
         return tag("p", "Nothing looks wrong so far: no check had anything to say.", class_="well")
     lines = []
@@ -183,9 +190,9 @@ def _notes(records: Records) -> Html:
     return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
 
 
-def _with_flags(sentence: str) -> list[str]:
-    """The parts of a sentence, with options such as --lr set as code."""
-    return [tag("code", part) if i % 2 else part for i, part in enumerate(FLAG.split(sentence))]
+def _with_flags(text: str) -> list[str]:
+    """The parts of a text; options such as --lr are marked, so that no line ends within them."""
+    return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
 def _samples(frames: Sequence[tuple[int, str]]) -> Html:

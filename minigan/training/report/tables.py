@@ -56,7 +56,8 @@ def configuration(config: RunConfig) -> Html:
     for name, value, default, differs in settings(config):
         mark = tag("span", "changed", class_="mark") if differs else Html("")
         head = tag("th", name.replace("_", " "), " ", mark, scope="row")
-        shown = tag("td", plain(value)), tag("td", plain(default))
+        depends = value is None and isinstance(default, str) and default  # a default that is told in words
+        shown = tag("td", "default" if depends else plain(value)), tag("td", plain(default))
         rows.append(tag("tr", head, *shown, class_="differs" if differs else None))
     head = tag("tr", *(tag("th", words, scope="col") for words in ("setting", "value", "default")))
     return tag("table", tag("thead", head), tag("tbody", *rows), class_="settings")
@@ -108,12 +109,18 @@ def time_and_memory(config: RunConfig, records: Records, step: int, seconds: flo
             ("samples per second, mean", number(speeds.mean()) if len(speeds) else ""),
             ("epochs", "" if epoch is None else number(epoch)),
             ("peak memory", memory(peak) if peak else ""),
-            ("data", f"{config.samples:,} samples of {'×'.join(map(str, config.shape))}"),
+            ("data", _data(config)),
             ("classes", _some(config.classes)),
             ("started", when(config.started)),
             ("versions", ", ".join(f"{name} {version}" for name, version in (config.versions or {}).items())),
         ]
     )
+
+
+def _data(config: RunConfig) -> str:
+    if len(config.shape) == 1:
+        return f"{config.samples:,} points"
+    return f"{config.samples:,} pictures of {'×'.join(map(str, config.shape))}"
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:
