@@ -2,6 +2,7 @@ import json
 import math
 import re
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from minigan.commands.options import model_options
 from minigan.data import open_dataset
 from minigan.gans import MODELS
+from minigan.layers import Dense, Sequential
 from minigan.testing import STRICT
 from minigan.testing.strict import forbid_transfers
 from minigan.training.doctor import GRACE, LATE, LOOKS, PATIENCE, SMALL_BATCH, SOON, WELL, Doctor
@@ -335,3 +337,49 @@ def test_an_older_checkpoint_without_a_doctor_is_nothing_to_complain_of():
     doctor = make()
     doctor.load_state_dict({})
     assert doctor.state_dict() == make().state_dict()
+
+
+@pytest.mark.parametrize("real", [REAL, None], ids=["real", "none"])
+@pytest.mark.parametrize("cut", [1, 35, 42, 45, 60, 100])
+def test_nothing_that_a_check_remembers_is_lost(cut, real):
+    """G's gradient vanishes, and its samples, which have been as diverse as real ones, become alike."""
+
+    def live(doctor, i):
+        record = healthy(5 * i, whole)
+        notes = doctor.check(record if i < 40 else sick(record, "vanishing"))
+        return notes + (doctor.look_at(5 * i, OTHERS if i < 40 else grey(0.1))[1] if i % 10 == 0 else [])
+
+    whole, before, after = (make(real=real) for _ in range(3))
+    unbroken = [live(whole, i) for i in range(120)]
+    assert sorted(note.check for notes in unbroken for note in notes) == ["collapse", "vanishing"]
+    for i in range(cut):
+        live(before, i)
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert [live(after, i) for i in range(cut, 120)] == unbroken[cut:]
+
+
+def test_weights_that_were_tiny_may_grow():
+    """The first discriminator began at 0.003; that it has grown a hundredfold means nothing."""
+    doctor = make()
+    doctor.initial["D"] = 0.003
+    assert say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 0.3}} for i in range(1, 20)]) == []
+    ((_, note),) = say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 3.0}} for i in range(20, 40)])
+    assert "the weights of D explode: they are 3 in root mean square since step 200, 1000 times" in note.sentence
+
+
+class Gain(Sequential):
+    """A composite layer with a parameter of its own."""
+
+    def __init__(self, *inner):
+        super().__init__(*inner)
+        self.add_parameters(gain=np.ones(3, np.float32))
+
+
+def test_a_composite_layers_own_gradient_is_not_that_of_the_layers_inside():
+    network = Gain(Dense(2, 2, rng=np.random.default_rng(0)))
+    doctor = make()
+    doctor.gan = SimpleNamespace(networks={"D": network})
+    network.parameters().grads[...] = 1
+    measured = doctor.measure()
+    assert measured["gradients.D"] == pytest.approx(3**0.5)
+    assert measured["gradients.D.0"] == pytest.approx(6**0.5)
