@@ -3,7 +3,7 @@
 Three figures of n samples, each beside that of as many real ones:
 
     spread      √(Σ variances of all numbers), the root mean square distance from the mean sample
-    nearest     the median distance to the nearest other sample; for pictures
+    nearest     the mean distance to the nearest other sample; for pictures
     reached     the share of real samples with a generated one near them; for points
 
 A generator that draws the same picture every time has no spread. One that draws four different pictures again and again
@@ -76,14 +76,15 @@ class Likeness:
         spread = found.spread / max(self.most.spread, TINY)
         nearest = found.nearest / max(self.most.nearest, TINY)
         points = x.shape[1] == 2
+        few_real = self.real is not None and len(self.real) < len(x)  # a generator that knows all of them has twins
         if points:
             other = spread if self.real is None else _reached(x, self.real, NEAR * self.most.spread)
         else:
-            other = nearest
+            other = spread if few_real else nearest
         diversity = round(min(spread, other), 4)
         if found.alike:
             return Look(diversity, True, True, f"all {found.n} samples are the same")
-        if nearest < TWIN * spread:
+        if nearest < TWIN * spread and not few_real:
             different = count_different(x, TWIN * found.spread)
             if different <= LOW * found.n:
                 return Look(diversity, True, True, f"the {found.n} samples are only {different} different ones")
@@ -121,7 +122,7 @@ def _measure(x: np.ndarray) -> Spread:
     distances = _distances(x, x)
     np.fill_diagonal(distances, np.inf)
     spread = float(np.sqrt(x.var(axis=0).sum()))
-    return Spread(len(x), spread, float(np.median(distances.min(axis=1))), float(np.abs(x).max()))
+    return Spread(len(x), spread, float(distances.min(axis=1).mean()), float(np.abs(x).max()))
 
 
 def _larger(a: Spread, b: Spread | None) -> Spread:

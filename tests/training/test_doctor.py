@@ -251,6 +251,12 @@ def test_a_few_different_pictures_are_a_collapse_though_their_spread_is_that_of_
         assert f"the 64 samples are only {different} different ones" in note.sentence
 
 
+@pytest.mark.parametrize("size", [2, 8, 32, 64])
+def test_a_generator_that_knows_a_small_data_set_by_heart_has_not_collapsed(size):
+    doctor, rng = make(real=REAL[:size]), np.random.default_rng(0)
+    assert said(look(doctor, *[REAL[rng.integers(size, size=64)] for _ in range(20)], start=LATE)) == []
+
+
 def grey(amount):
     """An untrained generator: the same for all z, but for a little of everything."""
     return np.float32(amount) * (OTHERS - OTHERS.mean(axis=0)) - 0.5
