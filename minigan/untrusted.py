@@ -27,8 +27,9 @@ CHUNK = 1 << 20
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the length of the header, by version
 LONGEST_HEADER = 4096
+SHAPE = rb"(?:\d{1,18}L?, )*(?:\d{1,18}L?,?)?"  # Python 2 wrote 2L. No text fits it in two ways, which would take ages
 HEADER = re.compile(
-    rb"\{'descr': '([<>|][biuf]\d{1,2})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,18}L?,? ?)*)\),? ?\} *\n?"
+    rb"\{'descr': '([<>|][biuf]\d{1,2})', 'fortran_order': (True|False), 'shape': \((" + SHAPE + rb")\),? ?\} *\n?"
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 
 from minigan.cli import UsageError
-from minigan.errors import CheckpointError, ShapeError, printable
+from minigan.errors import CheckpointError, MiniganError, ShapeError, printable
 from minigan.gans import MODELS
 from minigan.training.checkpoint import Checkpoint, load_checkpoint, load_newest
 from minigan.training.run import RunConfig, RunFolder, model_class
@@ -175,8 +175,11 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def check_arguments(config: RunConfig, file: Path) -> None:
-    """Raise CheckpointError, which names the file, for a model's arguments that no command line could have given."""
-    own = model_options(model_class(config.model))
+    """Raise CheckpointError, which names the file, for a model or arguments that no command line could have given."""
+    try:
+        own = model_options(model_class(config.model))
+    except MiniganError as error:
+        raise CheckpointError(f"{file} is damaged: {error}") from error
     for name, value in config.model_args.items():
         if name not in own or not _fits(own[name], value):
             problem = f"{name} is {json.dumps(value)}, which {config.model} can't take"

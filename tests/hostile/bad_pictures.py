@@ -162,8 +162,9 @@ def zip_file() -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def packed(size: int) -> bytes:
-    return zlib.compress(bytes(size), 9)
+    return zlib.compress(bytes(size), 1)
 
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><image href="file:///etc/passwd"/></svg>'

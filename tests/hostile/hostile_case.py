@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import gc
 import io
 import os
 import resource
@@ -35,20 +34,23 @@ class Case:
     """One bad input.
 
     `make(folder)` writes it. `read` is a command line, run in that folder, or a function of the folder. `says` is a
-    piece of the sentence that is expected; None for what looks odd but is fine, and must work.
+    piece of the sentence that is expected; None for what looks odd but is fine, and must work. `warns`: the command
+    does its work without the bad file, and says so.
     """
 
     name: str
     make: Callable[[Path], Any]
     read: str | Callable[[Path], Any]
     says: str | None
+    warns: bool = False
 
 
 @dataclass
 class Outcome:
-    """What happened: the sentence (None for success), and all that a hostile file may not bring about."""
+    """What happened: whether it was refused, what was said, and all that a hostile file may not bring about."""
 
-    sentence: str | None = None
+    refused: bool = False
+    sentence: str = ""
     executed: list[str] = field(default_factory=list)
     left_behind: list[str] = field(default_factory=list)
     memory: int = 0
@@ -60,12 +62,12 @@ def meet(case: Case, folder: Path) -> Outcome:
     case.make(folder)
     before, outcome, here = listing(folder), Outcome(), Path.cwd()
     os.chdir(folder)
-    gc.collect()
     forget_peak()
     base, start = memory_now(), time.perf_counter()
     try:
         with recorded(outcome.executed), time_limit(4 * SECONDS):
-            outcome.sentence = command(case.read) if isinstance(case.read, str) else reader(case.read, folder)
+            met = command(case.read) if isinstance(case.read, str) else reader(case.read, folder)
+            outcome.refused, outcome.sentence = met
     finally:
         os.chdir(here)
     outcome.seconds, outcome.memory = time.perf_counter() - start, memory_peak() - base
@@ -74,29 +76,51 @@ def meet(case: Case, folder: Path) -> Outcome:
     return outcome
 
 
-def reader(read: Callable[[Path], Any], folder: Path) -> str | None:
+def complaints(case: Case, outcome: Outcome) -> list[str]:
+    """What should not have happened."""
+    said, expected = outcome.sentence, case.says is not None and not case.warns
+    wrong = [] if outcome.refused == expected else [f"it was {'' if outcome.refused else 'not '}refused"]
+    if case.says is None and said:
+        wrong.append("something was said")
+    if (case.says or "") not in said:
+        wrong.append(f"the sentence should have {case.says!r} in it")
+    if not said.isprintable():
+        wrong.append("it holds what a terminal would obey")
+    if expected and outcome.left_behind:
+        wrong.append(f"changed: {outcome.left_behind}")
+    if outcome.executed:
+        wrong.append(f"executed: {outcome.executed}")
+    if any(CANARY in path for path in outcome.left_behind):
+        wrong.append("a payload has made its file")
+    if outcome.memory > MEMORY:
+        wrong.append(f"it took {outcome.memory >> 20} MiB")
+    if outcome.seconds > SECONDS:
+        wrong.append(f"it took {outcome.seconds:.1f} s")
+    return wrong
+
+
+def reader(read: Callable[[Path], Any], folder: Path) -> tuple[bool, str]:
     """Call a reader. Any exception but a MiniganError goes on upwards, and fails the test."""
     try:
         read(folder)
     except MiniganError as error:
-        return str(error)
-    return None
+        return True, str(error)
+    return False, ""
 
 
-def command(line: str) -> str | None:
-    """Run a command in this process; return what it says on stderr, or None if it succeeds."""
+def command(line: str) -> tuple[bool, str]:
+    """Run a command in this process; return whether it refuses, and the one line that it says on stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main(line.split())
     said = err.getvalue()
     assert all(line.isprintable() for line in out.getvalue().splitlines()), out.getvalue()
     if status == 0:
-        assert said == "", f"a command that succeeds has nothing to complain of: {said!r}"
-        return None
+        return False, said.removesuffix("\n")
     assert (status, out.getvalue()) == (2, ""), (status, out.getvalue(), said)
     assert said.startswith("minigan: error: "), said
     assert said.endswith("\n"), said
-    return said.removeprefix("minigan: error: ").removesuffix("\n")
+    return True, said.removesuffix("\n")
 
 
 def listing(folder: Path) -> dict[str, tuple]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import os
@@ -9,11 +10,12 @@ import pickle
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-TOUCH = f"touch executed; export MINIGAN_CANARY=1"
+TOUCH = "touch executed; export MINIGAN_CANARY=1"
 SET = "__import__('os').environ.__setitem__('MINIGAN_CANARY', '1')"
 
 
@@ -38,7 +40,7 @@ def gadgets() -> dict[str, bytes]:
     import subprocess
 
     shell = text(TOUCH)
-    plain = {
+    return {
         "os.system": pickle.dumps(Call(os.system, TOUCH), 2),
         "posix.system, protocol 0": b"cposix\nsystem\n(S'" + TOUCH.encode() + b"'\ntR.",
         "nt.system": b"cnt\nsystem\n(S'" + TOUCH.encode() + b"'\ntR.",
@@ -82,7 +84,6 @@ def gadgets() -> dict[str, bytes]:
         "a name as long as a book": b"c" + b"o" * 200_000 + b"\nsystem\n" + b"(" + shell + b"tR.",
         "a name that colours the terminal": b"\x80\x04" + text("\x1b[31mos\n") + text("sy\rstem") + b"\x93)R.",
     }
-    return plain
 
 
 def exhausting() -> dict[str, bytes]:
@@ -146,12 +147,91 @@ def npz(**arrays: Any) -> bytes:
     return file.getvalue()
 
 
-def zeros(size: int) -> bytes:
-    """`size` zeros, packed by gzip to a thousandth; made in pieces."""
+def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], bytes]]:
+    """An archive of arrays with something wrong in its form, or with the array `victim` in another."""
+    whole, rest = npz(**good), {f"{name}.npy": npz_member(array) for name, array in good.items() if name != victim}
+    name, n = f"{victim}.npy", len(whole)
+
+    def with_victim(data: bytes, key: str = name) -> Callable[[], bytes]:
+        return lambda: zipped(rest | {key: data})
+
+    def flag(at: int, bit: int) -> bytes:
+        """Set a bit in every header of the archive: of members, and of the directory at the end."""
+        data = bytearray(whole)
+        for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            i = data.find(start)
+            while i >= 0:
+                data[i + offset + at] |= bit
+                i = data.find(start, i + 4)
+        return bytes(data)
+
+    deep = b"{'descr': '<f4', 'fortran_order': False, 'shape': " + b"(" * 3000 + b")" * 3000 + b", }\n"
+    nested = b"{'descr': " + b"[" * 1500 + b"]" * 1500 + b", 'fortran_order': False, 'shape': (2,), }\n"
+    return {
+        "no bytes": lambda: b"",
+        "text": lambda: b"hello, world\n" * 20,
+        "a pickle": lambda: gadgets()["os.system"],
+        "a zip archive of nothing": lambda: zipped({}),
+        "one array in the place of an archive": lambda: npy(),
+        "a pickled array in the place of an archive": lambda: npy("|O", "(1,)", gadgets()["os.system"]),
+        **{f"cut after {share:.1%}": lambda share=share: whole[: int(share * n)] for share in (0.001, 0.3, 0.7, 0.999)},
+        "junk before it": lambda: b"x" * 100 + whole[50:],
+        "encrypted": lambda: flag(0, 1),
+        "an unknown way to pack": lambda: flag(2, 0x63),
+        "an array of objects": with_victim(npy("|O", "(1,)", gadgets()["os.system"])),
+        "an array of objects, as NumPy writes it": lambda: npz(**good | {victim: np.array([Call(os.system, TOUCH)], object)}),
+        "an array of text": with_victim(npy("<U2", "(1,)")),
+        "an array of dates": with_victim(npy("<M8[ns]", "(1,)")),
+        "an array of records": with_victim(npy("[('a', '<f4'), ('b', '<f4')]", "(1,)")),
+        "an array of records with objects": with_victim(npy("[('a', '|O')]", "(1,)")),
+        "an array of complex numbers": with_victim(npy("<c8", "(1,)")),
+        "an array of nothing": with_victim(npy("|V0", "(9999999999,)", b"")),
+        "numbers of 2 GB each": with_victim(npy("|V2147483647", "(0,)", b"")),
+        "a shape of 2^62": with_victim(npy("<f4", f"({2**62},)")),
+        "a shape of 2^64 x 2^64": with_victim(npy("<f4", f"({2**64}, {2**64})")),
+        "a shape of 40 GB": with_victim(npy("<f4", "(100000, 100000)")),
+        "a negative shape": with_victim(npy("<f4", "(-1,)")),
+        "a shape of a hundred axes": with_victim(npy("<f4", "(" + "1, " * 100 + ")", bytes(4))),
+        "a shape that is no number": with_victim(npy("<f4", "('a',)")),
+        "a shape that is a call": with_victim(npy("<f4", "(__import__('os').system('touch executed'),)")),
+        "a header nested 3,000 deep": with_victim(raw_npy(deep)),
+        "a dtype nested 1,500 deep": with_victim(raw_npy(nested)),
+        "a shape of 4,000 digits": with_victim(npy("<f4", "(" + "1" * 4000 + ", x)")),
+        "a shape of 1,000 numbers": with_victim(npy("<f4", "(" + "1, " * 1000 + "x)")),
+        "a header without an end": with_victim(raw_npy(b"{'descr': '<f4', 'shape': (2,")),
+        "a header that is no text": with_victim(raw_npy(b"\xff\xfe" * 40, version=3)),
+        "a header of 60 kB": with_victim(raw_npy(b" " * 60_000 + b"\n")),
+        "a header of 4 GB": with_victim(b"\x93NUMPY\x02\x00" + b"\xff" * 4 + b"{'descr'"),
+        "a version of 9": with_victim(npy(version=9)),
+        "bytes that are no array": with_victim(b"hello"),
+        "a member without bytes": with_victim(b""),
+        "one number too few": with_victim(npy("<f4", "(3,)")),
+        "one byte too many": with_victim(npy("<f4", "(2,)", bytes(9))),
+        "a name twice": lambda: zipped([*rest.items(), (name, npy()), (name, npy())]),
+        "300 MB of zeros, packed": lambda: swollen_zip(name, 300 << 20),
+        "80 MB of zeros, packed by bzip2": lambda: zipped({name: npy("<f4", "(20971520,)", bytes(80 << 20))}, zipfile.ZIP_BZIP2),
+        "20,000 arrays": lambda: zipped(rest | {f"{i}.npy": npy() for i in range(20_000)}),
+    }
+
+
+def npz_member(array: np.ndarray) -> bytes:
+    """One array as .npy."""
     file = io.BytesIO()
-    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=9, mtime=0) as packed:
-        for _ in range(size >> 20):
-            packed.write(bytes(1 << 20))
+    np.save(file, array)
+    return file.getvalue()
+
+
+def zeros(size: int) -> bytes:
+    """`size` zeros, packed by gzip to a thousandth: a member of a mebibyte again and again."""
+    return gzip.compress(bytes(1 << 20), mtime=0) * (size >> 20)
+
+
+@functools.cache
+def swollen_zip(name: str, size: int) -> bytes:
+    """A zip archive of one array of zeros, packed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr(name, npy("<f4", f"({size // 4},)", bytes(size)))
     return file.getvalue()
 
 

@@ -1,0 +1,304 @@
+"""Checkpoints, config.json and metrics.jsonl that are damaged, of something else, or made to do harm."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hostile_case import Case
+from payloads import arrays_in, bad_npz, npy, npz, npz_member, zipped
+
+from minigan.cli import main
+from minigan.training.checkpoint import checksum
+
+SAMPLE = "sample run --checkpoint run/x.npz --n 4"
+RESUME = "train --resume run --n-steps 5 --quiet"
+DRAW = "sample run --n 4"
+REPORT = "report run"
+DAMAGED = "run/x.npz is damaged, or no checkpoint of minigan"
+TRAIN = "train dcgan --features 2 --latent-dim 4 --batch-size 8 --limit 16 --n-steps 3 --checkpoint-interval 1 --quiet"
+NEWEST, BEFORE = "run/checkpoints/step-000003.npz", "run/checkpoints/step-000002.npz"
+
+
+@functools.cache
+def good_run() -> Path:
+    """A run of three steps, with a checkpoint of each."""
+    keeper = tempfile.TemporaryDirectory()
+    good_run.keeper = keeper  # goes when Python ends
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main([*TRAIN.split(), "--out", f"{keeper.name}/run"]) == 0
+    return Path(keeper.name) / "run"
+
+
+@functools.cache
+def good_arrays() -> dict[str, np.ndarray]:
+    """The arrays of its last checkpoint."""
+    return arrays_in(good_run().parent / NEWEST)
+
+
+def run_with(path: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], None]:
+    """The run, with other contents in one file."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(good_run(), folder / "run")
+        (folder / path).write_bytes(data() if callable(data) else data)
+
+    return make
+
+
+def instead(path: str, kind: str) -> Callable[[Path], None]:
+    """The run, with something that is no file in the place of one."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(good_run(), folder / "run")
+        (folder / path).unlink(missing_ok=True)
+        if kind == "a folder":
+            (folder / path).mkdir()
+        elif kind == "a pipe":
+            os.mkfifo(folder / path)
+        else:
+            (folder / path).symlink_to({"a device": "/dev/zero", "a link to nothing": "nowhere"}[kind])
+
+    return make
+
+
+def flipped(seed: int) -> bytes:
+    """The checkpoint with one bit turned in the numbers of one of its arrays."""
+    data = bytearray((good_run().parent / NEWEST).read_bytes())
+    rng = np.random.default_rng(seed)
+    numbers = good_arrays()[sorted(good_arrays())[seed % len(good_arrays())]].tobytes()
+    data[data.index(numbers) + int(rng.integers(len(numbers)))] ^= 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+def sealed(arrays: dict[str, np.ndarray]) -> bytes:
+    """A checkpoint with the right checksum: whoever means harm can make one."""
+    rest = {name: array for name, array in arrays.items() if name != "checksum"}
+    return npz(**rest, checksum=checksum(rest))
+
+
+def state(change: Callable[[dict], Any]) -> bytes:
+    """A checkpoint with another state; `change` returns a new one, or changes it."""
+    found = json.loads(good_arrays()["state"].tobytes())
+    found = change(found) or found
+    return sealed(good_arrays() | {"state": np.frombuffer(json.dumps(found).encode(), np.uint8)})
+
+
+def raw_state(text: bytes) -> bytes:
+    return sealed(good_arrays() | {"state": np.frombuffer(text, np.uint8)})
+
+
+def array(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[], bytes]:
+    """A checkpoint with another array; None leaves it out."""
+
+    def make() -> bytes:
+        arrays = dict(good_arrays())
+        new = change(arrays.pop(name))
+        return sealed(arrays if new is None else arrays | {name: new})
+
+    return make
+
+
+def spoilt(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    """The array with one other number in it."""
+
+    def change(old: np.ndarray) -> np.ndarray:
+        new = old.copy()
+        new.flat[-1] = value
+        return new
+
+    return change
+
+
+def config(change: Callable[[dict], Any]) -> Callable[[Path], None]:
+    """The run with another configuration; `change` returns a new one, or changes it."""
+
+    def make(folder: Path) -> None:
+        found = json.loads((good_run() / "config.json").read_text())
+        found = change(found) or found
+        run_with("run/config.json", json.dumps(found).encode())(folder)
+
+    return make
+
+
+def put(**changes: Any) -> Callable[[Path], None]:
+    return config(lambda old: old | changes)
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return config(lambda old: {key: value for key, value in old.items() if key != name})
+
+
+def model_args(**changes: Any) -> Callable[[Path], None]:
+    return config(lambda old: old | {"model_args": old["model_args"] | changes})
+
+
+def all_damaged(folder: Path) -> None:
+    """Not one checkpoint is left."""
+    shutil.copytree(good_run(), folder / "run")
+    for path in (folder / "run" / "checkpoints").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:-100])
+
+
+def swapped(folder: Path) -> None:
+    """The newest checkpoint is that of another model, whole as it is."""
+    shutil.copytree(good_run(), folder / "run")
+    (folder / NEWEST).write_bytes(state(lambda old: old | {"model": "gan"}))
+
+
+W = "networks.G.1.W"
+DEEP = b"[" * 100_000 + b"]" * 100_000
+LONG = b'{"format": ' + b"9" * 5000 + b"}"
+SURROGATE = b'{"model": "\\ud800", "data": "\\udfff"}'
+OLD_FORMAT = "run/x.npz is of format"
+
+CHECKPOINTS = [
+    *(Case(name, run_with("run/x.npz", lambda name=name: bad_npz(good_arrays(), W)[name]()), SAMPLE, DAMAGED) for name in bad_npz({"a": np.zeros(2)}, "a")),
+    *(Case(f"a bit turned, {seed}", run_with("run/x.npz", functools.partial(flipped, seed)), SAMPLE, "run/x.npz") for seed in range(20)),
+    Case("a wrong checksum", run_with("run/x.npz", lambda: npz(**good_arrays() | {W: good_arrays()[W] + 1})), SAMPLE, f"{DAMAGED}: its contents are not those"),
+    Case("no checksum", run_with("run/x.npz", lambda: npz(**{k: v for k, v in good_arrays().items() if k != "checksum"})), SAMPLE, DAMAGED),
+    Case("a checksum of text", run_with("run/x.npz", lambda: zipped({f"{k}.npy": npz_member(v) for k, v in good_arrays().items() if k != "checksum"} | {"checksum.npy": npy("<U2", "(1,)")})), SAMPLE, DAMAGED),
+    Case("an array too few", run_with("run/x.npz", array(W, lambda old: None)), SAMPLE, f"run/x.npz lacks {W}"),
+    Case("an array too many", run_with("run/x.npz", lambda: sealed(good_arrays() | {"networks.G.99.W": np.zeros(3)})), SAMPLE, "run/x.npz has networks.G.99.W"),
+    Case("an array whose name climbs out", run_with("run/x.npz", lambda: sealed(good_arrays() | {"../../executed": np.zeros(3)})), SAMPLE, "run/x.npz has ../../executed"),
+    Case("an array whose name is a command", run_with("run/x.npz", lambda: sealed(good_arrays() | {"a\x1b[2J\nb": np.zeros(3)})), SAMPLE, r"run/x.npz has a\x1b[2J\nb"),
+    Case("an array of another shape", run_with("run/x.npz", array(W, lambda old: old[..., :1])), SAMPLE, f"run/x.npz: {W} is"),
+    Case("an array of integers", run_with("run/x.npz", array(W, lambda old: old.astype(np.int64) + 1)), SAMPLE, f"run/x.npz: {W} is int64"),
+    Case("an array of truth values", run_with("run/x.npz", array(W, lambda old: old > 0)), SAMPLE, f"{DAMAGED}: {W} holds no numbers"),
+    Case("NaN among the weights", run_with("run/x.npz", array(W, spoilt(np.nan))), SAMPLE, f"{DAMAGED}: {W} is not finite"),
+    Case("an infinite weight", run_with("run/x.npz", array(W, spoilt(-np.inf))), SAMPLE, f"{DAMAGED}: {W} is not finite"),
+    Case("weights of 1e300", run_with("run/x.npz", array(W, lambda old: np.full(old.shape, 1e300))), SAMPLE, f"run/x.npz: {W} has numbers that are too large for float32"),
+    Case("weights of 3e38", run_with("run/x.npz", array(W, lambda old: np.full(old.shape, 3e38, np.float32))), SAMPLE, "the generator draws numbers that aren't finite"),
+    Case("a negative count of updates", run_with("run/x.npz", array("optimizers.G.t", lambda old: old * 0 - 1)), SAMPLE, f"{DAMAGED}: optimizers.G.t is negative"),
+    Case("no state", run_with("run/x.npz", array("state", lambda old: None)), SAMPLE, DAMAGED),
+    Case("a state of floats", run_with("run/x.npz", array("state", lambda old: old.astype(float))), SAMPLE, DAMAGED),
+    Case("a state that is no JSON", run_with("run/x.npz", lambda: raw_state(b"{'a': 1}")), SAMPLE, DAMAGED),
+    Case("a state that is a list", run_with("run/x.npz", lambda: raw_state(b"[1, 2]")), SAMPLE, DAMAGED),
+    Case("a state that is a number", run_with("run/x.npz", lambda: raw_state(b"3")), SAMPLE, DAMAGED),
+    Case("a state nested 100,000 deep", run_with("run/x.npz", lambda: raw_state(DEEP)), SAMPLE, DAMAGED),
+    Case("a state with a number of 5,000 digits", run_with("run/x.npz", lambda: raw_state(LONG)), SAMPLE, DAMAGED),
+    Case("a state that is no UTF-8", run_with("run/x.npz", lambda: raw_state(b'{"model": "\xff"}')), SAMPLE, DAMAGED),
+    Case("a state with lone surrogates", run_with("run/x.npz", lambda: raw_state(SURROGATE)), SAMPLE, DAMAGED),
+    Case("a newer format", run_with("run/x.npz", lambda: state(lambda old: old | {"format": old["format"] + 1})), SAMPLE, OLD_FORMAT),
+    Case("a format of -1", run_with("run/x.npz", lambda: state(lambda old: old | {"format": -1})), SAMPLE, OLD_FORMAT),
+    Case("a format that is text", run_with("run/x.npz", lambda: state(lambda old: old | {"format": "2"})), SAMPLE, DAMAGED),
+    Case("a format of true", run_with("run/x.npz", lambda: state(lambda old: old | {"format": True})), SAMPLE, DAMAGED),
+    Case("a model that nobody knows", run_with("run/x.npz", lambda: state(lambda old: old | {"model": "\x1b[31m" * 9})), SAMPLE, r"run/x.npz is a checkpoint of \x1b[31m"),
+    Case("a model that is a list", run_with("run/x.npz", lambda: state(lambda old: old | {"model": []})), SAMPLE, DAMAGED),
+    *(
+        Case(f"{name} is {value!r:.20}", run_with("run/x.npz", lambda name=name, value=value: state(lambda old: old | {name: value})), SAMPLE, DAMAGED)
+        for name in ("step", "position", "seconds")
+        for value in (-1, "3", None, [], float("nan"), float("inf"), True)
+    ),
+    Case("a random state that is a list", run_with("run/x.npz", lambda: state(lambda old: old | {"rng": []})), SAMPLE, DAMAGED),
+    *(Case(f"{kind} for a checkpoint", instead("run/x.npz", kind), SAMPLE, "run/x.npz") for kind in ("a folder", "a pipe", "a device", "a link to nothing")),
+    *(Case(f"the newest checkpoint: {name}; {line.split()[0]}", run_with(NEWEST, data), line, NEWEST, warns=True)
+      for name, data in (("cut", lambda: (good_run().parent / NEWEST).read_bytes()[:-1]), ("no bytes", b""), ("a bit turned", lambda: flipped(7)))
+      for line in (RESUME, DRAW)),
+    Case("every checkpoint is damaged", all_damaged, RESUME, "run/checkpoints/step-00000"),
+    Case("every checkpoint is damaged, to draw", all_damaged, DRAW, "run/checkpoints/step-00000"),
+    Case("the newest checkpoint is of another model", swapped, RESUME, f"{NEWEST} is a checkpoint of gan, not of dcgan"),
+    *(
+        Case(f"to go on from: {name}", run_with(NEWEST, lambda change=change: state(change)), RESUME, f"{NEWEST} is damaged", warns=True)
+        for name, change in (
+            ("a position of 10^30", lambda old: old | {"position": 10**30}),
+            ("a step of 10^30", lambda old: old | {"step": 10**30}),
+            ("a random state without a seed", lambda old: old | {"rng": {}}),
+            ("a random state of text", lambda old: old | {"rng": {"seed": [0], "state": "x"}}),
+            ("a random state of another generator", lambda old: old | {"rng": {"seed": [0], "state": {"bit_generator": "MT19937", "state": {}}}}),
+            ("a seed of 10^4000", lambda old: old | {"rng": {"seed": [10**4000], "state": {"bit_generator": "PCG64"}}}),
+        )
+    ),
+]  # fmt: skip
+
+CONFIG = "run/config.json is damaged"
+BAD_CONFIGS = {
+    "no bytes": b"",
+    "text": b"hello",
+    "half of it": b'{"model": "dcgan", "model_args": {"lat',
+    "a list": b"[1, 2, 3]",
+    "a number": b"3",
+    "null": b"null",
+    "an empty dictionary": b"{}",
+    "nested 100,000 deep": DEEP,
+    "a number of 5,000 digits": b'{"seed": ' + b"9" * 5000 + b"}",
+    "binary": bytes(range(256)),
+    "UTF-16": '{"model": "dcgan"}'.encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf{}",
+    "Latin-1": '{"model": "dcgän"}'.encode("latin1"),
+    "zeros": bytes(4096),
+    "three megabytes": b"[" + b"[]," * (1 << 20) + b"[]]",
+}
+WRONG = {
+    "model": (3, None, ["dcgan"], {}),
+    "model_args": ([], None, "x", 3),
+    "data": (3, None, ["digits"]),
+    "shape": (3, None, [], "16", ["a"], [16, 16, 0], [-16, 16, 1], [16.0, 16, 1], [True, 16, 1], [1e400, 1, 1]),
+    "samples": (0, -1, 1.5, "64", None, float("nan")),
+    "batch_size": (0, -8, 2.5, None, "8", True),
+    "n_steps": (0, -1, None, 1e9),
+    "seed": (-1, 0.5, None, "0"),
+    "augment": ("crop", ["nothing"], [3], 3),
+    "classes": ([1], [None], 3),
+    "ema": (1, 1.0, -0.5, float("nan"), "0.9"),
+    "lr_decay": ("no", 3, None),
+    "sample_interval": (0, -1, None, 1.5),
+    "checkpoint_interval": (0, None, "1"),
+    "eval_samples": (0, 3, None),
+    "eval_features": ("no", None),
+    "on_nan": ("go on", None),
+    "versions": ([], 3),
+}
+METRICS = {
+    "binary": os.urandom,
+    "half a line": lambda n: b'{"step": 1, "d_loss": 0.5',
+    "zeros": bytes,
+    "a line of a megabyte": lambda n: b"[" * (1 << 20) + b"\n",
+    "NaN and Infinity": lambda n: b'{"step": 1, "d_loss": NaN, "g_loss": -Infinity}\n',
+    "steps that are none": lambda n: b'{"step": -1}\n{"step": true}\n{"step": "1"}\n{"step": 1e400}\n{"step": null}\n',
+    "numbers of 5,000 digits": lambda n: b'{"step": ' + b"9" * 5000 + b"}\n" + b'{"step": 1, "d_loss": 1' + b"0" * 400 + b"}\n",
+    "tables and notes of other kinds": lambda n: b'{"step": 1, "gradients": [], "notes": {"check": 3}}\n{"step": 1, "notes": [3]}\n',
+    "lone surrogates": lambda n: b'{"step": 1, "\\ud800": 1.0, "notes": [{"check": "\\ud800", "sentence": "\\ud800"}]}\n',
+    "no UTF-8": lambda n: b'{"step": 1, "\xff": 1.0}\n',
+}
+
+CONFIGS = [
+    *(Case(name, run_with("run/config.json", data), DRAW, CONFIG) for name, data in BAD_CONFIGS.items()),
+    *(Case(f"to go on: {name}", run_with("run/config.json", data), RESUME, CONFIG) for name, data in list(BAD_CONFIGS.items())[:4]),
+    *(Case(f"without {name}", without(name), DRAW, CONFIG) for name in ("model", "model_args", "data", "shape", "samples", "batch_size", "n_steps")),
+    *(Case(f"{name} is {json.dumps(value)}", put(**{name: value}), DRAW, CONFIG) for name, values in WRONG.items() for value in values),
+    Case("an unknown model", put(model="dcgen"), DRAW, f"{CONFIG}: there is no model called 'dcgen': did you mean dcgan?"),
+    Case("a model with colours and line breaks", put(model="\x1b[31m\n\r\u202e\ud800"), DRAW, CONFIG + r": there is no model called '\x1b[31m\n\r\u202e\ud800'"),
+    Case("a model with a name of half a megabyte", put(model="x" * 500_000), DRAW, f"{CONFIG}: there is no model called 'xxx"),
+    Case("an argument that the model lacks", model_args(clip_value=0.01), DRAW, "clip_value is 0.01, which dcgan can't take"),
+    Case("an argument that is no name", model_args(**{"__class__": 1}), DRAW, "__class__ is 1, which dcgan can't take"),
+    Case("an argument of a megabyte", model_args(lr="x" * 900_000), DRAW, "lr is"),
+    *(Case(f"{name} is {json.dumps(value)}", model_args(**{name: value}), DRAW, f"{CONFIG}: {name} is") for name, value in (("latent_dim", 0), ("latent_dim", -4), ("latent_dim", 1.5), ("latent_dim", "4"), ("features", None), ("features", []), ("lr", -1), ("lr", float("nan")), ("lr", float("inf")), ("b1", 1), ("label_smoothing", True))),
+    Case("a latent space of 10^15", model_args(latent_dim=10**15), DRAW, ""),
+    Case("10^12 features", model_args(features=10**12), DRAW, ""),
+    Case("10^30 features", model_args(features=10**30), DRAW, ""),
+    Case("pictures of 2^31 x 2^31", put(shape=[2**31, 2**31, 3]), DRAW, "dcgan makes square pictures"),
+    Case("pictures with 10^9 channels", put(shape=[16, 16, 10**9]), DRAW, "dcgan makes square pictures"),
+    Case("pictures with nine axes", put(shape=[16] * 9), DRAW, "dcgan"),
+    Case("a device that isn't there", put(device="cuda:99"), RESUME, "cuda"),
+    Case("a device that is none", put(device="\x1b[31m"), RESUME, r"\x1b[31m"),
+    Case("data that isn't there", put(data="/nowhere/\n\x1b[31m"), RESUME, r"/nowhere/\n\x1b[31m"),
+    Case("data with a NUL", put(data="/tmp/\x00/etc"), RESUME, r"/tmp/\x00/etc"),
+    Case("data with lone surrogates", put(data="/\ud800"), RESUME, r"/\ud800"),
+    Case("data that is a device", put(data="/dev/zero"), RESUME, "/dev/zero is"),
+    Case("data of other sizes", put(samples=99), RESUME, "digits holds 16 samples"),
+    Case("a batch size of 10^15", put(batch_size=10**15), RESUME, ""),
+    *(Case(f"{kind} for config.json", instead("run/config.json", kind), DRAW, "run") for kind in ("a folder", "a pipe", "a device", "a link to nothing")),
+    *(Case(f"metrics.jsonl: {name}", run_with("run/metrics.jsonl", functools.partial(data, 4096)), REPORT, None) for name, data in METRICS.items()),
+    Case("metrics.jsonl: half a line, to go on", run_with("run/metrics.jsonl", METRICS["half a line"](0)), RESUME, None),
+    *(Case(f"{kind} for metrics.jsonl", instead("run/metrics.jsonl", kind), RESUME, "run/metrics.jsonl") for kind in ("a folder", "a pipe", "a device")),
+]  # fmt: skip
