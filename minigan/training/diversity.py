@@ -98,9 +98,10 @@ class Likeness:
         return asdict(self.most) if self.real is None and self.most else None
 
     def load(self, state: dict[str, float] | None) -> None:
-        """Take up what `state` returned."""
+        """Take up what `state` returned. Raises TypeError, KeyError or ValueError for what it never returns."""
         if self.real is None and state:
-            self.most = Spread(**state)
+            numbers = {name: float(state[name]) for name in ("spread", "nearest", "largest")}
+            self.most = Spread(int(state["n"]), **numbers)
 
 
 def count_different(samples: np.ndarray, radius: float) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
+from minigan.errors import CheckpointError
 from minigan.layers import BatchNorm
 from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
 from minigan.optim import Adam, RMSprop
@@ -84,7 +85,7 @@ class Doctor:
         self.initial = {name: float(to_numpy(_rms(net.parameters().values))) for name, net in gan.networks.items()}
         self.signs: dict[str, Sign] = {}
         self.gradient: list[float] = []  # log10 of the norm of G's gradient: its running mean, and the most that was
-        self.records, self.diverse = 0, False
+        self.diverse = False  # whether samples have ever been
         self.likeness = Likeness(real)
         self.objective = getattr(gan, "loss", None)
 
@@ -111,7 +112,6 @@ class Doctor:
 
     def check(self, record: dict[str, Any]) -> list[Note]:
         """Look at a record of metrics.jsonl; what is missing in it isn't looked at."""
-        self.records += 1
         checks = (self._saturated, self._vanishing, self._silent, self._weights, self._losses, self._penalty)
         return [note for check in checks for note in check(record)]
 
@@ -139,18 +139,28 @@ class Doctor:
             "initial": self.initial,
             "signs": {check: asdict(sign) for check, sign in self.signs.items()},
             "gradient": self.gradient,
-            "records": self.records,
             "diverse": self.diverse,
             "likeness": self.likeness.state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` returned; an empty one changes nothing."""
-        if state:
-            self.initial, self.gradient = dict(state["initial"]), list(state["gradient"])
-            self.signs = {check: Sign(**sign) for check, sign in state["signs"].items()}
-            self.records, self.diverse = state["records"], state["diverse"]
+        """Take up what `state_dict` returned; an empty one changes nothing.
+
+        Raises CheckpointError, with nothing changed, for what no doctor has written.
+        """
+        if not state:
+            return
+        try:
+            initial = {name: float(state["initial"][name]) for name in self.gan.networks}
+            signs = {check: Sign(**sign) for check, sign in state["signs"].items()}
+            gradient = [float(number) for number in state["gradient"]]
+            numbers = [n for sign in signs.values() for n in (sign.seen, sign.since, sign.gone)]
+            if any(type(n) is not int for n in numbers) or len(gradient) not in (0, 2):
+                raise ValueError("these are no counts, or no running mean and its most")
             self.likeness.load(state["likeness"])
+            self.initial, self.signs, self.gradient, self.diverse = initial, signs, gradient, bool(state["diverse"])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CheckpointError("what the checkpoint remembers for the checks of the run is damaged") from error
 
     # The checks. Each is given a record and returns what is due to be said, which is seldom anything.
 

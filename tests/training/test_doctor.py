@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minigan.commands.options import model_options
 from minigan.data import open_dataset
+from minigan.errors import CheckpointError
 from minigan.gans import MODELS
 from minigan.layers import Dense, Sequential
 from minigan.testing import STRICT
@@ -389,3 +390,27 @@ def test_a_composite_layers_own_gradient_is_not_that_of_the_layers_inside():
     measured = doctor.measure()
     assert measured["gradients.D"] == pytest.approx(3**0.5)
     assert measured["gradients.D.0"] == pytest.approx(6**0.5)
+
+
+GARBAGE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_a_damaged_memory_is_refused_or_harmless_and_changes_nothing(data):
+    doctor = make(real=None)
+    doctor.check(healthy(10, doctor))
+    doctor.look_at(10, REAL)
+    good = doctor.state_dict()
+    bad = good | {data.draw(st.sampled_from(sorted(good))): data.draw(GARBAGE)}
+    other = make(real=None)
+    before = other.state_dict()
+    try:
+        other.load_state_dict(bad)
+    except CheckpointError:
+        assert other.state_dict() == before
+    other.check(healthy(20, other))
+    other.look_at(20, REAL)
