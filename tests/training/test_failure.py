@@ -181,6 +181,20 @@ def test_what_an_optimiser_does_to_its_own_vectors():
     assert "its gradient reaches 1e25, and lr is 0.0002" in finding.sentence
 
 
+def test_an_optimisers_vectors_come_before_the_parameters_that_they_move():
+    gan = build("dcgan")
+    gan.optimizers["D"].update = lambda p, g, m, v: [array.__setitem__(-1, np.nan) for array in (p, v)]
+    assert find(gan).part == "Adam's v for b"
+
+
+def test_an_optimisers_step_that_somebody_has_replaced_is_called_and_stays():
+    gan, calls = build("dcgan"), []
+    mine = gan.optimizers["G"].step = lambda: calls.append("mine")
+    assert find(gan) is None
+    assert calls == ["mine"]
+    assert gan.optimizers["G"].step is mine
+
+
 def test_a_loss_that_overflows_although_logits_and_gradients_are_finite():
     gan = build("dcgan")
     fake = gan.loss.fake
