@@ -160,7 +160,8 @@ def test_whatever_is_in_the_records_there_is_a_page(tmp_path_factory, made):
 
 def test_records_out_of_order_and_twice():
     made = [{"step": 20, "d_loss": 2}, {"step": 10, "d_loss": 1}, {"step": 20, "d_loss": 3}, {"step": -1, "d_loss": 9}]
-    found = Records([*made, None, 3, {"step": True}, {"d_loss": 1}, {"step": 30, "d_loss": float("nan")}])
+    odd = [None, 3, {"step": True}, {"d_loss": 1}, {"step": 2**53, "d_loss": 1}, {"step": 30, "d_loss": float("nan")}]
+    found = Records([*made, *odd])
     steps, values = found.series("d_loss")
     assert steps.tolist() == [10, 20] and values.tolist() == [[1, 3]]
     assert found.last_step == 30 and found.last("d_loss") == 3 and found.last("g_loss") is None

@@ -79,12 +79,12 @@ def test_axes_of_each_kind():
 
 
 def test_points_stand_where_their_values_are():
-    """d_loss is 1, 2, 4 at steps 0, 50, 100: on an axis from 0 to 4.2, drawn 2000 wide and 1000 high."""
-    made = Records([{"step": s, "fid": v} for s, v in ((0, 1.0), (50, 2.0), (100, 4.0))])
+    """FID is 1, 2, 4 at steps 0, 25, 100: on an axis from 0 to 4.2, drawn 2000 wide and 1000 high."""
+    made = Records([{"step": s, "fid": v} for s, v in ((0, 1.0), (25, 2.0), (100, 4.0))])
     chart = next(chart for chart in charts.SMALL if chart.key == "fid")
     figure, data = charts.draw(chart, made, 100)
     assert data["range"] == [0, pytest.approx(4.2)]
-    assert "M0 762L1000 524L2000 48" in figure
+    assert "M0 762L500 524L2000 48" in figure
 
 
 def test_measures_that_nobody_told_of_get_a_chart(tmp_path):
@@ -136,10 +136,13 @@ def test_pictures_are_spread_evenly_with_first_and_last(n, most):
     assert (gaps[:-1] == gaps[:1]).all() and (gaps[-1:] <= gaps[:1]).all()
 
 
-@given(st.integers(2, 1000))
-def test_as_pictures_come_hardly_any_is_encoded_anew(n):
-    """Of n + 1 pictures all chosen ones were chosen among n, but for the newest, and the newest before it."""
-    assert len(set(spread(n + 1, MOST)) - set(spread(n, MOST))) <= 1
+def test_as_pictures_come_hardly_any_is_encoded_anew():
+    """Of n + 1 pictures all chosen ones were chosen among n, but for the newest."""
+    before = set(spread(1, MOST))
+    for n in range(2, 1000):
+        chosen = set(spread(n, MOST))
+        assert len(chosen - before) <= 1
+        before = chosen
     assert spread(0, MOST) == []
 
 
@@ -188,12 +191,14 @@ def test_without_webp_there_is_jpeg(tmp_path, monkeypatch):
     assert decoded(encode(path)).format == "JPEG"
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", "cut", "crc", "gif", 1700, 10_000, 10**6])
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", "cut", "crc", "gif", "large", 10_000, 10**6])
 def test_a_damaged_picture_is_left_out(tmp_path, recwarn, content):
     good, bad = tmp_path / "step-000001.png", tmp_path / "step-000002.png"
     picture(0).save(good)
     if content == "gif":
         picture(0).save(bad, "GIF")
+    elif content == "large":
+        Image.new("1", (5000, 4000)).save(bad)
     elif isinstance(content, int):
         whole = good.read_bytes()  # the header: length, "IHDR", width, height and five more bytes, checksum
         header = b"IHDR" + struct.pack(">II", 10_000, content) + whole[24:29]

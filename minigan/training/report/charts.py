@@ -75,30 +75,21 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     low, high = axis(values, chart.kind)
     kept = thin(values)
     x = np.rint(steps[kept] / max(last, 1) * WIDTH)
-    lines = []
-    for y in values:
-        smooth = running_mean(y, kept)
-        lines.append((_heights(y[kept], low, high), _heights(smooth, low, high)))
     few = len(steps) <= FEW
-    drawing = [tag("path", class_="grid", d=_grid(low, high))]
-    for i, (raw, _) in enumerate(lines):
-        drawing.append(tag("path", class_=f"{'mean' if few else 'raw'} c{i}", d=_line(x, raw)))
-    for i, (raw, mean) in enumerate(lines):
-        shape = {"class_": f"dots c{i}", "d": _dots(x, raw)} if few else {"class_": f"mean c{i}", "d": _line(x, mean)}
-        drawing.append(tag("path", **shape))
-    picture = tag(
-        "svg",
-        *drawing,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        preserveAspectRatio="none",
-        role="img",
-        aria_label=in_words(chart, steps, values),
-    )
+    below, above = [tag("path", class_="grid", d=_grid(low, high))], []
+    for i, y in enumerate(values):
+        raw, mean = (_heights(heights, low, high) for heights in (y[kept], running_mean(y, kept)))
+        below.append(tag("path", class_=f"{'mean' if few else 'raw'} c{i}", d=_line(x, raw)))
+        above.append(
+            tag("path", class_=f"{'dots' if few else 'mean'} c{i}", d=_dots(x, raw) if few else _line(x, mean))
+        )
+    whole = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"}
+    words = in_words(chart, steps, values)
+    picture = tag("svg", *below, *above, **whole, role="img", aria_label=words)
     plot = tag("div", picture, _y_axis(low, high), x_axis(last), class_="plot")
     cut = int(((values < low) | (values > high)).any(axis=0).sum())
-    figure = tag(
-        "figure", _caption(chart, steps, values, cut), plot, class_="chart" if len(chart.curves) > 1 else "chart alone"
-    )
+    kind = "chart" if len(values) > 1 else "chart alone"
+    figure = tag("figure", _caption(chart, steps, values, cut), plot, class_=kind)
     data = {
         "key": chart.key,
         "steps": steps[kept].tolist(),
