@@ -7,6 +7,7 @@ import pytest
 from tiny import CONFIG, make_trainer, train
 
 from minigan.commands.train import new_config
+from minigan.training.checkpoint import load_checkpoint
 from minigan.training.run import RunFolder
 
 DRAWN = 64
@@ -49,8 +50,6 @@ def test_a_learning_rate_of_ten_is_told_before_the_first_step_and_what_becomes_o
 
 
 def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
-    from minigan.training.checkpoint import load_checkpoint
-
     settings = {"sample_interval": 10, "checkpoint_interval": 20, "n_steps": 40}
     unbroken = run(tmp_path / "unbroken", only(1), **settings)
     run(tmp_path / "broken", only(1), **settings | {"n_steps": 20})
@@ -63,7 +62,7 @@ def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
     assert notes(tmp_path / "broken") == unbroken != []
 
 
-# Defaults, but for the length. All models, early and late; the figures of longer runs are in docs/reliability.md.
+# Defaults, but for the length, and for the width of networks that take long. All models, early and late.
 HEALTHY = [
     ("dcgan", "digits", {}, 300),
     ("dcgan", "digits", {"features": 16}, 1500),
@@ -85,9 +84,9 @@ HEALTHY = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("model", "data", "options", "n_steps"), HEALTHY)
-def test_nothing_is_said_of_a_run_that_goes_well(tmp_path, model, data, options, n_steps, seed):
+def test_nothing_is_said_of_a_run_that_goes_well(tmp_path, model, data, options, n_steps):
+    seed = n_steps % 7  # not always the same
     config, _ = new_config({"model": model, "data": data, "n_steps": n_steps, "seed": seed, **options})
     trainer = make_trainer(tmp_path / "run", config)
     assert train(trainer) == 0
