@@ -155,6 +155,11 @@ def swapped(folder: Path) -> None:
     (folder / NEWEST).write_bytes(state(lambda old: old | {"model": "gan"}))
 
 
+def saved(name: str, says: str, data: bytes | Callable[[], bytes]) -> Case:
+    """A case of one checkpoint that is handed over."""
+    return Case(name, run_with("run/x.npz", data), SAMPLE, says)
+
+
 W = "networks.G.1.W"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 LONG = b'{"format": ' + b"9" * 5000 + b"}"
@@ -162,63 +167,127 @@ SURROGATE = b'{"model": "\\ud800", "data": "\\udfff"}'
 OLD_FORMAT = "run/x.npz is of format"
 
 CHECKPOINTS = [
-    *(Case(name, run_with("run/x.npz", lambda name=name: bad_npz(good_arrays(), W)[name]()), SAMPLE, DAMAGED) for name in bad_npz({"a": np.zeros(2)}, "a")),
-    *(Case(f"a bit turned, {seed}", run_with("run/x.npz", functools.partial(flipped, seed)), SAMPLE, "run/x.npz") for seed in range(20)),
-    Case("a wrong checksum", run_with("run/x.npz", lambda: npz(**good_arrays() | {W: good_arrays()[W] + 1})), SAMPLE, f"{DAMAGED}: its contents are not those"),
-    Case("no checksum", run_with("run/x.npz", lambda: npz(**{k: v for k, v in good_arrays().items() if k != "checksum"})), SAMPLE, DAMAGED),
-    Case("a checksum of text", run_with("run/x.npz", lambda: zipped({f"{k}.npy": npz_member(v) for k, v in good_arrays().items() if k != "checksum"} | {"checksum.npy": npy("<U2", "(1,)")})), SAMPLE, DAMAGED),
-    Case("an array too few", run_with("run/x.npz", array(W, lambda old: None)), SAMPLE, f"run/x.npz lacks {W}"),
-    Case("an array too many", run_with("run/x.npz", lambda: sealed(good_arrays() | {"networks.G.99.W": np.zeros(3)})), SAMPLE, "run/x.npz has networks.G.99.W"),
-    Case("an array whose name climbs out", run_with("run/x.npz", lambda: sealed(good_arrays() | {"../../executed": np.zeros(3)})), SAMPLE, "run/x.npz has ../../executed"),
-    Case("an array whose name is a command", run_with("run/x.npz", lambda: sealed(good_arrays() | {"a\x1b[2J\nb": np.zeros(3)})), SAMPLE, r"run/x.npz has a\x1b[2J\nb"),
-    Case("an array of another shape", run_with("run/x.npz", array(W, lambda old: old[..., :1])), SAMPLE, f"run/x.npz: {W} is"),
-    Case("an array of integers", run_with("run/x.npz", array(W, lambda old: old.astype(np.int64) + 1)), SAMPLE, f"run/x.npz: {W} is int64"),
-    Case("an array of truth values", run_with("run/x.npz", array(W, lambda old: old > 0)), SAMPLE, f"{DAMAGED}: {W} holds no numbers"),
-    Case("NaN among the weights", run_with("run/x.npz", array(W, spoilt(np.nan))), SAMPLE, f"{DAMAGED}: {W} is not finite"),
-    Case("an infinite weight", run_with("run/x.npz", array(W, spoilt(-np.inf))), SAMPLE, f"{DAMAGED}: {W} is not finite"),
-    Case("weights of 1e300", run_with("run/x.npz", array(W, lambda old: np.full(old.shape, 1e300))), SAMPLE, f"run/x.npz: {W} has numbers that are too large for float32"),
-    Case("weights of 3e38", run_with("run/x.npz", array(W, lambda old: np.full(old.shape, 3e38, np.float32))), SAMPLE, "the generator draws numbers that aren't finite"),
-    Case("a negative count of updates", run_with("run/x.npz", array("optimizers.G.t", lambda old: old * 0 - 1)), SAMPLE, f"{DAMAGED}: optimizers.G.t is negative"),
-    Case("no state", run_with("run/x.npz", array("state", lambda old: None)), SAMPLE, DAMAGED),
-    Case("a state of floats", run_with("run/x.npz", array("state", lambda old: old.astype(float))), SAMPLE, DAMAGED),
-    Case("a state that is no JSON", run_with("run/x.npz", lambda: raw_state(b"{'a': 1}")), SAMPLE, DAMAGED),
-    Case("a state that is a list", run_with("run/x.npz", lambda: raw_state(b"[1, 2]")), SAMPLE, DAMAGED),
-    Case("a state that is a number", run_with("run/x.npz", lambda: raw_state(b"3")), SAMPLE, DAMAGED),
-    Case("a state nested 100,000 deep", run_with("run/x.npz", lambda: raw_state(DEEP)), SAMPLE, DAMAGED),
-    Case("a state with a number of 5,000 digits", run_with("run/x.npz", lambda: raw_state(LONG)), SAMPLE, DAMAGED),
-    Case("a state that is no UTF-8", run_with("run/x.npz", lambda: raw_state(b'{"model": "\xff"}')), SAMPLE, DAMAGED),
-    Case("a state with lone surrogates", run_with("run/x.npz", lambda: raw_state(SURROGATE)), SAMPLE, DAMAGED),
-    Case("a newer format", run_with("run/x.npz", lambda: state(lambda old: old | {"format": old["format"] + 1})), SAMPLE, OLD_FORMAT),
-    Case("a format of -1", run_with("run/x.npz", lambda: state(lambda old: old | {"format": -1})), SAMPLE, OLD_FORMAT),
-    Case("a format that is text", run_with("run/x.npz", lambda: state(lambda old: old | {"format": "2"})), SAMPLE, DAMAGED),
-    Case("a format of true", run_with("run/x.npz", lambda: state(lambda old: old | {"format": True})), SAMPLE, DAMAGED),
-    Case("a model that nobody knows", run_with("run/x.npz", lambda: state(lambda old: old | {"model": "\x1b[31m" * 9})), SAMPLE, r"run/x.npz is a checkpoint of \x1b[31m"),
-    Case("a model that is a list", run_with("run/x.npz", lambda: state(lambda old: old | {"model": []})), SAMPLE, DAMAGED),
     *(
-        Case(f"{name} is {value!r:.20}", run_with("run/x.npz", lambda name=name, value=value: state(lambda old: old | {name: value})), SAMPLE, DAMAGED)
+        Case(name, run_with("run/x.npz", lambda name=name: bad_npz(good_arrays(), W)[name]()), SAMPLE, DAMAGED)
+        for name in bad_npz({"a": np.zeros(2)}, "a")
+    ),
+    *(saved(f"a bit turned, {seed}", "run/x.npz", functools.partial(flipped, seed)) for seed in range(20)),
+    saved(
+        "a wrong checksum",
+        f"{DAMAGED}: its contents are not those",
+        lambda: npz(**good_arrays() | {W: good_arrays()[W] + 1}),
+    ),
+    saved("no checksum", DAMAGED, lambda: npz(**{k: v for k, v in good_arrays().items() if k != "checksum"})),
+    saved(
+        "a checksum of text",
+        DAMAGED,
+        lambda: zipped(
+            {f"{k}.npy": npz_member(v) for k, v in good_arrays().items() if k != "checksum"}
+            | {"checksum.npy": npy("<U2", "(1,)")}
+        ),
+    ),
+    saved("an array too few", f"run/x.npz lacks {W}", array(W, lambda old: None)),
+    saved(
+        "an array too many",
+        "run/x.npz has networks.G.99.W",
+        lambda: sealed(good_arrays() | {"networks.G.99.W": np.zeros(3)}),
+    ),
+    saved(
+        "an array whose name climbs out",
+        "run/x.npz has ../../executed",
+        lambda: sealed(good_arrays() | {"../../executed": np.zeros(3)}),
+    ),
+    saved(
+        "an array whose name is a command",
+        r"run/x.npz has a\x1b[2J\nb",
+        lambda: sealed(good_arrays() | {"a\x1b[2J\nb": np.zeros(3)}),
+    ),
+    saved("an array of another shape", f"run/x.npz: {W} is", array(W, lambda old: old[..., :1])),
+    saved("an array of integers", f"run/x.npz: {W} is int64", array(W, lambda old: old.astype(np.int64) + 1)),
+    saved("an array of truth values", f"{DAMAGED}: {W} holds no numbers", array(W, lambda old: old > 0)),
+    saved("NaN among the weights", f"{DAMAGED}: {W} is not finite", array(W, spoilt(np.nan))),
+    saved("an infinite weight", f"{DAMAGED}: {W} is not finite", array(W, spoilt(-np.inf))),
+    saved(
+        "weights of 1e300",
+        f"run/x.npz: {W} has numbers that are too large for float32",
+        array(W, lambda old: np.full(old.shape, 1e300)),
+    ),
+    saved(
+        "weights of 3e38",
+        "the generator draws numbers that aren't finite",
+        array(W, lambda old: np.full(old.shape, 3e38, np.float32)),
+    ),
+    saved(
+        "a negative count of updates",
+        f"{DAMAGED}: optimizers.G.t is negative",
+        array("optimizers.G.t", lambda old: old * 0 - 1),
+    ),
+    saved("no state", DAMAGED, array("state", lambda old: None)),
+    saved("a state of floats", DAMAGED, array("state", lambda old: old.astype(float))),
+    saved("a state that is no JSON", DAMAGED, lambda: raw_state(b"{'a': 1}")),
+    saved("a state that is a list", DAMAGED, lambda: raw_state(b"[1, 2]")),
+    saved("a state that is a number", DAMAGED, lambda: raw_state(b"3")),
+    saved("a state nested 100,000 deep", DAMAGED, lambda: raw_state(DEEP)),
+    saved("a state with a number of 5,000 digits", DAMAGED, lambda: raw_state(LONG)),
+    saved("a state that is no UTF-8", DAMAGED, lambda: raw_state(b'{"model": "\xff"}')),
+    saved("a state with lone surrogates", DAMAGED, lambda: raw_state(SURROGATE)),
+    saved("a newer format", OLD_FORMAT, lambda: state(lambda old: old | {"format": old["format"] + 1})),
+    saved("a format of -1", OLD_FORMAT, lambda: state(lambda old: old | {"format": -1})),
+    saved("a format that is text", DAMAGED, lambda: state(lambda old: old | {"format": "2"})),
+    saved("a format of true", DAMAGED, lambda: state(lambda old: old | {"format": True})),
+    saved(
+        "a model that nobody knows",
+        r"run/x.npz is a checkpoint of \x1b[31m",
+        lambda: state(lambda old: old | {"model": "\x1b[31m" * 9}),
+    ),
+    saved("a model that is a list", DAMAGED, lambda: state(lambda old: old | {"model": []})),
+    *(
+        saved(
+            f"{name} is {value!r:.20}", DAMAGED, lambda name=name, value=value: state(lambda old: old | {name: value})
+        )
         for name in ("step", "position", "seconds")
         for value in (-1, "3", None, [], float("nan"), float("inf"), True)
     ),
-    Case("a random state that is a list", run_with("run/x.npz", lambda: state(lambda old: old | {"rng": []})), SAMPLE, DAMAGED),
-    *(Case(f"{kind} for a checkpoint", instead("run/x.npz", kind), SAMPLE, "run/x.npz") for kind in ("a folder", "a pipe", "a device", "a link to nothing")),
-    *(Case(f"the newest checkpoint: {name}; {line.split()[0]}", run_with(NEWEST, data), line, NEWEST, warns=True)
-      for name, data in (("cut", lambda: (good_run().parent / NEWEST).read_bytes()[:-1]), ("no bytes", b""), ("a bit turned", lambda: flipped(7)))
-      for line in (RESUME, DRAW)),
+    saved("a random state that is a list", DAMAGED, lambda: state(lambda old: old | {"rng": []})),
+    *(
+        Case(f"{kind} for a checkpoint", instead("run/x.npz", kind), SAMPLE, "run/x.npz")
+        for kind in ("a folder", "a pipe", "a device", "a link to nothing")
+    ),
+    *(
+        Case(f"the newest checkpoint: {name}; {line.split()[0]}", run_with(NEWEST, data), line, NEWEST, warns=True)
+        for name, data in (
+            ("cut", lambda: (good_run().parent / NEWEST).read_bytes()[:-1]),
+            ("no bytes", b""),
+            ("a bit turned", lambda: flipped(7)),
+        )
+        for line in (RESUME, DRAW)
+    ),
     Case("every checkpoint is damaged", all_damaged, RESUME, "run/checkpoints/step-00000"),
     Case("every checkpoint is damaged, to draw", all_damaged, DRAW, "run/checkpoints/step-00000"),
-    Case("the newest checkpoint is of another model", swapped, RESUME, f"{NEWEST} is a checkpoint of gan, not of dcgan"),
+    Case(
+        "the newest checkpoint is of another model", swapped, RESUME, f"{NEWEST} is a checkpoint of gan, not of dcgan"
+    ),
     *(
-        Case(f"to go on from: {name}", run_with(NEWEST, lambda change=change: state(change)), RESUME, f"{NEWEST} is damaged", warns=True)
+        Case(
+            f"to go on from: {name}",
+            run_with(NEWEST, lambda change=change: state(change)),
+            RESUME,
+            f"{NEWEST} is damaged",
+            warns=True,
+        )
         for name, change in (
             ("a position of 10^30", lambda old: old | {"position": 10**30}),
             ("a step of 10^30", lambda old: old | {"step": 10**30}),
             ("a random state without a seed", lambda old: old | {"rng": {}}),
             ("a random state of text", lambda old: old | {"rng": {"seed": [0], "state": "x"}}),
-            ("a random state of another generator", lambda old: old | {"rng": {"seed": [0], "state": {"bit_generator": "MT19937", "state": {}}}}),
+            (
+                "a random state of another generator",
+                lambda old: old | {"rng": {"seed": [0], "state": {"bit_generator": "MT19937", "state": {}}}},
+            ),
             ("a seed of 10^4000", lambda old: old | {"rng": {"seed": [10**4000], "state": {"bit_generator": "PCG64"}}}),
         )
     ),
-]  # fmt: skip
+]
 
 CONFIG = "run/config.json is damaged"
 BAD_CONFIGS = {
@@ -265,24 +334,72 @@ METRICS = {
     "a line of a megabyte": lambda n: b"[" * (1 << 20) + b"\n",
     "NaN and Infinity": lambda n: b'{"step": 1, "d_loss": NaN, "g_loss": -Infinity}\n',
     "steps that are none": lambda n: b'{"step": -1}\n{"step": true}\n{"step": "1"}\n{"step": 1e400}\n{"step": null}\n',
-    "numbers of 5,000 digits": lambda n: b'{"step": ' + b"9" * 5000 + b"}\n" + b'{"step": 1, "d_loss": 1' + b"0" * 400 + b"}\n",
-    "tables and notes of other kinds": lambda n: b'{"step": 1, "gradients": [], "notes": {"check": 3}}\n{"step": 1, "notes": [3]}\n',
-    "lone surrogates": lambda n: b'{"step": 1, "\\ud800": 1.0, "notes": [{"check": "\\ud800", "sentence": "\\ud800"}]}\n',
+    "numbers of 5,000 digits": lambda n: (
+        b'{"step": ' + b"9" * 5000 + b"}\n" + b'{"step": 1, "d_loss": 1' + b"0" * 400 + b"}\n"
+    ),
+    "tables and notes of other kinds": lambda n: (
+        b'{"step": 1, "gradients": [], "notes": {"check": 3}}\n{"step": 1, "notes": [3]}\n'
+    ),
+    "lone surrogates": lambda n: (
+        b'{"step": 1, "\\ud800": 1.0, "notes": [{"check": "\\ud800", "sentence": "\\ud800"}]}\n'
+    ),
     "no UTF-8": lambda n: b'{"step": 1, "\xff": 1.0}\n',
 }
 
 CONFIGS = [
     *(Case(name, run_with("run/config.json", data), DRAW, CONFIG) for name, data in BAD_CONFIGS.items()),
-    *(Case(f"to go on: {name}", run_with("run/config.json", data), RESUME, CONFIG) for name, data in list(BAD_CONFIGS.items())[:4]),
-    *(Case(f"without {name}", without(name), DRAW, CONFIG) for name in ("model", "model_args", "data", "shape", "samples", "batch_size", "n_steps")),
-    *(Case(f"{name} is {json.dumps(value)}", put(**{name: value}), DRAW, CONFIG) for name, values in WRONG.items() for value in values),
-    Case("an unknown model", put(model="dcgen"), DRAW, f"{CONFIG}: there is no model called 'dcgen': did you mean dcgan?"),
-    Case("a model with colours and line breaks", put(model="\x1b[31m\n\r\u202e\ud800"), DRAW, CONFIG + r": there is no model called '\x1b[31m\n\r\u202e\ud800'"),
-    Case("a model with a name of half a megabyte", put(model="x" * 500_000), DRAW, f"{CONFIG}: there is no model called 'xxx"),
-    Case("an argument that the model lacks", model_args(clip_value=0.01), DRAW, "clip_value is 0.01, which dcgan can't take"),
-    Case("an argument that is no name", model_args(**{"__class__": 1}), DRAW, "__class__ is 1, which dcgan can't take"),
+    *(
+        Case(f"to go on: {name}", run_with("run/config.json", data), RESUME, CONFIG)
+        for name, data in list(BAD_CONFIGS.items())[:4]
+    ),
+    *(
+        Case(f"without {name}", without(name), DRAW, CONFIG)
+        for name in ("model", "model_args", "data", "shape", "samples", "batch_size", "n_steps")
+    ),
+    *(
+        Case(f"{name} is {json.dumps(value)}", put(**{name: value}), DRAW, CONFIG)
+        for name, values in WRONG.items()
+        for value in values
+    ),
+    Case(
+        "an unknown model", put(model="dcgen"), DRAW, f"{CONFIG}: there is no model called 'dcgen': did you mean dcgan?"
+    ),
+    Case(
+        "a model with colours and line breaks",
+        put(model="\x1b[31m\n\r\u202e\ud800"),
+        DRAW,
+        CONFIG + r": there is no model called '\x1b[31m\n\r\u202e\ud800'",
+    ),
+    Case(
+        "a model with a name of half a megabyte",
+        put(model="x" * 500_000),
+        DRAW,
+        f"{CONFIG}: there is no model called 'xxx",
+    ),
+    Case(
+        "an argument that the model lacks",
+        model_args(clip_value=0.01),
+        DRAW,
+        "clip_value is 0.01, which dcgan can't take",
+    ),
+    Case("an argument that is no name", model_args(__class__=1), DRAW, "__class__ is 1, which dcgan can't take"),
     Case("an argument of a megabyte", model_args(lr="x" * 900_000), DRAW, "lr is"),
-    *(Case(f"{name} is {json.dumps(value)}", model_args(**{name: value}), DRAW, f"{CONFIG}: {name} is") for name, value in (("latent_dim", 0), ("latent_dim", -4), ("latent_dim", 1.5), ("latent_dim", "4"), ("features", None), ("features", []), ("lr", -1), ("lr", float("nan")), ("lr", float("inf")), ("b1", 1), ("label_smoothing", True))),
+    *(
+        Case(f"{name} is {json.dumps(value)}", model_args(**{name: value}), DRAW, f"{CONFIG}: {name} is")
+        for name, value in (
+            ("latent_dim", 0),
+            ("latent_dim", -4),
+            ("latent_dim", 1.5),
+            ("latent_dim", "4"),
+            ("features", None),
+            ("features", []),
+            ("lr", -1),
+            ("lr", float("nan")),
+            ("lr", float("inf")),
+            ("b1", 1),
+            ("label_smoothing", True),
+        )
+    ),
     Case("a latent space of 10^15", model_args(latent_dim=10**15), DRAW, ""),
     Case("10^12 features", model_args(features=10**12), DRAW, ""),
     Case("10^30 features", model_args(features=10**30), DRAW, ""),
@@ -297,8 +414,19 @@ CONFIGS = [
     Case("data that is a device", put(data="/dev/zero"), RESUME, "/dev/zero is"),
     Case("data of other sizes", put(samples=99), RESUME, "digits holds 16 samples"),
     Case("a batch size of 10^15", put(batch_size=10**15), RESUME, ""),
-    *(Case(f"{kind} for config.json", instead("run/config.json", kind), DRAW, "run") for kind in ("a folder", "a pipe", "a device", "a link to nothing")),
-    *(Case(f"metrics.jsonl: {name}", run_with("run/metrics.jsonl", functools.partial(data, 4096)), REPORT, None) for name, data in METRICS.items()),
-    Case("metrics.jsonl: half a line, to go on", run_with("run/metrics.jsonl", METRICS["half a line"](0)), RESUME, None),
-    *(Case(f"{kind} for metrics.jsonl", instead("run/metrics.jsonl", kind), RESUME, "run/metrics.jsonl") for kind in ("a folder", "a pipe", "a device")),
-]  # fmt: skip
+    *(
+        Case(f"{kind} for config.json", instead("run/config.json", kind), DRAW, "run")
+        for kind in ("a folder", "a pipe", "a device", "a link to nothing")
+    ),
+    *(
+        Case(f"metrics.jsonl: {name}", run_with("run/metrics.jsonl", functools.partial(data, 4096)), REPORT, None)
+        for name, data in METRICS.items()
+    ),
+    Case(
+        "metrics.jsonl: half a line, to go on", run_with("run/metrics.jsonl", METRICS["half a line"](0)), RESUME, None
+    ),
+    *(
+        Case(f"{kind} for metrics.jsonl", instead("run/metrics.jsonl", kind), RESUME, "run/metrics.jsonl")
+        for kind in ("a folder", "a pipe", "a device")
+    ),
+]

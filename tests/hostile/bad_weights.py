@@ -121,7 +121,9 @@ def plain(value: Any) -> bytes:
     return pickle.dumps(value, 2)[2:-1]
 
 
-def tensor(offset: Any = 0, shape: Any = (2,), strides: Any = (1,), numel: Any = 2, kind: str = "Float", key: Any = "0") -> bytes:
+def tensor(
+    offset: Any = 0, shape: Any = (2,), strides: Any = (1,), numel: Any = 2, kind: str = "Float", key: Any = "0"
+) -> bytes:
     storage = b"(" + plain("storage") + b"ctorch\n" + kind.encode() + b"Storage\n" + plain(key) + plain("cpu")
     view = plain(offset) + plain(shape) + plain(strides) + b"\x89" + DICTIONARY
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + plain(numel) + b"tQ" + view + b"tR"
@@ -186,26 +188,39 @@ def many(what: bytes) -> bytes:
 GOOD_TORCH = archive(dictionary(tensor()))
 TORCH = {
     **{f"{name}, {form.__name__}": form(program) for name, program in gadgets().items() for form in (archive, stream)},
-    **{f"{name}, {form.__name__}": form(dictionary(value)) for name, value in TENSORS.items() for form in (archive, stream)},
+    **{
+        f"{name}, {form.__name__}": form(dictionary(value))
+        for name, value in TENSORS.items()
+        for form in (archive, stream)
+    },
     **{f"{name}, archive": archive(program) for name, program in exhausting().items() if "memo" not in name},
     "8 million dictionaries, stream": stream(many(b"}")),
     "a gadget among the tensors": archive(dictionary(b"cos\nsystem\n(" + text("touch executed") + b"tR")),
-    "a gadget in the arguments of a tensor": archive(dictionary(tensor().replace(b"\x89" + DICTIONARY, b"\x89cos\nsystem\n(" + text("touch executed") + b"tR"))),
+    "a gadget in the arguments of a tensor": archive(
+        dictionary(tensor().replace(b"\x89" + DICTIONARY, b"\x89cos\nsystem\n(" + text("touch executed") + b"tR"))
+    ),
     "no bytes": b"",
     "text": b"hello" * 9,
     "HTML": b"<!doctype html><title>404</title>",
     "a zip archive of nothing": zipped({}),
-    "two data.pkl": zipped({"a/data.pkl": dictionary(tensor()), "b/data.pkl": dictionary(tensor()), "a/data/0": bytes(8)}),
+    "two data.pkl": zipped(
+        {"a/data.pkl": dictionary(tensor()), "b/data.pkl": dictionary(tensor()), "a/data/0": bytes(8)}
+    ),
     "packed, as PyTorch's never are": archive(dictionary(tensor()), compression=zipfile.ZIP_DEFLATED),
     "encrypted": bits(GOOD_TORCH, 0, 1),
     "an unknown byte order": archive(dictionary(tensor()), **{"net/byteorder": b"middle"}),
     "a byte order of a megabyte": archive(dictionary(tensor()), **{"net/byteorder": b"x" * (1 << 20)}),
-    "code beside it": archive(gadgets()["os.system"], **{"net/code/__torch__.py": b"import os; os.system('touch executed')"}),
+    "code beside it": archive(
+        gadgets()["os.system"], **{"net/code/__torch__.py": b"import os; os.system('touch executed')"}
+    ),
     **{f"cut after {share:.0%}": GOOD_TORCH[: int(share * len(GOOD_TORCH))] for share in (0.1, 0.5, 0.98)},
-    **{f"a stream cut after {share:.0%}": (data := stream(dictionary(tensor())))[: int(share * len(data))] for share in (0.1, 0.5, 0.98)},
+    **{
+        f"a stream cut after {share:.0%}": (data := stream(dictionary(tensor())))[: int(share * len(data))]
+        for share in (0.1, 0.5, 0.98)
+    },
     "a stream of 2^62 numbers": stream(dictionary(tensor(numel=2**62)), struct.pack("<q", 2**62)),
     "a stream of -1 numbers": stream(dictionary(tensor(numel=-1)), struct.pack("<q", -1)),
-}  # fmt: skip
+}
 
 # Statistics: mu, sigma, features, about
 
@@ -283,24 +298,90 @@ def with_pictures(name: str, make: Callable[[Path], None]) -> Callable[[Path], N
     return both
 
 
+def reading(read: Callable[[Path], Any], name: str) -> Callable[[Path], Any]:
+    return lambda folder: read(folder / name)
+
+
+SAFE, PTH = reading(read_safetensors, "x.safetensors"), reading(read_torch_file, "x.pth")
+NPZ, STATS = reading(read_weights, "x.npz"), reading(lambda path: read_statistics(path, network()), "x.npz")
+DIGITS = "evaluate set --metrics is --features digits --weights w.npz"
 MEASURE = "evaluate set --metrics fid --features digits --against x.npz"
 INCEPTION = "evaluate set --metrics is --features inception --weights"
 
 CASES = [
-    *(Case(f"safetensors: {name}", written("x.safetensors", data), lambda folder: read_safetensors(folder / "x.safetensors"), "x.safetensors is no usable .safetensors file") for name, data in SAFETENSORS.items()),
-    *(Case(f"safetensors: {kind}", special("x.safetensors", kind), lambda folder: read_safetensors(folder / "x.safetensors"), "cannot read") for kind in NO_FILES),
-    *(Case(f"PyTorch: {name}", written("x.pth", data), lambda folder: read_torch_file(folder / "x.pth"), "x.pth is no usable file of PyTorch weights") for name, data in TORCH.items()),
-    *(Case(f"PyTorch: {kind}", special("x.pth", kind), lambda folder: read_torch_file(folder / "x.pth"), "cannot read") for kind in NO_FILES),
-    *(Case(f"weights in .npz: {name}", written("x.npz", lambda make=make: make()), lambda folder: read_weights(folder / "x.npz"), "x.npz is no usable .npz file of weights") for name, make in bad_npz({"a": np.zeros(2), "b": np.ones(3)}, "a").items() if name != "a zip archive of nothing"),
-    *(Case(f"weights in .npz: {kind}", special("x.npz", kind), lambda folder: read_weights(folder / "x.npz"), "cannot read") for kind in NO_FILES),
-    *(Case(f"statistics: {name}", written("x.npz", make), lambda folder: read_statistics(folder / "x.npz", network()), "x.npz") for name, make in STATISTICS.items()),
-    *(Case(f"statistics: {kind}", special("x.npz", kind), lambda folder: read_statistics(folder / "x.npz", network()), "x.npz") for kind in NO_FILES),
+    *(
+        Case(
+            f"safetensors: {name}", written("x.safetensors", data), SAFE, "x.safetensors is no usable .safetensors file"
+        )
+        for name, data in SAFETENSORS.items()
+    ),
+    *(Case(f"safetensors: {kind}", special("x.safetensors", kind), SAFE, "cannot read") for kind in NO_FILES),
+    *(
+        Case(f"PyTorch: {name}", written("x.pth", data), PTH, "x.pth is no usable file of PyTorch weights")
+        for name, data in TORCH.items()
+    ),
+    *(Case(f"PyTorch: {kind}", special("x.pth", kind), PTH, "cannot read") for kind in NO_FILES),
+    *(
+        Case(
+            f"weights in .npz: {name}",
+            written("x.npz", lambda make=make: make()),
+            NPZ,
+            "x.npz is no usable .npz file of weights",
+        )
+        for name, make in bad_npz({"a": np.zeros(2), "b": np.ones(3)}, "a").items()
+        if name != "a zip archive of nothing"
+    ),
+    *(Case(f"weights in .npz: {kind}", special("x.npz", kind), NPZ, "cannot read") for kind in NO_FILES),
+    *(Case(f"statistics: {name}", written("x.npz", make), STATS, "x.npz") for name, make in STATISTICS.items()),
+    *(Case(f"statistics: {kind}", special("x.npz", kind), STATS, "x.npz") for kind in NO_FILES),
     Case("evaluate: a covariance that is none", against, MEASURE, "x.npz"),
-    *(Case(f"evaluate: {kind} for statistics", with_pictures("x.npz", special("x.npz", kind)), MEASURE, "x.npz") for kind in NO_FILES),
-    *(Case(f"evaluate: {kind} for weights", with_pictures("w.pth", special("w.pth", kind)), f"{INCEPTION} w.pth", "w.pth") for kind in NO_FILES),
-    Case("evaluate: weights that call os.system", with_pictures("w.pth", written("w.pth", TORCH["os.system, archive"])), f"{INCEPTION} w.pth", "w.pth is no usable file"),
-    Case("evaluate: weights of nothing", with_pictures("w.npz", written("w.npz", zipped({}))), f"{INCEPTION} w.npz", "these are not the weights"),
-    *(Case(f"evaluate: {name} for the classifier of digits", with_pictures("w.npz", written("w.npz", make)), "evaluate set --metrics is --features digits --weights w.npz", "w.npz") for name, make in bad_npz({"a": np.zeros(2), "b": np.ones(3)}, "a").items()),
-    *(Case(f"evaluate: {kind} for the classifier of digits", with_pictures("w.npz", special("w.npz", kind)), "evaluate set --metrics is --features digits --weights w.npz", "w.npz") for kind in NO_FILES),
-    Case("evaluate: statistics of another network", with_pictures("x.npz", written("x.npz", STATISTICS["another network, with colours"])), MEASURE, r"features of \x1b[31m\n"),
-]  # fmt: skip
+    *(
+        Case(f"evaluate: {kind} for statistics", with_pictures("x.npz", special("x.npz", kind)), MEASURE, "x.npz")
+        for kind in NO_FILES
+    ),
+    *(
+        Case(
+            f"evaluate: {kind} for weights",
+            with_pictures("w.pth", special("w.pth", kind)),
+            f"{INCEPTION} w.pth",
+            "w.pth",
+        )
+        for kind in NO_FILES
+    ),
+    Case(
+        "evaluate: weights that call os.system",
+        with_pictures("w.pth", written("w.pth", TORCH["os.system, archive"])),
+        f"{INCEPTION} w.pth",
+        "w.pth is no usable file",
+    ),
+    Case(
+        "evaluate: weights of nothing",
+        with_pictures("w.npz", written("w.npz", zipped({}))),
+        f"{INCEPTION} w.npz",
+        "these are not the weights",
+    ),
+    *(
+        Case(
+            f"evaluate: {name} for the classifier of digits",
+            with_pictures("w.npz", written("w.npz", make)),
+            DIGITS,
+            "w.npz",
+        )
+        for name, make in bad_npz({"a": np.zeros(2), "b": np.ones(3)}, "a").items()
+    ),
+    *(
+        Case(
+            f"evaluate: {kind} for the classifier of digits",
+            with_pictures("w.npz", special("w.npz", kind)),
+            DIGITS,
+            "w.npz",
+        )
+        for kind in NO_FILES
+    ),
+    Case(
+        "evaluate: statistics of another network",
+        with_pictures("x.npz", written("x.npz", STATISTICS["another network, with colours"])),
+        MEASURE,
+        r"features of \x1b[31m\n",
+    ),
+]

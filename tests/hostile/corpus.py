@@ -1,6 +1,6 @@
 """The corpus of bad input, by family: `python tests/hostile/corpus.py` prints how many cases there are, or all of them.
 
-    python tests/hostile/corpus.py [--all]
+python tests/hostile/corpus.py [--all]
 """
 
 from __future__ import annotations

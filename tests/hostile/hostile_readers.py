@@ -44,7 +44,7 @@ INTERESTING = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**3
 
 @dataclass(frozen=True)
 class Reader:
-    """A function that reads `file` in a folder, files that it accepts, and how to spoil them inside of their wrapping."""
+    """A function that reads `file` in a folder, files that it accepts, and how to spoil them inside."""
 
     file: str
     read: Callable[[Path], object]
@@ -117,7 +117,9 @@ def in_zip(random: random.Random, data: bytes) -> bytes:
 
 
 def in_gzip(random: random.Random, data: bytes) -> bytes:
-    return gzip.compress(spoil(random, gzip.decompress(data)), 1) if data.startswith(b"\x1f\x8b") else spoil(random, data)
+    return (
+        gzip.compress(spoil(random, gzip.decompress(data)), 1) if data.startswith(b"\x1f\x8b") else spoil(random, data)
+    )
 
 
 def in_tar(random: random.Random, data: bytes) -> bytes:
@@ -143,7 +145,9 @@ def in_png(random: random.Random, data: bytes) -> bytes:
     if kind == b"IDAT" and random.random() < 0.5:
         body = zlib.compress(spoil(random, zlib.decompress(body)))
     elif random.random() < 0.2:
-        kind = random.choice((b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"tRNS", b"PLTE", b"acTL", b"fcTL", b"fdAT", b"pHYs", b"gAMA"))
+        kind = random.choice(
+            (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"tRNS", b"PLTE", b"acTL", b"fcTL", b"fdAT", b"pHYs", b"gAMA")
+        )
     else:
         body = spoil(random, body)
     chunks[k] = (kind, body)
@@ -218,9 +222,7 @@ READERS = {
     ),
     "torch-stream": Reader("x.pth", lambda f: read_torch_file(f / "x.pth"), lambda: [stream(dictionary(tensor()))]),
     "npz-weights": Reader("x.npz", lambda f: read_weights(f / "x.npz"), some_npz, in_zip),
-    "statistics": Reader(
-        "x.npz", lambda f: read_statistics(f / "x.npz", network()), lambda: [statistics()()], in_zip
-    ),
+    "statistics": Reader("x.npz", lambda f: read_statistics(f / "x.npz", network()), lambda: [statistics()()], in_zip),
 }
 
 

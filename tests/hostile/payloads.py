@@ -40,6 +40,8 @@ def gadgets() -> dict[str, bytes]:
     import subprocess
 
     shell = text(TOUCH)
+    inner = b"cos\nsystem\n(S'" + TOUCH.encode() + b"'\ntR."
+    nested = b"B" + struct.pack("<I", len(inner)) + inner
     return {
         "os.system": pickle.dumps(Call(os.system, TOUCH), 2),
         "posix.system, protocol 0": b"cposix\nsystem\n(S'" + TOUCH.encode() + b"'\ntR.",
@@ -62,13 +64,13 @@ def gadgets() -> dict[str, bytes]:
         "OBJ": b"(cos\nsystem\n" + shell + b"o.",
         "NEWOBJ": b"\x80\x02csubprocess\nPopen\n(]" + text("touch") + b"a" + text("executed") + b"at\x81.",
         "NEWOBJ_EX": b"\x80\x04csubprocess\nPopen\n(]" + text("touch") + b"a" + text("executed") + b"at}\x92.",
-        "BUILD of a global": b"\x80\x02cos\nenviron\n}" + text("MINIGAN_CANARY") + text("1") + b"sb.",
+        "SETITEM of a global": b"\x80\x02cos\nenviron\n" + text("MINIGAN_CANARY") + text("1") + b"s.",
         "copyreg._reconstructor": b"ccopyreg\n_reconstructor\n(csubprocess\nPopen\ncbuiltins\nobject\nNtR.",
         "copyreg.add_extension": b"ccopyreg\nadd_extension\n(" + text("os") + text("system") + b"K\x01tR\x82\x01.",
         "the extension registry": b"\x80\x02\x82\x01(" + shell + b"tR.",
         "a persistent id": b"\x80\x02" + shell + b"Q.",
         "a persistent id, protocol 0": b"Pos.system\n.",
-        "a nested pickle": b"cpickle\nloads\n(" + b"B" + struct.pack("<I", 13) + b"cos\nsystem\n.\n" + b"tR.",
+        "a nested pickle": b"cpickle\nloads\n(" + nested + b"tR.",
         "setuptools": b"csetuptools.sandbox\nrun_setup\n(" + text("payload.py") + b"]tR.",
         "distutils": b"cdistutils.spawn\nspawn\n(]" + text("touch") + b"a" + text("executed") + b"atR.",
         "numpy's testing": b"cnumpy.testing._private.utils\nruntest\n(" + text("payload.py") + b"tR.",
@@ -92,8 +94,8 @@ def exhausting() -> dict[str, bytes]:
     colliding = b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for k in range(60_000))
     copies = text("x" * (8 << 20)) + b"q\x01" + text("latin1") + b"\x86q\x02c_codecs\nencode\nq\x03]q\x04("
     return {
-        "millions of lists": b"\x80\x02(" + b"]" * (20 * million) + b"l.",
-        "millions of dictionaries": b"\x80\x02(" + b"}" * (20 * million) + b"l.",
+        "millions of lists": b"\x80\x02(" + b"]" * (8 * million) + b"l.",
+        "millions of dictionaries": b"\x80\x02(" + b"}" * (8 * million) + b"l.",
         "lists in lists in lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
         "tuples in tuples as a key": b"\x80\x02})" + b"2\x86" * 60 + b"K\x01s.",
         "a memo of four billion": b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b".",
@@ -123,10 +125,12 @@ def raw_npy(header: bytes, data: bytes = b"", version: int = 1) -> bytes:
     return b"\x93NUMPY" + bytes([version, 0]) + length + header + data
 
 
-def zipped(members: dict[str, bytes] | list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+def zipped(
+    members: dict[str, bytes] | list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED, level: int | None = None
+) -> bytes:
     """A zip archive; a list of members may have a name twice."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
+    with zipfile.ZipFile(file, "w", compression, compresslevel=level) as archive:
         for name, data in members.items() if isinstance(members, dict) else members:
             if name in archive.NameToInfo:
                 del archive.NameToInfo[name]  # or zipfile would warn
@@ -179,7 +183,9 @@ def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], 
         "encrypted": lambda: flag(0, 1),
         "an unknown way to pack": lambda: flag(2, 0x63),
         "an array of objects": with_victim(npy("|O", "(1,)", gadgets()["os.system"])),
-        "an array of objects, as NumPy writes it": lambda: npz(**good | {victim: np.array([Call(os.system, TOUCH)], object)}),
+        "an array of objects, as NumPy writes it": lambda: npz(
+            **good | {victim: np.array([Call(os.system, TOUCH)], object)}
+        ),
         "an array of text": with_victim(npy("<U2", "(1,)")),
         "an array of dates": with_victim(npy("<M8[ns]", "(1,)")),
         "an array of records": with_victim(npy("[('a', '<f4'), ('b', '<f4')]", "(1,)")),
@@ -208,9 +214,9 @@ def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], 
         "one number too few": with_victim(npy("<f4", "(3,)")),
         "one byte too many": with_victim(npy("<f4", "(2,)", bytes(9))),
         "a name twice": lambda: zipped([*rest.items(), (name, npy()), (name, npy())]),
-        "300 MB of zeros, packed": lambda: swollen_zip(name, 300 << 20),
-        "80 MB of zeros, packed by bzip2": lambda: zipped({name: npy("<f4", "(20971520,)", bytes(80 << 20))}, zipfile.ZIP_BZIP2),
-        "20,000 arrays": lambda: zipped(rest | {f"{i}.npy": npy() for i in range(20_000)}),
+        "300 MB of zeros, packed": lambda: swollen_zip(300, zipfile.ZIP_DEFLATED),
+        "80 MB of zeros, packed by bzip2": lambda: swollen_zip(80, zipfile.ZIP_BZIP2),
+        "17,000 arrays": lambda: crowded_zip(17_000),
     }
 
 
@@ -227,12 +233,14 @@ def zeros(size: int) -> bytes:
 
 
 @functools.cache
-def swollen_zip(name: str, size: int) -> bytes:
+def swollen_zip(mib: int, how: int) -> bytes:
     """A zip archive of one array of zeros, packed."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(name, npy("<f4", f"({size // 4},)", bytes(size)))
-    return file.getvalue()
+    return zipped({"a.npy": npy("<f4", f"({mib << 18},)", bytes(mib << 20))}, how, level=1)
+
+
+@functools.cache
+def crowded_zip(n: int) -> bytes:
+    return zipped({f"{i}.npy": npy() for i in range(n)})
 
 
 def chunk(kind: bytes, body: bytes = b"", crc: int | None = None, length: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Every case of the corpus: one sentence, exit status 2, nothing executed, nothing left behind, memory and time bounded."""
+"""Every case of the corpus: one sentence, nothing executed, nothing left behind, memory and time bounded."""
 
 import os
 import pickle
@@ -35,18 +35,26 @@ def test_the_corpus_is_as_large_as_it_says():
         assert not twice, f"{family}: {twice}"
 
 
-LIVE = ["os.system", "posix.system, protocol 0", "subprocess.Popen", "builtins.eval", "builtins.exec, protocol 5", "INST"]
-LIVE += ["OBJ", "NEWOBJ", "getattr of an import", "a path of names", "BUILD of a global", "a nested pickle", "numpy.f2py"]
+LIVE = ["os.system", "posix.system, protocol 0", "subprocess.Popen", "builtins.eval", "builtins.exec, protocol 5"]
+LIVE += [
+    "INST",
+    "OBJ",
+    "getattr of an import",
+    "a path of names",
+    "SETITEM of a global",
+    "a nested pickle",
+    "numpy.f2py",
+]
 
 
 @pytest.mark.parametrize("name", LIVE)
 def test_the_payloads_are_live(name, tmp_path, monkeypatch):
     """Python's own machine does execute them; so that nothing was executed is worth something."""
     monkeypatch.chdir(tmp_path)
-    executed = []
+    executed, data = [], gadgets()[name]
     with recorded(executed):
         try:
-            pickle.loads(gadgets()[name])
+            pickle.loads(data)
         except Exception as error:  # it was stopped, or fails after it was executed
             print(error)
     assert executed or Path(CANARY).exists()
@@ -61,7 +69,7 @@ def test_the_payloads_are_live(name, tmp_path, monkeypatch):
         ("x", lambda folder: (os.environ.__setitem__("MINIGAN_CANARY", "1"), fail("x")), "executed"),
         ("x", lambda folder: ((folder / "x.part").write_text(""), fail("x")), "changed"),
         ("x", lambda folder: ((folder / CANARY).write_text(""), fail("x")), "a payload has made its file"),
-        ("x", lambda folder: (np.ones(50 << 20), fail("x")), "it took 4"),
+        ("x", lambda folder: (np.ones(45 << 20), fail("x")), "it took 3"),
     ],
 )
 def test_whatever_a_case_forbids_is_noticed(tmp_path, says, read, wrong):
@@ -117,7 +125,7 @@ def test_every_turned_byte(tmp_path):
         one_bit(tmp_path / "x.npz", 8 * byte + byte % 8)
 
 
-BOMBS = ("gzip that unpacks to 950 MB", "archive: 800 MB", "iCCP that unpacks", "300 MB of zeros, packed", "80 million pixels")
+BOMBS = ("unpacks to 950 MB", "archive: 800 MB", "iCCP", "300 MB of zeros, packed", "million pixels in")
 
 
 @pytest.mark.slow
