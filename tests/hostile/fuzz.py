@@ -4,8 +4,7 @@
 
 prints for each reader how many files it was given, how many it refused with a sentence and accepted, and everything
 else that happened, which should be nothing: another exception, more than 300 MB of memory, more than 5 seconds of the
-processor. A file
-with which something happened is kept in --keep, under its SHA-256.
+processor. A file with which something happened is kept in --keep, under its SHA-256.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def one_bit(path, bit):
 
 
 def test_whichever_bit_is_turned_a_checkpoint_is_refused_or_the_same(tmp_path):
-    """The names of members and the numbers have checksums; what has none, such as the date of a member, says nothing."""
+    """Names and numbers have checksums; what has none, such as the date of a member, says nothing."""
     size = 8 * (good_run().parent / NEWEST).stat().st_size
     refused = [one_bit(tmp_path / "x.npz", bit) for bit in np.random.default_rng(0).integers(size, size=150)]
     assert sum(refused) > 100
