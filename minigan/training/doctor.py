@@ -41,6 +41,7 @@ STEEP = 100.0  # a gradient penalty for each unit of its weight: slopes of 11 wh
 RUNAWAY = 100.0  # losses that are nothing but divergence: beside that of a D that can't tell
 DIVERSE = 0.6  # a diversity at which a generator has learned to draw different samples
 GRACE, LATE = 1000, 5000  # steps in which it may not have, and in which it hardly may not
+SETTLED = 3000  # steps after which points keep to their modes; the slowest default takes 1,100 on the grid
 NEVER = 0.03  # a diversity that is less than that of any generator after GRACE steps
 
 
@@ -119,12 +120,12 @@ class Doctor:
         """Look at the samples of the run's picture (always of the same latents): their diversity, and notes.
 
         A generator that hasn't learned anything draws almost the same for every z. So until samples have once differed,
-        or for GRACE steps, only one counts that draws the very same again and again.
+        or for GRACE steps (points: SETTLED), only one counts that draws the very same again and again.
         """
         look = self.likeness(samples)
         self.diverse = self.diverse or look.diversity >= DIVERSE
         if len(self.config.shape) == 1:  # points wander from mode to mode before they settle
-            learned = step >= GRACE
+            learned = step >= SETTLED
         else:
             learned = self.diverse or step >= LATE or (step >= GRACE and look.diversity < NEVER)
         since = self._due("collapse", step > 0 and look.low and (look.twins or learned), step, LOOKS)
