@@ -285,10 +285,10 @@ class RunFolder:
         for old in self.checkpoints()[:-n]:
             old.unlink()
 
-    def keep_best(self, step: int) -> None:
-        """Keep a copy of the checkpoint of a step as the best one."""
-        with replacing(self.best) as file, self.checkpoint(step).open("rb") as checkpoint:
-            shutil.copyfileobj(checkpoint, file)
+    def copy_best(self, path: Path) -> None:
+        """Copy the best checkpoint."""
+        with replacing(path) as file, self.best.open("rb") as best:
+            shutil.copyfileobj(best, file)
 
     def add_sample(self, step: int, image: Image.Image) -> None:
         """Write one picture into samples/."""

@@ -31,7 +31,7 @@ from minigan.training.doctor import Doctor, Note
 from minigan.training.evaluation import Judge
 from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
 from minigan.training.recovery import Memory, recover
-from minigan.training.report import Report, Status
+from minigan.training.report import Report, Status, layer_names
 from minigan.training.run import (
     COUNTED_LATENTS,
     DECAYS,
@@ -78,7 +78,7 @@ class Trainer:
         latents = POINTS if len(config.shape) == 1 else ROWS * self.columns if self.columns else PICTURES
         self.latents = gan.latent(latents, gan.device.rng([config.seed, FIXED_LATENTS]))
         self.doctor = Doctor(gan, config, self._some_real(latents))
-        self.report = Report(folder, config)
+        self.report = Report(folder, config, layer_names(gan))
         self.step, self.saved_step, self.seconds = 0, 0, 0.0
         self.lr_factor, self.rollbacks = 1.0, 0  # the factor falls with every rollback
         self.record: dict[str, Any] = {}  # the newest one
@@ -106,9 +106,8 @@ class Trainer:
                         break
                     except NotFiniteError as problem:
                         recover(self, problem, progress, interrupts)
-            judged_by = f"{self.config.eval_samples:,} samples, features of {self.config.eval_features}"
-            self.folder.draw(f"{self.config.model} on {self.dataset.name}", judged_by)
-            self.write_report("interrupted" if interrupts.signal else "finished")
+            if self.step < self.config.n_steps:
+                self._conclude("interrupted")
         except Exception as error:
             if self.folder.exists():
                 with suppress(OSError):  # the disk may be what is wrong
@@ -174,13 +173,20 @@ class Trainer:
                 self.folder.add_sample(self.step, self.draw(samples))
             self.memory.keep_now_and_then()
         best = judge and self.record["fid"] < self.best_fid
-        if self.step % self.config.checkpoint_interval == 0 or last or best:
-            self.save()
         if best:
             self.best_fid, self.best_step = self.record["fid"], self.step
-            self.folder.keep_best(self.step)
+        if finished:  # before the last checkpoint: with that, nothing is left to be done
+            self._conclude("finished")
+        if self.step % self.config.checkpoint_interval == 0 or last or best:
+            self.save(best)
         if sample and not last:
             self.write_report("running")
+
+    def _conclude(self, phase: str) -> None:
+        """Draw the curves and the film, and write the page, at the end of a run or of a part of it."""
+        judged_by = f"{self.config.eval_samples:,} samples, features of {self.config.eval_features}"
+        self.folder.draw(f"{self.config.model} on {self.dataset.name}", judged_by)
+        self.write_report(phase)
 
     def _look_at(self, samples: np.ndarray, progress: Progress) -> dict[str, Any]:
         """What can be told of the samples of the run's picture: their diversity, and the modes among points."""
@@ -315,11 +321,19 @@ class Trainer:
             "threads": threads.count(),
         }
 
-    def save(self) -> None:
-        """Save a checkpoint, and delete the oldest. Raises NotFiniteError if a number isn't finite."""
-        self._check_finite(*self._fetch()) if self._measured else None
+    def save(self, best: bool = False) -> None:
+        """Save a checkpoint, or two if it is the best, and delete the oldest.
+
+        The best one comes first: a run that is killed before the other is there will find it the best again. Raises
+        NotFiniteError if a number isn't finite.
+        """
+        if self._measured:
+            self._check_finite(*self._fetch())
         self.folder.flush_records()
-        save_checkpoint(self.folder.checkpoint(self.step), self.gan, self.state())
+        path = self.folder.checkpoint(self.step)
+        save_checkpoint(self.folder.best if best else path, self.gan, self.state())
+        if best:
+            self.folder.copy_best(path)
         self.saved_step = self.step
         self.folder.keep_newest(self.config.keep_checkpoints)
 
@@ -347,7 +361,7 @@ class Trainer:
             self.notes = [Note(**note) for note in state["notes"]]
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, CheckpointError) as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
         rng = load_rng(state["rng"], self.gan.device)
         checkpoint.restore(self.gan)

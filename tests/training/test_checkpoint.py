@@ -113,7 +113,7 @@ def test_a_forged_state_changes_nothing(tmp_path, saved, name, value):
     forge(saved, **{name: value})
     trainer = make_trainer(tmp_path / "other")
     before = weights(trainer.gan).copy()
-    with trainer.batches, pytest.raises(CheckpointError, match="makes no sense|random state is damaged"):
+    with trainer.batches, pytest.raises(CheckpointError, match=r"step-000002.npz is damaged|random state"):
         trainer.restore(load_checkpoint(saved, "dcgan"))
     np.testing.assert_array_equal(weights(trainer.gan), before)
 

@@ -109,7 +109,7 @@ def test_nan_in_the_first_step_leaves_nothing_and_a_run_without_a_checkpoint_is_
         train(trainer)
     assert not (tmp_path / "run").exists()
     trainer = make_trainer(tmp_path / "run")
-    trainer.save = lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    trainer.save = lambda best: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     with pytest.raises(OSError, match="No space"):
         train(trainer)
     trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=3))
