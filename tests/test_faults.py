@@ -219,9 +219,9 @@ def saving_with(patch, savez):
 
     save = Trainer.save
 
-    def saving(trainer):
+    def saving(trainer, best):
         if trainer.step > 20:
             patch.setattr("minigan.training.checkpoint.np.savez", savez)
-        save(trainer)
+        save(trainer, best)
 
     return saving

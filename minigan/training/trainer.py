@@ -195,7 +195,7 @@ class Trainer:
             progress.note = modes_found(found, len(self.dataset.centers))
         diversity, notes = self.doctor.look_at(self.step, samples)
         self.notes += notes
-        return found | {"diversity": round(diversity, 4)}
+        return found | ({"diversity": round(diversity, 4)} if np.isfinite(diversity) else {})
 
     def _record(self, found: dict[str, Any], progress: Progress) -> None:
         """Write down the means of the measures of the steps since the last record, and what else was found."""

@@ -5,7 +5,7 @@ import json
 import pytest
 from browser import CHROMIUM, ask
 from pages import DONE, HOSTILE, make_run, page, picture, records
-from test_report import hostile_run
+from test_run_page import hostile_run
 from tiny import CONFIG
 
 from minigan.training.report import Status, layer_names
