@@ -160,6 +160,7 @@ def test_without_its_weights_inception_says_which_file_is_missing(capsys, monkey
     assert "6726825d" in said
 
 
+@pytest.mark.slow
 def test_evaluations_during_training(capsys):
     assert run(f"{TINY} --n-steps 8 --eval-interval 3 --eval-samples 50") == 0
     out, folder = capsys.readouterr().out, Path("runs/dcgan-digits")

@@ -71,6 +71,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up(disk):
     """The last checkpoint that found room is whole, and with room again the run goes on to the same end."""
     place = disk("size=600k")
@@ -90,6 +91,7 @@ def test_a_disk_that_fills_up(disk):
     assert_same_end("disk/run", "unbroken")
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_made_read_only(disk):
     place = disk("size=2m")
     process = begin(f"{LONG} --out disk/run --quiet")

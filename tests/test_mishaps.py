@@ -65,6 +65,7 @@ def shell(line):
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=os.environ | path, timeout=60)
 
 
+@pytest.mark.slow
 def test_training_needs_neither_stderr_nor_a_reader():
     assert shell(f"$RUN {TINY} --quiet 2>&-").returncode == 0
     done = shell(f"set -o pipefail; $RUN {TINY} --sample-interval 1 --out run | head -1")

@@ -26,6 +26,7 @@ def in_a_process(code):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_figures_of_a_measurement(monkeypatch):
     monkeypatch.setattr(bench, "peers", lambda name, device: [])
     result = bench.measure("dense-1200", 2, 1, "cpu")

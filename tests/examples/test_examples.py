@@ -54,6 +54,7 @@ def load(name):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_runs_and_writes_its_pictures_where_it_is_told(example, tmp_path):
     result = run(example.name, [*SMALL[example.name], "--out", "out"], tmp_path)

@@ -18,6 +18,7 @@ def found():
     return example.distances(DigitClassifier(), real, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", example.SPOILT)
 def test_the_distance_grows_with_every_step(found, what):
     distances = [distance for _, distance in found[what]]

@@ -273,7 +273,10 @@ def test_options_reach_the_optimisers_and_the_loss():
 # Gradients
 
 
-@each_shape
+LARGE = pytest.param((128, 128, 3), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES[:-1], LARGE], ids=lambda s: f"{s[0]}x{s[2]}")
 def test_gradient_of_g_through_d(shape):
     """Away from the initial biases of 0: where G's ReLUs are off they hand exact zeros to D's leaky ReLU, its kink."""
     G, D = (shake(network, np.random.default_rng(0)) for network in dcgan(shape, features=2).networks.values())

@@ -85,6 +85,7 @@ def test_logits_are_without_bias(weights, network):
     np.testing.assert_allclose(probabilities, np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_runs_on_a_device(weights, network):
     """And has no gradients, which would take as much memory as the weights."""
     x = pictures(1, 16, 16, 1)

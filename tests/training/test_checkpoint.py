@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -21,11 +22,17 @@ GAN = CONFIG.build_gan()
 STATE = {"model": "dcgan", "step": 1, "position": 1, "seconds": 0.5, "rng": {}}
 
 
-@pytest.fixture
-def saved(tmp_path):
-    trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=2))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    trainer = make_trainer(tmp_path_factory.mktemp("trained") / "run", replace(CONFIG, n_steps=2))
     train(trainer)
     return trainer.folder.checkpoints()[-1]
+
+
+@pytest.fixture
+def saved(tmp_path, trained):
+    """A checkpoint that may be damaged."""
+    return Path(shutil.copy(trained, tmp_path))
 
 
 def test_a_checkpoint_of_other_sizes_changes_nothing(saved):

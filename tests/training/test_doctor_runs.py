@@ -49,6 +49,7 @@ def test_a_learning_rate_of_ten_is_told_before_the_first_step_and_what_becomes_o
     assert "the weights of G explode" in found[2]["sentence"]
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
     settings = {"sample_interval": 10, "checkpoint_interval": 20, "n_steps": 40}
     unbroken = run(tmp_path / "unbroken", only(1), **settings)

@@ -45,6 +45,7 @@ def test_a_resumed_run_compares_with_the_best_before_it_stopped(tmp_path, later,
     assert (best_step(resumed), resumed.best_step) == (step, step)
 
 
+@pytest.mark.slow
 def test_being_judged_does_not_change_training(tmp_path):
     plain = make_trainer(tmp_path / "plain", replace(JUDGED, eval_interval=None))
     train(plain)

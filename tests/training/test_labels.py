@@ -172,6 +172,7 @@ def test_modes_are_counted_whenever_a_picture_is_drawn(tmp_path):
     np.testing.assert_array_equal(*counted)
 
 
+@pytest.mark.slow
 def test_counting_modes_does_not_change_training(tmp_path):
     trainers = [make_trainer(tmp_path / str(n), replace(RING, n_steps=4, sample_interval=n)) for n in (1, 4)]
     for trainer in trainers:

@@ -61,6 +61,7 @@ def test_rollback_goes_back_to_the_last_checkpoint_with_less_of_the_learning_rat
     assert (state["lr_factor"], state["rollbacks"]) == (0.3, 1)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_rolled_back_and_killed_goes_on_with_the_smaller_rate(tmp_path):
     config = replace(LONG, on_nan="rollback")
     whole, parts = make_trainer(tmp_path / "whole", config), make_trainer(tmp_path / "parts", config)
@@ -95,6 +96,7 @@ def test_without_a_checkpoint_it_goes_back_to_the_beginning(tmp_path):
     np.testing.assert_array_equal(weights(trainer.gan), weights(slower.gan))
 
 
+@pytest.mark.slow
 def test_after_three_times_it_gives_up(tmp_path):
     trainer = make_trainer(tmp_path / "run", replace(LONG, on_nan="rollback"))
     break_layer(trainer, 25, times=9)
@@ -104,6 +106,7 @@ def test_after_three_times_it_gives_up(tmp_path):
     assert newest(tmp_path / "run").state["lr_factor"] == pytest.approx(0.027)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["running_mean", "v"])
 def test_what_no_loss_knows_of_is_noticed(tmp_path, where):
     """A running statistic is used in inference only, and an infinite v of Adam stops a weight without a word."""

@@ -216,6 +216,7 @@ def test_measures_tell_the_last_and_the_best(tmp_path):
     assert "Inception Score 5.5 step 30 6.5 step 20" in text
 
 
+@pytest.mark.slow
 def test_a_page_of_a_long_run_is_small(tmp_path, monkeypatch):
     """5,000 records with the gradients of twenty layers, and as many pictures as fit, as large as any may be."""
     made = records(5000, layers=[f"{net}.{i}" for net in "GD" for i in range(10)])

@@ -78,6 +78,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(tmp_path, n_critic)
     assert [r["step"] for r in records[0]] == [6, 10, 12]
 
 
+@pytest.mark.slow
 def test_drawing_samples_does_not_change_training(tmp_path):
     often, never = (replace(CONFIG, sample_interval=n) for n in (1, 100))
     trainers = [make_trainer(tmp_path / str(i), config) for i, config in enumerate((often, never))]

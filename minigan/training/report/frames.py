@@ -15,6 +15,7 @@ MOST = 52  # frames: a run of the usual length draws one at the beginning, about
 SIDE = 640  # pixels, at most
 MOST_PIXELS = 2**24  # of a file; beyond that it isn't a picture of a run
 MOST_BYTES = 56 * 1024  # of a frame
+FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
 QUALITIES = (80, 50)
 # What Pillow raises for a damaged file
 DAMAGED = (
@@ -66,7 +67,7 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def encode(path: Path) -> str:
-    """The picture as a data URI, or "" if the file is none: the file as it is, or encoded anew if that is smaller.
+    """The picture as a data URI, or "" if the file is none: the file as it is if it is small, or encoded anew.
 
     Grids of small pictures are smallest without loss, which WebP does better than PNG. Photographs are not, and get as
     many pixels and as much quality as MOST_BYTES hold.
@@ -76,7 +77,7 @@ def encode(path: Path) -> str:
     except DAMAGED:
         return ""
     kind = "png"
-    for smaller, form, options in _ways(image, 0 < len(best) <= 2 * MOST_BYTES):
+    for smaller, form, options in () if 0 < len(best) <= FEW_BYTES else _ways(image, 0 < len(best) <= 2 * MOST_BYTES):
         buffer = io.BytesIO()
         smaller.save(buffer, form, **options)
         if not best or len(buffer.getvalue()) < len(best):
