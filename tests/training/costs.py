@@ -1,0 +1,92 @@
+"""What it costs to be careful: the doctor, the state in memory, a checkpoint and the page, beside a training step.
+
+    python tests/training/costs.py 16 64
+
+For DCGAN with its defaults on pictures of so many pixels (16: digits, 64: shapes). Medians, in milliseconds.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from pages import make_run, picture
+from tiny import CONFIG
+
+from minigan.backend import keep_freed_memory
+from minigan.data import Batches, open_dataset
+from minigan.training import RunConfig, RunFolder, Trainer
+from minigan.training.checkpoint import load_checkpoint
+from minigan.training.recovery import SHARE
+from minigan.training.report import Report, Status
+from minigan.training.trainer import RECORD_INTERVAL
+
+STEPS, TIMES = 15, 7
+
+
+def milliseconds(work, times=TIMES):
+    """The median time of `work`."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return 1e3 * median(taken)
+
+
+def measure(size: int, folder: Path) -> str:
+    """A sentence about DCGAN for pictures of this size."""
+    data = "digits" if size == 16 else "shapes"
+    dataset = open_dataset(data, size)
+    config = RunConfig("dcgan", {}, data, dataset.shape, len(dataset), 64, 10**6, img_size=size)
+    with Batches(dataset, config.batch_size) as batches:
+        trainer = Trainer(config.build_gan(), dataset, batches, config, RunFolder(folder / str(size)))
+        trainer.folder.create(config)
+        trainer.advance()
+        step = milliseconds(trainer.advance, STEPS)
+        record = {"step": 10, "d_loss": 1.0, "g_loss": 1.0, "d_real": 0.5, "d_fake": 0.5} | trainer._fetch_norms()
+        samples = trainer.samples()
+        looked = milliseconds(trainer._fetch_norms) + milliseconds(lambda: trainer.doctor.check(record))
+        looked_at = milliseconds(lambda: trainer.doctor.look_at(trainer.step, samples))
+        doctor = looked / RECORD_INTERVAL + looked_at / config.sample_interval
+        kept = milliseconds(trainer.memory.keep)
+        saved = milliseconds(trainer.save)
+        path = trainer.folder.checkpoints()[-1]
+        loaded = milliseconds(lambda: load_checkpoint(path))
+        trainer.folder.unlock()
+    return (
+        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * doctor / step:.2f} % of it; a state kept in memory "
+        f"{kept:.0f} ms, {100 * SHARE:.1f} % of the time at most; a checkpoint of {path.stat().st_size >> 20} MiB "
+        f"written in {saved:.0f} ms, read in {loaded:.0f} ms"
+    )
+
+
+def measure_page(folder: Path) -> str:
+    """A sentence about the page of a run of 50,000 steps, with 5,000 records and 51 pictures."""
+    config = replace(CONFIG, n_steps=50_000)
+    run = make_run(folder / "long", 5000, 0, config)
+    for i in range(51):
+        run.add_sample(1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest
+    report, status = Report(run, config), Status("running", 50_000, 500.0)
+    first, again = milliseconds(lambda: report.write(status), 1), milliseconds(lambda: report.write(status))
+    size = report.path.stat().st_size / 2**20
+    return f"the page of 50,000 steps: {first:.0f} ms the first time, then {again:.0f} ms; {size:.1f} MiB"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", type=int, default=[16, 64])
+    args = parser.parse_args()
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as name:
+        for size in args.sizes:
+            print(measure(size, Path(name)), flush=True)
+        print(measure_page(Path(name)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
