@@ -371,7 +371,8 @@ class Trainer:
 
     def write_report(self, phase: str, reason: str = "") -> None:
         """Write report.html."""
-        go_on = resume_command(self.folder.path) if self.saved_step and phase != "running" else ""
+        goes_on = self.saved_step and phase in ("interrupted", "stopped")
+        go_on = resume_command(self.folder.path) if goes_on else ""
         self.report.write(Status(phase, self.step, self.seconds, peak_bytes(), reason, go_on))
 
 
