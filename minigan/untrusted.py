@@ -53,7 +53,7 @@ def read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             return _read_members(archive, size)
-    except Unreadable:
+    except (Unreadable, OSError, MemoryError):  # of these, the last two say nothing of the file
         raise
     except Exception as error:  # a damaged archive may fail in any step, with any exception
         raise Unreadable("it is damaged or cut off") from error

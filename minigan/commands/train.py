@@ -43,7 +43,16 @@ from minigan.metrics import FEATURE_NETWORKS, open_features
 from minigan.training.evaluation import Judge, usual_features
 from minigan.training.lock import LockedError
 from minigan.training.progress import Progress, count_steps, resume_command, say
-from minigan.training.run import DECAYS, FEWEST_JUDGED, ON_NAN, RunConfig, RunFolder, TrainingError, model_class
+from minigan.training.run import (
+    DECAYS,
+    FEWEST_JUDGED,
+    ON_NAN,
+    RunConfig,
+    RunFolder,
+    TrainingError,
+    is_empty,
+    model_class,
+)
 from minigan.training.summary import summarize
 from minigan.training.trainer import Trainer
 
@@ -141,8 +150,11 @@ def main(args: argparse.Namespace) -> int:
         print(summarize(config.build_gan(CPU), config))
         return 0
     try:
-        if args.resume or args.out:
+        if args.resume:
             folder.lock()
+        elif args.out:
+            folder.lock()
+            folder.check_unused()  # somebody may have trained there since it was last looked at
         else:
             folder = _lock_free(folder)
         return _train(config, dataset, folder, args)
@@ -156,9 +168,12 @@ def _lock_free(folder: RunFolder) -> RunFolder:
     while True:
         try:
             folder.lock()
-            return folder
+            if is_empty(folder.path):
+                return folder
+            folder.unlock()
         except LockedError:
-            folder = RunFolder.free(wish)
+            pass
+        folder = RunFolder.free(wish)
 
 
 def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argparse.Namespace) -> int:
@@ -174,8 +189,9 @@ def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argpars
         trainer = Trainer(gan, dataset, batches, config, folder, judge)
         if checkpoint:
             trainer.resume(checkpoint)
-            if checkpoint.state["threads"] != threads.count():
-                warn(f"this run had {checkpoint.state['threads']} threads: with {threads.count()}, last digits differ")
+            before = checkpoint.state.get("threads")
+            if before != threads.count():
+                warn(f"this run had {before} threads: with {threads.count()}, the last digits will be others")
         signal = _train_on(trainer, args.quiet)
     if signal:
         print(

@@ -147,6 +147,10 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
         known = type(state) is dict and type(state.get("format")) is int
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}: nothing has been saved there yet") from None
+    except OSError as error:  # it may be whole, and can't be read now
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise CheckpointError(f"there is not enough memory to read {path}: end other programs") from error
     except UNREADABLE_NPZ as error:
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan") from error
     if known and state["format"] != FORMAT:

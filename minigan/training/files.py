@@ -45,10 +45,9 @@ def _flush_folder(path: Path) -> None:
     """Have the names in a folder on the disk, too: without it a power cut could undo a rename."""
     if os.name == "posix":  # elsewhere a folder can't be opened
         number = os.open(path, os.O_RDONLY)
-        try:
+        with suppress(OSError):  # some network file systems can't
             os.fsync(number)
-        finally:
-            os.close(number)
+        os.close(number)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

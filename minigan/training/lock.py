@@ -37,7 +37,7 @@ class FolderLock:
         """Take the lock, unless it is held already. Raises LockedError, at once, if another process has it."""
         while self._file is None:
             with naming(self.path.parent):
-                number = os.open(self.path, os.O_RDONLY | os.O_CREAT, 0o644)
+                number = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # NFS locks only what may be written
             if not _lock(number):
                 os.lseek(number, 0, os.SEEK_SET)
                 holder = os.read(number, 20).decode("ascii", "replace").strip()
@@ -50,7 +50,8 @@ class FolderLock:
                 os.close(number)
                 continue
             self._file = number
-            self.path.write_text(f"{os.getpid()}\n")
+            os.ftruncate(number, 0)
+            os.write(number, f"{os.getpid()}\n".encode())
 
     def taken(self) -> bool:
         """Whether another process holds the lock."""

@@ -3,13 +3,14 @@
 By the time that a loss is looked at, every tenth step, a NaN has gone through all layers. So the trainer remembers a
 state from a moment when all was well, goes back to it, and makes the steps since then again, with every layer watched:
 a seed gives the same steps every time, so the NaN comes again, and this time each number is looked at as it is made.
+(On a GPU a state can be remembered at checkpoints only, and failure.npz has the data of the step, but other noise.)
 The step with which it began is kept in failure.npz, with its data, for `minigan replay`.
 """
 
 from __future__ import annotations
 
+import shlex
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,21 @@ class Memory:
     def keep_now_and_then(self) -> None:
         """Remember the present state, unless that has been done a short while ago.
 
-        The state of a generator on a GPU can't be read but by beginning a new one: there it is left at `keep`.
+        The state of a generator on a GPU can't be read but by beginning a new one, as every checkpoint does: there it
+        is left to the checkpoints.
         """
-        readable = isinstance(self.trainer.rng, np.random.Generator)
-        if readable and time.perf_counter() - self._kept > self._took / SHARE:
+        if is_readable(self.trainer.rng) and time.perf_counter() - self._kept > self._took / SHARE:
+            self.keep()
+
+    def keep_with_checkpoint(self) -> None:
+        """Remember the present state, of which a checkpoint has just been made, if that is the only occasion."""
+        if not is_readable(self.trainer.rng):
             self.keep()
 
 
-def present(trainer: Any) -> Checkpoint:
-    """What a checkpoint would hold now."""
-    return Checkpoint(Path("memory"), gan_arrays(trainer.gan), trainer.state())
+def present(trainer: Any, rng: dict[str, Any] | None = None) -> Checkpoint:
+    """What a checkpoint would hold now; with another state of the generator if that of now can't be read."""
+    return Checkpoint(Path("memory"), gan_arrays(trainer.gan), trainer.state(rng))
 
 
 def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupts: Interrupts) -> None:
@@ -66,14 +72,14 @@ def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupt
     """
     folder, factor, rollbacks = trainer.folder, trainer.lr_factor * SMALLER, trainer.rollbacks + 1
     progress.say("looking for the layer in which it began")
-    finding = find_beginning(trainer, problem.step, interrupts)
+    finding, saved = find_beginning(trainer, problem.step, interrupts)
     what = f"{problem}: {finding.sentence}" if finding else str(problem)
     hint = "try a smaller --lr or another --seed"
-    if folder.failure.exists() and finding:
-        hint += f", and see minigan replay {folder.failure}"
+    if saved:
+        hint += f", and see minigan replay {shlex.quote(str(folder.failure))}"
     if trainer.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
         kept = "no checkpoint had been saved yet"
-        if trainer.saved_step and folder.checkpoints():
+        if folder.checkpoints():
             kept = f"the checkpoint of step {trainer.saved_step} is kept in {folder.path}"
         raise TrainingError(f"{what}; {hint}; {kept}")
     trainer.restore(_last_good(trainer))
@@ -86,10 +92,11 @@ def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupt
         trainer.save()  # so that a run that is killed now remembers it, too
 
 
-def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> Finding | None:
-    """Make the steps again from the remembered state up to `step`, and return the first number that isn't finite.
+def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> tuple[Finding | None, bool]:
+    """Make the steps again from the remembered state up to `step`: the first number that isn't finite, and whether the
+    step in which it began has been saved as failure.npz.
 
-    None if there is none this time, or Ctrl-C is pressed. The trainer's state is spoilt.
+    It is None if there is none this time, or Ctrl-C is pressed. The trainer's state is spoilt.
     """
     before = trainer.memory.state
     trainer.restore(before)
@@ -102,16 +109,29 @@ def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> Finding |
             return handed
 
         trainer.set_learning_rates()
+        before = present(trainer, None if is_readable(trainer.rng) else before.state["rng"])
         finding = first_not_finite(trainer.gan, hand_out, trainer.rng)
         if finding:
-            with suppress(CheckpointError):  # the state before the step may not be finite itself
-                trainer.restore(before)
-                if trainer.folder.exists():
-                    save_failure(trainer.folder.failure, trainer.gan, trainer.state(), batches)
-            return finding
+            return finding, _save_failure(trainer, before, batches)
         trainer.count_step()
-        before = present(trainer)
-    return None
+    return None, False
+
+
+def _save_failure(trainer: Any, before: Checkpoint, batches: list[tuple[Any, Any]]) -> bool:
+    """Write failure.npz; return whether that could be done."""
+    if not trainer.folder.exists():
+        return False
+    try:
+        trainer.restore(before)
+        save_failure(trainer.folder.failure, trainer.gan, before.state, batches)
+    except (CheckpointError, OSError):  # the state before the step isn't finite itself; a full disk
+        return False
+    return True
+
+
+def is_readable(rng: Any) -> bool:
+    """Whether the state of a generator can be read. CuPy's can't: `save_rng` puts a new one in its place."""
+    return isinstance(rng, np.random.Generator)
 
 
 def _last_good(trainer: Any) -> Checkpoint:

@@ -23,6 +23,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, replace
@@ -192,7 +193,7 @@ class RunFolder:
         """
         if self.path.exists() and not is_empty(self.path) and not self._failed():
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
-            hint = f", or go on with --resume {self.path}" if self.checkpoints() else ""
+            hint = f", or go on with --resume {shlex.quote(str(self.path))}" if self.checkpoints() else ""
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
 
     def _failed(self) -> bool:

@@ -48,7 +48,7 @@ RECORD_INTERVAL = 10  # steps; a record is the mean over them
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
 ROWS, MOST_COLUMNS = 8, 16  # of the picture of a conditional run, which has a column for every class if they are few
 COUNTED = 10_000  # points among which modes are counted
-STATES = "running statistics"
+STATES, MOMENTS = "running statistics", "optimiser's vectors"
 LOSS_NAMES = {"d_loss": "the discriminator's loss", "g_loss": "the generator's loss"}
 
 
@@ -98,7 +98,7 @@ class Trainer:
         """
         try:
             with Interrupts() as interrupts, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                if self.step == 0:
+                if self.step == 0 and not self.rollbacks:
                     self.notes += self.doctor.at_start()
                 while True:
                     try:
@@ -115,7 +115,7 @@ class Trainer:
             raise
         finally:
             self.folder.unlock()
-        return interrupts.signal
+        return interrupts.signal if self.step < self.config.n_steps else 0
 
     def _train(self, progress: Progress, interrupts: Interrupts) -> None:
         """Make steps until the last one, or until a signal asks for an end."""
@@ -240,17 +240,23 @@ class Trainer:
             table, _, name = key.partition(".")
             if not np.isfinite(value):
                 raise NotFiniteError(f"the {table} of {name} became {value:.0f} by step {self.step}", self.step)
-            if table != STATES:
+            if table not in (STATES, MOMENTS):
                 tables.setdefault(table, {})[name] = float(f"{value:.4g}")
         return tables
 
     def _measure_states(self) -> dict[str, Any]:
-        """A number for each network that is finite if all arrays are that its layers keep besides parameters."""
+        """A number for each network that is finite if all arrays are that its layers keep besides parameters.
+
+        And one for the vectors of each optimiser: an infinite one of Adam's stops its weight without a word.
+        """
         found = {}
         for name, network in self.gan.networks.items():
             states = [getattr(layer, state) for _, layer in network.walk() for state in layer.state_names]
             if states:
                 found[f"{STATES}.{name}"] = sum(state.sum() for state in states)
+        for name, optimizer in self.gan.optimizers.items():
+            if optimizer.state_names:
+                found[f"{MOMENTS}.{name}"] = sum(getattr(optimizer, state).sum() for state in optimizer.state_names)
         return found
 
     def _check_finite(self, names: list[str], values: np.ndarray) -> None:
@@ -302,9 +308,10 @@ class Trainer:
         self._record_start = (began + time.perf_counter() - start, position)
         return found
 
-    def state(self) -> dict[str, Any]:
-        """Everything that a checkpoint holds besides arrays."""
-        self.rng, rng_state = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
+    def state(self, rng: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Everything that a checkpoint holds besides arrays. `rng` is put in the place of the generator's state."""
+        if rng is None:
+            self.rng, rng = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
         names, values = self._fetch() if self._measured else ([], np.empty((0, 0), np.float32))
         return {
             "model": self.config.model,
@@ -312,7 +319,7 @@ class Trainer:
             "step": self.step,
             "position": self.batches.position,
             "seconds": self.seconds,
-            "rng": rng_state,
+            "rng": rng,
             "measured": {"names": names, "values": values.tolist(), "dtype": values.dtype.str},
             "lr_factor": self.lr_factor,
             "rollbacks": self.rollbacks,
@@ -336,6 +343,7 @@ class Trainer:
             self.folder.copy_best(path)
         self.saved_step = self.step
         self.folder.keep_newest(self.config.keep_checkpoints)
+        self.memory.keep_with_checkpoint()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this folder. Whatever came after it there is forgotten.

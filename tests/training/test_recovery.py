@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from tiny import CONFIG, make_trainer, newest, train, weights
 
+from minigan.backend import Device
+from minigan.errors import CheckpointError
 from minigan.layers import BatchNorm
 from minigan.training import TrainingError
+from minigan.training.checkpoint import DamagedCheckpoint, load_newest
 from minigan.training.failure import load_failure
 
 LONG = replace(CONFIG, n_steps=40, checkpoint_interval=10, sample_interval=100)
@@ -122,7 +125,7 @@ def test_what_no_loss_knows_of_is_noticed(tmp_path, where):
         return measured
 
     gan.step = spoilt
-    with pytest.raises(TrainingError, match=r"(running statistics of G|G\.v) .*the checkpoint of step 10 is kept"):
+    with pytest.raises(TrainingError, match=r"(running statistics|vectors) of G became .* by step 20.*step 10 is kept"):
         train(trainer)
     assert newest(tmp_path / "run").state["step"] == 10
 
@@ -142,3 +145,47 @@ def test_ctrl_c_ends_the_search(tmp_path):
     with pytest.raises(TrainingError, match=r"became nan at step 26; try a smaller --lr"):
         train(trainer)
     assert not trainer.folder.failure.exists()
+
+
+def test_a_checkpoint_that_cannot_be_read_just_now_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    """No permission, no memory, a network disk that hesitates: going on from an older one would throw work away."""
+    train(make_trainer(tmp_path / "run"))
+    path = newest(tmp_path / "run").path
+    for error, said in ((PermissionError(13, "Permission denied"), "Permission denied"), (MemoryError(), "memory")):
+
+        def failing(file, error=error):
+            raise error
+
+        monkeypatch.setattr("minigan.training.checkpoint.read_npz", failing)
+        with pytest.raises(CheckpointError, match=said) as caught:
+            load_newest([path], "dcgan", lambda _: None)
+        assert not isinstance(caught.value, DamagedCheckpoint)
+
+
+def test_the_search_makes_the_same_steps_with_a_generator_that_cannot_be_read(tmp_path, monkeypatch):
+    """Like CuPy's. Saving its state puts a new one in its place, which the search must not do between steps."""
+
+    class Hidden:
+        def __init__(self, rng):
+            self._rng = rng
+
+        def standard_normal(self, *args, **kwargs):
+            return self._rng.standard_normal(*args, **kwargs)
+
+    rng = Device.rng
+    monkeypatch.setattr(Device, "rng", lambda self, seed: Hidden(rng(self, seed)))
+    trainer, losses = make_trainer(tmp_path / "run", replace(LONG, augment=())), {}
+    break_layer(trainer, 25)
+    step = trainer.gan.step
+
+    def noted(next_batch, rng):
+        measured = step(next_batch, rng)
+        losses.setdefault(trainer.step, []).append(float(measured["g_loss"]))
+        return measured
+
+    trainer.gan.step = noted
+    with pytest.raises(TrainingError, match=r"layer D\.3.* step 20 is kept"):
+        train(trainer)
+    again = {at: found for at, found in losses.items() if len(found) == 2}
+    assert again.keys() >= {20, 21, 22, 23, 24}
+    assert all(one == other for one, other in again.values())

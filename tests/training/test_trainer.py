@@ -87,6 +87,13 @@ def test_drawing_samples_does_not_change_training(tmp_path):
     np.testing.assert_array_equal(*(weights(trainer.gan) for trainer in trainers))
 
 
+def test_ctrl_c_in_the_last_step_interrupts_nothing(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=4))
+    interrupt_at(trainer, 4)
+    assert train(trainer) == 0
+    assert newest(tmp_path / "run").state["step"] == 4
+
+
 def test_nan_ends_training_and_the_last_checkpoint_stays(tmp_path):
     trainer = make_trainer(tmp_path / "run", replace(CONFIG, n_steps=100))
     step = trainer.gan.step
