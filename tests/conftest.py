@@ -5,11 +5,14 @@ changed program; elsewhere they are new ones, so that every run looks somewhere 
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from minigan.testing import devices_under_test
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C; a shell's background jobs ignore it
 
 DETERMINISTIC = bool(os.environ.get("CI"))
 settings.register_profile(

@@ -107,3 +107,10 @@ def test_a_full_disk_names_the_file_and_the_folder_can_be_used_again():
     done = shell(f"trap '' XFSZ; ulimit -f 8; $RUN {TINY} --out run --quiet")  # no file may have more than 8 KiB
     assert re.fullmatch(r"minigan: error: run/\S+\.(png|npz): File too large\n", done.stderr)
     assert run(TINY + " --out run --quiet") == 0
+
+
+@pytest.mark.slow
+def test_who_is_started_to_ignore_ctrl_c_ignores_it():
+    """As under nohup, or as a shell's background job."""
+    done = shell(f"trap '' INT; $RUN {TINY} --out run & sleep 0.1; kill -INT $!; wait $!")
+    assert (done.returncode, done.stderr) == (0, "")
