@@ -48,6 +48,7 @@ def test_a_run_is_compared_with_its_own_data(capsys):
         assert histogram.size == (900, 320)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_the_checkpoint_draws(capsys):
     run(TINY)
     answers = [evaluated(capsys, f"runs/dcgan-digits --n 50 --seed {seed}")["values"]["fid"] for seed in (0, 0, 1)]
@@ -64,6 +65,7 @@ def test_a_conditional_run_is_asked_for_every_class(capsys):
     assert values["right"] == pytest.approx(np.mean(list(values["right_of"].values())))
 
 
+@pytest.mark.slow
 def test_two_folders(capsys):
     folder_of_digits("a", range(100))
     folder_of_digits("b", range(100, 250))
@@ -77,6 +79,7 @@ def test_two_folders(capsys):
     assert (near["n"], near["reference_n"]) == (100, 150)
 
 
+@pytest.mark.slow
 def test_statistics_that_were_saved_give_the_same_numbers(capsys):
     folder_of_digits("a", range(100))
     first = evaluated(capsys, "a digits --metrics fid,kid --save-stats stats/digits.npz")

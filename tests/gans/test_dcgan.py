@@ -273,10 +273,10 @@ def test_options_reach_the_optimisers_and_the_loss():
 # Gradients
 
 
-LARGE = pytest.param((128, 128, 3), marks=pytest.mark.slow)
+QUICK_OR_SLOW = [pytest.param(shape, marks=[pytest.mark.slow] * (shape[0] > 28)) for shape in SHAPES]
 
 
-@pytest.mark.parametrize("shape", [*SHAPES[:-1], LARGE], ids=lambda s: f"{s[0]}x{s[2]}")
+@pytest.mark.parametrize("shape", QUICK_OR_SLOW, ids=lambda s: f"{s[0]}x{s[2]}")
 def test_gradient_of_g_through_d(shape):
     """Away from the initial biases of 0: where G's ReLUs are off they hand exact zeros to D's leaky ReLU, its kink."""
     G, D = (shake(network, np.random.default_rng(0)) for network in dcgan(shape, features=2).networks.values())

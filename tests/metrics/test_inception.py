@@ -56,6 +56,7 @@ def test_batch_norm_in_the_convolution_is_batch_norm_after_it(weights, network):
     np.testing.assert_allclose(network.blocks[0].forward(x, train=False)[0], y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_pictures_of_any_size_and_number_give_features_and_probabilities(network):
     """Alone or among others, more than go through the network together; grey is colour of equal parts.
 

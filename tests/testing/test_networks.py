@@ -36,6 +36,7 @@ def discriminator(rng):
     return shake(Sequential(*body, LeakyReLU(), Dropout(0.3), Flatten(), Maxout(2), Dense(4, 1, rng=rng)), rng)
 
 
+@pytest.mark.slow
 @given(seeds())
 @settings(max_examples=settings().max_examples // 3)
 def test_networks_with_kinks(seed):

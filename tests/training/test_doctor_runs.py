@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
 # Defaults, but for the length, and for the width of networks that take long. All models, early and late.
 HEALTHY = [
     ("dcgan", "digits", {}, 300),
-    ("dcgan", "digits", {"features": 16}, 1500),
+    ("dcgan", "digits", {"features": 16}, 700),
     ("lsgan", "digits", {"features": 16}, 400),
     ("sngan", "digits", {"features": 16}, 400),
     ("cdcgan", "digits", {"features": 16}, 400),
@@ -74,10 +74,10 @@ HEALTHY = [
     ("wgan", "digits", {"features": 4}, 50),
     ("gan", "digits", {}, 400),
     ("cgan", "digits", {}, 400),
-    ("gan", "ring", {}, 4000),
-    ("lsgan", "ring", {}, 2000),
-    ("sngan", "ring", {}, 2000),
-    ("cgan", "ring", {}, 2000),
+    ("gan", "ring", {}, 1500),
+    ("lsgan", "ring", {}, 800),
+    ("sngan", "ring", {}, 800),
+    ("cgan", "ring", {}, 800),
     ("wgan", "ring", {}, 300),
     ("wgan-gp", "ring", {}, 600),
     ("dcgan", "shapes", {"features": 8}, 60),
