@@ -73,9 +73,8 @@ def add_arguments(parser: Parser) -> None:
     shown = next((word for word in parser.words if word in MODELS), None)
     sizes = defaults({name: cls.batch_size for name, cls in MODELS.items() if shown in (None, name)})
     steps = ", ".join(f"{data}: {n}" for data, n in DEFAULT_STEPS.items())
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help=f"{', '.join(MODELS)}; see minigan train MODEL --help"
-    )
+    which = f"{', '.join(MODELS)}; see minigan train MODEL --help"
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=which)
 
     if shown:
         add_model_options(parser.add_argument_group(f"options of {shown}"), shown)
@@ -108,7 +107,7 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--out", type=place, metavar="RUN", help=where)
     pictures = f"steps between pictures (default: {MIN_INTERVAL}; more in a long run, for about {PICTURES} of them)"
     output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
-    saving = "steps between checkpoints (default: 500)"
+    saving = f"steps between checkpoints (default: {RunConfig.checkpoint_interval})"
     output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)
     kept = f"checkpoints that are kept, besides the best (default: {RunConfig.keep_checkpoints})"
     output.add_argument("--keep-checkpoints", type=count, metavar="N", help=kept)

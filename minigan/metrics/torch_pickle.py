@@ -56,8 +56,7 @@ def load(file: BinaryIO) -> Any:
 
     def since_mark() -> list[Any]:
         start = marks.pop()
-        taken = stack[start:]
-        del stack[start:]
+        taken, stack[start:] = stack[start:], []
         return taken
 
     for n, (opcode, argument, _) in enumerate(pickletools.genops(file)):

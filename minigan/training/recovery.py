@@ -87,16 +87,16 @@ def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupt
     then = f"gone back to step {trainer.step}, to go on with {factor:.2g} of the learning rate"
     trainer.notes.append(Note("not finite", f"{what}; {then}"))
     progress.go_back(trainer.step)
-    if folder.exists():
+    if trainer.begun:
         folder.forget_after(trainer.step)
         trainer.save()  # so that a run that is killed now remembers it, too
 
 
 def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> tuple[Finding | None, bool]:
-    """Make the steps again from the remembered state up to `step`: the first number that isn't finite, and whether the
-    step in which it began has been saved as failure.npz.
+    """Make the steps again from the remembered state up to `step`, and look for the first number that isn't finite.
 
-    It is None if there is none this time, or Ctrl-C is pressed. The trainer's state is spoilt.
+    Returns what was found, and whether failure.npz was written. Nothing is found if there is none this time, or Ctrl-C
+    is pressed. The trainer's state is spoilt.
     """
     before = trainer.memory.state
     trainer.restore(before)
@@ -119,7 +119,7 @@ def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> tuple[Fin
 
 def _save_failure(trainer: Any, before: Checkpoint, batches: list[tuple[Any, Any]]) -> bool:
     """Write failure.npz; return whether that could be done."""
-    if not trainer.folder.exists():
+    if not trainer.begun:
         return False
     try:
         trainer.restore(before)

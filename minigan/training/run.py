@@ -203,10 +203,6 @@ class RunFolder:
         except CheckpointError:
             return False
 
-    def exists(self) -> bool:
-        """Whether a run was begun here."""
-        return self._config.exists()
-
     def create(self, config: RunConfig) -> None:
         """Make the folder if need be, lock it, and write config.json. What a run without a checkpoint left there goes.
 

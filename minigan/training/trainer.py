@@ -80,6 +80,7 @@ class Trainer:
         self.doctor = Doctor(gan, config, self._some_real(latents))
         self.report = Report(folder, config, layer_names(gan))
         self.step, self.saved_step, self.seconds = 0, 0, 0.0
+        self.begun = False  # whether the folder is this run's, to be written into
         self.lr_factor, self.rollbacks = 1.0, 0  # the factor falls with every rollback
         self.record: dict[str, Any] = {}  # the newest one
         self.notes: list[Note] = []  # for the next record
@@ -109,7 +110,7 @@ class Trainer:
             if self.step < self.config.n_steps:
                 self._conclude("interrupted")
         except Exception as error:
-            if self.folder.exists():
+            if self.begun:
                 with suppress(OSError):  # the disk may be what is wrong
                     self.write_report("stopped", str(error))
             raise
@@ -127,6 +128,7 @@ class Trainer:
         progress.advance()
         self._check_finite(*self._fetch())
         self.folder.create(self.config)
+        self.begun = True
         if before is not None:
             self.folder.add_sample(0, self.draw(before))
         while True:
@@ -230,7 +232,7 @@ class Trainer:
     def _fetch_norms(self) -> dict[str, dict[str, float]]:
         """Fetch the norms of the last gradients by layer, and the sizes of the weights by network.
 
-        Raises NotFiniteError if one isn't finite, or a running statistic, which no loss need know of.
+        Raises NotFiniteError if one isn't finite, or a running statistic or a moment, which no loss need know of.
         """
         measured = self.doctor.measure() | self._measure_states()
         arrays = list(measured.values())
@@ -354,6 +356,7 @@ class Trainer:
             steps = count_steps(checkpoint.state["step"])
             raise TrainingError(f"{self.folder.path} has {steps} behind it: give a larger --n-steps or --n-epochs")
         self.folder.lock()
+        self.begun = True
         self.restore(checkpoint)
         self.folder.forget_after(self.step)
         self.saved_step = self.step

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from bad_pictures import picture
 from hostile_case import Case
-from payloads import bad_npz, exhausting, gadgets, npz, text, zipped
+from payloads import bad_npz, exhausting, flagged, gadgets, npz, text, zipped
 
 from minigan.metrics import DigitClassifier, read_statistics
 from minigan.metrics.inception import read_weights
@@ -170,16 +170,6 @@ TENSORS = {
 }
 
 
-def bits(data: bytes, at: int, bit: int) -> bytes:
-    changed = bytearray(data)
-    for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        i = changed.find(start)
-        while i >= 0:
-            changed[i + offset + at] |= bit
-            i = changed.find(start, i + 4)
-    return bytes(changed)
-
-
 def many(what: bytes) -> bytes:
     """A program of 8 million instructions of a byte."""
     return b"\x80\x02(" + what * (8 << 20) + b"l."
@@ -207,7 +197,7 @@ TORCH = {
         {"a/data.pkl": dictionary(tensor()), "b/data.pkl": dictionary(tensor()), "a/data/0": bytes(8)}
     ),
     "packed, as PyTorch's never are": archive(dictionary(tensor()), compression=zipfile.ZIP_DEFLATED),
-    "encrypted": bits(GOOD_TORCH, 0, 1),
+    "encrypted": flagged(GOOD_TORCH, 0, 1),
     "an unknown byte order": archive(dictionary(tensor()), **{"net/byteorder": b"middle"}),
     "a byte order of a megabyte": archive(dictionary(tensor()), **{"net/byteorder": b"x" * (1 << 20)}),
     "code beside it": archive(

@@ -151,6 +151,17 @@ def npz(**arrays: Any) -> bytes:
     return file.getvalue()
 
 
+def flagged(archive: bytes, at: int, bits: int) -> bytes:
+    """A zip archive with bits set in every header: of its members, and of the directory at its end."""
+    data = bytearray(archive)
+    for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        i = data.find(start)
+        while i >= 0:
+            data[i + offset + at] |= bits
+            i = data.find(start, i + 4)
+    return bytes(data)
+
+
 def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], bytes]]:
     """An archive of arrays with something wrong in its form, or with the array `victim` in another."""
     whole, rest = npz(**good), {f"{name}.npy": npz_member(array) for name, array in good.items() if name != victim}
@@ -158,16 +169,6 @@ def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], 
 
     def with_victim(data: bytes, key: str = name) -> Callable[[], bytes]:
         return lambda: zipped(rest | {key: data})
-
-    def flag(at: int, bit: int) -> bytes:
-        """Set a bit in every header of the archive: of members, and of the directory at the end."""
-        data = bytearray(whole)
-        for start, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-            i = data.find(start)
-            while i >= 0:
-                data[i + offset + at] |= bit
-                i = data.find(start, i + 4)
-        return bytes(data)
 
     deep = b"{'descr': '<f4', 'fortran_order': False, 'shape': " + b"(" * 3000 + b")" * 3000 + b", }\n"
     nested = b"{'descr': " + b"[" * 1500 + b"]" * 1500 + b", 'fortran_order': False, 'shape': (2,), }\n"
@@ -180,8 +181,8 @@ def bad_npz(good: dict[str, np.ndarray], victim: str) -> dict[str, Callable[[], 
         "a pickled array in the place of an archive": lambda: npy("|O", "(1,)", gadgets()["os.system"]),
         **{f"cut after {share:.1%}": lambda share=share: whole[: int(share * n)] for share in (0.001, 0.3, 0.7, 0.999)},
         "junk before it": lambda: b"x" * 100 + whole[50:],
-        "encrypted": lambda: flag(0, 1),
-        "an unknown way to pack": lambda: flag(2, 0x63),
+        "encrypted": lambda: flagged(whole, 0, 1),
+        "an unknown way to pack": lambda: flagged(whole, 2, 0x63),
         "an array of objects": with_victim(npy("|O", "(1,)", gadgets()["os.system"])),
         "an array of objects, as NumPy writes it": lambda: npz(
             **good | {victim: np.array([Call(os.system, TOUCH)], object)}

@@ -9,6 +9,7 @@ from tiny import CONFIG, make_trainer, newest, train, weights
 
 from minigan.errors import DataError, MiniganError
 from minigan.training import TrainingError
+from minigan.training.lock import LockedError
 
 
 def test_a_run_keeps_everything_in_its_folder(tmp_path):
@@ -92,6 +93,16 @@ def test_ctrl_c_in_the_last_step_interrupts_nothing(tmp_path):
     interrupt_at(trainer, 4)
     assert train(trainer) == 0
     assert newest(tmp_path / "run").state["step"] == 4
+
+
+def test_a_run_that_never_began_writes_nothing_into_the_folder_of_another(tmp_path):
+    other = make_trainer(tmp_path / "run").folder
+    other.create(CONFIG)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(LockedError):
+        train(make_trainer(tmp_path / "run"))
+    assert sorted(tmp_path.rglob("*")) == before
+    other.unlock()
 
 
 def test_nan_ends_training_and_the_last_checkpoint_stays(tmp_path):
