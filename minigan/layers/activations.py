@@ -242,7 +242,7 @@ class Maxout(Layer):
 
         dx = dy · winner        ddy = Σ_pieces v · winner        dx2 is nothing
 
-    where winner (…, K, pieces) is 1 at the first largest piece and 0 elsewhere, and v = ddx.
+    where winner (pieces, …, K) is 1 at the first largest piece and 0 elsewhere, and v = ddx.
     """
 
     def __init__(self, pieces: int) -> None:
@@ -256,27 +256,34 @@ class Maxout(Layer):
         if x.shape[-1] % self.pieces:
             raise ShapeError(f"{self!r} can't cut the last axis of the input {tuple(x.shape)} into pieces")
         xp = array_module(x)
-        x_pieces = xp.moveaxis(self._cut(x), -1, 0).copy()  # (pieces, …, K)
-        y, first = x_pieces[0].copy(), xp.zeros(x_pieces.shape[1:], xp.int32)
-        for piece in range(1, self.pieces):  # several times as fast as argmax over a short axis
-            xp.maximum(first, (x_pieces[piece] > y) * xp.int32(piece), out=first)
-            xp.maximum(y, x_pieces[piece], out=y)
-        return y, first[..., None] == xp.arange(self.pieces)
+        x_pieces = xp.moveaxis(
+            self._cut(x), -1, 0
+        ).copy()  # (pieces, …, K): several times as fast as max over a short axis
+        y = x_pieces.max(axis=0)
+        winner = x_pieces == y
+        for piece in range(1, self.pieces):  # of equal pieces the first one wins
+            winner[piece] &= ~winner[:piece].any(axis=0)
+        return y, winner
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy (…, K) → dx (…, K·pieces)."""
-        winner = cache
-        self.check_dy(dy, winner.shape[:-1], wrt)
-        # forward: y = max over pieces of x
-        return (dy[..., None] * winner).reshape(*dy.shape[:-1], dy.shape[-1] * self.pieces) if wrt != "params" else None
+        winner = cache  # (pieces, …, K)
+        self.check_dy(dy, winner.shape[1:], wrt)
+        if wrt == "params":
+            return None
+        dx = array_module(dy).empty((*dy.shape, self.pieces), dy.dtype)
+        for piece in range(self.pieces):
+            # forward: y = max over pieces of x
+            array_module(dy).multiply(dy, winner[piece], out=dx[..., piece])
+        return dx.reshape(*dy.shape[:-1], dy.shape[-1] * self.pieces)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, K·pieces) → ddy (…, K); dx2 is nothing."""
         winner = cache
-        y_shape = winner.shape[:-1]
+        y_shape = winner.shape[1:]
         self.check_ddx(ddx, (*y_shape[:-1], y_shape[-1] * self.pieces), dy, y_shape)
         # backward: dx = dy · winner
-        return (self._cut(ddx) * winner).sum(axis=-1), None
+        return (array_module(ddx).moveaxis(self._cut(ddx), -1, 0) * winner).sum(axis=0), None
 
     def _cut(self, x: Any) -> Any:
         return x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces)

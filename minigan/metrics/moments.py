@@ -45,8 +45,9 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
+from minigan.blas import all_of_blas
 from minigan.errors import MiniganError, ShapeError
-from minigan.threads import all_of_blas, product
+from minigan.threads import product
 
 NOT_A_COVARIANCE = 1e-5  # of the largest entry or eigenvalue: more than statistics in float32 may be wrong by
 
