@@ -8,13 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 from minigan.backend import get_device
-from minigan.bench.machine import machine
+from minigan.bench.machine import kernels, machine, warning
 from minigan.bench.measure import measure
 from minigan.bench.plot import draw
 from minigan.bench.profile import profile
 from minigan.bench.tables import summary, table
 from minigan.bench.workloads import GROUPS, WORKLOADS, find
 from minigan.cli import Parser, UsageError
+from minigan.commands.options import warn
 from minigan.training.files import write_text
 from minigan.training.pictures import save_image
 
@@ -58,6 +59,8 @@ def main(args: argparse.Namespace) -> int:
     _check(args, names, sizes)
     device = get_device(args.device)
     print(machine(device), flush=True)
+    if warning():
+        warn(warning())
     if args.profile:
         for name in names:
             for size in sizes:
@@ -68,8 +71,9 @@ def main(args: argparse.Namespace) -> int:
         for size in sizes:
             results.append(measure(name, size, args.rounds, args.device))
             print(table(results[-1]), flush=True)
+            figures = {"machine": machine(device), **kernels(), "results": results}
             if args.json:  # after each, so that a long run which is interrupted leaves what it has measured
-                write_text(args.json, json.dumps({"machine": machine(device), "results": results}, indent=1) + "\n")
+                write_text(args.json, json.dumps(figures, indent=1) + "\n")
     if len(results) > 1:
         print(summary(results))
     if args.plot:

@@ -6,6 +6,7 @@ import pytest
 from bench_results import result
 from PIL import Image
 
+from minigan import blas
 from minigan.cli import main
 from minigan.commands import bench
 
@@ -39,6 +40,21 @@ def test_every_workload_is_measured_at_every_batch_size(measured, capsys, tmp_pa
     written = json.loads((tmp_path / "b.json").read_text())
     assert [r["batch_size"] for r in written["results"]] == [16, 64, 16, 64]
     assert Image.open("b.png").format == "PNG"
+
+
+def test_figures_name_the_kernels_and_warn_of_a_variable_that_chose_them(measured, capsys, monkeypatch, tmp_path):
+    for name in blas.KERNEL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert main(["bench"]) == 0
+    shown = capsys.readouterr()
+    assert str(blas.describe()) in shown.out
+    assert shown.err == ""
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
+    assert main(["bench", "--json", "b.json"]) == 0
+    assert "minigan: warning: OPENBLAS_L2_SIZE=512 is set" in capsys.readouterr().err
+    written = json.loads((tmp_path / "b.json").read_text())
+    assert written["blas"] == blas.describe()._asdict()
+    assert written["environment"] == {"OPENBLAS_L2_SIZE": "512"}
 
 
 def test_one_measurement_needs_no_summary(measured, capsys):
