@@ -25,6 +25,7 @@ from minigan.layers.normalize import (
     normalize_backward,
     normalize_double_backward,
     of_rows,
+    standardize,
     sum_product,
     sum_products,
 )
@@ -45,8 +46,8 @@ class _Norm(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y of the same shape."""
         axes = self._axes(x)
-        centred, inv_sigma, _, _ = centre(x, axes, self.eps)
-        y, x_hat = self._affine(centred, inv_sigma)
+        centred, rest, inv_sigma, _, _ = centre(x, axes, self.eps)
+        y, x_hat = self._affine(centred, rest, inv_sigma)
         return y, (x_hat, inv_sigma, axes)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
@@ -84,10 +85,10 @@ class _Norm(Layer):
         """Check x, and return the axes to normalise over."""
         raise NotImplementedError
 
-    def _affine(self, centred: Any, inv_sigma: Any) -> tuple[Any, Any]:
-        """x − μ and 1/σ → y and x̂, in one pass. x̂ takes the place of x − μ."""
+    def _affine(self, centred: Any, rest: Any, inv_sigma: Any) -> tuple[Any, Any]:
+        """What `centre` returns → y and x̂, in one pass. x̂ takes the place of `centred`."""
         if self.gamma is None:
-            centred *= inv_sigma
+            standardize(centred, rest, inv_sigma)
             return centred, centred
         gamma, beta = (a.astype(centred.dtype, copy=False) for a in (self.gamma, self.beta))
         xp = array_module(centred)
@@ -95,6 +96,7 @@ class _Norm(Layer):
 
         def work(rows: slice) -> None:
             x_hat = centred[rows]
+            x_hat -= of_rows(rest, rows)
             x_hat *= of_rows(inv_sigma, rows)
             xp.multiply(x_hat, gamma, out=y[rows])
             y[rows] += beta
@@ -148,8 +150,8 @@ class BatchNorm(_Norm):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, C) or (N, H, W, C) → y. Raises ShapeError in training if a channel has a single value."""
-        centred, inv_sigma, axes = self._centre(x, train)
-        y, x_hat = self._affine(centred, inv_sigma)
+        centred, rest, inv_sigma, axes = self._centre(x, train)
+        y, x_hat = self._affine(centred, rest, inv_sigma)
         return y, (x_hat, inv_sigma, axes)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
@@ -172,23 +174,20 @@ class BatchNorm(_Norm):
         over_rows(work, y)
         return y
 
-    def _centre(self, x: Any, train: bool) -> tuple[Any, Any, Axes | None]:
-        """x → x − μ, 1/σ and the axes they depend on (None in inference). Training moves the running statistics."""
+    def _centre(self, x: Any, train: bool) -> tuple[Any, Any, Any, Axes | None]:
+        """x → centred, rest, 1/σ and the axes they depend on (None in inference). Training moves the running ones."""
         axes = self._axes(x)
         if not train:
             inv_sigma = 1 / array_module(x).sqrt(self.running_var[None] + self.eps)  # (1, C)
-            inv_sigma = inv_sigma.astype(x.dtype, copy=False)
-            xp, mu = array_module(x), self.running_mean.astype(x.dtype, copy=False)
-            centred = xp.empty(x.shape, x.dtype)
-            over_rows(lambda rows: xp.subtract(x[rows], mu, out=centred[rows]), centred)
-            return centred, inv_sigma, None
+            mu, inv_sigma = (a.astype(x.dtype, copy=False) for a in (self.running_mean[None], inv_sigma))
+            return x - mu, 0 * mu, inv_sigma, None
         m = prod(x.shape[:-1])
         if m < 2:
             raise ShapeError(f"{self!r} can't train on one value a channel, input {tuple(x.shape)}: use a larger batch")
-        centred, inv_sigma, mu, var = centre(x, axes, self.eps)
+        centred, rest, inv_sigma, mu, var = centre(x, axes, self.eps)
         self.running_mean += self.momentum * (mu.reshape(-1) - self.running_mean)
         self.running_var += self.momentum * (var.reshape(-1) * (m / (m - 1)) - self.running_var)
-        return centred, inv_sigma, axes
+        return centred, rest, inv_sigma, axes
 
     def _axes(self, x: Any) -> Axes:
         if x.ndim not in (2, 4):
@@ -229,8 +228,8 @@ class ConditionalBatchNorm(BatchNorm):
         x, labels = x
         self._axes(x)
         check_labels(self, labels, self.num_classes, len(x))
-        x_hat, inv_sigma, axes = self._centre(x, train)
-        x_hat *= inv_sigma
+        x_hat, rest, inv_sigma, axes = self._centre(x, train)
+        standardize(x_hat, rest, inv_sigma)
         y = x_hat * self._rows(self.gamma, labels, x_hat)
         y += self._rows(self.beta, labels, x_hat)
         return y, (x_hat, inv_sigma, axes, labels)

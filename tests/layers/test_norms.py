@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from minigan import threads
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, Softplus
+from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, MinibatchStdDev, Softplus
 from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.call import Call
 from minigan.testing.several import entries
@@ -111,6 +111,50 @@ def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x_shape, senten
 
 def test_one_value_a_channel_is_enough_for_inference():
     BatchNorm(3).forward(np.zeros((1, 3)), train=False)
+
+
+NORMS = [
+    lambda: BatchNorm(5),
+    lambda: ConditionalBatchNorm(5, 2),
+    lambda: LayerNorm(5),
+    lambda: LayerNorm((4, 6, 5)),
+    lambda: InstanceNorm(5),
+    MinibatchStdDev,
+]
+
+
+@pytest.mark.parametrize("spread", [1, 1e-3])
+@pytest.mark.parametrize("mean", [0, 1, 100])
+@pytest.mark.parametrize("make", NORMS, ids=lambda make: repr(make()))
+def test_a_mean_that_float32_rounds_costs_no_digits(make, mean, spread):
+    """y, dx, ddy and dx2 in float32 are within some roundings of those in float64, for the same numbers."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(mean, spread, (8, 4, 6, 5)).astype(np.float32)
+    out = make().forward(_given(make(), x))[0].shape
+    dy, ddx = (rng.standard_normal(shape).astype(np.float32) for shape in (out, x.shape))
+    right = _both_orders(make(), *(a.astype(np.float64) for a in (x, dy, ddx)))
+    for a, b in zip(_both_orders(make(), x, dy, ddx), right, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * abs(b).max())
+
+
+def _given(layer, x):
+    return (x, np.arange(8) % 2) if layer.conditional else x
+
+
+def _both_orders(layer, x, dy, ddx):
+    y, cache = layer.forward(_given(layer, x))
+    dx = layer.backward(dy, cache, wrt="input")
+    ddy, dx2 = layer.double_backward((ddx, None) if layer.conditional else ddx, dy, cache)
+    return (y, dx[0], ddy, dx2[0]) if layer.conditional else (y, dx, ddy, dx2)
+
+
+def test_the_variance_keeps_its_digits_when_the_parts_of_a_batch_are_unlike():
+    x = np.zeros((64, 1), np.float32)
+    x[0] = 1000  # among the numbers from which the mean is guessed first
+    layer = BatchNorm(1, momentum=1)
+    layer.forward(x)
+    np.testing.assert_allclose(layer.running_var, x.astype(np.float64).var(axis=0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(layer.running_mean, x.astype(np.float64).mean(axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
