@@ -46,10 +46,11 @@ def over_rows(work: Callable[[Any], Result], x: Any) -> list[Result]:
     return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
 
 
-def product(a: Any, b: Any, out: Any = None) -> Any:
+def product(a: Any, b: Any, out: Any = None, plus: Any = None) -> Any:
     """a (…, C) @ b (C, K): each thread makes some of the rows, or of the columns if there are more of these.
 
-    Stacks of matrices, a (p, M, C) and b (p, C, K), are multiplied one by one, each by one thread.
+    `plus` (K,) is added to every row of the product, while it is in the cache. Stacks of matrices, a (p, M, C) and
+    b (p, C, K), are multiplied one by one, each by one thread, without it.
     """
     xp = array_module(a)
     if out is None:
@@ -59,15 +60,23 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
         a, whole = a.reshape(M, a.shape[-1]), out.reshape(M, b.shape[1])
         each = -(-max(whole.shape) // count())
         if whole.shape[0] > whole.shape[1]:
-            parts = [(a[rows], b, whole[rows]) for rows in pieces(len(a), each)]
+            parts = [(a[rows], b, whole[rows], plus) for rows in pieces(len(a), each)]
         else:
-            parts = [(a, b[:, columns], whole[:, columns]) for columns in pieces(b.shape[1], each)]
-        undivided = (a, b, whole)
+            cuts = pieces(b.shape[1], each)
+            parts = [(a, b[:, cut], whole[:, cut], None if plus is None else plus[cut]) for cut in cuts]
+        undivided = (a, b, whole, plus)
     else:
-        parts, undivided = [(a[i], b[i], out[i]) for i in range(len(b))], (a, b, out)
+        parts, undivided = [(a[i], b[i], out[i], None) for i in range(len(b))], (a, b, out, None)
     if xp is not np or a.size * b.shape[-1] < LEAST_PRODUCT or in_a_part():
         parts = [undivided]
-    in_parallel(lambda part: xp.matmul(part[0], part[1], out=part[2]), parts, on_host=xp is np)
+
+    def work(part: tuple[Any, ...]) -> None:
+        a, b, out, plus = part
+        xp.matmul(a, b, out=out)
+        if plus is not None:
+            out += plus
+
+    in_parallel(work, parts, on_host=xp is np)
     return out
 
 

@@ -43,10 +43,7 @@ class Dense(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (…, C) → y (…, K)."""
         self.check_input(x, None, self.in_features)
-        y = product(x, self._W_like(x))  # (…, C) @ (C, K)
-        if self.b is not None:
-            y += self.b
-        return y, x
+        return product(x, self._W_like(x), plus=self.b), x  # (…, C) @ (C, K) + (K,)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy (…, K) → dx (…, C)."""
@@ -54,10 +51,9 @@ class Dense(Layer):
         self.check_dy(dy, (*x.shape[:-1], self.out_features), wrt)
         if wrt != "input":
             dy_rows = dy.reshape(-1, self.out_features)
-            # forward: y += b
+            # forward: y = x @ W + b
             if self.b is not None:
                 self.db += dy_rows.sum(axis=0)
-            # forward: y = x @ W
             add_product(self.dW, x.reshape(-1, self.in_features).T, dy_rows)  # (C, M) @ (M, K)
         return product(dy, self._W_like(dy).T) if wrt != "params" else None  # (…, K) @ (K, C)
 

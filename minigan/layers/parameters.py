@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.threads import over_rows
 
 if TYPE_CHECKING:
     from minigan.layers.base import Layer
@@ -67,7 +68,7 @@ class Parameters:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
-        self.grads.fill(0)
+        over_rows(lambda part: self.grads[part].fill(0), self.grads)
 
     def named(self) -> dict[str, tuple[Any, Any]]:
         """`{"0.W": (value, gradient), …}`, as views."""
