@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import textwrap
 from collections.abc import Iterator
 from math import isfinite
@@ -15,8 +16,18 @@ from tqdm import tqdm
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import check_writable, count, flag, open_checkpoint, place, read_config, whole_number
-from minigan.data import Dataset, FolderDataset, PointDataset, natural_size, open_dataset
+from minigan.commands.options import (
+    add_skip_bad,
+    check_writable,
+    count,
+    flag,
+    open_checkpoint,
+    place,
+    print_notes,
+    read_config,
+    whole_number,
+)
+from minigan.data import SPLITS, Dataset, FolderDataset, PointDataset, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import (
     FEATURE_NETWORKS,
@@ -79,7 +90,7 @@ def add_arguments(parser: Parser) -> None:
     real = parser.add_argument_group("reference")
     against = "a folder of pictures, a data set, or a .npz file of statistics (default: the data of the run)"
     real.add_argument("--against", metavar="DATA", help=against)
-    real.add_argument("--split", choices=("train", "test"), help="of the reference (default: train)")
+    real.add_argument("--split", choices=SPLITS, help="of the reference (default: train)")
     some = "use only N of its pictures, drawn by the seed (default: all)"
     real.add_argument("--n-against", type=count, metavar="N", help=some)
     keep = "keep the statistics of the reference, or if there is none of the pictures, in a .npz file (default: don't)"
@@ -93,6 +104,7 @@ def add_arguments(parser: Parser) -> None:
     size = "bring the pictures of folders to squares of N pixels first (default: as the first one, of a run as its own)"
     how.add_argument("--img-size", type=count, metavar="N", help=size)
     how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_skip_bad(how)
 
     output = parser.add_argument_group("output")
     out = "folder for evaluation.json, neighbours.png and classes.png (default: RUN/evaluation; none for pictures)"
@@ -168,7 +180,7 @@ def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, 
             raise UsageError(f"{what} holds runs, and pictures about them: give one of them, such as {runs[0]}")
         if args.checkpoint:
             raise UsageError(f"--checkpoint is for a run, and {what} is none: leave it out")
-        data = _open_data(what, args.img_size)
+        data = _open_data(what, args.img_size, skip_bad=args.skip_bad)
         return real_pictures(data, args.n, args.seed, device), None
     if args.img_size:
         raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
@@ -206,20 +218,23 @@ def _open_reference(
                 raise
             return None
     elif config is not None:  # at the size that the generator draws
-        data = _open_data(spec or config.data, config.shape[0], config.shape[2], split)
+        data = _open_data(spec or config.data, config.shape[0], config.shape[2], split, args.skip_bad)
     else:
-        data = _open_data(spec, args.img_size, None, split)
+        data = _open_data(spec, args.img_size, None, split, args.skip_bad)
     shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
     return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # other pictures than those measured
 
 
-def _open_data(spec: str, img_size: int | None, channels: int | None = None, split: str = "train") -> Dataset:
+def _open_data(
+    spec: str, img_size: int | None, channels: int | None = None, split: str = "train", skip_bad: bool | None = False
+) -> Dataset:
     """Open pictures, those in a folder as large as its first one if nothing else is said."""
     if img_size is None and Path(spec).is_dir():
         img_size = natural_size(Path(spec))
-    data = open_dataset(spec, img_size, channels, split=split)
+    data = open_dataset(spec, img_size, channels, split=split, skip_bad=bool(skip_bad))
     if isinstance(data, PointDataset):
         raise UsageError(f"{spec} is a set of points: give pictures")
+    print_notes(data, sys.stderr)  # what is on stdout may be JSON
     return data
 
 
