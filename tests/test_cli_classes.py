@@ -159,6 +159,17 @@ def test_the_modes_of_one_class_are_those_of_its_own_gaussian(capsys, monkeypatc
     assert "modes 0 of 1, good 0 %" in capsys.readouterr().out
 
 
+def test_a_mode_without_points_shifts_no_other(capsys, monkeypatch):
+    run(f"{RING} --limit 9 --out few")
+    names = RunFolder("few").config().classes
+    assert 1 < len(names) < 8
+    centers = train.open_dataset("ring").centers
+    monkeypatch.setattr(MODELS["cgan"], "generate", lambda gan, z, labels: centers[[int(names[k][-1]) for k in labels]])
+    for k in range(len(names)):
+        run(f"sample few --class {k}")
+        assert "modes 1 of 1, good 100 %" in capsys.readouterr().out
+
+
 def test_progress_tells_the_modes(capsys, monkeypatch):
     run(RING.replace("--quiet", ""))
     out = capsys.readouterr().out

@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -131,7 +132,7 @@ def main(args: argparse.Namespace) -> int:
 
     evidence = Evidence(network, pictures, real) if out else None
     reference = _look_at(real, network, metrics, evidence)
-    asked = config is not None and config.classes == network.classes
+    asked = _numbers(config, network)
     batches = _bar(pictures, "pictures", asked)
     answer, own = evaluate(batches, pictures.n, pictures.source, network, reference, metrics, args.seed)
     _print(answer, args.json)
@@ -254,11 +255,20 @@ def _usual(network: FeatureNetwork, real: Pictures | Path | None) -> tuple[str, 
     return (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
 
 
-def _bar(pictures: Pictures, what: str, asked: bool = True) -> Iterator[tuple[Any, Any]]:
-    """The batches, with a progress bar where there is a terminal. Labels that were not `asked` for are left out."""
+def _numbers(config: RunConfig | None, network: FeatureNetwork) -> np.ndarray | None:
+    """The network's number of each class of a run: (n_classes,); None if there is one that it doesn't know."""
+    if config is None or not config.classes or not set(config.classes) <= set(network.classes):
+        return None
+    if len(config.classes) != config.model_args.get("n_classes"):  # some were asked for that have no name
+        return None
+    return np.array([network.classes.index(name) for name in config.classes])
+
+
+def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+    """The batches, with a progress bar where there is a terminal, and `numbers` in the place of labels, or None."""
     with tqdm(total=pictures.n, desc=what, unit=" pictures", leave=False, disable=None) as bar:
         for batch, labels in pictures:
-            yield batch, labels if asked else None
+            yield batch, None if numbers is None or labels is None else numbers[labels]
             bar.update(len(batch))
 
 
@@ -311,7 +321,7 @@ def print_classes(values: dict[str, Any]) -> None:
     """What a classifier says: how sure it is, of which classes the samples are, and whether that was asked for."""
     shares, right = values["shares"], values.get("right_of", {})
     print(f"{'sure of a class':20} {100 * values['sure']:7.1f} %")
-    print(f"{'classes drawn':20} {values['classes_present']:4} of {len(shares) - 1}")
+    print(f"{'classes drawn':20} {values['classes_present']:4} of {len(right) or len(shares) - 1}")
     if right:
         print(f"{'as it was asked':20} {100 * values['right']:7.1f} %")
     print("\n" + " " * 15 + "".join(f"{name:>6}" for name in shares))
