@@ -154,13 +154,13 @@ def _open_path(path: Path, img_size: int | None, channels: int | None, split: st
     if not os.path.exists(path):
         raise DataError(f"{path} does not exist: check the path")
     try:
+        if mnist.holds_mnist(path):
+            _check_split(path, split)
+            return mnist.read_mnist(path, split)
         if path.is_dir():
-            if mnist.holds_mnist(path):
+            if cifar.holds_cifar(path):
                 _check_split(path, split)
-                return mnist.read_mnist(path, split)
-            if cifar.holds_cifar10(path):
-                _check_split(path, split)
-                return cifar.read_cifar10(path, split)
+                return cifar.read_cifar(path, split)
             return open_folder(path, img_size, channels, split, skip_bad)
         with path.open("rb") as file:
             compressed = file.read(2) == GZIP_MAGIC
@@ -168,5 +168,5 @@ def _open_path(path: Path, img_size: int | None, channels: int | None, split: st
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     if compressed and path.name.endswith((".tar.gz", ".tgz")):
         _check_split(path, split)
-        return cifar.read_cifar10(path, split)
+        return cifar.read_cifar(path, split)
     raise DataError(f"{path} is a file, and not the CIFAR-10 archive: give the folder that holds it")

@@ -30,7 +30,7 @@ from payloads import chunk, npz
 
 from minigan.commands.options import read_config
 from minigan.data import open_folder
-from minigan.data.cifar import read_cifar10
+from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
 from minigan.metrics import read_statistics
@@ -210,9 +210,9 @@ BATCH = pickled(np.zeros((2, 3072), np.uint8), (1, 2))
 READERS = {
     "pictures": Reader("x.png", read_pictures, pictures, in_png),
     "idx": Reader("x", lambda folder: read_idx(folder / "x", 3), lambda: [IDX, gzip.compress(IDX)], in_gzip),
-    "cifar-pickle": Reader("data_batch_1", read_cifar10, lambda: [BATCH, pickled(protocol=4), pickled(protocol=0)]),
-    "cifar-binary": Reader("data_batch_1.bin", read_cifar10, lambda: [BINARY]),
-    "cifar-archive": Reader("x.tar.gz", lambda folder: read_cifar10(folder / "x.tar.gz"), lambda: [TAR], in_tar),
+    "cifar-pickle": Reader("data_batch_1", read_cifar, lambda: [BATCH, pickled(protocol=4), pickled(protocol=0)]),
+    "cifar-binary": Reader("data_batch_1.bin", read_cifar, lambda: [BINARY]),
+    "cifar-archive": Reader("x.tar.gz", lambda folder: read_cifar(folder / "x.tar.gz"), lambda: [TAR], in_tar),
     "checkpoint": Reader("x.npz", read_a_checkpoint, kept(NEWEST), in_checkpoint),
     "config": Reader("config.json", read_a_run, kept("run/config.json")),
     "metrics": Reader("metrics.jsonl", read_records, lambda: [RECORD * 3]),
