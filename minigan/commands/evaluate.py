@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
@@ -89,7 +90,7 @@ def add_arguments(parser: Parser) -> None:
     measured.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
 
     real = parser.add_argument_group("reference")
-    against = "a folder of pictures, a data set, or a .npz file of statistics (default: the data of the run)"
+    against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"
     real.add_argument("--against", metavar="DATA", help=against)
     real.add_argument("--split", choices=SPLITS, help="of the reference (default: train)")
     some = "use only N of its pictures, drawn by the seed (default: all)"
@@ -230,7 +231,7 @@ def _open_data(
     spec: str, img_size: int | None, channels: int | None = None, split: str = "train", skip_bad: bool | None = False
 ) -> Dataset:
     """Open pictures, those in a folder as large as its first one if nothing else is said."""
-    if img_size is None and Path(spec).is_dir():
+    if img_size is None and Path(spec).exists():
         img_size = natural_size(Path(spec))
     data = open_dataset(spec, img_size, channels, split=split, skip_bad=bool(skip_bad))
     if isinstance(data, PointDataset):
@@ -240,7 +241,17 @@ def _open_data(
 
 
 def _is_statistics(path: str) -> bool:
-    return path.lower().endswith(".npz") and not Path(path).is_dir()
+    """Whether a path is that of statistics, and not of pictures: what can't be opened is taken for the former."""
+    if not path.lower().endswith(".npz") or Path(path).is_dir():
+        return False
+    if not Path(path).is_file():  # reading a pipe or a device may never end
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # a damaged archive may fail in any step, with any exception
+        return True
+    return not names or "mu.npy" in names or "sigma.npy" in names
 
 
 def _usual_features(pictures: Pictures, real: Pictures | Path | None) -> str:

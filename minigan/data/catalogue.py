@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minigan.data import cifar, mnist
+from minigan.data.arrays import holds_arrays, read_arrays
 from minigan.data.dataset import ArrayDataset, Dataset
 from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
@@ -18,8 +19,10 @@ from minigan.data.listing import SPLITS, without_pictures
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
+from minigan.untrusted import MAGIC, open_file
 
 DRAWN = ("train", "test", "val")
+ARRAYS, ZIP_MAGIC = (".npy", ".npz"), b"PK"
 LOOKED_AT, ALMOST_BLACK = 16, 16  # pictures; 12 bits in 16 reach 4095 · 255/65535 = 15.9
 
 
@@ -62,7 +65,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a data set by name (see `DATASETS`), or from a path.
 
-    A path may lead to a folder of pictures, of IDX files or of CIFAR-10 batches, or to the CIFAR-10 archive. `split` is
+    A path may lead to pictures in a folder or a .zip archive, IDX files of the MNIST family, CIFAR-10 or CIFAR-100 in a
+    folder or their .tar.gz, or arrays in a .npy or .npz file. `split` is
     train, val or test, where the data has them. Pictures are made squares of `img_size` with 1 or 3 `channels`; None
     keeps what is natural to the data set. `limit` keeps that many samples, chosen by `seed`, which also decides what
     the synthetic sets draw. `skip_bad` leaves pictures out that can't be read. Classes of which there is no sample are
@@ -162,11 +166,18 @@ def _open_path(path: Path, img_size: int | None, channels: int | None, split: st
                 _check_split(path, split)
                 return cifar.read_cifar(path, split)
             return open_folder(path, img_size, channels, split, skip_bad)
-        with path.open("rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
+        with open_file(path) as file:
+            magic = file.read(len(MAGIC))
+        if magic.startswith(GZIP_MAGIC) and path.name.endswith((".tar.gz", ".tgz")):
+            _check_split(path, split)
+            return cifar.read_cifar(path, split)
+        if magic == MAGIC or path.suffix.lower() in ARRAYS or (magic.startswith(ZIP_MAGIC) and holds_arrays(path)):
+            return read_arrays(path, split)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if compressed and path.name.endswith((".tar.gz", ".tgz")):
-        _check_split(path, split)
-        return cifar.read_cifar(path, split)
-    raise DataError(f"{path} is a file, and not the CIFAR-10 archive: give the folder that holds it")
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if magic.startswith(ZIP_MAGIC) or path.suffix.lower() == ".zip":
+        return open_folder(path, img_size, channels, split, skip_bad)
+    kinds = (
+        "a CIFAR archive (.tar.gz), a .zip of pictures, a .npy or .npz of arrays, or an IDX file of the MNIST family"
+    )
+    raise DataError(f"{path} is a file, and not {kinds}: give the folder that holds it")

@@ -13,17 +13,18 @@ Pillow decodes a picture whole, in memory: 1 byte for a pixel of 1-bit or 8-bit 
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from minigan.data.archive import Member
 from minigan.data.kinds import FORMATS, kind_of
 from minigan.data.pictures import GREY_MODES, to_square
 from minigan.errors import DataError
@@ -44,13 +45,13 @@ class Header:
     grey: bool
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path | Member) -> Header:
     """Read the header of a picture. Raises DataError, naming the file, if it can't be decoded or is too large."""
     with open_picture(path) as image:
         return Header("JPEG" if image.format in JPEG else str(image.format), image.size, image.mode in GREY_MODES)
 
 
-def decode(path: Path, img_size: int, channels: int) -> np.ndarray:
+def decode(path: Path | Member, img_size: int, channels: int) -> np.ndarray:
     """Decode a picture to uint8 (img_size, img_size, channels). Raises DataError, naming the file, if it is damaged."""
     with open_picture(path) as image:
         large = image.width * image.height > LARGE and image.format not in JPEG  # that is reduced as it is decoded
@@ -61,15 +62,17 @@ def decode(path: Path, img_size: int, channels: int) -> np.ndarray:
             raise _damaged(path, error) from error
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path | Member) -> Image.Image:
     """Open a picture and read its header. Raises DataError, naming the file."""
-    if not path.is_file():  # opening a pipe would wait for somebody to write into it
+    if isinstance(path, Path) and not path.is_file():  # opening a pipe would wait for somebody to write into it
         raise DataError(f"{path} is no file, but a pipe, a device or a link to nothing: take it away")
     try:
-        size = path.stat().st_size
-        image = Image.open(path, formats=FORMATS)
+        size = path.size if isinstance(path, Member) else path.stat().st_size
+        image = Image.open(io.BytesIO(path.read()) if isinstance(path, Member) else path, formats=FORMATS)
+    except DataError:  # of an archive
+        raise
     except Image.UnidentifiedImageError as error:
-        raise DataError(f"{path} {_what_it_is(path.open('rb'))}") from error
+        raise DataError(f"{path} {_what_it_is(path)}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except PermissionError as error:
@@ -84,7 +87,7 @@ def open_picture(path: Path) -> Image.Image:
     return image
 
 
-def _check_cost(image: Image.Image, path: Path, size: int) -> None:
+def _check_cost(image: Image.Image, path: Path | Member, size: int) -> None:
     if image.format == "TIFF" and image.mode in ("I", "F"):
         raise DataError(f"{path} has signed or 32-bit pixels, whose range isn't known: convert it to 8 or 16 bits")
     plain = image.mode in ONE_BYTE_MODES and "transparency" not in image.info
@@ -93,20 +96,23 @@ def _check_cost(image: Image.Image, path: Path, size: int) -> None:
         raise _too_large(path)
 
 
-def _what_it_is(file: BinaryIO) -> str:
+def _what_it_is(path: Path | Member) -> str:
     """What is wrong with a file that Pillow doesn't know, as the end of a sentence."""
-    with file:
-        kind = kind_of(file.read(16))
+    if isinstance(path, Member):
+        kind = kind_of(path.read()[:16])
+    else:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(16))
     if kind is None:
         return "is not a picture, whatever its name says: remove it or rename it"
     return f"is a {kind} file by its content, of a kind that can't be read: convert it to PNG or JPEG"
 
 
-def _too_large(path: Path) -> DataError:
+def _too_large(path: Path | Member) -> DataError:
     return DataError(f"{path} has too many pixels to be decoded safely: shrink it or take it away")
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def _damaged(path: Path | Member, error: Exception) -> DataError:
     return DataError(f"{path} is damaged or cut off ({error}): replace it or take it away")
 
 

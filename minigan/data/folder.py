@@ -7,6 +7,7 @@ The pictures themselves are decoded when they are asked for, and kept if all of 
 from __future__ import annotations
 
 import os
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -15,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import Header, decode, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
-from minigan.data.listing import Listing, choose_split, find_classes, list_folder
+from minigan.data.listing import Listing, choose_split, find_classes, list_archive, list_folder
 from minigan.errors import DataError
 
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
@@ -46,7 +48,7 @@ class FolderDataset(Dataset):
     def __init__(
         self,
         name: str,
-        paths: list[Path],
+        paths: list[Path | Member],
         img_size: int,
         channels: int,
         labels: np.ndarray | None = None,
@@ -126,17 +128,15 @@ class FolderDataset(Dataset):
 def open_folder(
     root: Path, img_size: int | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
 ) -> FolderDataset:
-    """Open all pictures in `root` and its folders, by name in order; hidden and other files are passed over.
+    """Open all pictures in a folder or a .zip archive, and in the folders in it, by name in order.
 
-    `img_size` is 64 by default. `channels` is 3, or 1 if every picture is grey. `listing` says which folders are splits
-    and classes. What was passed over, cut and shrunk is in `notes`. Raises DataError, naming the file, if one cannot be
-    read or is smaller than `img_size`, and if there is none. With `skip_bad` all pictures are decoded once, and those
-    that can't be are left out.
+    Hidden and other files are passed over. `img_size` is 64 by default. `channels` is 3, or 1 if every picture is grey.
+    `listing` says which folders are splits and classes. What was passed over, cut and shrunk is in `notes`. Raises
+    DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if there is none. With
+    `skip_bad` all pictures are decoded once, and those that can't be are left out.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder: give the folder that holds the pictures")
     size = img_size or DEFAULT_SIZE
-    everything = list_folder(root)
+    everything = _list(root)
     passed_over = count_kinds(everything.passed_over)
     if not everything.pictures:
         raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
@@ -145,7 +145,9 @@ def open_folder(
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad)
     channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
-    dataset = FolderDataset(root.resolve().name, list(headers), size, channels)
+    dataset = FolderDataset(
+        root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
+    )
     if skip_bad:
         damaged = dataset.find_bad()
         bad += damaged.values()
@@ -164,16 +166,25 @@ def open_folder(
     return dataset
 
 
+def _list(root: Path) -> Listing:
+    if root.is_dir():
+        return list_folder(root)
+    if root.is_file():
+        return list_archive(root)
+    raise DataError(f"{root} is not a folder: give the folder, or the .zip archive, that holds the pictures")
+
+
 def natural_size(root: Path) -> int | None:
-    """The shorter side of the first picture in a folder that can be opened; None if there is none."""
-    with no_warnings():
-        for _, path in list_folder(root).pictures:
-            with suppress(DataError):
-                return min(read_header(path).size)
+    """The shorter side of the first picture that can be opened in a folder or an archive; None if there is none."""
+    if root.is_dir() or (root.is_file() and zipfile.is_zipfile(root)):
+        with no_warnings():
+            for _, path in _list(root).pictures:
+                with suppress(DataError):
+                    return min(read_header(path).size)
     return None
 
 
-def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path, Header], list[str]]:
+def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path | Member, Header], list[str]]:
     """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
     headers, bad = {}, []
     with no_warnings(), _bar(len(listing.pictures), "reading headers") as bar:
@@ -186,7 +197,7 @@ def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path, Header], 
     return headers, bad
 
 
-def _check_size(header: Header, path: Path, img_size: int) -> Header:
+def _check_size(header: Header, path: Path | Member, img_size: int) -> Header:
     width, height = header.size
     if min(width, height) < img_size:
         raise DataError(
@@ -201,7 +212,7 @@ def _bar(total: int, what: str) -> tqdm:
     return tqdm(total=total, desc=what, leave=False, disable=None)
 
 
-def _misnamed(headers: dict[Path, Header]) -> str:
+def _misnamed(headers: dict[Path | Member, Header]) -> str:
     """The note about files that are called like another format than theirs, which are read all the same."""
     found = [(path, header) for path, header in headers.items() if FORMAT_OF[path.suffix.lower()] != header.format]
     if not found:

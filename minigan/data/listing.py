@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.data.archive import Member, open_archive
 from minigan.data.kinds import SUFFIXES
 from minigan.errors import DataError
 
@@ -37,12 +38,12 @@ Parts = tuple[str, ...]  # a path below the root, or what is left of it: folders
 class Listing:
     """Pictures, each with its path below the root, in order; folders below the root; files that are no pictures."""
 
-    pictures: list[tuple[Parts, Path]] = field(default_factory=list)
+    pictures: list[tuple[Parts, Path | Member]] = field(default_factory=list)
     folders: list[Parts] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
-    def add(self, parts: Parts, path: Path) -> None:
+    def add(self, parts: Parts, path: Path | Member) -> None:
         """Add a file."""
         if parts[-1].lower().endswith(SUFFIXES):
             self.pictures.append((parts, path))
@@ -60,7 +61,17 @@ def list_folder(root: Path) -> Listing:
         for name in files:
             if not name.startswith("."):
                 listing.add((*below, name), folder / name)
-    listing.pictures.sort(key=lambda picture: picture[1])
+    listing.pictures.sort(key=lambda picture: picture[0])
+    return listing
+
+
+def list_archive(path: Path) -> Listing:
+    """List the files in a .zip archive. Raises DataError if it can't be read."""
+    listing = Listing()
+    for member in open_archive(path):
+        if member.parts:
+            listing.add(member.parts, member)
+    listing.pictures.sort(key=lambda picture: picture[0])
     return listing
 
 

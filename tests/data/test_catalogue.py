@@ -115,7 +115,7 @@ def test_twelve_bits_in_sixteen_are_almost_black(tmp_path):
         ({"spec": "digits", "channels": 2}, "not 2"),
         ({"spec": "digits", "limit": 0}, "at least 1"),
         ({"spec": "ring", "seed": -1}, "from 0 on"),
-        ({"spec": __file__}, "is a file, and not the CIFAR-10 archive"),
+        ({"spec": __file__}, "is a file, and not a CIFAR archive"),
     ],
 )
 def test_each_fault_has_its_sentence(arguments, what):

@@ -23,7 +23,7 @@ FOLDER, ARCHIVE = "data set", "data cifar.tar.gz"
 NO_BATCH = "is not a batch of CIFAR-10"
 NO_BYTES, NO_ROWS = "an array of another type than unsigned bytes", "it has no rows of 3,072 bytes"
 UNUSABLE = "cifar.tar.gz is not a usable CIFAR archive"
-NO_ARCHIVE, NO_FILES = "cifar.tar.gz is a file, and not the CIFAR-10 archive", "has no CIFAR files"
+NO_ARCHIVE, NO_FILES = "cifar.tar.gz is a file, and not a CIFAR archive", "has no CIFAR files"
 CUT, TOO_MUCH = f"{UNUSABLE} (.tar.gz): it is cut off", "it unpacks to far more than CIFAR"
 
 
