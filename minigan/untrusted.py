@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 FREE, RATIO = 64 << 20, 16  # an archive unpacks to 64 MiB, or if it is large to 16 times its size
+MOST = 4 << 30
 MOST_MEMBERS = 1 << 14
 CHUNK = 1 << 20
 MAGIC = b"\x93NUMPY"
@@ -44,26 +45,34 @@ def open_file(path: str | os.PathLike) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def read_npz(file: BinaryIO) -> dict[str, np.ndarray]:
+def read_npz(file: BinaryIO, ratio: int = RATIO) -> dict[str, np.ndarray]:
     """Read all arrays of an .npz file that is open, by name: real numbers, integers and truth values.
 
-    Raises Unreadable, a ValueError, for everything else.
+    They unpack to 64 MiB, or to `ratio` times the size of the file, but never to more than `MOST`. Raises Unreadable, a
+    ValueError, for everything else.
     """
     try:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
-            return _read_members(archive, size)
+            return _read_members(archive, min(max(FREE, ratio * size), max(MOST, size)))
     except (Unreadable, OSError, MemoryError):  # of these, the last two say nothing of the file
         raise
     except Exception as error:  # a damaged archive may fail in any step, with any exception
         raise Unreadable("it is damaged or cut off") from error
 
 
-def _read_members(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
+def read_npy(file: BinaryIO) -> np.ndarray:
+    """Read an .npy file that is open. Raises Unreadable if it is damaged or holds anything but numbers."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return _read_array(file, size)
+
+
+def _read_members(archive: zipfile.ZipFile, most: int) -> dict[str, np.ndarray]:
     members = archive.infolist()
     if len(members) > MOST_MEMBERS or len({info.filename for info in members}) < len(members):
         raise Unreadable("it has too many arrays, or a name stands twice")
-    if sum(info.file_size for info in members) > max(FREE, RATIO * size):
+    if sum(info.file_size for info in members) > most:
         raise Unreadable("it unpacks to far more than a file of its size should")
     arrays = {}
     for info in members:

@@ -59,6 +59,29 @@ def test_a_conditional_model_has_as_many_classes_as_the_data(line, n_classes, mo
     assert bool(config.classes) == bool(n_classes)
 
 
+def test_a_model_has_no_classes_without_pictures(capsys):
+    save_pictures("folder/cats/a.png", "folder/dogs/b.png", "folder/birds/c.png")
+    os.remove("folder/birds/c.png")
+    run("train cgan --data folder --img-size 16 --batch-size 2 --n-steps 1 --out run")
+    assert "note: 1 class has no pictures and is left out: birds\n" in capsys.readouterr().out
+    assert RunFolder("run").config().classes == ("cats", "dogs")
+    assert model_args("run")["n_classes"] == 2
+
+
+def test_a_run_from_before_keeps_the_classes_that_it_began_with():
+    """Older versions counted classes without samples: their numbers are those of the weights."""
+    run(f"{TINY} --limit 12 --n-classes 10")
+    path = Path("run/config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": list("0123456789")}))
+    dataset = RunFolder("run").config().open_data()
+    assert dataset.classes == list("0123456789")
+    now = train.open_dataset("digits", limit=12)
+    assert len(now.classes) < 10
+    assert dataset.labels.tolist() == [int(now.classes[k]) for k in now.labels]
+    assert run("train --resume run --n-steps 3 --quiet") == 0
+    assert run("sample run --class 9 --n 1") == 0
+
+
 def test_the_names_of_the_classes_are_kept():
     save_pictures("folder/cats/a.png", "folder/dogs/b.png")
     run("train cgan --data folder --img-size 16 --batch-size 2 --n-steps 1 --quiet --out run")
@@ -134,6 +157,17 @@ def test_the_modes_of_one_class_are_those_of_its_own_gaussian(capsys, monkeypatc
     monkeypatch.setattr(MODELS["cgan"], "generate", lambda gan, z, labels: centers[(labels + 1) % 8])
     run("sample points --class 3")
     assert "modes 0 of 1, good 0 %" in capsys.readouterr().out
+
+
+def test_a_mode_without_points_shifts_no_other(capsys, monkeypatch):
+    run(f"{RING} --limit 9 --out few")
+    names = RunFolder("few").config().classes
+    assert 1 < len(names) < 8
+    centers = train.open_dataset("ring").centers
+    monkeypatch.setattr(MODELS["cgan"], "generate", lambda gan, z, labels: centers[[int(names[k][-1]) for k in labels]])
+    for k in range(len(names)):
+        run(f"sample few --class {k}")
+        assert "modes 1 of 1, good 100 %" in capsys.readouterr().out
 
 
 def test_progress_tells_the_modes(capsys, monkeypatch):
@@ -222,7 +256,7 @@ def test_help_of_all_models_says_which_model_an_option_belongs_to(capsys):
             "cgan learns classes, and folder has no labels: put each class, two at least, into",
         ),
         ("train sngan --data folder --img-size 16 --labels", "of its own, or leave out --labels"),
-        ("train cdcgan --n-classes 9", "--n-classes 9 is too small, because digits has labels from 0 to 9"),
+        ("train cdcgan --n-classes 9", "--n-classes 9 is too small, because digits has 10 classes"),
         ("train cdcgan --n-classes 1798", "--n-classes 1798 is too large, because digits has only 1,797 samples"),
         ("train sngan --n-classes 10", "sngan learns classes only with --labels: add that, or leave out --n-classes"),
         ("train dcgan --n-classes 10", "dcgan has no --n-classes"),

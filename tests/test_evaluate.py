@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,19 @@ def test_a_conditional_run_is_asked_for_every_class(capsys):
     values = evaluated(capsys, "runs/cdcgan-digits --n 40")["values"]
     assert len(values["right_of"]) == 10
     assert values["right"] == pytest.approx(np.mean(list(values["right_of"].values())))
+
+
+def test_a_conditional_run_is_asked_only_for_the_classes_of_its_data(capsys):
+    digits = open_dataset("digits")
+    for label in (2, 4, 6):
+        folder_of_digits(f"some/{label}", np.flatnonzero(digits.labels == label)[:5])
+    run("train cdcgan --data some --img-size 16 --features 2 --latent-dim 4 --batch-size 8 --n-steps 2")
+    capsys.readouterr()
+    assert run("evaluate runs/cdcgan-some --n 30 --features digits --metrics classes") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"classes drawn +\d of 3\n", out)
+    answer = json.loads(Path("runs/cdcgan-some/evaluation/evaluation.json").read_text())
+    assert list(answer["values"]["right_of"]) == ["2", "4", "6"]
 
 
 @pytest.mark.slow

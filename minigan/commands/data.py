@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from minigan.cli import Parser, UsageError
-from minigan.commands.options import check_writable, count, place, whole_number
-from minigan.data import Dataset, list_datasets, open_dataset
-from minigan.errors import printable
+from minigan.commands.options import (
+    SIZE_HELP,
+    add_skip_bad,
+    check_writable,
+    count,
+    place,
+    print_notes,
+    whole_number,
+)
+from minigan.data import SPLITS, BadFilesError, Dataset, list_datasets, open_dataset
+from minigan.errors import DataError, printable
 from minigan.training import pictures
 from minigan.training.summary import table
 from minigan.training.trainer import PICTURES, POINTS
@@ -21,11 +29,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("spec", nargs="?", metavar="DATA", help="a name, or the path of a folder (default: list all)")
     parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
     parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
-    parser.add_argument(
-        "--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)"
-    )
+    parser.add_argument("--img-size", type=count, metavar="N", help=SIZE_HELP)
     parser.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
-    parser.add_argument("--split", default="train", help="train or test (default: train)")
+    parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
+    add_skip_bad(parser)
     parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="which are drawn (default: 0)")
 
 
@@ -42,9 +49,10 @@ def main(args: argparse.Namespace) -> int:
         return 0
     if args.out:
         _check_file(args.out)
-    dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split)
+    dataset = _open(args)
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
     print(printable(dataset.describe()))
+    print_notes(dataset)
     for name, share in _shares(dataset):
         print(f"  {printable(name)}: {share:,}")
     if args.out:
@@ -52,6 +60,22 @@ def main(args: argparse.Namespace) -> int:
         pictures.save_image(sheet, args.out)
         print(args.out)
     return 0
+
+
+def _open(args: argparse.Namespace) -> Dataset:
+    """Open the data set, having looked at every picture. If there are bad ones all are listed, and DataError raised."""
+    try:
+        dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split, skip_bad=True)
+        problems = list(getattr(dataset, "bad", ()))
+    except BadFilesError as error:  # there isn't a good one
+        dataset, problems = None, error.problems
+    refused = dataset is None or (problems and not args.skip_bad)
+    for problem in problems[bool(refused) :]:
+        print(f"bad: {printable(problem)}")
+    if refused:
+        more = f"; {len(problems) - 1:,} more are listed above, --skip-bad goes on without them"
+        raise DataError(problems[0] + (more if len(problems) > 1 else ""))
+    return dataset
 
 
 def _check_file(path: Path) -> None:

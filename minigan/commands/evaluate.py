@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
-from minigan.commands.options import check_writable, count, flag, open_checkpoint, place, read_config, whole_number
-from minigan.data import Dataset, FolderDataset, PointDataset, natural_size, open_dataset
+from minigan.commands.options import (
+    add_skip_bad,
+    check_writable,
+    count,
+    flag,
+    open_checkpoint,
+    place,
+    print_notes,
+    read_config,
+    whole_number,
+)
+from minigan.data import SPLITS, Dataset, FolderDataset, PointDataset, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import (
     FEATURE_NETWORKS,
@@ -77,9 +90,9 @@ def add_arguments(parser: Parser) -> None:
     measured.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
 
     real = parser.add_argument_group("reference")
-    against = "a folder of pictures, a data set, or a .npz file of statistics (default: the data of the run)"
+    against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"
     real.add_argument("--against", metavar="DATA", help=against)
-    real.add_argument("--split", choices=("train", "test"), help="of the reference (default: train)")
+    real.add_argument("--split", choices=SPLITS, help="of the reference (default: train)")
     some = "use only N of its pictures, drawn by the seed (default: all)"
     real.add_argument("--n-against", type=count, metavar="N", help=some)
     keep = "keep the statistics of the reference, or if there is none of the pictures, in a .npz file (default: don't)"
@@ -93,6 +106,7 @@ def add_arguments(parser: Parser) -> None:
     size = "bring the pictures of folders to squares of N pixels first (default: as the first one, of a run as its own)"
     how.add_argument("--img-size", type=count, metavar="N", help=size)
     how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_skip_bad(how)
 
     output = parser.add_argument_group("output")
     out = "folder for evaluation.json, neighbours.png and classes.png (default: RUN/evaluation; none for pictures)"
@@ -119,7 +133,7 @@ def main(args: argparse.Namespace) -> int:
 
     evidence = Evidence(network, pictures, real) if out else None
     reference = _look_at(real, network, metrics, evidence)
-    asked = config is not None and config.classes == network.classes
+    asked = _numbers(config, network)
     batches = _bar(pictures, "pictures", asked)
     answer, own = evaluate(batches, pictures.n, pictures.source, network, reference, metrics, args.seed)
     _print(answer, args.json)
@@ -168,7 +182,7 @@ def _open_pictures(args: argparse.Namespace, device: Device) -> tuple[Pictures, 
             raise UsageError(f"{what} holds runs, and pictures about them: give one of them, such as {runs[0]}")
         if args.checkpoint:
             raise UsageError(f"--checkpoint is for a run, and {what} is none: leave it out")
-        data = _open_data(what, args.img_size)
+        data = _open_data(what, args.img_size, skip_bad=args.skip_bad)
         return real_pictures(data, args.n, args.seed, device), None
     if args.img_size:
         raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
@@ -206,25 +220,38 @@ def _open_reference(
                 raise
             return None
     elif config is not None:  # at the size that the generator draws
-        data = _open_data(spec or config.data, config.shape[0], config.shape[2], split)
+        data = _open_data(spec or config.data, config.shape[0], config.shape[2], split, args.skip_bad)
     else:
-        data = _open_data(spec, args.img_size, None, split)
+        data = _open_data(spec, args.img_size, None, split, args.skip_bad)
     shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
     return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # other pictures than those measured
 
 
-def _open_data(spec: str, img_size: int | None, channels: int | None = None, split: str = "train") -> Dataset:
+def _open_data(
+    spec: str, img_size: int | None, channels: int | None = None, split: str = "train", skip_bad: bool | None = False
+) -> Dataset:
     """Open pictures, those in a folder as large as its first one if nothing else is said."""
-    if img_size is None and Path(spec).is_dir():
+    if img_size is None and Path(spec).exists():
         img_size = natural_size(Path(spec))
-    data = open_dataset(spec, img_size, channels, split=split)
+    data = open_dataset(spec, img_size, channels, split=split, skip_bad=bool(skip_bad))
     if isinstance(data, PointDataset):
         raise UsageError(f"{spec} is a set of points: give pictures")
+    print_notes(data, sys.stderr)  # what is on stdout may be JSON
     return data
 
 
 def _is_statistics(path: str) -> bool:
-    return path.lower().endswith(".npz") and not Path(path).is_dir()
+    """Whether a path is that of statistics, and not of pictures: what can't be opened is taken for the former."""
+    if not path.lower().endswith(".npz") or Path(path).is_dir():
+        return False
+    if not Path(path).is_file():  # reading a pipe or a device may never end
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # a damaged archive may fail in any step, with any exception
+        return True
+    return not names or "mu.npy" in names or "sigma.npy" in names
 
 
 def _usual_features(pictures: Pictures, real: Pictures | Path | None) -> str:
@@ -239,11 +266,20 @@ def _usual(network: FeatureNetwork, real: Pictures | Path | None) -> tuple[str, 
     return (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
 
 
-def _bar(pictures: Pictures, what: str, asked: bool = True) -> Iterator[tuple[Any, Any]]:
-    """The batches, with a progress bar where there is a terminal. Labels that were not `asked` for are left out."""
+def _numbers(config: RunConfig | None, network: FeatureNetwork) -> np.ndarray | None:
+    """The network's number of each class of a run: (n_classes,); None if there is one that it doesn't know."""
+    if config is None or not config.classes or not set(config.classes) <= set(network.classes):
+        return None
+    if len(config.classes) != config.model_args.get("n_classes"):  # some were asked for that have no name
+        return None
+    return np.array([network.classes.index(name) for name in config.classes])
+
+
+def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
+    """The batches, with a progress bar where there is a terminal, and `numbers` in the place of labels, or None."""
     with tqdm(total=pictures.n, desc=what, unit=" pictures", leave=False, disable=None) as bar:
         for batch, labels in pictures:
-            yield batch, labels if asked else None
+            yield batch, None if numbers is None or labels is None else numbers[labels]
             bar.update(len(batch))
 
 
@@ -296,7 +332,7 @@ def print_classes(values: dict[str, Any]) -> None:
     """What a classifier says: how sure it is, of which classes the samples are, and whether that was asked for."""
     shares, right = values["shares"], values.get("right_of", {})
     print(f"{'sure of a class':20} {100 * values['sure']:7.1f} %")
-    print(f"{'classes drawn':20} {values['classes_present']:4} of {len(shares) - 1}")
+    print(f"{'classes drawn':20} {values['classes_present']:4} of {len(right) or len(shares) - 1}")
     if right:
         print(f"{'as it was asked':20} {100 * values['right']:7.1f} %")
     print("\n" + " " * 15 + "".join(f"{name:>6}" for name in shares))

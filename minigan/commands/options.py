@@ -9,11 +9,12 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TextIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from minigan.cli import UsageError
+from minigan.data import Dataset
 from minigan.errors import CheckpointError, MiniganError, ShapeError, printable
 from minigan.gans import MODELS
 from minigan.training.checkpoint import Checkpoint, load_checkpoint, load_newest
@@ -112,6 +113,7 @@ KNOWN = {
     "n_classes": (count, "number of classes"),
     "projection": (bool, "judge the class by a projection instead of one more channel"),
 }
+SIZE_HELP = "square pictures of N pixels (default: 64 for files, other data as it is)"
 FEW = 3  # models: where no more have an option, its help names them
 KINDS = {int: whole_number, float: number, str: str, bool: bool}
 
@@ -200,6 +202,18 @@ def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None) -> 
     for problem in problems:
         warn(f"{problem}; {checkpoint.path} is used instead")
     return checkpoint
+
+
+def add_skip_bad(parser: Any) -> None:
+    """Add --skip-bad. None is its default: then nobody gave it."""
+    what = "go on without pictures that can't be read (default: end)"
+    parser.add_argument("--skip-bad", action="store_true", default=None, help=what)
+
+
+def print_notes(dataset: Dataset, file: TextIO | None = None) -> None:
+    """Print what the user should know about the data, a line each."""
+    for note in dataset.notes:
+        print(f"note: {printable(note)}", file=file)
 
 
 def warn(sentence: str) -> None:

@@ -189,7 +189,8 @@ def _draw(config: RunConfig, samples: np.ndarray, label: int | None, count_modes
         real = dataset.batch(np.arange(min(POINTS, len(dataset))))
         if isinstance(dataset, PointDataset):
             centers = dataset.centers
-            wanted = centers if label is None else centers[label : label + 1]
+            named = {} if label is None else {config.classes[label] if label < len(config.classes) else ""}
+            wanted = centers[[label is None or name in named for name in dataset.modes]]
             if count_modes and len(wanted):
                 modes, quality = modes_and_quality(samples, wanted, dataset.std)
                 print(modes_found({"modes": modes, "quality": quality}, len(wanted)))

@@ -20,8 +20,10 @@ from minigan import __version__, threads
 from minigan.backend import CPU, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, either, nearest, sentence
 from minigan.commands.options import (
+    SIZE_HELP,
     ModelOption,
     add_model_options,
+    add_skip_bad,
     check_writable,
     count,
     defaults,
@@ -31,6 +33,7 @@ from minigan.commands.options import (
     model_options,
     open_checkpoint,
     place,
+    print_notes,
     read_config,
     takes_points,
     warn,
@@ -63,8 +66,8 @@ MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 EMA = 0.999
 RUNS = Path("runs")
 SAVING = ("checkpoint_interval", "keep_checkpoints", "on_nan")
-OPTIONAL = ("augment", "device", "ema", *SAVING, "eval_interval", "eval_samples")
-CHANGEABLE = ("n_steps", "sample_interval", *SAVING, "eval_interval", "device")  # when a run goes on
+OPTIONAL = ("augment", "device", "ema", "skip_bad", *SAVING, "eval_interval", "eval_samples")
+CHANGEABLE = ("n_steps", "sample_interval", *SAVING, "eval_interval", "device", "skip_bad")  # when a run goes on
 
 
 def add_arguments(parser: Parser) -> None:
@@ -81,9 +84,10 @@ def add_arguments(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of a folder (default: {DEFAULT_DATA})")
-    data.add_argument("--img-size", type=count, metavar="N", help="square pictures of N pixels (default: as they are)")
+    data.add_argument("--img-size", type=count, metavar="N", help=SIZE_HELP)
     data.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
     data.add_argument("--limit", type=count, metavar="N", help="use only N samples, drawn by the seed (default: all)")
+    add_skip_bad(data)
     kinds = ",".join(AUGMENTATIONS)
     data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds} (default: none)")
 
@@ -147,6 +151,7 @@ def main(args: argparse.Namespace) -> int:
     check_writable(folder.path)
     if args.dry_run:
         print(summarize(config.build_gan(CPU), config))
+        print_notes(dataset)
         return 0
     try:
         if args.resume:
@@ -211,6 +216,7 @@ def _train_on(trainer: Trainer, quiet: bool) -> int:
     config, folder, start = trainer.config, trainer.folder, trainer.step
     if not quiet:
         say(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {folder.path}")
+        print_notes(trainer.dataset)
     progress = Progress(config.n_steps, start, quiet)
     try:
         return trainer.train(progress)
@@ -233,9 +239,10 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
     own = model_options(model)
     _refuse_options_of_others(given, own)
     wanted = {name: given.get(name) for name in ("img_size", "channels", "limit")}
+    skip_bad = given.get("skip_bad", False)
     seed = given.get("seed", 0)
     data = str(given.get("data", DEFAULT_DATA))
-    dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"])
+    dataset = open_dataset(data, wanted["img_size"], wanted["channels"], seed, limit=wanted["limit"], skip_bad=skip_bad)
     if len(dataset.shape) == 1 and not takes_points(model):
         able = either(name for name, cls in MODELS.items() if takes_points(cls))
         raise UsageError(f"{given['model']} draws pictures, and {data} has points: train {able} on it")
@@ -295,11 +302,11 @@ def _fill_in_classes(model_args: dict[str, Any], given: dict[str, Any], data: st
         then = f"put each class, two at least, into a folder of its own{hint}"
         raise UsageError(f"{name} learns classes, and {data} has no labels: {then}")
     classes, used = tuple(dataset.classes or ()), int(dataset.labels.max()) + 1
-    model_args["n_classes"] = given.get("n_classes", max(used, len(classes)))
+    model_args["n_classes"] = given.get("n_classes", used)
     if model_args["n_classes"] < used:
-        least = f"{data} has labels from 0 to {used - 1}"
+        least = f"{data} has {used} classes"
         raise UsageError(f"--n-classes {model_args['n_classes']} is too small, because {least}: leave it out")
-    if model_args["n_classes"] > max(len(classes), len(dataset)):
+    if model_args["n_classes"] > max(used, len(dataset)):
         most = f"{data} has only {len(dataset):,} samples"
         raise UsageError(f"--n-classes {model_args['n_classes']} is too large, because {most}: leave it out")
     return classes

@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from minigan.data import cifar, mnist
+from minigan.data.arrays import holds_arrays, read_arrays
 from minigan.data.dataset import ArrayDataset, Dataset
 from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
 from minigan.data.idx import GZIP_MAGIC
+from minigan.data.listing import SPLITS, without_pictures
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
+from minigan.untrusted import MAGIC, open_file
 
-SPLITS = ("train", "test")
+DRAWN = ("train", "test", "val")
+ARRAYS, ZIP_MAGIC = (".npy", ".npz"), b"PK"
+LOOKED_AT, ALMOST_BLACK = 16, 16  # pictures; 12 bits in 16 reach 4095 · 255/65535 = 15.9
 
 
 @dataclass(frozen=True)
@@ -56,20 +61,23 @@ def open_dataset(
     seed: int = 0,
     split: str = "train",
     limit: int | None = None,
+    skip_bad: bool = False,
 ) -> Dataset:
     """Open a data set by name (see `DATASETS`), or from a path.
 
-    A path may lead to a folder of pictures, of IDX files or of CIFAR-10 batches, or to the CIFAR-10 archive. If it has
-    a folder of pictures called `train` and one called `test`, `split` chooses between them. Pictures are made squares
-    of `img_size` with 1 or 3 `channels`; None keeps what is natural to the data set. `limit` keeps that many samples,
-    chosen by `seed`, which also decides what the synthetic sets draw.
+    A path may lead to pictures in a folder or a .zip archive, IDX files of the MNIST family, CIFAR-10 or CIFAR-100 in a
+    folder or their .tar.gz, or arrays in a .npy or .npz file. `split` is
+    train, val or test, where the data has them. Pictures are made squares of `img_size` with 1 or 3 `channels`; None
+    keeps what is natural to the data set. `limit` keeps that many samples, chosen by `seed`, which also decides what
+    the synthetic sets draw. `skip_bad` leaves pictures out that can't be read. Classes of which there is no sample are
+    left out: labels and `classes` are of those that occur.
 
     Raises DataError, in one sentence, for everything that cannot be opened as asked.
     """
     spec = os.fspath(spec)
     _check_arguments(img_size, channels, seed, split, limit)
     if "/" in spec or os.sep in spec or os.path.exists(spec):
-        dataset = _open_path(Path(spec).expanduser(), img_size, channels, split)
+        dataset = _open_path(Path(spec).expanduser(), img_size, channels, split, skip_bad)
     else:
         dataset = _open_name(spec, img_size, channels, seed, split)
     if isinstance(dataset, PointDataset) and (img_size or channels):
@@ -79,7 +87,32 @@ def open_dataset(
         dataset = dataset.select(np.sort(chosen))
     if isinstance(dataset, ArrayDataset) and not isinstance(dataset, PointDataset):
         dataset = dataset.fit(img_size, channels)
+    if not isinstance(dataset, PointDataset):
+        _note_darkness(dataset)
+    return _only_present(dataset)
+
+
+def _only_present(dataset: Dataset) -> Dataset:
+    """Number the classes anew if there are some without a sample, and note which."""
+    if dataset.labels is None or not dataset.classes:
+        return dataset
+    present, labels = np.unique(dataset.labels, return_inverse=True)
+    missing = [name for k, name in enumerate(dataset.classes) if k not in set(present.tolist())]
+    if missing:
+        dataset.labels, dataset.classes = labels, [dataset.classes[k] for k in present]
+        dataset.notes += without_pictures(missing)
     return dataset
+
+
+def _note_darkness(dataset: Dataset) -> None:
+    """Note that pictures are almost black, as those are that keep 12 bits, or the numbers 0 and 1, in larger ones."""
+    some = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(int)
+    brightest = round((float(dataset.batch(some).max()) + 1) * 127.5)
+    if brightest <= ALMOST_BLACK:
+        dataset.notes += (
+            f"the pictures are almost black: the brightest value in {len(some):,} of them is {brightest} of 255; "
+            "if the files hold 12 bits in 16, or 0 and 1, multiply their values first",
+        )
 
 
 def _check_arguments(img_size: int | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:
@@ -88,7 +121,7 @@ def _check_arguments(img_size: int | None, channels: int | None, seed: int, spli
     if channels not in (None, 1, 3):
         raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels}")
     if split not in SPLITS:
-        raise DataError(f"there is no split {split!r}: use train or test")
+        raise DataError(f"there is no split {split!r}: use train, val or test")
     if seed < 0:
         raise DataError(f"a seed is a number from 0 on, got {seed}")
     if limit is not None and limit < 1:
@@ -100,13 +133,14 @@ def _open_name(name: str, img_size: int | None, channels: int | None, seed: int,
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder"
         raise DataError(f"there is no data set or folder called {name!r}: {hint}")
-    draw = [seed, SPLITS.index(split)]  # the synthetic sets draw other samples for the test split
+    draw = [seed, DRAWN.index(split)]  # the synthetic sets draw other samples for the test split
     if name == "digits":
-        if split == "test":
-            raise DataError("digits has no test split: use --data mnist for one")
+        _check_split(name, split, ("train",))
         return open_digits(img_size or 16)
     if name == "shapes":
         return ShapesDataset(img_size=img_size or 32, channels=channels or 3, seed=draw)
+    if name == "cifar10" or name in mnist.MIRRORS:
+        _check_split(name, split)
     if name == "cifar10":
         return cifar.download_cifar10(split)
     if name in mnist.MIRRORS:
@@ -114,30 +148,36 @@ def _open_name(name: str, img_size: int | None, channels: int | None, seed: int,
     return {"ring": ring, "grid": grid}[name](seed=draw)
 
 
-def _open_path(path: Path, img_size: int | None, channels: int | None, split: str) -> Dataset:
+def _check_split(name: str | Path, split: str, there: tuple[str, ...] = ("train", "test")) -> None:
+    if split not in there:
+        only = " and ".join(there)
+        raise DataError(f"{name} has no {split} split, only {only}: use --split {there[0]}, or other data")
+
+
+def _open_path(path: Path, img_size: int | None, channels: int | None, split: str, skip_bad: bool) -> Dataset:
     if not os.path.exists(path):
         raise DataError(f"{path} does not exist: check the path")
     try:
+        if mnist.holds_mnist(path):
+            _check_split(path, split)
+            return mnist.read_mnist(path, split)
         if path.is_dir():
-            return _open_directory(path, img_size, channels, split)
-        with path.open("rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
+            if cifar.holds_cifar(path):
+                _check_split(path, split)
+                return cifar.read_cifar(path, split)
+            return open_folder(path, img_size, channels, split, skip_bad)
+        with open_file(path) as file:
+            magic = file.read(len(MAGIC))
+        if magic.startswith(GZIP_MAGIC) and path.name.endswith((".tar.gz", ".tgz")):
+            _check_split(path, split)
+            return cifar.read_cifar(path, split)
+        if magic == MAGIC or path.suffix.lower() in ARRAYS or (magic.startswith(ZIP_MAGIC) and holds_arrays(path)):
+            return read_arrays(path, split)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if compressed and path.name.endswith((".tar.gz", ".tgz")):
-        return cifar.read_cifar10(path, split)
-    raise DataError(f"{path} is a file, and not the CIFAR-10 archive: give the folder that holds it")
-
-
-def _open_directory(path: Path, img_size: int | None, channels: int | None, split: str) -> Dataset:
-    if mnist.holds_mnist(path):
-        return mnist.read_mnist(path, split)
-    if cifar.holds_cifar10(path):
-        return cifar.read_cifar10(path, split)
-    if all((path / name).is_dir() for name in SPLITS):
-        dataset = open_folder(path / split, img_size, channels)
-        dataset.name = path.resolve().name
-        return dataset
-    if split == "test":
-        raise DataError(f"{path} has no test split: it needs two folders, train and test")
-    return open_folder(path, img_size, channels)
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if magic.startswith(ZIP_MAGIC) or path.suffix.lower() == ".zip":
+        return open_folder(path, img_size, channels, split, skip_bad)
+    kinds = (
+        "a CIFAR archive (.tar.gz), a .zip of pictures, a .npy or .npz of arrays, or an IDX file of the MNIST family"
+    )
+    raise DataError(f"{path} is a file, and not {kinds}: give the folder that holds it")

@@ -6,6 +6,7 @@ is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +19,15 @@ class Dataset(Protocol):
     """Samples of one shape, with or without classes.
 
     `shape` is the shape of one sample: (H, W, C) for pictures, (2,) for points on the plane. `labels` is an integer
-    array (N,) or None, and `classes` names the values that labels may take.
+    array (N,) or None, and `classes` names the values that labels may take. `notes` are sentences for the user about
+    what was left out or changed.
     """
 
     name: str
     shape: tuple[int, ...]
     labels: np.ndarray | None
     classes: list[str] | None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int: ...
 
@@ -42,6 +45,16 @@ class Dataset(Protocol):
         size = "x".join(map(str, self.shape)) if len(self.shape) == 3 else f"{self.shape[0]} coordinates"
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return f"{self.name}: {len(self):,} {kind} of {size}{classes}"
+
+
+def number_classes(dataset: Dataset, classes: Sequence[str]) -> None:
+    """Give labels the numbers that they have in `classes`. Raises DataError if a class of the data isn't among them."""
+    number = {name: k for k, name in enumerate(classes)}
+    unknown = [name for name in dataset.classes or () if name not in number]
+    if unknown or not dataset.classes or dataset.labels is None:
+        raise DataError(f"{dataset.name} has other classes, such as {unknown[0] if unknown else 'none at all'}")
+    dataset.labels = np.array([number[name] for name in dataset.classes])[dataset.labels]
+    dataset.classes = list(classes)
 
 
 def to_unit_range(pictures: np.ndarray) -> np.ndarray:
@@ -87,7 +100,9 @@ class ArrayDataset(Dataset):
     def select(self, indices: np.ndarray) -> ArrayDataset:
         """Return a data set of these samples only."""
         labels = None if self.labels is None else self.labels[indices]
-        return ArrayDataset(self.name, self.samples[indices], labels, self.classes)
+        some = ArrayDataset(self.name, self.samples[indices], labels, self.classes)
+        some.notes = self.notes
+        return some
 
     def fit(self, img_size: int | None = None, channels: int | None = None) -> ArrayDataset:
         """Return the pictures as squares of `img_size` pixels with 1 or 3 `channels`; None leaves them as they are.
@@ -95,4 +110,8 @@ class ArrayDataset(Dataset):
         Raises DataError if the result would not fit into memory.
         """
         samples = fit_array(self.samples, img_size, channels, self.name)
-        return self if samples is self.samples else ArrayDataset(self.name, samples, self.labels, self.classes)
+        if samples is self.samples:
+            return self
+        fitted = ArrayDataset(self.name, samples, self.labels, self.classes)
+        fitted.notes = self.notes
+        return fitted

@@ -1,4 +1,4 @@
-"""A folder of pictures as a data set: PNG, JPEG, WebP and BMP, of any kind and size, in nested folders.
+"""A folder or a .zip archive of pictures as a data set: of any kind and size, in nested folders.
 
 Every header is read when the folder is opened, so that a bad file is named at once and not after an hour of training.
 The pictures themselves are decoded when they are asked for, and kept if all of them fit into memory.
@@ -7,55 +7,64 @@ The pictures themselves are decoded when they are asked for, and kept if all of 
 from __future__ import annotations
 
 import os
-import threading
-import warnings
-from collections.abc import Iterable, Iterator
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
+from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
-from minigan.data.pictures import GREY_MODES, to_square
+from minigan.data.decode import Header, decode, no_warnings, read_header
+from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
+from minigan.data.listing import Listing, choose_split, find_classes, list_archive, list_folder
 from minigan.errors import DataError
 
-# Pillow decodes a picture whole. One that has more pixels than these may have 100 for each byte of its file: a flat
-# colour of 100 kB could otherwise fill gigabytes, in every thread.
-FREE_PIXELS, PIXELS_PER_BYTE = 16 << 20, 100
-LARGE = 8 << 20  # pixels; no two pictures with more are decoded at the same time
-one_large = threading.Lock()
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
 DEFAULT_SIZE = 64
 THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding the interpreter's lock
+AT_ONCE = 256  # pictures
+
+
+class BadFilesError(DataError):
+    """A folder has pictures that can't be used; `problems` has a sentence for each of them."""
+
+    def __init__(self, root: Path, problems: list[str]) -> None:
+        self.problems = problems
+        more = f"{problems[0]}; {len(problems) - 1:,} more of its files are bad: minigan data {root} lists them all, "
+        super().__init__(f"{more}--skip-bad goes on without them" if len(problems) > 1 else problems[0])
 
 
 class FolderDataset(Dataset):
     """Pictures from files, (img_size, img_size, channels), and the class of each if they are sorted into folders.
 
-    Raises DataError from `batch` if a file turns out to be damaged.
+    `altered` counts those of another size, `bad` has a sentence for each file that was left out. Raises DataError from
+    `batch` if a file turns out to be damaged.
     """
 
     def __init__(
         self,
         name: str,
-        paths: list[Path],
+        paths: list[Path | Member],
         img_size: int,
         channels: int,
         labels: np.ndarray | None = None,
         classes: list[str] | None = None,
         altered: int = 0,
+        bad: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ):
         self.name = name
         self.paths = paths
-        self.altered = altered  # files whose pictures are of another size
+        self.altered = altered
         self.shape = (img_size, img_size, channels)
         self.labels = labels
         self.classes = classes
+        self.bad = bad
+        self.notes = notes
         self._cache: np.ndarray | None = None
         if len(paths) * img_size * img_size * channels <= CACHE_BUDGET:
             self._cache = np.empty((len(paths), *self.shape), np.uint8)  # takes memory only as it is written
@@ -79,127 +88,152 @@ class FolderDataset(Dataset):
         """Return a data set of these files only."""
         size, _, channels = self.shape
         labels = None if self.labels is None else self.labels[indices]
-        return FolderDataset(self.name, [self.paths[i] for i in indices], size, channels, labels, self.classes)
+        paths = [self.paths[i] for i in indices]
+        some = FolderDataset(self.name, paths, size, channels, labels, self.classes, 0, self.bad, self.notes)
+        if self._cache is not None and self._cached[indices].any():
+            some._cache, some._cached = self._cache[indices], self._cached[indices]
+        return some
+
+    def find_bad(self) -> dict[int, str]:
+        """Decode everything, and return what is wrong with those files that can't be decoded, by index."""
+        bad = {}
+        with ThreadPoolExecutor(THREADS) as pool, no_warnings(), _bar(len(self), "decoding") as bar:
+            for start in range(0, len(self), AT_ONCE):
+                some = range(start, min(start + AT_ONCE, len(self)))
+                for i, picture in zip(some, pool.map(self._try, some), strict=True):
+                    if isinstance(picture, str):
+                        bad[i] = picture
+                    elif self._cache is not None:
+                        self._cache[i], self._cached[i] = picture, True
+                bar.update(len(some))
+        return bad
+
+    def _try(self, i: int) -> np.ndarray | str:
+        """A picture, or what is wrong with it."""
+        try:
+            return decode(self.paths[i], *self.shape[1:])
+        except DataError as error:
+            return str(error)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
         """Decode files in parallel to uint8 (n, img_size, img_size, channels)."""
         pictures = np.empty((len(indices), *self.shape), np.uint8)
-        with ThreadPoolExecutor(THREADS) as pool, _no_warnings():
-            decoded = pool.map(lambda i: _decode(self.paths[i], *self.shape[1:]), indices)
+        with ThreadPoolExecutor(THREADS) as pool, no_warnings():
+            decoded = pool.map(lambda i: decode(self.paths[i], *self.shape[1:]), indices)
             for slot, picture in zip(pictures, decoded, strict=True):
                 slot[...] = picture
         return pictures
 
 
-def open_folder(root: Path, img_size: int | None = None, channels: int | None = None) -> FolderDataset:
-    """Open all pictures in `root` and its folders, by name in order; hidden and other files are passed over.
+def open_folder(
+    root: Path, img_size: int | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
+) -> FolderDataset:
+    """Open all pictures in a folder or a .zip archive, and in the folders in it, by name in order.
 
-    `img_size` is 64 by default. `channels` is 3, or 1 if every picture is grey. If all pictures lie in folders of
-    `root`, and there are at least two such folders, these are the classes. Raises DataError, naming the file, if one
-    cannot be read or is smaller than `img_size`, and if there is none.
+    Hidden and other files are passed over. `img_size` is 64 by default. `channels` is 3, or 1 if every picture is grey.
+    `listing` says which folders are splits and classes. What was passed over, cut and shrunk is in `notes`. Raises
+    DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if there is none. With
+    `skip_bad` all pictures are decoded once, and those that can't be are left out.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder: give the folder that holds the pictures")
-    paths = sorted(_pictures(root))
-    if not paths:
-        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})")
     size = img_size or DEFAULT_SIZE
-    with _no_warnings():
-        headers = [_check_header(path, size) for path in tqdm(paths, "reading headers", leave=False, disable=None)]
-    grey, altered = all(grey for grey, _ in headers), sum(altered for _, altered in headers)
-    labels, classes = _classes(root, paths)
-    return FolderDataset(root.resolve().name, paths, size, channels or (1 if grey else 3), labels, classes, altered)
+    everything = _list(root)
+    passed_over = count_kinds(everything.passed_over)
+    if not everything.pictures:
+        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
+    listing = choose_split(everything, split, root)
+    headers, bad = _read_headers(listing, size)
+    if bad and not (skip_bad and headers):
+        raise BadFilesError(root, bad)
+    channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
+    dataset = FolderDataset(
+        root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
+    )
+    if skip_bad:
+        damaged = dataset.find_bad()
+        bad += damaged.values()
+        if len(damaged) == len(dataset):
+            raise BadFilesError(root, bad)
+        dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
+        dataset.bad = tuple(bad)
+    good = set(dataset.paths)
+    listing = replace(listing, pictures=[(parts, path) for parts, path in listing.pictures if path in good])
+    dataset.labels, dataset.classes, about_classes = find_classes(listing)
+    sizes = [headers[path].size for path in dataset.paths]
+    dataset.altered = sum(other != (size, size) for other in sizes)
+    skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
+    about_files = (passed_over, skipped if bad else "", _misnamed(headers), _resized(sizes, size, img_size is None))
+    dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
+    return dataset
+
+
+def _list(root: Path) -> Listing:
+    if root.is_dir():
+        return list_folder(root)
+    if root.is_file():
+        return list_archive(root)
+    raise DataError(f"{root} is not a folder: give the folder, or the .zip archive, that holds the pictures")
 
 
 def natural_size(root: Path) -> int | None:
-    """The shorter side of the first picture in a folder; None if it holds none."""
-    path = min(_pictures(root), default=None)
-    if path is None:
-        return None
-    with _no_warnings(), _open(path) as image:
-        return min(image.size)
+    """The shorter side of the first picture that can be opened in a folder or an archive; None if there is none."""
+    if root.is_dir() or (root.is_file() and zipfile.is_zipfile(root)):
+        with no_warnings():
+            for _, path in _list(root).pictures:
+                with suppress(DataError):
+                    return min(read_header(path).size)
+    return None
 
 
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Pillow warns of what is odd in a file, such as its EXIF data; for what is wrong with pictures it raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path | Member, Header], list[str]]:
+    """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
+    headers, bad = {}, []
+    with no_warnings(), _bar(len(listing.pictures), "reading headers") as bar:
+        for _, path in listing.pictures:
+            try:
+                headers[path] = _check_size(read_header(path), path, img_size)
+            except DataError as error:
+                bad.append(str(error))
+            bar.update()
+    return headers, bad
 
 
-def _refuse_folder(error: OSError) -> None:
-    raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
+def _check_size(header: Header, path: Path | Member, img_size: int) -> Header:
+    width, height = header.size
+    if min(width, height) < img_size:
+        raise DataError(
+            f"{path} is {width}x{height}, smaller than {img_size}x{img_size}: "
+            f"use --img-size {min(width, height)} or less, or take it out of the folder"
+        )
+    return header
 
 
-def _pictures(root: Path) -> Iterator[Path]:
-    """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
-    visited = set()
-    for folder, subfolders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):
-        status = os.stat(folder)
-        here = (status.st_dev, status.st_ino)
-        if here in visited:
-            subfolders.clear()
-            continue
-        visited.add(here)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in files:
-            path = Path(folder, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield path
+def _bar(total: int, what: str) -> tqdm:
+    """A progress bar where there is a terminal."""
+    return tqdm(total=total, desc=what, leave=False, disable=None)
 
 
-def _classes(root: Path, paths: Iterable[Path]) -> tuple[np.ndarray | None, list[str] | None]:
-    """Return the labels and the class names, or (None, None) where folders tell nothing."""
-    parts = [path.relative_to(root).parts for path in paths]
-    names = sorted({part[0] for part in parts})
-    if len(names) < 2 or any(len(part) < 2 for part in parts):
-        return None, None
-    number = {name: k for k, name in enumerate(names)}
-    return np.array([number[part[0]] for part in parts]), names
+def _misnamed(headers: dict[Path | Member, Header]) -> str:
+    """The note about files that are called like another format than theirs, which are read all the same."""
+    found = [(path, header) for path, header in headers.items() if FORMAT_OF[path.suffix.lower()] != header.format]
+    if not found:
+        return ""
+    path, header = found[0]
+    one = f"{path.name} is {header.format}"
+    return (
+        f"{one} by its content"
+        if len(found) == 1
+        else f"{len(found):,} files are of another format than their names say: {one}"
+    )
 
 
-def _check_header(path: Path, img_size: int) -> tuple[bool, bool]:
-    """Return whether the picture is grey, and whether it is of another size.
-
-    Raises DataError if it is no picture, too small or too large.
-    """
-    with _open(path) as image:
-        width, height = image.size
-        if min(width, height) < img_size:
-            raise DataError(
-                f"{path} is {width}x{height}, smaller than {img_size}x{img_size}: "
-                f"use --img-size {min(width, height)} or less, or take it out of the folder"
-            )
-        return image.mode in GREY_MODES, image.size != (img_size, img_size)
-
-
-def _decode(path: Path, img_size: int, channels: int) -> np.ndarray:
-    with _open(path) as image:
-        large = image.width * image.height > LARGE and image.format != "JPEG"  # that is reduced as it is decoded
-        try:
-            with one_large if large else nullcontext():
-                return to_square(image, img_size, channels)
-        except Exception as error:  # on a damaged file Pillow's decoders raise whatever comes
-            raise DataError(f"{path} is damaged or cut off ({error}): replace it or take it away") from error
-
-
-def _open(path: Path) -> Image.Image:
-    """Read the header of a picture."""
-    if not path.is_file():  # opening a pipe would wait for somebody to write into it
-        raise DataError(f"{path} is no file, but a pipe, a device or a link to nothing: take it away")
-    try:
-        image = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a picture, whatever its name says: remove it or rename it") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} has too many pixels to be decoded safely: shrink it or take it away") from error
-    except PermissionError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # see `_decode`
-        raise DataError(f"{path} is damaged or cut off ({error}): replace it or take it away") from error
-    most = max(FREE_PIXELS, PIXELS_PER_BYTE * path.stat().st_size)
-    if image.width * image.height > min(most, Image.MAX_IMAGE_PIXELS or most):
-        image.close()
-        raise DataError(f"{path} has too many pixels to be decoded safely: shrink it or take it away")
-    return image
+def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
+    """The note about pictures that are cut and shrunk."""
+    altered = [size for size in sizes if size != (img_size, img_size)]
+    if not altered:
+        return ""
+    cut = "cut to the square at their centre and " if any(width != height for width, height in altered) else ""
+    smallest, largest = min(altered, key=min), max(altered, key=max)
+    of = "x".join(map(str, smallest)) + ("" if smallest == largest else " to " + "x".join(map(str, largest)))
+    which = ", the default" if default else ""
+    n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
+    return f"{n} pictures ({of}) are {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"

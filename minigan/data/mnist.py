@@ -1,21 +1,38 @@
-"""MNIST and Fashion-MNIST: 28x28 grey pictures in IDX files, from a folder or downloaded.
+"""The MNIST family: 28x28 grey pictures in IDX files, from a folder or downloaded.
 
 Y. LeCun, C. Cortes, C. Burges, "The MNIST Database of Handwritten Digits", 1998.
 H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
-2017. Other sets in the same four files (Kuzushiji-MNIST, EMNIST) open just as well.
+2017. Other sets in the same four files, such as Kuzushiji-MNIST, open just as well.
+G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: an Extension of MNIST to Handwritten Letters", 2017: six sets,
+called emnist-SET-train-images-idx3-ubyte and so on. Their pictures lie on their side, mirrored; they are put upright.
 """
 
 from __future__ import annotations
 
-import os
+import re
+import string
 from pathlib import Path
+
+import numpy as np
 
 from minigan.data.dataset import ArrayDataset
 from minigan.data.download import cache_folder, fetch
 from minigan.data.idx import read_idx
+from minigan.data.listing import listed
 from minigan.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}
+FOLDERS = ("", "raw", "gzip")  # in which other programs keep the files
+EMNIST = re.compile(r"emnist-([a-z]+)-(train|test)-(images-idx3|labels-idx1)-ubyte(\.gz)?")
+MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # the other small letters look like capitals
+EMNIST_CLASSES = {
+    "byclass": string.digits + string.ascii_uppercase + string.ascii_lowercase,
+    "bymerge": MERGED,
+    "balanced": MERGED,
+    "letters": string.ascii_uppercase,  # counted from 1
+    "digits": string.digits,
+    "mnist": string.digits,
+}
 FASHION_CLASSES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 MIRRORS = {
     "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
@@ -61,35 +78,64 @@ def is_cached(name: str) -> bool:
     return all((cache_folder() / name / file).exists() for file in CHECKSUMS[name])
 
 
-def holds_mnist(folder: Path) -> bool:
-    """Whether the folder has IDX pictures under the names of the MNIST family."""
-    return any(_find(folder, split, "images") for split in PREFIX)
+def holds_mnist(path: Path) -> bool:
+    """Whether a folder has IDX pictures under the names of the MNIST family, or a file is one of them."""
+    if path.is_file():
+        return bool(_split_and_set(path))
+    return any(_find(path, split, "images") for split in PREFIX)
 
 
-def read_mnist(folder: Path, split: str = "train") -> ArrayDataset:
-    """Open the IDX files in a folder: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and `t10k-...` for test.
+def read_mnist(path: Path, split: str = "train") -> ArrayDataset:
+    """Open the IDX files in a folder, or the set and split of which `path` is one file.
 
-    They may end in `.gz`. Pictures without labels are fine. Raises DataError if there is no file for the split, if one
-    is damaged, or if the number of labels is another one than that of pictures.
+    They are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and `t10k-...` for test, or as those of EMNIST
+    are, and may end in `.gz`. Pictures without labels are fine. Raises DataError if there is no file for the split, if
+    there are several sets, if one is damaged, or if the number of labels is another one than that of pictures.
     """
-    images, labels = _find(folder, split, "images"), _find(folder, split, "labels")
+    folder, only = path, None
+    if path.is_file():
+        folder, (split, only) = path.parent, _split_and_set(path)
+    images = _find(folder, split, "images", only)
     if images is None:
         raise DataError(f"{folder} has no {PREFIX[split]}-images-idx3-ubyte or .gz for the {split} split")
+    labels = _find(folder, split, "labels", _split_and_set(images)[1])
+    emnist = EMNIST.fullmatch(images.name)
     pictures = read_idx(images, axes=3)[..., None]
+    if emnist:
+        pictures = np.ascontiguousarray(pictures.swapaxes(1, 2))
+    name = f"emnist-{emnist[1]}" if emnist else folder.resolve().name
     if labels is None:
-        return ArrayDataset(folder.resolve().name, pictures)
-    values = read_idx(labels, axes=1)
+        return ArrayDataset(name, pictures)
+    values = read_idx(labels, axes=1).astype(np.int64)
     if len(values) != len(pictures):
         raise DataError(f"{images} has {len(pictures):,} pictures but {labels} has {len(values):,} labels")
     classes = [str(k) for k in range(int(values.max()) + 1)]
-    return ArrayDataset(folder.resolve().name, pictures, values, classes)
+    if emnist and emnist[1] in EMNIST_CLASSES:
+        classes = list(EMNIST_CLASSES[emnist[1]])
+        values -= emnist[1] == "letters"
+        if not 0 <= values.min() <= values.max() < len(classes):
+            raise DataError(f"{labels} has other labels than those of the {len(classes)} classes of {name}")
+    return ArrayDataset(name, pictures, values, classes)
 
 
-def _find(folder: Path, split: str, what: str) -> Path | None:
-    axes = {"images": 3, "labels": 1}[what]
-    for joint in ("-", "."):  # some copies are called train-images.idx3-ubyte
-        for ending in ("", ".gz"):
-            path = folder / f"{PREFIX[split]}-{what}{joint}idx{axes}-ubyte{ending}"
-            if os.path.lexists(path) and not path.is_dir():  # a pipe or a link to nothing is refused where it is read
-                return path
-    return None
+def _split_and_set(file: Path) -> tuple[str, str] | None:
+    """The split of a file, and the part of its name that is that of all files of its set; None for other names."""
+    if emnist := EMNIST.fullmatch(file.name):
+        return emnist[2], f"emnist-{emnist[1]}-"
+    plain = re.fullmatch(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?", file.name)
+    return ("train" if plain[1] == "train" else "test", "") if plain else None
+
+
+def _find(folder: Path, split: str, what: str, only: str | None = None) -> Path | None:
+    """The file of pictures or labels; `only` of the set whose files begin like that."""
+    axes, found = {"images": 3, "labels": 1}[what], {}
+    for inner in FOLDERS:
+        # some copies are called train-images.idx3-ubyte; of a file and its .gz the first is taken
+        for name in (f"{PREFIX[split]}-{what}-", f"{PREFIX[split]}-{what}.", f"emnist-*-{split}-{what}-"):
+            for path in sorted((folder / inner).glob(f"{name}idx{axes}-ubyte*"), key=lambda path: len(path.name)):
+                if (kind := _split_and_set(path)) and not path.is_dir():
+                    found.setdefault(kind[1], path)  # a pipe or a link to nothing is refused where it is read
+    if only is None and len(found) > 1:
+        several = listed(sorted(path.name for path in found.values()))
+        raise DataError(f"{folder} holds several data sets: give the path of one file, such as {several}")
+    return found.get(only) if only is not None else next(iter(found.values()), None)

@@ -14,27 +14,58 @@ from minigan.errors import DataError
 
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11
+ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 GREY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
 
 
 def to_square(image: Image.Image, img_size: int, channels: int) -> np.ndarray:
     """Decode a picture to uint8 (img_size, img_size, channels)."""
+    _read_key(image)
     image.draft(None, (2 * img_size, 2 * img_size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
     ImageOps.exif_transpose(image, in_place=True)
-    image = _plain(image).convert("L" if channels == 1 else "RGB")
-    return _resize(image, img_size)
+    image = on_white(image)
+    image = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
+    pixels = _resize(image, img_size)  # (img_size, img_size, 1 or 3)
+    return np.broadcast_to(pixels, (img_size, img_size, channels))
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture with 8 bits per channel and without transparency."""
+def _read_key(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG, if it has one, to the 8 bits that its samples will have.
+
+    The chunk tRNS holds it with the bits of the file (2 to 16), and Pillow hands it on like that. Of colour with
+    16 bits Pillow keeps the upper 8: what agrees in these is transparent. `image.tile` says how the samples are kept.
+    """
+    key = image.info.get("transparency")
+    if image.format != "PNG" or key is None or not image.tile:
+        return
+    kept = image.tile[0][3]
+    if kept == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    elif kept in ("L;2", "L;4"):
+        most = 2 ** int(kept[-1]) - 1
+        image.info["transparency"] = (key & most) * 255 // most
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return the picture with 8 bits per channel, and on a white page if some of it is transparent."""
+    key = image.info.get("transparency")  # the colour that is transparent, for pictures without an alpha channel
     if image.mode in SIXTEEN_BIT_MODES:
-        levels = np.clip(np.asarray(image, dtype=np.int32), 0, 65535)
-        return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))  # at most 255 × 65535 < 2^31
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image if image.mode == "RGBA" else image.convert("RGBA")
-        page = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(page, image)
-    return image
+        levels = np.clip(np.asarray(image), 0, 65535).astype(np.int32)
+        if key is not None:
+            levels[levels == key] = 65535
+        levels *= 255  # at most 255 × 65535 < 2^31
+        levels += 32767
+        levels //= 65535
+        return Image.fromarray(levels.astype(np.uint8))
+    if image.mode in ("1", "L") and key is not None:
+        return image.convert("L").point([255 if level == key else level for level in range(256)])
+    in_palette = image.palette is not None and image.palette.mode == "RGBA"
+    if image.mode not in ALPHA_MODES and key is None and not in_palette:
+        return image
+    image = image.convert("RGBA")
+    page = Image.new("RGB", image.size, "white")
+    page.paste(image, mask=image.getchannel("A"))
+    return page
 
 
 def _resize(image: Image.Image, img_size: int) -> np.ndarray:

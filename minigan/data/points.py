@@ -20,7 +20,8 @@ class PointDataset(ArrayDataset):
     """
 
     def __init__(self, name: str, points: np.ndarray, labels: np.ndarray, centers: np.ndarray, std: float):
-        super().__init__(name, points, labels, [f"mode {k}" for k in range(len(centers))])
+        self.modes = [f"mode {k}" for k in range(len(centers))]  # the names of all, whether there are points or not
+        super().__init__(name, points, labels, self.modes)
         self.centers = centers
         self.std = std
 

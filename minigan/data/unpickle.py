@@ -1,4 +1,4 @@
-"""Reading the pickles of CIFAR-10 without trusting them.
+"""Reading the pickles of CIFAR-10 and CIFAR-100 without trusting them.
 
 A pickle is a program. It can call any function it can name, and the names are looked up in `find_class`. Here there are
 four, all of which lead to the few lines of this file: no code of the pickle's choosing runs, not even NumPy's.
@@ -15,8 +15,8 @@ import numpy as np
 
 # Even a pickle that calls nothing of its choosing can do harm. An index into the memo is an amount of memory; nested
 # tuples that are used as keys take time exponential in their number; an instruction of one byte makes a dictionary; and
-# as keys, numbers that differ by multiples of 2^61 - 1 all hash alike. The files read here have six tuples, and a few
-# instructions for each of 10,000 pictures.
+# as keys, numbers that differ by multiples of 2^61 - 1 all hash alike. The files read here have six tuples, and up to
+# four instructions for each of 50,000 pictures: two labels, and a name that is put into the memo.
 MAX_MEMO = 1 << 20
 MAX_TUPLES = 16
 MAX_INSTRUCTIONS = 1 << 18

@@ -56,7 +56,8 @@ class ClassCounts:
         """What was counted; all but `classes_present` are shares in [0, 1].
 
             sure               samples of which the classifier is sure that they are of one of the K classes
-            classes_present    number of the K classes that at least 1 % of all samples are surely of
+            classes_present    number of the K classes, or of those asked for, that at least 1 % of all samples are
+                               surely of
             shares             {class: samples that are called it, sure or not}, with "none" last
 
         and, if samples were asked for by class,
@@ -68,9 +69,10 @@ class ClassCounts:
         """
         if self.n == 0:
             raise ShapeError("classes are counted from one sample at least, and there were none")
+        present = self.sure >= PRESENT * self.n
         found: dict[str, Any] = {
             "sure": float(self.sure.sum() / self.n),
-            "classes_present": int((self.sure >= PRESENT * self.n).sum()),
+            "classes_present": int(present[self.asked > 0].sum() if self.asked.any() else present.sum()),
             "shares": dict(zip((*self.classes, "none"), (self.called / self.n).tolist(), strict=True)),
         }
         if self.asked.any():

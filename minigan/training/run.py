@@ -35,8 +35,8 @@ import numpy as np
 from PIL import Image
 
 from minigan.backend import Device, get_device
-from minigan.data import AUGMENTATIONS, Dataset, open_dataset
-from minigan.errors import CheckpointError, MiniganError
+from minigan.data import AUGMENTATIONS, Dataset, number_classes, open_dataset
+from minigan.errors import CheckpointError, DataError, MiniganError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
@@ -87,6 +87,7 @@ class RunConfig:
     img_size: int | None = None
     channels: int | None = None
     limit: int | None = None
+    skip_bad: bool = False
     augment: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     ema: float | None = None
@@ -106,17 +107,21 @@ class RunConfig:
 
     def open_data(self) -> Dataset:
         """Open the data set. Raises DataError if it can't, TrainingError if it isn't the one of this run."""
-        dataset = open_dataset(self.data, self.img_size, self.channels, self.seed, limit=self.limit)
+        dataset = open_dataset(
+            self.data, self.img_size, self.channels, self.seed, limit=self.limit, skip_bad=self.skip_bad
+        )
         found = (tuple(dataset.shape), len(dataset))
         if found != (tuple(self.shape), self.samples):
             raise TrainingError(
                 f"{self.data} holds {found[1]:,} samples of shape {found[0]}, but {self.samples:,} of shape "
                 f"{tuple(self.shape)} when this run began: it can't go on with other data"
             )
-        if self.classes and tuple(dataset.classes or ()) != self.classes:
-            raise TrainingError(
-                f"the classes of {self.data} have changed since this run began: it can't go on with others"
-            )
+        if self.classes:
+            try:
+                number_classes(dataset, self.classes)
+            except DataError as error:
+                changed = f"the classes of {self.data} have changed since this run began"
+                raise TrainingError(f"{changed}: it can't go on with others") from error
         return dataset
 
     def build_gan(self, device: Device | None = None) -> Any:

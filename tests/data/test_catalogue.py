@@ -4,7 +4,7 @@ from PIL import Image
 from test_cifar import BINARY, archive
 from test_mnist import write
 
-from minigan.data import DATASETS, list_datasets, open_dataset
+from minigan.data import DATASETS, list_datasets, number_classes, open_dataset
 from minigan.errors import DataError
 
 
@@ -69,6 +69,35 @@ def test_limit_draws_from_everywhere_and_seed_decides():
     assert len(open_dataset("digits", limit=9999)) == len(full)
 
 
+def test_only_classes_that_occur_count(tmp_path):
+    write(tmp_path / "idx", labels=np.array([2, 4, 6, 2, 4, 6], np.uint8))
+    dataset = open_dataset(tmp_path / "idx")
+    assert (dataset.classes, dataset.labels.tolist()) == (["2", "4", "6"], [0, 1, 2, 0, 1, 2])
+    assert "4 classes have no pictures and are left out: 0, 1, 3, 5" in dataset.notes
+    few = open_dataset("digits", limit=3)
+    assert len(few.classes) == len(set(few.labels)) == few.labels.max() + 1
+    names = [few.classes[k] for k in few.labels]
+    number_classes(few, list("9876543210"))
+    assert [few.classes[k] for k in few.labels] == names
+    with pytest.raises(DataError, match="digits has other classes, such as"):
+        number_classes(few, ["cat", "dog"])
+
+
+@pytest.mark.parametrize("top", [15, 16, 17])
+def test_pictures_that_are_almost_black_are_noted(tmp_path, top):
+    tmp_path.joinpath("a").mkdir()
+    Image.fromarray(np.full((8, 8), top, np.uint8)).save(tmp_path / "a" / "0.png")
+    write(tmp_path / "idx", np.full((6, 28, 28), top, np.uint8), None)
+    for name in ("a", "idx"):
+        dark = [note for note in open_dataset(tmp_path / name, 8).notes if "almost black" in note]
+        assert len(dark) == (top <= 16)
+
+
+def test_twelve_bits_in_sixteen_are_almost_black(tmp_path):
+    Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(tmp_path / "0.png")
+    assert "brightest value in 1 of them is 16 of 255" in open_dataset(tmp_path, 8).notes[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -80,12 +109,13 @@ def test_limit_draws_from_everywhere_and_seed_decides():
         ({"spec": "./" + "x" * 5000}, "does not exist"),
         ({"spec": "ring", "img_size": 32}, "ring is a set of points"),
         ({"spec": "digits", "split": "test"}, "digits has no test split"),
-        ({"spec": "digits", "split": "val"}, "no split 'val'"),
+        ({"spec": "digits", "split": "vla"}, "no split 'vla': use train, val or test"),
+        ({"spec": "digits", "split": "val"}, "digits has no val split, only train"),
         ({"spec": "digits", "img_size": 0}, "image size of 0"),
         ({"spec": "digits", "channels": 2}, "not 2"),
         ({"spec": "digits", "limit": 0}, "at least 1"),
         ({"spec": "ring", "seed": -1}, "from 0 on"),
-        ({"spec": __file__}, "is a file, and not the CIFAR-10 archive"),
+        ({"spec": __file__}, "is a file, and not a CIFAR archive"),
     ],
 )
 def test_each_fault_has_its_sentence(arguments, what):

@@ -2,12 +2,14 @@ import hashlib
 import io
 import pickle
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minigan.data import cifar
-from minigan.data.cifar import download_cifar10, holds_cifar10, read_cifar10
+from minigan.data.cifar import download_cifar10, holds_cifar, read_cifar
+from minigan.data.unpickle import load_plain
 from minigan.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -47,29 +49,29 @@ def check(dataset, pictures=PICTURES, labels=LABELS):
 def test_a_folder(tmp_path, name, data, inner):
     (tmp_path / inner).mkdir(exist_ok=True)
     (tmp_path / inner / name).write_bytes(data)
-    assert holds_cifar10(tmp_path)
-    check(read_cifar10(tmp_path))
+    assert holds_cifar(tmp_path)
+    check(read_cifar(tmp_path))
 
 
 def test_batches_are_joined_in_order_and_the_splits_kept_apart(tmp_path):
     for name, part in (("data_batch_2", slice(3, 7)), ("data_batch_1", slice(0, 3)), ("test_batch", slice(2, 4))):
         (tmp_path / name).write_bytes(pickled(ROWS[part], LABELS[part]))
-    check(read_cifar10(tmp_path))
-    check(read_cifar10(tmp_path, "test"), PICTURES[2:4], LABELS[2:4])
+    check(read_cifar(tmp_path))
+    check(read_cifar(tmp_path, "test"), PICTURES[2:4], LABELS[2:4])
 
 
 def test_the_same_batch_in_both_forms_counts_once(tmp_path):
     (tmp_path / "data_batch_1").write_bytes(pickled())
     (tmp_path / "data_batch_1.bin").write_bytes(BINARY)
-    check(read_cifar10(tmp_path))
+    check(read_cifar(tmp_path))
 
 
 @pytest.mark.parametrize(("name", "data"), [("data_batch_1.bin", BINARY), ("data_batch_1", pickled())])
 def test_an_archive_gives_only_regular_files_of_the_right_names(tmp_path, name, data):
     members = {"c/readme.html": b"x", "c/data_batch_2": None, f"c/{name}": data, "c/test_batch.bin": BINARY[:3073]}
     path = archive(tmp_path / "c.tar.gz", members)
-    check(read_cifar10(path))
-    check(read_cifar10(path, "test"), PICTURES[:1], LABELS[:1])
+    check(read_cifar(path))
+    check(read_cifar(path, "test"), PICTURES[:1], LABELS[:1])
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -97,13 +99,54 @@ def test_the_archive_in_the_cache_is_opened(tmp_path, monkeypatch):
         ("data_batch_1", pickle.dumps([1, 2]), "no rows of 3,072 bytes"),
         ("data_batch_1", pickle.dumps({b"data": ROWS, b"labels": "x"}, 2), "no list of numbers"),
         ("data_batch_1", pickle.dumps(print), "asks for builtins.print"),
-        ("test_batch", BINARY, "no CIFAR-10 files for the train split"),
+        ("test_batch", BINARY, "no CIFAR files for the train split"),
     ],
 )
 def test_each_fault_has_its_sentence(tmp_path, name, data, what):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=what):
-        read_cifar10(tmp_path)
+        read_cifar(tmp_path)
+
+
+FINE = np.array([99, 0, 42, 42, 7, 19, 1], np.uint8)
+BINARY_100 = np.concatenate([LABELS[:, None], FINE[:, None], ROWS], axis=1).tobytes()
+PYTHON_100 = {b"data": ROWS, b"fine_labels": FINE.tolist(), b"coarse_labels": LABELS.tolist(), b"filenames": [b"a.png"]}
+
+
+@pytest.mark.parametrize(("name", "data"), [("train.bin", BINARY_100), ("train", pickle.dumps(PYTHON_100, 2))])
+@pytest.mark.parametrize("inner", ["", "cifar-100-python", "cifar-100-binary"])
+def test_the_fine_labels_of_cifar_100(tmp_path, name, data, inner):
+    (tmp_path / inner).mkdir(exist_ok=True)
+    (tmp_path / inner / name).write_bytes(data)
+    path = archive(tmp_path / "c.tar.gz", {f"cifar-100-python/{name}": data, "cifar-100-python/meta": b"x"})
+    assert holds_cifar(tmp_path)
+    for dataset in (read_cifar(tmp_path), read_cifar(path)):
+        np.testing.assert_array_equal(dataset.samples, PICTURES)
+        assert dataset.labels.tolist() == FINE.tolist()
+        assert [dataset.classes[k] for k in (99, 0, 42, 7)] == ["worm", "apple", "leopard", "beetle"]
+        assert len(set(dataset.classes)) == 100
+        assert dataset.classes == sorted(dataset.classes)
+
+
+def test_a_pickle_as_large_as_that_of_cifar_100_is_read():
+    many = {b"fine_labels": [7] * 50_000, b"coarse_labels": [3] * 50_000}
+    names = b"](" + b"".join(b"U\x05%05dr" % k + (k + 9).to_bytes(4, "little") for k in range(50_000)) + b"e"
+    data = pickle.dumps(many, 2)[:-2] + b"U\x09filenames" + names + b"u."  # as Python 2 writes a list of texts
+    assert load_plain(data)[b"filenames"][-1] == b"49999"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("train.bin", BINARY_100[:-1], "21,517 bytes are not records of 3,074"),
+        ("train.bin", b"\0\x64" + BINARY_100[2:], "a label of 100, above 99"),
+        ("train", pickled(), "not a batch of CIFAR-100: it has no list of numbers under 'fine_labels'"),
+    ],
+)
+def test_faults_of_cifar_100_have_a_sentence(tmp_path, name, data, what):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=what):
+        read_cifar(tmp_path)
 
 
 def test_damaged_archives(tmp_path):
@@ -111,18 +154,18 @@ def test_damaged_archives(tmp_path):
     whole = path.read_bytes()
     for cut in (0, 5, 200, len(whole) // 2, len(whole) - 4):
         path.write_bytes(whole[:cut])
-        with pytest.raises(DataError, match="not a usable CIFAR-10 archive"):
-            read_cifar10(path)
+        with pytest.raises(DataError, match="not a usable CIFAR archive"):
+            read_cifar(path)
 
 
 def test_archive_bombs(tmp_path, monkeypatch):
     path = archive(tmp_path / "c.tar.gz", {"junk": bytes(3 << 20), "data_batch_1.bin": BINARY})
     monkeypatch.setattr(cifar, "MAX_ARCHIVE", 1 << 20)
-    with pytest.raises(DataError, match="far more than CIFAR-10"):
-        read_cifar10(path)
-    monkeypatch.setattr(cifar, "MAX_BATCH", 10_000)
+    with pytest.raises(DataError, match="far more than CIFAR"):
+        read_cifar(path)
+    monkeypatch.setattr(cifar, "FORMS", (replace(cifar.CIFAR10, most=10_000),))
     with pytest.raises(DataError, match="too large for a batch"):
-        read_cifar10(archive(path, {"data_batch_1.bin": BINARY}))
+        read_cifar(archive(path, {"data_batch_1.bin": BINARY}))
     (tmp_path / "data_batch_1.bin").write_bytes(BINARY)
     with pytest.raises(DataError, match="too large for a batch"):
-        read_cifar10(tmp_path)
+        read_cifar(tmp_path)

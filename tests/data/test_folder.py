@@ -4,9 +4,10 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from minigan.data import folder, open_folder
+from minigan.data import BadFilesError, folder, open_folder
+from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
 from minigan.errors import DataError
 
 RED, GREEN = (200, 30, 40), (20, 180, 60)
@@ -25,9 +26,9 @@ def pixels(root, img_size=32, channels=3):
     return ((x + 1) * 127.5).round().astype(int)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp", ".bmp"])
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".JPEG", ".Tif"])
 def test_all_formats(tmp_path, suffix):
-    save(tmp_path / f"a{suffix}")
+    save(tmp_path / f"a{suffix}", format=FORMAT_OF[suffix.lower()])
     np.testing.assert_allclose(pixels(tmp_path), np.broadcast_to(RED, (32, 32, 3)), atol=3)
 
 
@@ -168,7 +169,6 @@ def bomb(path):
         (lambda path: path.write_text("hello"), "a.png is not a picture"),
         (lambda path: path.write_bytes(b""), "a.png is not a picture"),
         (lambda path: save(path, (40, 20)), "a.png is 40x20, smaller than 32x32: use --img-size 20 or less"),
-        (lambda path: save(path, format="GIF", mode="L"), "a.png is not a picture"),
         (bomb, "a.png has too many pixels"),
         (lambda path: None, "no pictures in it"),
     ],
@@ -196,6 +196,96 @@ def test_a_damaged_body_is_named_when_it_is_decoded(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(DataError, match=f"a.{suffix} is damaged or cut off"):
         open_folder(tmp_path, 32).batch(np.array([0]))
+
+
+@pytest.mark.parametrize(("name", "form"), [("a.png", "GIF"), ("a.jpg", "TIFF"), ("a.gif", "PNG")])
+def test_a_picture_is_what_its_bytes_say_and_a_note_names_it(tmp_path, name, form):
+    save(tmp_path / name, format=form)
+    dataset = open_folder(tmp_path, 40)
+    np.testing.assert_allclose(pixels(tmp_path), np.broadcast_to(RED, (32, 32, 3)), atol=4)
+    assert dataset.notes == (f"{name} is {form} by its content",)
+
+
+def test_of_an_animation_the_first_frame_is_read(tmp_path):
+    frames = [Image.new("RGB", (32, 32), colour) for colour in (RED, GREEN)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_allclose(pixels(tmp_path), np.broadcast_to(RED, (32, 32, 3)), atol=4)
+
+
+def test_files_that_are_passed_over_are_counted_by_kind(tmp_path):
+    save(tmp_path / "a.png", (32, 32))
+    for name in ("b.HEIC", "c.heic", "d.mp4", "LICENSE", "x/e.txt", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    one_line = "5 files are passed over: 2 .heic, 1 without a suffix, 1 .mp4, 1 .txt; convert pictures among them"
+    assert open_folder(tmp_path, 32).notes == (f"{one_line} to PNG or JPEG",)
+    assert count_kinds(f"a.{k}" for k in range(9)).endswith("1 .4, 1 .5, 3 others")
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match="has no pictures in it .*; 5 files are passed over: 2 .heic"):
+        open_folder(tmp_path)
+
+
+def test_a_file_of_another_kind_is_named_as_what_it_is(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    with pytest.raises(DataError, match="a.jpg is a HEIC file by its content, .* convert it to PNG or JPEG"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 0])
+def test_bad_files_are_skipped_if_that_is_asked_for(tmp_path, monkeypatch, budget):
+    monkeypatch.setattr(folder, "CACHE_BUDGET", budget)
+    for shade, name in enumerate(("a/0.png", "a/1.png", "b/2.png", "c/3.png")):
+        save(tmp_path / name, mode="L", colour=10 * shade)
+    (tmp_path / "a" / "0.png").write_text("no picture")
+    whole = (tmp_path / "c" / "3.png").read_bytes()
+    (tmp_path / "c" / "3.png").write_bytes(whole[:50])
+    with pytest.raises(BadFilesError, match="a/0.png is not a picture"):
+        open_folder(tmp_path, 32)
+    dataset = open_folder(tmp_path, 32, skip_bad=True)
+    assert [path.name for path in dataset.paths] == ["1.png", "2.png"]
+    assert ((dataset.batch(np.array([0, 1]))[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [10, 20]
+    assert (dataset.labels.tolist(), dataset.classes) == ([0, 1], ["a", "b"])
+    assert [problem.split(": ")[0].split("/")[-1].split()[0] for problem in dataset.bad] == ["0.png", "3.png"]
+    assert f"2 bad files are left out: minigan data {tmp_path} lists them" in dataset.notes
+    assert "1 class has no pictures and is left out: c" in dataset.notes
+
+
+def test_a_folder_of_bad_files_is_refused_even_so(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no picture")
+    with pytest.raises(BadFilesError, match="a.png is not a picture.*; 1 more of its files") as caught:
+        open_folder(tmp_path, skip_bad=True)
+    assert len(caught.value.problems) == 2
+
+
+def test_cutting_and_shrinking_are_said_in_one_line(tmp_path):
+    save(tmp_path / "a.png", (64, 64))
+    assert open_folder(tmp_path).notes == ()
+    save(tmp_path / "b.png", (96, 80))
+    shrunk = "cut to the square at their centre and shrunk to 64x64, the default: --img-size N gives another size"
+    assert open_folder(tmp_path).notes == (f"1 of 2 pictures (96x80) are {shrunk}",)
+    assert open_folder(tmp_path, 32).notes[0].startswith("all 2 pictures (64x64 to 96x80) are cut")
+
+
+@pytest.mark.parametrize(("mode", "form"), [("1", "png"), ("L", "png"), ("1", "tif"), ("P", "png"), ("RGB", "png")])
+def test_line_drawings_of_20_megapixels_are_read(tmp_path, mode, form):
+    drawing = Image.new("1", (4000, 5000), 1)
+    lines = ImageDraw.Draw(drawing)
+    for k in range(150):  # as dense as the strokes of a drawing: its file has 1 byte for a few hundred pixels
+        lines.line([(13 * k, 0), (4000 - 11 * k, 5000)], fill=0, width=5)
+    path = tmp_path / f"a.{form}"
+    drawing.convert(mode).save(path, **({"compression": "group4"} if form == "tif" else {}))
+    assert path.stat().st_size < 200_000 * len(Image.open(path).getbands())
+    picture = pixels(tmp_path, 64, 1)
+    assert picture.min() < 128
+    assert picture.max() > 200
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGBA"])
+def test_flat_colours_of_80_megapixels_are_not(tmp_path, mode):
+    save(tmp_path / "a.png", (9000, 9000), mode, 0)
+    with pytest.raises(DataError, match="a.png has too many pixels"):
+        open_folder(tmp_path)
 
 
 def test_a_missing_folder(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_idx import idx_bytes
 
-from minigan.data import mnist
+from minigan.data import mnist, open_dataset
 from minigan.data.mnist import download_mnist, holds_mnist, read_mnist
 from minigan.errors import DataError
 
@@ -29,6 +29,50 @@ def test_reads_both_splits_compressed_or_not(tmp_path, joint):
     assert train.labels.tolist() == LABELS.tolist()
     assert train.classes == list("0123456789")
     assert (len(test), test.name) == (2, tmp_path.name)
+
+
+@pytest.mark.parametrize("inner", ["", "raw", "gzip"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_emnist_by_the_names_of_its_files(tmp_path, inner, compressed):
+    """Its pictures are stored with rows and columns exchanged, and shown upright."""
+    write_emnist(
+        tmp_path / inner, "letters", PICTURES.swapaxes(1, 2), np.array([1, 2, 3, 26, 5, 6], np.uint8), compressed
+    )
+    train, test = read_mnist(tmp_path), read_mnist(tmp_path, "test")
+    np.testing.assert_array_equal(train.samples[..., 0], PICTURES)
+    assert [train.classes[k] for k in train.labels] == list("ABCZEF")
+    assert (train.name, len(test)) == ("emnist-letters", 6)
+
+
+@pytest.mark.parametrize(("which", "last", "name"), [("byclass", 61, "z"), ("balanced", 46, "t"), ("digits", 9, "9")])
+def test_the_classes_of_emnist_have_names(tmp_path, which, last, name):
+    write_emnist(tmp_path, which, PICTURES, np.array([0, 1, 2, 3, 4, last], np.uint8))
+    dataset = read_mnist(tmp_path)
+    assert [dataset.classes[k] for k in (0, last)] == ["0", name]
+    write_emnist(tmp_path, which, PICTURES, np.array([0, 1, 2, 3, 4, last + 1], np.uint8))
+    with pytest.raises(DataError, match=f"other labels than those of the {last + 1} classes of emnist-{which}"):
+        read_mnist(tmp_path)
+
+
+def test_of_several_sets_in_a_folder_one_is_named_by_a_file(tmp_path):
+    write(tmp_path)
+    for which in ("digits", "letters"):
+        write_emnist(tmp_path, which, PICTURES, LABELS // 9 + 1)
+    with pytest.raises(DataError, match="several data sets: .* such as emnist-digits-train-images"):
+        read_mnist(tmp_path)
+    letters = read_mnist(tmp_path / "emnist-letters-test-images-idx3-ubyte")
+    assert (letters.name, [letters.classes[k] for k in letters.labels]) == ("emnist-letters", list("AAABAA"))
+    plain = open_dataset(tmp_path / "train-images-idx3-ubyte")
+    np.testing.assert_array_equal(plain.samples[..., 0], PICTURES)
+
+
+def write_emnist(folder, which, pictures, labels, compressed=False):
+    folder.mkdir(exist_ok=True)
+    for split in ("train", "test"):
+        for what, values in (("images-idx3", pictures), ("labels-idx1", labels)):
+            data = idx_bytes(values)
+            path = folder / f"emnist-{which}-{split}-{what}-ubyte{'.gz' if compressed else ''}"
+            path.write_bytes(gzip.compress(data) if compressed else data)
 
 
 def test_labels_may_be_missing_but_not_wrong(tmp_path):

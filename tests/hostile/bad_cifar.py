@@ -22,9 +22,9 @@ BINARY = np.insert(ROWS, 0, [3, 1, 4, 9], axis=1).tobytes()
 FOLDER, ARCHIVE = "data set", "data cifar.tar.gz"
 NO_BATCH = "is not a batch of CIFAR-10"
 NO_BYTES, NO_ROWS = "an array of another type than unsigned bytes", "it has no rows of 3,072 bytes"
-UNUSABLE = "cifar.tar.gz is not a usable CIFAR-10 archive"
-NO_ARCHIVE, NO_FILES = "cifar.tar.gz is a file, and not the CIFAR-10 archive", "has no CIFAR-10 files"
-CUT, TOO_MUCH = f"{UNUSABLE} (.tar.gz): it is cut off", "it unpacks to far more than CIFAR-10"
+UNUSABLE = "cifar.tar.gz is not a usable CIFAR archive"
+NO_ARCHIVE, NO_FILES = "cifar.tar.gz is a file, and not a CIFAR archive", "has no CIFAR files"
+CUT, TOO_MUCH = f"{UNUSABLE} (.tar.gz): it is cut off", "it unpacks to far more than CIFAR"
 
 
 def batch(data: bytes, name: str = "data_batch_1") -> Callable[[Path], None]:

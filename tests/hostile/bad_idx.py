@@ -130,7 +130,7 @@ CASES = [
         "labels out of range",
         files(GOOD, idx((5,), bytes([0, 255, 3, 9, 200]))),
         "train cgan --data set --n-classes 10",
-        "has labels from 0 to 255",
+        "has only 5 samples",
     ),
     Case(
         "pictures of 1 x 4 million",

@@ -137,6 +137,18 @@ def webp_of(width: int, height: int) -> bytes:
     return b"RIFF" + struct.pack("<I", 4 + len(extended) + len(inner)) + b"WEBP" + extended + inner
 
 
+def gif_of(width: int, height: int) -> bytes:
+    data = picture("GIF")
+    return data[:6] + struct.pack("<HH", width, height) + data[10:]
+
+
+def tiff_of(width: int, height: int) -> bytes:
+    """A TIFF of grey bytes with almost no pixels, whose next page is the same one."""
+    numbers = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 200, 277: 1, 278: height, 279: width * height}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value % 2**32) for tag, value in numbers.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(numbers)) + entries + struct.pack("<I", 8) + bytes(100)
+
+
 def bmp_of(width: int, height: int) -> bytes:
     data = picture("BMP")
     return data[:18] + struct.pack("<ii", width, height) + data[26:]
@@ -209,8 +221,15 @@ CASES = [
     bad("a program", "x.png", ELF, NO_PICTURE),
     bad("a zip archive", "x.png", zip_file, NO_PICTURE),
     bad("gzip", "x.png", gzip.compress(picture("PNG")), NO_PICTURE),
-    bad("a GIF", "x.png", lambda: animated("GIF"), NO_PICTURE),
-    bad("a TIFF", "x.png", picture("TIFF"), NO_PICTURE),
+    fine("a GIF called .png", "x.png", lambda: animated("GIF")),
+    fine("a TIFF called .png", "x.png", picture("TIFF")),
+    fine("a TIFF packed with LZW", "x.tif", picture("TIFF", compression="tiff_lzw")),
+    bad("a HEIC file", "x.png", b"\0\0\0\x18ftypheic" + bytes(50), "is a HEIC file by its content"),
+    bad("a GIF cut", "x.gif", lambda: cut(animated("GIF"), 0.2), DAMAGED),
+    bad("a TIFF cut", "x.tif", cut(picture("TIFF"), 0.5), "is"),
+    bad("a GIF that says 65,535 x 65,535", "x.gif", lambda: gif_of(65_535, 65_535), LARGE),
+    bad("a TIFF that says 65,535 x 65,535", "x.tif", lambda: tiff_of(65_535, 65_535), LARGE),
+    bad("a TIFF whose directory follows itself", "x.tif", lambda: tiff_of(24, 24), ""),
     bad("a megabyte of zeros", "x.png", bytes(1 << 20), NO_PICTURE),
     fine("a PNG called .jpg", "x.jpg", picture("PNG")),
     fine("a JPEG called .bmp", "x.bmp", picture("JPEG")),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import bad_archives
 import bad_cifar
 import bad_idx
 import bad_pictures
@@ -19,6 +20,7 @@ from hostile_case import Case
 
 FAMILIES: dict[str, list[Case]] = {
     "pictures in a folder": bad_pictures.CASES,
+    "archives of pictures, and arrays": bad_archives.CASES,
     "IDX files": bad_idx.CASES,
     "CIFAR-10 batches and archives": bad_cifar.CASES,
     "checkpoints": bad_runs.CHECKPOINTS,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from bad_archives import GOOD_ZIP, PICTURES
 from bad_cifar import BINARY, GOOD, member, pickled, tar
 from bad_idx import GOOD as IDX
 from bad_pictures import animated, picture
@@ -29,8 +30,8 @@ from bad_weights import GOOD_SAFE, archive, dictionary, entry, network, safe, st
 from payloads import chunk, npz
 
 from minigan.commands.options import read_config
-from minigan.data import open_folder
-from minigan.data.cifar import read_cifar10
+from minigan.data import open_dataset, open_folder
+from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
 from minigan.metrics import read_statistics
@@ -165,7 +166,7 @@ def in_checkpoint(random: random.Random, data: bytes) -> bytes:
 
 
 def pictures() -> list[bytes]:
-    forms = [picture(form) for form in ("PNG", "JPEG", "WEBP", "BMP")]
+    forms = [picture(form) for form in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")]
     modes = [picture("PNG", mode=mode) for mode in ("1", "L", "LA", "P", "RGBA", "I;16")]
     more = [picture("JPEG", progressive=True), picture("JPEG", mode="CMYK"), picture("WEBP", lossless=True)]
     return [*forms, *modes, *more, animated("PNG"), animated("WEBP"), picture("BMP", mode="P")]
@@ -173,6 +174,11 @@ def pictures() -> list[bytes]:
 
 def read_pictures(folder: Path) -> None:
     open_folder(folder, 8).batch(np.array([0]))
+
+
+def read_all(path: Path) -> None:
+    data = open_dataset(path, 8)
+    data.batch(np.arange(len(data)))
 
 
 def read_a_run(folder: Path) -> None:
@@ -202,6 +208,7 @@ def some_npz() -> list[bytes]:
     return [npz(a=np.zeros((2, 3), np.float32), b=np.arange(5), c=np.ones((4, 4), order="F"), d=np.array(1.5))]
 
 
+LABELS = np.arange(3)
 TWO = safe({"a": entry(), "b": entry("BF16", (2, 2), (8, 16)), "__metadata__": {"x": "y"}}, bytes(16))
 RECORD = b'{"step": 10, "d_loss": 0.5, "gradients": {"G.0": 0.1}, "notes": [{"check": "a", "sentence": "b"}]}\n'
 TAR = gzip.compress(tar(GOOD, member("a/test_batch.bin", BINARY[:3073])))
@@ -209,10 +216,12 @@ BATCH = pickled(np.zeros((2, 3072), np.uint8), (1, 2))
 
 READERS = {
     "pictures": Reader("x.png", read_pictures, pictures, in_png),
+    "zip-of-pictures": Reader("x.zip", lambda folder: read_all(folder / "x.zip"), lambda: [GOOD_ZIP], in_zip),
+    "arrays": Reader("x.npz", lambda folder: read_all(folder / "x.npz"), lambda: [npz(x=PICTURES, y=LABELS)], in_zip),
     "idx": Reader("x", lambda folder: read_idx(folder / "x", 3), lambda: [IDX, gzip.compress(IDX)], in_gzip),
-    "cifar-pickle": Reader("data_batch_1", read_cifar10, lambda: [BATCH, pickled(protocol=4), pickled(protocol=0)]),
-    "cifar-binary": Reader("data_batch_1.bin", read_cifar10, lambda: [BINARY]),
-    "cifar-archive": Reader("x.tar.gz", lambda folder: read_cifar10(folder / "x.tar.gz"), lambda: [TAR], in_tar),
+    "cifar-pickle": Reader("data_batch_1", read_cifar, lambda: [BATCH, pickled(protocol=4), pickled(protocol=0)]),
+    "cifar-binary": Reader("data_batch_1.bin", read_cifar, lambda: [BINARY]),
+    "cifar-archive": Reader("x.tar.gz", lambda folder: read_cifar(folder / "x.tar.gz"), lambda: [TAR], in_tar),
     "checkpoint": Reader("x.npz", read_a_checkpoint, kept(NEWEST), in_checkpoint),
     "config": Reader("config.json", read_a_run, kept("run/config.json")),
     "metrics": Reader("metrics.jsonl", read_records, lambda: [RECORD * 3]),

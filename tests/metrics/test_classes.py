@@ -26,6 +26,7 @@ def test_the_numbers_are_those_of_the_definition():
     assert found["shares"] == {"a": 0.75, "b": 41 / 200, "none": 9 / 200}
     assert found["right_of"] == {"a": 75 / 100, "b": 20 / 100}  # of rows 150 to 190, the 20 with odd numbers
     assert found["right"] == 95 / 200
+    assert counted(np.array(ROWS), np.ones(200, int))["classes_present"] == 0  # only b counts, which nobody is sure of
     rows = ROWS.copy()
     rows[189] = rows[190]
     assert counted(np.array(rows))["classes_present"] == 2

@@ -1,0 +1,60 @@
+"""The files of a .zip archive, read where they lie: nothing is unpacked to disk, and names are never paths.
+
+A file is read whole. What unpacks to more than 16 MiB and more than 100 times its size is refused; pictures are packed
+already.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from minigan.errors import DataError
+
+FREE, RATIO = 16 << 20, 100
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
+ENCRYPTED = 0x1  # a flag
+
+
+class Member:
+    """A file in an archive, with as much of `pathlib.Path` as pictures need."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        self.archive, self.info = archive, info
+        name = PurePosixPath(info.filename.replace("\\", "/"))
+        self.parts = tuple(part for part in name.parts if part not in ("/", ".."))
+        self.name, self.stem, self.suffix = name.name, name.stem, name.suffix
+
+    def __str__(self) -> str:
+        return f"{self.archive.filename}/{self.info.filename}"
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in the archive."""
+        return min(self.info.compress_size, self.info.file_size)
+
+    def read(self) -> bytes:
+        """Unpack it in memory. Raises DataError if it is damaged, locked, or suspiciously large."""
+        if self.info.flag_bits & ENCRYPTED:
+            raise DataError(f"{self} is locked with a password: unpack the archive, and give the folder")
+        if self.info.compress_type not in METHODS:
+            raise DataError(f"{self} is packed by another method than deflate: unpack the archive, and give the folder")
+        if self.info.file_size > max(FREE, RATIO * self.info.compress_size):
+            raise DataError(f"{self} unpacks to far more than its size: take it out of the archive")
+        try:
+            return self.archive.read(self.info)
+        except Exception as error:  # a damaged archive may fail in any step, with any exception
+            raise DataError(f"{self} is damaged or cut off ({error}): replace it or take it away") from error
+
+
+def open_archive(path: Path) -> list[Member]:
+    """The files in an archive, folders and what is hidden left out. Raises DataError if it is none, or damaged."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # see `Member.read`
+        raise DataError(f"{path} is damaged or cut off, or no .zip archive: replace it") from error
+    members = [Member(archive, info) for info in archive.infolist() if not info.is_dir()]
+    hidden = (".", "__MACOSX")
+    return [member for member in members if not any(part.startswith(hidden) for part in member.parts)]

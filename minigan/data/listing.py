@@ -1,0 +1,181 @@
+"""Which files of a folder, or of a .zip archive, are pictures, of which split, and of which class.
+
+    cats/a.png  dogs/b.png                  two folders or more are classes
+    train/cats/a.png  test/cats/b.png       splits stand above classes ...
+    cats/train/a.png  cats/test/b.png       ... or below them
+    photos/cats/a.png  photos/dogs/b.png    a folder around everything says nothing
+
+A folder is a split by its name in any spelling of case, and never a class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from minigan.data.archive import Member, open_archive
+from minigan.data.kinds import SUFFIXES
+from minigan.errors import DataError
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+SPLITS = tuple(SPLIT_NAMES)
+SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SHOWN = 8  # names in a sentence
+
+Parts = tuple[str, ...]  # a path below the root, or what is left of it: folders, and for a picture its own name
+
+
+@dataclass
+class Listing:
+    """Pictures, each with its path below the root, in order; folders below the root; files that are no pictures."""
+
+    pictures: list[tuple[Parts, Path | Member]] = field(default_factory=list)
+    folders: list[Parts] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    def add(self, parts: Parts, path: Path | Member) -> None:
+        """Add a file."""
+        if parts[-1].lower().endswith(SUFFIXES):
+            self.pictures.append((parts, path))
+        else:
+            self.passed_over.append(parts[-1])
+
+
+def list_folder(root: Path) -> Listing:
+    """List `root` and its folders; what is hidden is left out. Raises DataError if one can't be read."""
+    listing = Listing()
+    for folder, files in _walk(root):
+        below = folder.relative_to(root).parts
+        if below:
+            listing.folders.append(below)
+        for name in files:
+            if not name.startswith("."):
+                listing.add((*below, name), folder / name)
+    listing.pictures.sort(key=lambda picture: picture[0])
+    return listing
+
+
+def list_archive(path: Path) -> Listing:
+    """List the files in a .zip archive. Raises DataError if it can't be read."""
+    listing = Listing()
+    for member in open_archive(path):
+        if member.parts:
+            listing.add(member.parts, member)
+    listing.pictures.sort(key=lambda picture: picture[0])
+    return listing
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
+    visited = set()
+    for folder, subfolders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):
+        status = os.stat(folder)
+        here = (status.st_dev, status.st_ino)
+        if here in visited:
+            subfolders.clear()
+            continue
+        visited.add(here)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield Path(folder), files
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def choose_split(listing: Listing, split: str, root: Path) -> Listing:
+    """Keep the pictures of one split; without any folder that is called like a split, all are for training.
+
+    Raises DataError if there are none, or if two folders could be meant.
+    """
+    listing = _unwrap(listing)
+    where = [_split_of(parts) for parts, _ in listing.pictures]
+    there = Counter(found[0] for found in where if found)
+    wanted = split if split in there else None
+    if wanted is None and (split != "train" or (there and None not in where)):
+        only = f", only {listed(sorted(there))}: give the path of one of its folders" if there else ""
+        raise DataError(f"{root} has no {split} split{only or f': it needs a folder called {split}'}")
+    _refuse_twins(listing, wanted, root)
+    kept = [(cut, path) for parts, path in listing.pictures if (cut := _without_split(parts, wanted))]
+    folders = [cut[:-1] for parts in listing.folders if (cut := _without_split((*parts, ""), wanted))]
+    others = [f"{n:,} of {name}" for name, n in sorted(there.items()) if name != wanted]
+    if wanted and (rest := where.count(None)):
+        others.append(f"{rest:,} in no split")
+    share = f"{split} has {len(kept):,} of {len(where):,} pictures"
+    notes = (f"{share}; left out are {listed(others)}",) if others else ()
+    return _unwrap(replace(listing, pictures=kept, folders=[f for f in folders if f], notes=notes))
+
+
+def _split_of(parts: Parts) -> tuple[str, int] | None:
+    """The split that a file belongs to, and at which place of its path the folder stands that says so."""
+    return next(((SPLIT_OF[p.lower()], i) for i, p in enumerate(parts[:-1][:2]) if p.lower() in SPLIT_OF), None)
+
+
+def _without_split(parts: Parts, wanted: str | None) -> Parts | None:
+    """The path without the folder that names the split; None if it belongs to another split."""
+    split, level = _split_of(parts) or (None, len(parts))
+    return parts[:level] + parts[level + 1 :] if split == wanted else None
+
+
+def _refuse_twins(listing: Listing, wanted: str | None, root: Path) -> None:
+    """Raise DataError if folders beside each other, such as val and Validation, are called like the wanted split."""
+    spelt: dict[Parts, set[str]] = {}
+    for parts, _ in listing.pictures:
+        split, level = _split_of(parts) or (None, 0)
+        if split and split == wanted:
+            spelt.setdefault(parts[:level], set()).add(parts[level])
+    for names in spelt.values():
+        if len(names) > 1:
+            several = f"{listed(sorted(names))} are folders of one split, {wanted}"
+            raise DataError(f"in {root} {several}: give the path of one of them")
+
+
+def _unwrap(listing: Listing) -> Listing:
+    """Take off the folder around all pictures, as long as there is one that says nothing."""
+    tops = {parts[0] if len(parts) > 1 else None for parts, _ in listing.pictures}
+    top = tops.pop() if len(tops) == 1 else None
+    if top is None or top.lower() in SPLIT_OF:
+        return listing
+    pictures = [(parts[1:], path) for parts, path in listing.pictures]
+    folders = [parts[1:] for parts in listing.folders if parts[0] == top and len(parts) > 1]
+    return _unwrap(replace(listing, pictures=pictures, folders=folders))
+
+
+def find_classes(listing: Listing) -> tuple[np.ndarray | None, list[str] | None, tuple[str, ...]]:
+    """Return the labels, the names of the classes, and notes; labels and names are None where folders tell nothing.
+
+    Folders without pictures are no classes.
+    """
+    names = sorted({parts[0] for parts, _ in listing.pictures if len(parts) > 1})
+    loose = sum(len(parts) == 1 for parts, _ in listing.pictures)
+    if len(names) < 2 or loose:
+        lie = f"{loose:,} picture{' lies' if loose == 1 else 's lie'}"
+        beside = f"{lie} beside the folders {listed(names)}, so that these are no classes"
+        return None, None, (beside,) if len(names) > 1 else ()
+    number = {name: k for k, name in enumerate(names)}
+    empty = sorted({parts[0] for parts in listing.folders} - number.keys())
+    return np.array([number[parts[0]] for parts, _ in listing.pictures]), names, without_pictures(empty)
+
+
+def without_pictures(classes: list[str]) -> tuple[str, ...]:
+    """The note about classes that are left out, if there are any."""
+    if not classes:
+        return ()
+    n = "1 class has no pictures and is" if len(classes) == 1 else f"{len(classes):,} classes have no pictures and are"
+    return (f"{n} left out: {listed(classes)}",)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas between them; of many, the first ones."""
+    names = list(names)
+    return ", ".join(names if len(names) <= SHOWN else [*names[: SHOWN - 1], "..."])
