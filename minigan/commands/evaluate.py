@@ -29,7 +29,7 @@ from minigan.commands.options import (
     read_config,
     whole_number,
 )
-from minigan.data import SPLITS, Dataset, FolderDataset, PointDataset, natural_size, open_dataset
+from minigan.data import SPLITS, Dataset, FolderDataset, Pairs, PointDataset, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import (
     FEATURE_NETWORKS,
@@ -291,17 +291,19 @@ def _pairs(args: argparse.Namespace) -> int:
     sets = [*args.what, *([args.against] if args.against else [])]
     if len(sets) != 2 or any((Path(spec) / "config.json").is_file() for spec in sets):
         raise UsageError("ssim and psnr compare picture by picture: give two folders, in which the names agree")
-    for name in ("n", "n_against", "out", "save_stats", "features", "weights", "checkpoint"):
+    for name in ("n", "n_against", "out", "save_stats", "features", "weights", "checkpoint", "img_size", "skip_bad"):
         if getattr(args, name) is not None:
-            raise UsageError(f"ssim and psnr compare the pixels of all pictures: leave out {flag(name)}")
-    a, b = _open_data(sets[0], args.img_size), _open_data(sets[1], args.img_size, None, args.split or "train")
-    values = compare_pairs(a, b, args.metrics)
-    about = {"pictures": a.describe(), "reference": b.describe(), "n": len(a), "data_range": 255}
+            raise UsageError(f"ssim and psnr compare all pictures whole, at their own size: leave out {flag(name)}")
+    pairs = Pairs(Path(sets[0]), Path(sets[1]), split_b=args.split or "train")
+    values = compare_pairs(pairs, args.metrics)
+    about = {"pictures": sets[0], "reference": sets[1], "n": len(pairs), "data_range": 255}
     if args.json:
         finite = {name: value if isfinite(value) else None for name, value in values.items()}  # JSON knows no ∞
         print(json.dumps({"values": finite} | about, indent=2))
     else:
-        print(f"pictures   {a.describe()}\nreference  {b.describe()}\n")
+        print(
+            f"pictures   {sets[0]}\nreference  {sets[1]}\n{len(pairs):,} pairs of one name, each whole, at its size\n"
+        )
         for name, value in values.items():
             print(f"{NAMES[name]:20} {value:9.4f}" if name == "ssim" else f"{NAMES[name]:20} {value:9.2f} dB")
     return 0

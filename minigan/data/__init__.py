@@ -7,6 +7,7 @@ from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
 from minigan.data.folder import BadFilesError, FolderDataset, natural_size, open_folder
 from minigan.data.listing import SPLITS
+from minigan.data.pairs import Pairs
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "FolderDataset",
+    "Pairs",
     "PointDataset",
     "ShapesDataset",
     "grid",

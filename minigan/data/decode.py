@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from PIL import Image
 
 from minigan.data.archive import Member
 from minigan.data.kinds import FORMATS, kind_of
-from minigan.data.pictures import GREY_MODES, to_square
+from minigan.data.pictures import GREY_MODES, to_pixels, to_square
 from minigan.errors import DataError
 
 FREE_BYTES, RATIO = 64 << 20, 900
@@ -53,11 +53,20 @@ def read_header(path: Path | Member) -> Header:
 
 def decode(path: Path | Member, img_size: int, channels: int) -> np.ndarray:
     """Decode a picture to uint8 (img_size, img_size, channels). Raises DataError, naming the file, if it is damaged."""
+    return _decode(path, lambda image: to_square(image, img_size, channels))
+
+
+def decode_whole(path: Path | Member) -> np.ndarray:
+    """Decode a picture to uint8 (H, W, 1) if it is grey, else (H, W, 3). Raises DataError as `decode` does."""
+    return _decode(path, to_pixels)
+
+
+def _decode(path: Path | Member, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     with open_picture(path) as image:
         large = image.width * image.height > LARGE and image.format not in JPEG  # that is reduced as it is decoded
         try:
             with one_large if large else nullcontext():
-                return to_square(image, img_size, channels)
+                return read(image)
         except Exception as error:  # on a damaged file Pillow's decoders raise whatever comes
             raise _damaged(path, error) from error
 

@@ -20,7 +20,7 @@ from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import Header, decode, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
-from minigan.data.listing import Listing, choose_split, find_classes, list_archive, list_folder
+from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
 from minigan.errors import DataError
 
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
@@ -138,9 +138,7 @@ def open_folder(
     size = img_size or DEFAULT_SIZE
     everything = _list(root)
     passed_over = count_kinds(everything.passed_over)
-    if not everything.pictures:
-        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
-    listing = choose_split(everything, split, root)
+    listing = _of_split(everything, split, root)
     headers, bad = _read_headers(listing, size)
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad)
@@ -164,6 +162,18 @@ def open_folder(
     about_files = (passed_over, skipped if bad else "", _misnamed(headers), _resized(sizes, size, img_size is None))
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
     return dataset
+
+
+def list_pictures(root: Path, split: str = "train") -> list[tuple[Parts, Path | Member]]:
+    """The pictures of a split, each with its path below the root, by name in order. Raises DataError without any."""
+    return _of_split(_list(root), split, root).pictures
+
+
+def _of_split(everything: Listing, split: str, root: Path) -> Listing:
+    if not everything.pictures:
+        passed_over = count_kinds(everything.passed_over)
+        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
+    return choose_split(everything, split, root)
 
 
 def _list(root: Path) -> Listing:

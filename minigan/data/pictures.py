@@ -22,11 +22,24 @@ def to_square(image: Image.Image, img_size: int, channels: int) -> np.ndarray:
     """Decode a picture to uint8 (img_size, img_size, channels)."""
     _read_key(image)
     image.draft(None, (2 * img_size, 2 * img_size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
-    ImageOps.exif_transpose(image, in_place=True)
-    image = on_white(image)
+    image = _upright(image)
     image = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
     pixels = _resize(image, img_size)  # (img_size, img_size, 1 or 3)
     return np.broadcast_to(pixels, (img_size, img_size, channels))
+
+
+def to_pixels(image: Image.Image) -> np.ndarray:
+    """Decode a picture at its own size to uint8, (H, W, 1) if it is grey, else (H, W, 3)."""
+    _read_key(image)
+    image = _upright(image)
+    pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    return pixels.reshape(image.height, image.width, -1)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a photo as its EXIF data says, and put it on white: → mode 1, L, RGB or another without transparency."""
+    ImageOps.exif_transpose(image, in_place=True)
+    return on_white(image)
 
 
 def _read_key(image: Image.Image) -> None:
