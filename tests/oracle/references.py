@@ -8,14 +8,14 @@ def torchvision_importable():
     """Import torchvision, also beside a PyTorch for the CPU alone, which lacks two operators that it wants declared."""
     torch = pytest.importorskip("torch")
     try:
-        import torchvision
+        return pytest.importorskip("torchvision")
     except RuntimeError:
         library = torch.library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         torchvision = pytest.importorskip("torchvision")
         torchvision.kept = library  # its declarations end with it
-    return torchvision
+        return torchvision
 
 
 def fid_inception(monkeypatch):

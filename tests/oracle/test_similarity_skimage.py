@@ -5,6 +5,7 @@ import pytest
 
 from minigan.metrics import psnr, ssim
 
+pytest.importorskip("scipy")  # scikit-image asks for it only when it is called
 theirs = pytest.importorskip("skimage.metrics")
 pytestmark = pytest.mark.oracle
 
