@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, nearest
@@ -47,6 +46,7 @@ from minigan.metrics import (
     read_statistics,
     write_statistics,
 )
+from minigan.terminal import bar
 from minigan.training.evaluation import (
     Pictures,
     compare_pairs,
@@ -277,10 +277,10 @@ def _numbers(config: RunConfig | None, network: FeatureNetwork) -> np.ndarray | 
 
 def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
     """The batches, with a progress bar where there is a terminal, and `numbers` in the place of labels, or None."""
-    with tqdm(total=pictures.n, desc=what, unit=" pictures", leave=False, disable=None) as bar:
+    with bar(total=pictures.n, desc=what, unit=" pictures") as shown:
         for batch, labels in pictures:
             yield batch, None if numbers is None or labels is None else numbers[labels]
-            bar.update(len(batch))
+            shown.update(len(batch))
 
 
 def _pairs(args: argparse.Namespace) -> int:

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm import tqdm
-
 from minigan.errors import DataError
+from minigan.terminal import bar
 
 ATTEMPTS = 3  # per mirror; each goes on where the last was cut off
 MAX_BYTES = 1 << 30  # no data set here is larger; a server that never stops shall not fill the disk
@@ -114,11 +113,11 @@ def _continue(url: str, part: Path, timeout: float) -> bool:
         total = have + int(length) if length and length.isdecimal() else None
         with (
             part.open("ab" if resumed else "wb") as file,
-            tqdm(desc=part.stem, initial=have, total=total, unit="B", unit_scale=True, disable=None) as bar,
+            bar(desc=part.stem, initial=have, total=total, unit="B", unit_scale=True, leave=True) as shown,
         ):
             while chunk := response.read(CHUNK):
                 have += file.write(chunk)
-                bar.update(len(chunk))
+                shown.update(len(chunk))
                 if have > MAX_BYTES:
                     raise OSError("the file is far too large")
     return total is None or have == total

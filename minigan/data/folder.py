@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
@@ -22,6 +21,7 @@ from minigan.data.decode import Header, decode, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
 from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
 from minigan.errors import DataError
+from minigan.terminal import bar
 
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
 DEFAULT_SIZE = 64
@@ -97,7 +97,7 @@ class FolderDataset(Dataset):
     def find_bad(self) -> dict[int, str]:
         """Decode everything, and return what is wrong with those files that can't be decoded, by index."""
         bad = {}
-        with ThreadPoolExecutor(THREADS) as pool, no_warnings(), _bar(len(self), "decoding") as bar:
+        with ThreadPoolExecutor(THREADS) as pool, no_warnings(), bar(total=len(self), desc="decoding") as shown:
             for start in range(0, len(self), AT_ONCE):
                 some = range(start, min(start + AT_ONCE, len(self)))
                 for i, picture in zip(some, pool.map(self._try, some), strict=True):
@@ -105,7 +105,7 @@ class FolderDataset(Dataset):
                         bad[i] = picture
                     elif self._cache is not None:
                         self._cache[i], self._cached[i] = picture, True
-                bar.update(len(some))
+                shown.update(len(some))
         return bad
 
     def _try(self, i: int) -> np.ndarray | str:
@@ -197,13 +197,13 @@ def natural_size(root: Path) -> int | None:
 def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path | Member, Header], list[str]]:
     """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
     headers, bad = {}, []
-    with no_warnings(), _bar(len(listing.pictures), "reading headers") as bar:
+    with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:
             try:
                 headers[path] = _check_size(read_header(path), path, img_size)
             except DataError as error:
                 bad.append(str(error))
-            bar.update()
+            shown.update()
     return headers, bad
 
 
@@ -215,11 +215,6 @@ def _check_size(header: Header, path: Path | Member, img_size: int) -> Header:
             f"use --img-size {min(width, height)} or less, or take it out of the folder"
         )
     return header
-
-
-def _bar(total: int, what: str) -> tqdm:
-    """A progress bar where there is a terminal."""
-    return tqdm(total=total, desc=what, leave=False, disable=None)
 
 
 def _misnamed(headers: dict[Path | Member, Header]) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan.backend import Device
 from minigan.data import Dataset, FolderDataset, Pairs
 from minigan.errors import DataError, ShapeError
 from minigan.metrics import FeatureNetwork, evaluate, observe, psnr, ssim
+from minigan.terminal import bar
 
 AT_ONCE = 250  # pictures
 REFERENCE = 10_000  # pictures of the data that a run is compared with while it is trained
@@ -115,7 +115,7 @@ def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:
     smaller than SSIM's window.
     """
     sums = dict.fromkeys(metrics, 0.0)
-    for (one, _), (x, y) in zip(pairs.files, _bar(pairs), strict=True):
+    for (one, _), (x, y) in zip(pairs.files, bar(pairs, desc="comparing", unit=" pairs"), strict=True):
         if "ssim" in metrics:
             try:  # a channel at a time: a large photo takes a dozen arrays of float64
                 channels = [ssim(x[..., c : c + 1], y[..., c : c + 1], 255) for c in range(x.shape[2])]
@@ -125,7 +125,3 @@ def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:
         if "psnr" in metrics:
             sums["psnr"] += float(psnr(x, y, 255))
     return {name: total / len(pairs) for name, total in sums.items()}
-
-
-def _bar(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    return iter(tqdm(pairs, desc="comparing", unit=" pairs", leave=False, disable=None))

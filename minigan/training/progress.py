@@ -13,6 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from minigan.terminal import is_terminal
+
 try:
     import resource
 except ImportError:  # Windows
@@ -68,7 +70,7 @@ class Progress:
     def __init__(self, total: int, start: int = 0, quiet: bool = False) -> None:
         self.total, self.quiet, self.note = total, quiet, ""
         self._bar: Any = None
-        if sys.stderr is not None and sys.stderr.isatty() and not quiet:
+        if is_terminal(sys.stderr) and not quiet:
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
             self._bar = tqdm(total=total, initial=start, bar_format=layout, dynamic_ncols=True, mininterval=0.2)
 
