@@ -31,7 +31,7 @@ def test_all_bad_files_are_listed_at_once(photos, capsys):
     listed = r"bad: photos/b.png is not a picture.*\nbad: photos/d.png is damaged or cut off .*\n"
     assert re.fullmatch(listed, out)
     assert re.fullmatch(
-        r"minigan: error: photos/b.png is not .*; all 2 bad files are listed above, --skip-bad .*\n", err
+        r"minigan: error: photos/b.png is not .*; this is one of 2 bad files, all listed above, .*\n", err
     )
     assert run("data photos --img-size 16 --skip-bad") == 0
     left_out = "note: 2 bad files are left out: minigan data photos lists them"

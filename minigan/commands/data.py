@@ -75,8 +75,9 @@ def _open(args: argparse.Namespace) -> Dataset:
         for problem in problems:
             print(f"bad: {printable(problem)}")
     if refused:
-        more = f"; all {len(problems):,} bad files are listed above, --skip-bad goes on without them"
-        raise DataError(problems[0] + (more if len(problems) > 1 else ""))
+        more = f"; this is one of {len(problems):,} bad files, all listed above" if len(problems) > 1 else ""
+        skip = ", or go on without by --skip-bad" if dataset is not None else ""
+        raise DataError(problems[0] + more + skip)
     return dataset
 
 

@@ -32,10 +32,12 @@ AT_ONCE = 256  # pictures
 class BadFilesError(DataError):
     """A folder has pictures that can't be used; `problems` has a sentence for each of them."""
 
-    def __init__(self, root: Path, problems: list[str]) -> None:
+    def __init__(self, root: Path, problems: list[str], some_are_good: bool) -> None:
         self.problems = problems
-        more = f"{problems[0]}; {len(problems) - 1:,} more of its files are bad: minigan data {root} lists them all, "
-        super().__init__(f"{more}--skip-bad goes on without them" if len(problems) > 1 else problems[0])
+        n = len(problems)
+        more = f"; this is one of {n:,} bad files: minigan data {root} lists them all" if n > 1 else ""
+        skip = f", or go on without {'it' if n == 1 else 'them'} by --skip-bad" if some_are_good else ""
+        super().__init__(problems[0] + more + skip)
 
 
 class FolderDataset(Dataset):
@@ -141,7 +143,7 @@ def open_folder(
     listing = _of_split(everything, split, root)
     headers, bad = _read_headers(listing, size)
     if bad and not (skip_bad and headers):
-        raise BadFilesError(root, bad)
+        raise BadFilesError(root, bad, bool(headers))
     channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
     dataset = FolderDataset(
         root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
@@ -150,7 +152,7 @@ def open_folder(
         damaged = dataset.find_bad()
         bad += damaged.values()
         if len(damaged) == len(dataset):
-            raise BadFilesError(root, bad)
+            raise BadFilesError(root, bad, False)
         dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
         dataset.bad = tuple(bad)
     good = set(dataset.paths)
