@@ -55,6 +55,6 @@ def open_archive(path: Path) -> list[Member]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # see `Member.read`
         raise DataError(f"{path} is damaged or cut off, or no .zip archive: replace it") from error
-    members = [Member(archive, info) for info in archive.infolist() if not info.is_dir()]
-    hidden = (".", "__MACOSX")
-    return [member for member in members if not any(part.startswith(hidden) for part in member.parts)]
+    files = [info for info in archive.infolist() if info.filename and not info.filename.endswith("/")]
+    members, hidden = [Member(archive, info) for info in files], (".", "__MACOSX")
+    return [m for m in members if m.parts and not any(part.startswith(hidden) for part in m.parts)]

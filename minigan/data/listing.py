@@ -73,8 +73,7 @@ def list_archive(path: Path) -> Listing:
     """List the files in a .zip archive. Raises DataError if it can't be read."""
     listing = Listing()
     for member in open_archive(path):
-        if member.parts:
-            listing.add(member.parts, member)
+        listing.add(member.parts, member)
     listing.pictures.sort(key=lambda picture: picture[0])
     return listing
 
