@@ -281,11 +281,34 @@ def test_line_drawings_of_20_megapixels_are_read(tmp_path, mode, form):
     assert picture.max() > 200
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "RGBA"])
-def test_flat_colours_of_80_megapixels_are_not(tmp_path, mode):
-    save(tmp_path / "a.png", (9000, 9000), mode, 0)
+def test_an_empty_page_at_600_dpi_is_read(tmp_path):
+    save(tmp_path / "a.png", (4961, 7016), "1", 1)
+    assert (pixels(tmp_path) == 255).all()
+
+
+@pytest.mark.parametrize(("mode", "side"), [("1", 9000), ("L", 9000), ("RGBA", 5000)])
+def test_large_flat_colours_are_not(tmp_path, mode, side):
+    save(tmp_path / "a.png", (side, side), mode, 0)
     with pytest.raises(DataError, match="a.png has too many pixels"):
         open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_tiff_of_unknown_range_is_refused(tmp_path, mode):
+    save(tmp_path / "a.tif", mode=mode, colour=1)
+    with pytest.raises(DataError, match="a.tif has signed or 32-bit pixels, whose range isn't known"):
+        open_folder(tmp_path, 32)
+
+
+def test_what_is_selected_is_not_decoded_again(tmp_path):
+    for shade in range(3):
+        save(tmp_path / f"{shade}.png", mode="L", colour=shade * 10)
+    dataset = open_folder(tmp_path, 32)
+    dataset.batch(np.arange(3))
+    for path in dataset.paths:
+        path.unlink()
+    some = dataset.select(np.array([2, 0]))
+    assert ((some.batch(np.arange(2))[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [20, 0]
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_adobe_deflate"])
