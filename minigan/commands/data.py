@@ -67,18 +67,23 @@ def _open(args: argparse.Namespace) -> Dataset:
     """Open the data set, having looked at every picture. If there are bad ones all are listed, and DataError raised."""
     try:
         dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split, skip_bad=True)
-        problems = list(getattr(dataset, "bad", ()))
-    except BadFilesError as error:  # there isn't a good one
-        dataset, problems = None, error.problems
-    refused = dataset is None or (problems and not args.skip_bad)
-    if not refused or len(problems) > 1:
-        for problem in problems:
-            print(f"bad: {printable(problem)}")
-    if refused:
-        more = f"; this is one of {len(problems):,} bad files, all listed above" if len(problems) > 1 else ""
-        skip = ", or go on without by --skip-bad" if dataset is not None else ""
-        raise DataError(problems[0] + more + skip)
+    except BadFilesError as error:
+        raise DataError(_listed(error.problems)) from error
+    problems = list(getattr(dataset, "bad", ()))
+    if problems and not args.skip_bad:
+        raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
+    for problem in problems:
+        print(f"bad: {printable(problem)}")
     return dataset
+
+
+def _listed(problems: list[str]) -> str:
+    """Print what is wrong with each file, if there are several, and return the sentence to end with."""
+    if len(problems) == 1:
+        return problems[0]
+    for problem in problems:
+        print(f"bad: {printable(problem)}")
+    return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
 
 
 def _check_file(path: Path) -> None:

@@ -153,7 +153,8 @@ def open_folder(
         bad += damaged.values()
         if len(damaged) == len(dataset):
             raise BadFilesError(root, bad, False)
-        dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
+        if damaged:
+            dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
         dataset.bad = tuple(bad)
     good = set(dataset.paths)
     listing = replace(listing, pictures=[(parts, path) for parts, path in listing.pictures if path in good])

@@ -103,8 +103,8 @@ def choose_split(listing: Listing, split: str, root: Path) -> Listing:
     """
     listing = _unwrap(listing)
     places = [_place(parts) for parts, _ in listing.pictures]
-    there = Counter(place.split for place in places)
-    outside = there.pop(None, 0)
+    there = Counter(place.split for place in places if place.split)
+    outside = len(places) - there.total()
     wanted = split if split in there else None
     if wanted is None and (split != "train" or (there and not outside)):
         only = f", only {listed(sorted(there))}: give the path of one of its folders" if there else ""
