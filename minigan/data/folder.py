@@ -226,12 +226,9 @@ def _misnamed(headers: dict[Path | Member, Header]) -> str:
     if not found:
         return ""
     path, header = found[0]
-    one = f"{path.name} is {header.format}"
-    return (
-        f"{one} by its content"
-        if len(found) == 1
-        else f"{len(found):,} files are of another format than their names say: {one}"
-    )
+    if len(found) == 1:
+        return f"{path.name} is {header.format} by its content"
+    return f"{len(found):,} files are of another format than their names say, such as {path.name}, a {header.format}"
 
 
 def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
@@ -244,4 +241,5 @@ def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
     of = "x".join(map(str, smallest)) + ("" if smallest == largest else " to " + "x".join(map(str, largest)))
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
-    return f"{n} pictures ({of}) are {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"
+    which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
+    return f"{which_are} {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"

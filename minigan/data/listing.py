@@ -71,8 +71,9 @@ def list_folder(root: Path) -> Listing:
 
 def list_archive(path: Path) -> Listing:
     """List the files in a .zip archive. Raises DataError if it can't be read."""
-    listing = Listing()
-    for member in open_archive(path):
+    files, folders = open_archive(path)
+    listing = Listing(folders=folders)
+    for member in files:
         listing.add(member.parts, member)
     listing.pictures.sort(key=lambda picture: picture[0])
     return listing

@@ -38,6 +38,8 @@ def test_folders_in_an_archive_are_classes(tmp_path, top):
     assert (dataset.classes, dataset.labels.tolist()) == (["cats", "dogs"], [0, 1])
     assert dataset.describe() == "a: 2 pictures of 8x8x1, 2 classes"
     assert dataset.notes == ("1 file is passed over: 1 .txt",)
+    dataset = open_dataset(pack(tmp_path / "b.zip", files | {f"{top}birds/": b"", f"{top}bees/a.heic": b"x"}), 8)
+    assert dataset.notes[1:] == ("2 classes have no pictures and are left out: bees, birds",)
     assert natural_size(tmp_path / "a.zip") == 8
 
 
