@@ -9,6 +9,7 @@ import numpy as np
 
 from minigan.cli import Parser, UsageError
 from minigan.commands.options import (
+    PATHS,
     SIZE_HELP,
     add_skip_bad,
     check_writable,
@@ -26,7 +27,7 @@ from minigan.training.trainer import PICTURES, POINTS
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("spec", nargs="?", metavar="DATA", help="a name, or the path of a folder (default: list all)")
+    parser.add_argument("spec", nargs="?", metavar="DATA", help=f"a name, or the path of {PATHS} (default: list all)")
     parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
     parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
     parser.add_argument("--img-size", type=count, metavar="N", help=SIZE_HELP)
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         for name, info in list_datasets().items():
             cached = ", in the cache" if info.cached else ""
             rows.append((name, info.what, info.size, info.origin + cached))
-        print(table(rows, "<<<<"))
+        print(f"{table(rows, '<<<<')}\n\nor the path of {PATHS}")
         return 0
     if args.out:
         _check_file(args.out)
@@ -66,16 +67,23 @@ def _open(args: argparse.Namespace) -> Dataset:
     """Open the data set, having looked at every picture. If there are bad ones all are listed, and DataError raised."""
     try:
         dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split, skip_bad=True)
-        problems = list(getattr(dataset, "bad", ()))
-    except BadFilesError as error:  # there isn't a good one
-        dataset, problems = None, error.problems
-    refused = dataset is None or (problems and not args.skip_bad)
-    for problem in problems[bool(refused) :]:
+    except BadFilesError as error:
+        raise DataError(_listed(error.problems)) from error
+    problems = list(getattr(dataset, "bad", ()))
+    if problems and not args.skip_bad:
+        raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
+    for problem in problems:
         print(f"bad: {printable(problem)}")
-    if refused:
-        more = f"; {len(problems) - 1:,} more are listed above, --skip-bad goes on without them"
-        raise DataError(problems[0] + (more if len(problems) > 1 else ""))
     return dataset
+
+
+def _listed(problems: list[str]) -> str:
+    """Print what is wrong with each file, if there are several, and return the sentence to end with."""
+    if len(problems) == 1:
+        return problems[0]
+    for problem in problems:
+        print(f"bad: {printable(problem)}")
+    return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
 
 
 def _check_file(path: Path) -> None:

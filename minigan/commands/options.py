@@ -113,6 +113,7 @@ KNOWN = {
     "n_classes": (count, "number of classes"),
     "projection": (bool, "judge the class by a projection instead of one more channel"),
 }
+PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "square pictures of N pixels (default: 64 for files, other data as it is)"
 FEW = 3  # models: where no more have an option, its help names them
 KINDS = {int: whole_number, float: number, str: str, bool: bool}

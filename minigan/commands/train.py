@@ -20,6 +20,7 @@ from minigan import __version__, threads
 from minigan.backend import CPU, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, either, nearest, sentence
 from minigan.commands.options import (
+    PATHS,
     SIZE_HELP,
     ModelOption,
     add_model_options,
@@ -83,7 +84,7 @@ def add_arguments(parser: Parser) -> None:
         add_model_options(parser.add_argument_group(f"options of {shown}"), shown)
 
     data = parser.add_argument_group("data")
-    data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of a folder (default: {DEFAULT_DATA})")
+    data.add_argument("--data", help=f"{', '.join(DATASETS)}, or the path of {PATHS} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=count, metavar="N", help=SIZE_HELP)
     data.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
     data.add_argument("--limit", type=count, metavar="N", help="use only N samples, drawn by the seed (default: all)")

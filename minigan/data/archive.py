@@ -47,14 +47,18 @@ class Member:
             raise DataError(f"{self} is damaged or cut off ({error}): replace it or take it away") from error
 
 
-def open_archive(path: Path) -> list[Member]:
-    """The files in an archive, folders and what is hidden left out. Raises DataError if it is none, or damaged."""
+def open_archive(path: Path) -> tuple[list[Member], list[tuple[str, ...]]]:
+    """The files and the folders in an archive; what is hidden is left out. Raises DataError if it can't be read."""
     try:
         archive = zipfile.ZipFile(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # see `Member.read`
         raise DataError(f"{path} is damaged or cut off, or no .zip archive: replace it") from error
-    members = [Member(archive, info) for info in archive.infolist() if not info.is_dir()]
     hidden = (".", "__MACOSX")
-    return [member for member in members if not any(part.startswith(hidden) for part in member.parts)]
+    everything = [Member(archive, info) for info in archive.infolist()]
+    shown = [m for m in everything if m.parts and not any(part.startswith(hidden) for part in m.parts)]
+    files = [m for m in shown if not m.info.filename.endswith("/")]
+    folders = {m.parts for m in shown if m.info.filename.endswith("/")}
+    folders |= {m.parts[:n] for m in files for n in range(1, len(m.parts))}
+    return files, sorted(folders)

@@ -131,7 +131,7 @@ def _check_arguments(img_size: int | None, channels: int | None, seed: int, spli
 def _open_name(name: str, img_size: int | None, channels: int | None, seed: int, split: str) -> Dataset:
     if name not in DATASETS:
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder"
+        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder or file"
         raise DataError(f"there is no data set or folder called {name!r}: {hint}")
     draw = [seed, DRAWN.index(split)]  # the synthetic sets draw other samples for the test split
     if name == "digits":

@@ -13,11 +13,13 @@ Pillow decodes a picture whole, in memory: 1 byte for a pixel of 1-bit or 8-bit 
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,10 @@ FREE_BYTES, RATIO = 64 << 20, 900
 ONE_BYTE_MODES = ("1", "L")
 LARGE = 8 << 20  # pixels; no two pictures with more are decoded at the same time
 one_large = threading.Lock()
+# Of a damaged file Pillow and libtiff would print on stderr what is wrong, besides raising an error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with suppress(AttributeError, OSError):  # libtiff is not everywhere a library of its own
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 JPEG = ("JPEG", "MPO")  # a JPEG with further pictures behind it is called MPO
 
 

@@ -32,10 +32,12 @@ AT_ONCE = 256  # pictures
 class BadFilesError(DataError):
     """A folder has pictures that can't be used; `problems` has a sentence for each of them."""
 
-    def __init__(self, root: Path, problems: list[str]) -> None:
+    def __init__(self, root: Path, problems: list[str], some_are_good: bool) -> None:
         self.problems = problems
-        more = f"{problems[0]}; {len(problems) - 1:,} more of its files are bad: minigan data {root} lists them all, "
-        super().__init__(f"{more}--skip-bad goes on without them" if len(problems) > 1 else problems[0])
+        n = len(problems)
+        more = f"; this is one of {n:,} bad files: minigan data {root} lists them all" if n > 1 else ""
+        skip = f", or go on without {'it' if n == 1 else 'them'} by --skip-bad" if some_are_good else ""
+        super().__init__(problems[0] + more + skip)
 
 
 class FolderDataset(Dataset):
@@ -141,7 +143,7 @@ def open_folder(
     listing = _of_split(everything, split, root)
     headers, bad = _read_headers(listing, size)
     if bad and not (skip_bad and headers):
-        raise BadFilesError(root, bad)
+        raise BadFilesError(root, bad, bool(headers))
     channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
     dataset = FolderDataset(
         root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
@@ -150,8 +152,9 @@ def open_folder(
         damaged = dataset.find_bad()
         bad += damaged.values()
         if len(damaged) == len(dataset):
-            raise BadFilesError(root, bad)
-        dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
+            raise BadFilesError(root, bad, False)
+        if damaged:
+            dataset = dataset.select(np.array([i for i in range(len(dataset)) if i not in damaged]))
         dataset.bad = tuple(bad)
     good = set(dataset.paths)
     listing = replace(listing, pictures=[(parts, path) for parts, path in listing.pictures if path in good])
@@ -223,12 +226,9 @@ def _misnamed(headers: dict[Path | Member, Header]) -> str:
     if not found:
         return ""
     path, header = found[0]
-    one = f"{path.name} is {header.format}"
-    return (
-        f"{one} by its content"
-        if len(found) == 1
-        else f"{len(found):,} files are of another format than their names say: {one}"
-    )
+    if len(found) == 1:
+        return f"{path.name} is {header.format} by its content"
+    return f"{len(found):,} files are of another format than their names say, such as {path.name}, a {header.format}"
 
 
 def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
@@ -241,4 +241,5 @@ def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
     of = "x".join(map(str, smallest)) + ("" if smallest == largest else " to " + "x".join(map(str, largest)))
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
-    return f"{n} pictures ({of}) are {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"
+    which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
+    return f"{which_are} {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"

@@ -3,6 +3,7 @@
     cats/a.png  dogs/b.png                  two folders or more are classes
     train/cats/a.png  test/cats/b.png       splits stand above classes ...
     cats/train/a.png  cats/test/b.png       ... or below them
+    trainA/a.png  trainB/b.png  testA/c.png ... or are one with them, A and B
     photos/cats/a.png  photos/dogs/b.png    a folder around everything says nothing
 
 A folder is a split by its name in any spelling of case, and never a class.
@@ -11,10 +12,12 @@ A folder is a split by its name in any spelling of case, and never a class.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +32,7 @@ SPLIT_NAMES = {
 }
 SPLITS = tuple(SPLIT_NAMES)
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLIT = re.compile(rf"({'|'.join(SPLIT_OF)})([AB]?)", re.IGNORECASE)
 SHOWN = 8  # names in a sentence
 
 Parts = tuple[str, ...]  # a path below the root, or what is left of it: folders, and for a picture its own name
@@ -67,10 +71,10 @@ def list_folder(root: Path) -> Listing:
 
 def list_archive(path: Path) -> Listing:
     """List the files in a .zip archive. Raises DataError if it can't be read."""
-    listing = Listing()
-    for member in open_archive(path):
-        if member.parts:
-            listing.add(member.parts, member)
+    files, folders = open_archive(path)
+    listing = Listing(folders=folders)
+    for member in files:
+        listing.add(member.parts, member)
     listing.pictures.sort(key=lambda picture: picture[0])
     return listing
 
@@ -99,44 +103,52 @@ def choose_split(listing: Listing, split: str, root: Path) -> Listing:
     Raises DataError if there are none, or if two folders could be meant.
     """
     listing = _unwrap(listing)
-    where = [_split_of(parts) for parts, _ in listing.pictures]
-    there = Counter(found[0] for found in where if found)
+    places = [_place(parts) for parts, _ in listing.pictures]
+    there = Counter(place.split for place in places if place.split)
+    outside = len(places) - there.total()
     wanted = split if split in there else None
-    if wanted is None and (split != "train" or (there and None not in where)):
+    if wanted is None and (split != "train" or (there and not outside)):
         only = f", only {listed(sorted(there))}: give the path of one of its folders" if there else ""
         raise DataError(f"{root} has no {split} split{only or f': it needs a folder called {split}'}")
-    _refuse_twins(listing, wanted, root)
-    kept = [(cut, path) for parts, path in listing.pictures if (cut := _without_split(parts, wanted))]
-    folders = [cut[:-1] for parts in listing.folders if (cut := _without_split((*parts, ""), wanted))]
+    _refuse_twins([place for place in places if place.split == wanted], root)
+    chosen = zip(places, listing.pictures, strict=True)
+    pictures = [(place.rest, path) for place, (_, path) in chosen if place.split == wanted]
+    within = [_place((*parts, "")) for parts in listing.folders]
+    folders = [place.rest[:-1] for place in within if place.split == wanted and len(place.rest) > 1]
     others = [f"{n:,} of {name}" for name, n in sorted(there.items()) if name != wanted]
-    if wanted and (rest := where.count(None)):
-        others.append(f"{rest:,} in no split")
-    share = f"{split} has {len(kept):,} of {len(where):,} pictures"
+    if wanted and outside:
+        others.append(f"{outside:,} in no split")
+    share = f"{split} has {len(pictures):,} of {len(places):,} pictures"
     notes = (f"{share}; left out are {listed(others)}",) if others else ()
-    return _unwrap(replace(listing, pictures=kept, folders=[f for f in folders if f], notes=notes))
+    return _unwrap(replace(listing, pictures=pictures, folders=folders, notes=notes))
 
 
-def _split_of(parts: Parts) -> tuple[str, int] | None:
-    """The split that a file belongs to, and at which place of its path the folder stands that says so."""
-    return next(((SPLIT_OF[p.lower()], i) for i, p in enumerate(parts[:-1][:2]) if p.lower() in SPLIT_OF), None)
+class Place(NamedTuple):
+    """The split of a file or None, the folder that says so, what this stands for, and the file's path without it."""
+
+    split: str | None
+    folder: str
+    stands_for: Parts
+    rest: Parts
 
 
-def _without_split(parts: Parts, wanted: str | None) -> Parts | None:
-    """The path without the folder that names the split; None if it belongs to another split."""
-    split, level = _split_of(parts) or (None, len(parts))
-    return parts[:level] + parts[level + 1 :] if split == wanted else None
+def _place(parts: Parts) -> Place:
+    for level, folder in enumerate(parts[:-1][:2]):
+        if found := SPLIT.fullmatch(folder):
+            domain = (found[2].upper(),) if found[2] else ()
+            above = (*parts[:level], *domain)
+            return Place(SPLIT_OF[found[1].lower()], folder, above, (*above, *parts[level + 1 :]))
+    return Place(None, "", (), parts)
 
 
-def _refuse_twins(listing: Listing, wanted: str | None, root: Path) -> None:
-    """Raise DataError if folders beside each other, such as val and Validation, are called like the wanted split."""
+def _refuse_twins(places: list[Place], root: Path) -> None:
+    """Raise DataError if two folders, such as val and Validation, stand for the same."""
     spelt: dict[Parts, set[str]] = {}
-    for parts, _ in listing.pictures:
-        split, level = _split_of(parts) or (None, 0)
-        if split and split == wanted:
-            spelt.setdefault(parts[:level], set()).add(parts[level])
+    for place in places:
+        spelt.setdefault(place.stands_for, set()).add(place.folder)
     for names in spelt.values():
         if len(names) > 1:
-            several = f"{listed(sorted(names))} are folders of one split, {wanted}"
+            several = f"{listed(sorted(names))} are folders of one split, {places[0].split}"
             raise DataError(f"in {root} {several}: give the path of one of them")
 
 
@@ -144,7 +156,7 @@ def _unwrap(listing: Listing) -> Listing:
     """Take off the folder around all pictures, as long as there is one that says nothing."""
     tops = {parts[0] if len(parts) > 1 else None for parts, _ in listing.pictures}
     top = tops.pop() if len(tops) == 1 else None
-    if top is None or top.lower() in SPLIT_OF:
+    if top is None or SPLIT.fullmatch(top):
         return listing
     pictures = [(parts[1:], path) for parts, path in listing.pictures]
     folders = [parts[1:] for parts in listing.folders if parts[0] == top and len(parts) > 1]

@@ -81,7 +81,7 @@ def is_cached(name: str) -> bool:
 def holds_mnist(path: Path) -> bool:
     """Whether a folder has IDX pictures under the names of the MNIST family, or a file is one of them."""
     if path.is_file():
-        return bool(_split_and_set(path))
+        return any(_split_and_set(path))
     return any(_find(path, split, "images") for split in PREFIX)
 
 
@@ -118,23 +118,25 @@ def read_mnist(path: Path, split: str = "train") -> ArrayDataset:
     return ArrayDataset(name, pictures, values, classes)
 
 
-def _split_and_set(file: Path) -> tuple[str, str] | None:
-    """The split of a file, and the part of its name that is that of all files of its set; None for other names."""
+def _split_and_set(file: Path) -> tuple[str, str]:
+    """The split of a file, and how the names of all files of its set begin. The split of other files is ""."""
     if emnist := EMNIST.fullmatch(file.name):
         return emnist[2], f"emnist-{emnist[1]}-"
     plain = re.fullmatch(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?", file.name)
-    return ("train" if plain[1] == "train" else "test", "") if plain else None
+    return ("train" if plain[1] == "train" else "test") if plain else "", ""
 
 
 def _find(folder: Path, split: str, what: str, only: str | None = None) -> Path | None:
     """The file of pictures or labels; `only` of the set whose files begin like that."""
-    axes, found = {"images": 3, "labels": 1}[what], {}
+    axes = {"images": 3, "labels": 1}[what]
+    found: dict[str, Path] = {}  # by set
     for inner in FOLDERS:
         # some copies are called train-images.idx3-ubyte; of a file and its .gz the first is taken
         for name in (f"{PREFIX[split]}-{what}-", f"{PREFIX[split]}-{what}.", f"emnist-*-{split}-{what}-"):
             for path in sorted((folder / inner).glob(f"{name}idx{axes}-ubyte*"), key=lambda path: len(path.name)):
-                if (kind := _split_and_set(path)) and not path.is_dir():
-                    found.setdefault(kind[1], path)  # a pipe or a link to nothing is refused where it is read
+                named, begins = _split_and_set(path)
+                if named and not path.is_dir():  # a pipe or a link to nothing is refused where it is read
+                    found.setdefault(begins, path)
     if only is None and len(found) > 1:
         several = listed(sorted(path.name for path in found.values()))
         raise DataError(f"{folder} holds several data sets: give the path of one file, such as {several}")

@@ -72,8 +72,7 @@ def on_white(image: Image.Image) -> Image.Image:
         return Image.fromarray(levels.astype(np.uint8))
     if image.mode in ("1", "L") and key is not None:
         return image.convert("L").point([255 if level == key else level for level in range(256)])
-    in_palette = image.palette is not None and image.palette.mode == "RGBA"
-    if image.mode not in ALPHA_MODES and key is None and not in_palette:
+    if image.mode not in ALPHA_MODES and key is None:
         return image
     image = image.convert("RGBA")
     page = Image.new("RGB", image.size, "white")

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from minigan.data import archive, natural_size, open_dataset
+from minigan.data.decode import RATIO
 from minigan.errors import DataError
 
 
-def png(shade, size=(8, 8), form="PNG"):
+def png(shade, size=(8, 8), form="PNG", **options):
     file = io.BytesIO()
-    Image.new("L", size, shade).save(file, form)
+    Image.new("L", size, shade).save(file, form, **options)
     return file.getvalue()
 
 
@@ -31,12 +32,14 @@ def shades(dataset):
 @pytest.mark.parametrize("top", ["", "photos/"])
 def test_folders_in_an_archive_are_classes(tmp_path, top):
     files = {f"{top}dogs/b.png": png(30), f"{top}cats/deep/a.png": png(20), f"{top}cats/x.txt": b"x"}
-    files |= {"__MACOSX/cats/._a.png": b"x", f"{top}.hidden/c.png": b"x", f"{top}cats/.d.png": b"x"}
+    files |= {"__MACOSX/cats/a.png": b"x", f"{top}.hidden/c.png": b"x", f"{top}cats/.d.png": b"x"}
     dataset = open_dataset(pack(tmp_path / "a.zip", files), 8)
     assert shades(dataset) == [20, 30]
     assert (dataset.classes, dataset.labels.tolist()) == (["cats", "dogs"], [0, 1])
     assert dataset.describe() == "a: 2 pictures of 8x8x1, 2 classes"
     assert dataset.notes == ("1 file is passed over: 1 .txt",)
+    dataset = open_dataset(pack(tmp_path / "b.zip", files | {f"{top}birds/": b"", f"{top}bees/a.heic": b"x"}), 8)
+    assert dataset.notes[1:] == ("2 classes have no pictures and are left out: bees, birds",)
     assert natural_size(tmp_path / "a.zip") == 8
 
 
@@ -72,7 +75,9 @@ def test_members_that_unpack_to_far_more_than_their_size_are_refused(tmp_path, m
 
 
 def test_a_bomb_in_a_bomb_counts_by_its_size_in_the_archive(tmp_path):
-    path = pack(tmp_path / "a.zip", {"a.png": png(0, (9000, 9000))})
+    loosely = png(0, (9000, 9000), compress_level=1)
+    assert RATIO * len(loosely) > 9000**2
+    path = pack(tmp_path / "a.zip", {"a.png": loosely})
     with pytest.raises(DataError, match="a.zip/a.png has too many pixels"):
         open_dataset(path, 8)
 

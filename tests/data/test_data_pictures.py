@@ -56,7 +56,7 @@ def test_grey_of_16_bits_is_compared_with_all_of_them():
 
 @pytest.mark.parametrize("depth", [8, 16])
 def test_colour_with_a_transparent_colour(depth):
-    key, other = (np.array([0, 90, 255]) * (257 if depth == 16 else 1)).tolist(), [0, 0, 0]
+    key, other = ([3, 0x5A01, 0xFF02] if depth == 16 else [0, 90, 255]), [0, 0, 0]
     left, right = halves(png(key, other, depth, COLOUR, (b"tRNS", struct.pack(">3H", *key))))
     assert (left, right) == ([255] * 3, [0] * 3)
 

@@ -239,7 +239,7 @@ def test_bad_files_are_skipped_if_that_is_asked_for(tmp_path, monkeypatch, budge
     (tmp_path / "a" / "0.png").write_text("no picture")
     whole = (tmp_path / "c" / "3.png").read_bytes()
     (tmp_path / "c" / "3.png").write_bytes(whole[:50])
-    with pytest.raises(BadFilesError, match="a/0.png is not a picture"):
+    with pytest.raises(BadFilesError, match="a/0.png is not a picture.*, or go on without it by --skip-bad"):
         open_folder(tmp_path, 32)
     dataset = open_folder(tmp_path, 32, skip_bad=True)
     assert [path.name for path in dataset.paths] == ["1.png", "2.png"]
@@ -253,7 +253,7 @@ def test_bad_files_are_skipped_if_that_is_asked_for(tmp_path, monkeypatch, budge
 def test_a_folder_of_bad_files_is_refused_even_so(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("no picture")
-    with pytest.raises(BadFilesError, match="a.png is not a picture.*; 1 more of its files") as caught:
+    with pytest.raises(BadFilesError, match="a.png .*; this is one of 2 bad files: .* lists them all$") as caught:
         open_folder(tmp_path, skip_bad=True)
     assert len(caught.value.problems) == 2
 
@@ -281,11 +281,46 @@ def test_line_drawings_of_20_megapixels_are_read(tmp_path, mode, form):
     assert picture.max() > 200
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "RGBA"])
-def test_flat_colours_of_80_megapixels_are_not(tmp_path, mode):
-    save(tmp_path / "a.png", (9000, 9000), mode, 0)
+def test_an_empty_page_at_600_dpi_is_read(tmp_path):
+    save(tmp_path / "a.png", (4961, 7016), "1", 1)
+    assert (pixels(tmp_path) == 255).all()
+
+
+@pytest.mark.parametrize(("mode", "side"), [("1", 9000), ("L", 9000), ("RGBA", 5000)])
+def test_large_flat_colours_are_not(tmp_path, mode, side):
+    save(tmp_path / "a.png", (side, side), mode, 0)
     with pytest.raises(DataError, match="a.png has too many pixels"):
         open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_a_tiff_of_unknown_range_is_refused(tmp_path, mode):
+    save(tmp_path / "a.tif", mode=mode, colour=1)
+    with pytest.raises(DataError, match="a.tif has signed or 32-bit pixels, whose range isn't known"):
+        open_folder(tmp_path, 32)
+
+
+def test_what_is_selected_is_not_decoded_again(tmp_path):
+    for shade in range(3):
+        save(tmp_path / f"{shade}.png", mode="L", colour=shade * 10)
+    dataset = open_folder(tmp_path, 32)
+    dataset.batch(np.arange(3))
+    for path in dataset.paths:
+        path.unlink()
+    some = dataset.select(np.array([2, 0]))
+    assert ((some.batch(np.arange(2))[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [20, 0]
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_adobe_deflate"])
+def test_nothing_but_the_sentence_is_said_of_a_damaged_tiff(tmp_path, capfd, compression):
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.tif", compression=compression)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[20 : len(data) // 2 : 97] = bytes(len(data[20 : len(data) // 2 : 97]))
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(DataError, match="a.tif is damaged"):
+        open_folder(tmp_path).batch(np.array([0]))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_missing_folder(tmp_path):

@@ -41,6 +41,7 @@ def test_splits_in_any_spelling_are_no_classes(make, train, val, test):
     [
         (("Train/a/0.png", "Train/b/1.png", "Test/b/2.png"), "Train/a/0.png Train/b/1.png", "Test/b/2.png"),
         (("a/train/0.png", "b/train/1.png", "b/test/2.png"), "a/train/0.png b/train/1.png", "b/test/2.png"),
+        (("trainA/0.png", "trainb/1.png", "testB/2.png"), "trainA/0.png trainb/1.png", "testB/2.png"),
         (("a/0.png", "b/1.png", "test/2.png"), "a/0.png b/1.png", "test/2.png"),
         (("x/train/a/0.png", "x/train/b/1.png", "x/test/2.png"), "x/train/a/0.png x/train/b/1.png", "x/test/2.png"),
         (("x/y/a/0.png", "x/y/b/1.png", "x/y/eval/2.png"), "x/y/a/0.png x/y/b/1.png", "x/y/eval/2.png"),
@@ -50,7 +51,8 @@ def test_splits_and_classes_lie_above_each_other_in_any_order(make, names, train
     root = make(*names)
     assert found(root) == train.split()
     assert found(root, "test") == test.split()
-    assert (open_folder(root, 8).classes, open_folder(root, 8).labels.tolist()) == (["a", "b"], [0, 1])
+    dataset = open_folder(root, 8)
+    assert ([name.lower() for name in dataset.classes], dataset.labels.tolist()) == (["a", "b"], [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,15 @@ def swollen(kind: str, side: int) -> bytes:
     return zipped({f"a.{kind.lower()}": file.getvalue()}, zipfile.ZIP_DEFLATED)
 
 
+def nameless() -> bytes:
+    """A zip archive of a picture without a name, and of a good one."""
+    data = bytearray(zipped({"?": picture("PNG"), "a.png": picture("PNG")}))
+    entry = data.index(b"PK\x01\x02")
+    for at in (26, entry + 28):  # the lengths of the name and of what comes after it
+        data[at], data[at + 2] = 0, 1
+    return bytes(data)
+
+
 def sized(size: int) -> bytes:
     """A zip archive whose directory says that the first file unpacks to `size` bytes."""
     data = bytearray(GOOD_ZIP)
@@ -81,6 +90,7 @@ CASES = [
     ),
     Case("zip: a file of 4 GB that isn't there", alone("x.zip", lambda: sized(2**32 - 2)), ZIP, "x.zip/a.png "),
     Case("zip: a file larger than it says", alone("x.zip", lambda: sized(10)), ZIP, "x.zip/a.png is"),
+    Case("zip: a picture without a name", alone("x.zip", nameless), ZIP, None),
     Case("zip: two names for one place", alone("x.zip", overlapping), ZIP, "x.zip/b.png is damaged"),
     *(
         Case(f"zip: cut after {share:.0%}", alone("x.zip", GOOD_ZIP[: int(share * len(GOOD_ZIP))]), ZIP, "x.zip is")
