@@ -216,6 +216,11 @@ class WeightAverage:
             for name in mine.state_names:
                 getattr(mine, name)[...] = getattr(other, name)
 
+    def restart(self) -> None:
+        """Begin anew, with the network as it is now."""
+        self.average.load_state_dict(self.network.state_dict())
+        self.t = 0
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """The averaged network's arrays and the count of updates, on the host."""
         return self.average.state_dict() | {"t": np.int64(self.t)}

@@ -78,14 +78,13 @@ def test_resume_refuses_what_would_change_the_run(capsys):
     capsys.readouterr()
     assert "has 4 steps behind it" in refused(capsys, "train --resume run")
     assert "MODEL gan doesn't fit this run, which began with dcgan" in refused(capsys, "train gan --resume run")
-    assert "--lr 0.1 doesn't fit" in refused(capsys, "train --resume run --lr 0.1")
+    assert "--label-smoothing 0.1 doesn't fit" in refused(capsys, "train --resume run --label-smoothing 0.1")
     assert "--img-size 28 doesn't fit this run, which began with 16:" in refused(
         capsys, "train --resume run --img-size 28"
     )
-    assert "--augment flip doesn't fit this run, which began with none:" in refused(
-        capsys, "train --resume run --augment flip"
-    )
+    assert "--seed 1 doesn't fit this run, which began with 0:" in refused(capsys, "train --resume run --seed 1")
     assert "--out can't be given" in refused(capsys, "train --resume run --out other")
+    assert "--init-from can't be given" in refused(capsys, "train --resume run --init-from run")
     sizes = "--img-size 16 --channels 1 --limit 64"  # what the digits have
     assert run(f"train dcgan --resume run --features 2 --data digits --n-steps 5 --quiet {sizes}") == 0
 
@@ -221,6 +220,34 @@ def test_sample(capsys):
     os.mkdir("folder.png")
     assert run("sample runs/dcgan-digits --out folder.png") == 0
     assert os.listdir("folder.png") == ["generated.png"]
+
+
+def test_separate_pictures_are_those_of_one_draw_however_many_are_made_at_a_time(monkeypatch):
+    run(f"{TINY} --quiet")
+    run("sample runs/dcgan-digits --n 11 --separate --out whole")
+    monkeypatch.setattr("minigan.commands.sample.AT_ONCE", 4)
+    run("sample runs/dcgan-digits --n 11 --separate --out parts")
+    names = sorted(os.listdir("whole"))
+    assert names == sorted(os.listdir("parts")) == [f"{i:05d}.png" for i in range(11)]
+    for name in names:
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes()
+
+
+def test_ctrl_c_keeps_the_pictures_that_are_written(monkeypatch, capsys):
+    run(f"{TINY} --quiet")
+    monkeypatch.setattr("minigan.commands.sample.AT_ONCE", 4)
+    calls = []
+
+    def generate(gan, z, labels=None, ours=DCGAN.generate):
+        calls.append(len(z))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return ours(gan, z, labels)
+
+    monkeypatch.setattr(DCGAN, "generate", generate)
+    assert run("sample runs/dcgan-digits --n 40 --separate --out many") == 130
+    assert capsys.readouterr().err == "interrupted: 8 of 40 pictures are in many\n"
+    assert len(os.listdir("many")) == 8
 
 
 def test_points_are_trained_sampled_and_walked():

@@ -21,6 +21,7 @@ from PIL import Image
 import minigan
 from minigan.data.batches import Batches
 from minigan.gans import DCGAN
+from minigan.training.progress import Interrupts
 
 LONG = TINY.replace("--n-steps 4", "--n-steps 100") + " --checkpoint-interval 20"
 
@@ -180,7 +181,7 @@ def test_two_that_start_together_without_a_folder_get_one_each():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(number):
     process = begin(f"{LONG} --out run --quiet")
     wait_for(lambda: Path("run/config.json").exists(), process)
@@ -191,6 +192,32 @@ def test_a_signal_saves_and_says_how_to_go_on(number):
     assert run("train --resume run --quiet") == 0
     assert run(f"{LONG} --out unbroken --quiet") == 0
     assert_same_end("run", "unbroken")
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_saves_though_nobody_reads_what_is_said():
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "minigan", *f"{LONG} --n-steps 90000 --out run".split()]
+    environment = os.environ | {"PYTHONPATH": str(Path(minigan.__file__).parents[1])}
+    process = subprocess.Popen(
+        command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    )
+    os.close(terminal)
+    wait_for(lambda: Path("run/config.json").exists(), process)
+    os.close(master)  # what is written from here on fails with EIO
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert newest("run").is_file()
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+        assert not interrupts.signal
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from minigan.backend import get_device, to_numpy
-from minigan.cli import Parser, UsageError
+from minigan.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands.options import check_writable, count, open_checkpoint, place, read_config, whole_number
 from minigan.data import PointDataset
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
+from minigan.terminal import bar
 from minigan.training import pictures
 from minigan.training.run import RunConfig, RunFolder
 from minigan.training.trainer import PICTURES, POINTS, class_columns, modes_found
@@ -69,12 +71,10 @@ def main(args: argparse.Namespace) -> int:
     rng = gan.device.rng(args.seed)
     if args.interpolate:
         image = _walk(gan, config, label, rng)
+    elif args.separate:
+        return _write_each(gan, n, _labels(gan, n, label), rng, config, folder)
     else:
-        labels = _labels(gan, n, label)
-        samples = generate(gan, gan.latent(n, rng), labels)
-        if args.separate:
-            _write_each(samples, labels, config, folder)
-            return 0
+        samples = generate(gan, gan.latent(n, rng), _labels(gan, n, label))
         image = pictures.grid(samples, columns) if not points else _draw(config, samples, label, count_modes=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures.save_image(image, path)
@@ -102,12 +102,17 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
 
 def generate(gan: Any, z: Any, labels: Any = None) -> np.ndarray:
     """Generate samples on the host, some at a time. Raises MiniganError if a number in them isn't finite."""
-    parts = []
+    return np.concatenate(
+        [
+            _generate_some(gan, z[i : i + AT_ONCE], None if labels is None else labels[i : i + AT_ONCE])
+            for i in range(0, len(z), AT_ONCE)
+        ]
+    )
+
+
+def _generate_some(gan: Any, z: Any, labels: Any) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for i in range(0, len(z), AT_ONCE):
-            some = slice(i, i + AT_ONCE)
-            parts.append(to_numpy(gan.generate(z[some], None if labels is None else labels[some])))
-    samples = np.concatenate(parts)
+        samples = to_numpy(gan.generate(z, labels))
     if not np.isfinite(samples).all():
         raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
     return samples
@@ -120,19 +125,37 @@ def _labels(gan: Any, n: int, label: int | None) -> Any:
     return gan.labels(n) if label is None else gan.device.array(np.full(n, label))
 
 
-def _write_each(samples: np.ndarray, labels: Any, config: RunConfig, folder: Path) -> None:
-    """Write every picture as a file; the names tell the classes."""
+def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, folder: Path) -> int:
+    """Draw n pictures and write each as a file, some at a time; return the exit status. The names tell the classes.
+
+    Latents are drawn some at a time, too: the same numbers as all at once. After Ctrl-C what is written stays.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    endings = [""] * len(samples)
-    if labels is not None:
-        names = dict(enumerate(config.classes))
-        spelt = (
-            re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST] for label in to_numpy(labels).tolist()
-        )
-        endings = [f"-{name}" for name in spelt]
-    for i, (picture, ending) in enumerate(zip(pictures.to_bytes(samples), endings, strict=True)):
-        pictures.save_image(pictures.to_image(picture), folder / f"{i:05d}{ending}.png")
-    print(f"{len(samples)} pictures in {folder}")
+    names = dict(enumerate(config.classes))
+    digits = max(5, len(str(n - 1)))
+    written = 0
+    try:
+        with bar(total=n, desc="drawing", unit=" pictures") as shown:
+            while written < n:
+                some = slice(written, min(written + AT_ONCE, n))
+                of = None if labels is None else labels[some]
+                samples = _generate_some(gan, gan.latent(some.stop - some.start, rng), of)
+                endings = (
+                    [""] * len(samples) if of is None else [_ending(names, label) for label in to_numpy(of).tolist()]
+                )
+                for picture, ending in zip(pictures.to_bytes(samples), endings, strict=True):
+                    pictures.save_image(pictures.to_image(picture), folder / f"{written:0{digits}d}{ending}.png")
+                    written += 1
+                shown.update(len(samples))
+    except KeyboardInterrupt:
+        print(f"interrupted: {written:,} of {n:,} pictures are in {folder}", file=sys.stderr)
+        return INTERRUPTED
+    print(f"{n} pictures in {folder}")
+    return 0
+
+
+def _ending(names: dict[int, str], label: int) -> str:
+    return "-" + re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST]
 
 
 def _check(args: argparse.Namespace, points: bool) -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from math import ceil
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from minigan import __version__, threads
+from minigan import __version__, blas
 from minigan.backend import CPU, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError, either, nearest, sentence
 from minigan.commands.options import (
@@ -44,9 +45,10 @@ from minigan.data import AUGMENTATIONS, DATASETS, Batches, Dataset, open_dataset
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS, open_features
+from minigan.training.changes import changes, fingerprint, with_data
 from minigan.training.evaluation import Judge, usual_features
 from minigan.training.lock import LockedError
-from minigan.training.progress import Progress, count_steps, resume_command, say
+from minigan.training.progress import Progress, count_steps, forecast, resume_command, say
 from minigan.training.run import (
     DECAYS,
     FEWEST_JUDGED,
@@ -66,9 +68,12 @@ DEFAULT_EPOCHS = 25  # for other data
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 EMA = 0.999
 RUNS = Path("runs")
+TIMED_S = 3.0  # of steps in a dry run
 SAVING = ("checkpoint_interval", "keep_checkpoints", "on_nan")
 OPTIONAL = ("augment", "device", "ema", "skip_bad", *SAVING, "eval_interval", "eval_samples")
-CHANGEABLE = ("n_steps", "sample_interval", *SAVING, "eval_interval", "device", "skip_bad")  # when a run goes on
+# What may change when a run goes on; `lr` is an argument of the model.
+CHANGEABLE = ("n_steps", "data", "batch_size", "lr", "augment", "ema", "sample_interval", *SAVING, "eval_interval")
+CHANGEABLE += ("device", "skip_bad")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -90,7 +95,7 @@ def add_arguments(parser: Parser) -> None:
     data.add_argument("--limit", type=count, metavar="N", help="use only N samples, drawn by the seed (default: all)")
     add_skip_bad(data)
     kinds = ",".join(AUGMENTATIONS)
-    data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds} (default: none)")
+    data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
     training = parser.add_argument_group("training")
     length = training.add_mutually_exclusive_group()
@@ -126,6 +131,8 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--eval-features", choices=FEATURE_NETWORKS, help=judged)
     what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
+    what = "begin with the weights of another run, or of one of its checkpoints (default: with random ones)"
+    output.add_argument("--init-from", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors (default: print progress)")
 
@@ -139,11 +146,13 @@ def main(args: argparse.Namespace) -> int:
     keep_freed_memory()
     given = {k: v for k, v in vars(args).items() if v is not None and k not in ("resume", "out", "dry_run", "quiet")}
     if args.resume:
-        if args.out:
-            raise UsageError("--out can't be given with --resume: a run goes on in its own folder")
+        for name in ("out", "init_from"):
+            if getattr(args, name):
+                raise UsageError(f"{flag(name)} can't be given with --resume: a run goes on in its own folder")
         folder = RunFolder(args.resume)
         config = extend(read_config(folder), given)
         dataset = config.open_data()
+        config = with_data(config, dataset)
     else:
         if args.out:
             RunFolder(args.out).check_unused()
@@ -152,6 +161,7 @@ def main(args: argparse.Namespace) -> int:
     check_writable(folder.path)
     if args.dry_run:
         print(summarize(config.build_gan(CPU), config))
+        print("\n" + _time_steps(config, dataset))
         print_notes(dataset)
         return 0
     try:
@@ -185,6 +195,10 @@ def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argpars
     """Train in a folder that is locked, and say what came of it."""
     checkpoint = open_checkpoint(folder, config.model) if args.resume else None
     gan = config.build_gan()
+    if config.init_from and not args.resume:
+        config = _begin_with(gan, config)
+    if checkpoint:
+        config = _note_changes(folder.config(), config, checkpoint.state)
     judge = None
     if config.eval_interval:
         network = open_features(config.eval_features, gan.device)
@@ -194,15 +208,9 @@ def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argpars
         trainer = Trainer(gan, dataset, batches, config, folder, judge)
         if checkpoint:
             trainer.resume(checkpoint)
-            before = checkpoint.state.get("threads")
-            if before != threads.count():
-                warn(f"this run had {before} threads: with {threads.count()}, the last digits will be others")
         signal = _train_on(trainer, args.quiet)
     if signal:
-        print(
-            f"interrupted after step {trainer.step}, checkpoint saved: {resume_command(folder.path)}",
-            file=sys.stderr,
-        )
+        say(f"interrupted after step {trainer.step}, checkpoint saved: {resume_command(folder.path)}", sys.stderr)
         return 128 + signal
     if not args.quiet:
         minutes, seconds = divmod(round(trainer.seconds), 60)
@@ -212,13 +220,45 @@ def _train(config: RunConfig, dataset: Dataset, folder: RunFolder, args: argpars
     return 0
 
 
+def _begin_with(gan: Any, config: RunConfig) -> RunConfig:
+    """Give a new run the weights of another one. Raises CheckpointError if they don't fit."""
+    other = Path(config.init_from)
+    folder, file = (RunFolder(other), None) if other.is_dir() else (RunFolder(other.parent), other)
+    checkpoint = open_checkpoint(folder, config.model, file)
+    checkpoint.restore(gan, weights_only=True)
+    return replace(config, init_from=f"{checkpoint.path}, of step {checkpoint.state['step']:,}")
+
+
+def _note_changes(before: RunConfig, config: RunConfig, state: dict[str, Any]) -> RunConfig:
+    """Say what is different from here on, and add it to the configuration."""
+    found = changes(before, config, state)
+    for sentence_ in found:
+        warn(sentence_)
+    return replace(config, changes=(*config.changes, *(f"step {state['step']:,}: {change}" for change in found)))
+
+
+def _time_steps(config: RunConfig, dataset: Dataset) -> str:
+    """Make some steps that leave nothing behind, and say how long the run would take."""
+    gan = config.build_gan()
+    rng = gan.device.rng(config.seed)
+    augment = [AUGMENTATIONS[name] for name in config.augment]
+    with Batches(dataset, config.batch_size, config.seed, augment, device=gan.device) as batches:
+        progress = Progress(config.n_steps, quiet=True, steps_per_epoch=_steps_per_epoch(config))
+        end = time.perf_counter() + TIMED_S
+        while progress.step < 3 or (time.perf_counter() < end and progress.step < config.n_steps):
+            gan.step(batches.next_with_labels if gan.n_classes else batches.__next__, rng)
+            gan.device.synchronize()
+            progress.advance()
+        return forecast(config.n_steps, progress.seconds_a_step(), progress.steps_per_epoch)
+
+
 def _train_on(trainer: Trainer, quiet: bool) -> int:
     """Train, and return the number of the signal that ended it, or 0."""
     config, folder, start = trainer.config, trainer.folder, trainer.step
     if not quiet:
         say(f"{config.model} on {trainer.dataset.describe()}; steps {start} to {config.n_steps}, into {folder.path}")
         print_notes(trainer.dataset)
-    progress = Progress(config.n_steps, start, quiet)
+    progress = Progress(config.n_steps, start, quiet, _steps_per_epoch(config))
     try:
         return trainer.train(progress)
     except (DataError, CheckpointError, OSError) as error:
@@ -279,7 +319,11 @@ def new_config(given: dict[str, Any]) -> tuple[RunConfig, Dataset]:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "pillow": PIL.__version__,
+            "blas": str(blas.describe()),
+            **blas.environment(),
         },
+        fingerprint=fingerprint(dataset),
+        init_from=str(given["init_from"].resolve()) if "init_from" in given else "",
     )
     get_device(config.device)
     n_steps = _length(config, given, data)
@@ -338,7 +382,7 @@ def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
         height, width, found["channels"] = config.shape
         found["img_size"] = height if height == width else None
     for name, value in given.items():
-        if name in CHANGEABLE or (name in before and value in (before[name], found.get(name, before[name]))):
+        if name in before and (name in CHANGEABLE or value in (before[name], found.get(name, before[name]))):
             continue
         began = "a model without it"
         if name in before:
@@ -346,7 +390,9 @@ def extend(config: RunConfig, given: dict[str, Any]) -> RunConfig:
         spelt = _plain(name, value) if isinstance(value, bool) else f"{flag(name)} {_plain(name, value)}"
         spelt = f"MODEL {value}" if name == "model" else spelt
         raise UsageError(f"{spelt} doesn't fit this run, which began with {began}: leave it out, or start a new run")
-    return replace(config, **{name: given[name] for name in CHANGEABLE if name in given})
+    changed = {name: given[name] for name in CHANGEABLE if name in given}
+    arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
+    return replace(config, model_args=config.model_args | arguments, **changed)
 
 
 def _plain(name: str, value: Any) -> str:
@@ -385,7 +431,7 @@ def _decay(text: str) -> float:
 
 
 def _augmentations(text: str) -> tuple[str, ...]:
-    names = tuple(name for name in text.split(",") if name)
+    names = tuple(name for name in text.split(",") if name and text != "none")
     for name in names:
         if name not in AUGMENTATIONS:
             raise argparse.ArgumentTypeError(f"there is no {name!r}: {nearest(name, AUGMENTATIONS)}")

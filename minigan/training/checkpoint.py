@@ -32,6 +32,7 @@ from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
 
 FORMAT = 2
+KINDS = ("networks", "optimizers", "averages")
 MOST = 1 << 60  # steps, and seconds
 KNOWN = {"model": (str,), "step": (int,), "position": (int,), "seconds": (int, float), "rng": (dict,)}  # no bool
 
@@ -56,17 +57,21 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     state: dict[str, Any]
 
-    def restore(self, gan: Any) -> None:
-        """Copy the networks, the optimisers and the average, if there is one, into `gan`.
+    def restore(self, gan: Any, weights_only: bool = False) -> None:
+        """Copy the networks, the optimisers and the average into `gan`; with `weights_only` leave out the optimisers.
 
-        Raises CheckpointError, with nothing changed, if any array is missing, left over or of another shape.
+        An average that only the file has is left out; one that only `gan` has begins anew from the weights. Raises
+        CheckpointError, with nothing changed, if any other array is missing, left over or of another shape.
         """
-        own = gan_arrays(gan)
+        parts = _parts(gan)
         averaged = any(name.startswith("averages.") for name in self.arrays)
-        if averaged != (gan.average is not None):
-            has, wants = ("an", "none") if averaged else ("no", "one")
-            raise CheckpointError(f"{self.path} holds {has} average of the weights (--ema), but this run has {wants}")
-        for name in sorted(own.keys() ^ self.arrays.keys()):
+        for kind, wanted in (("optimizers", not weights_only), ("averages", averaged)):
+            if not wanted:
+                del parts[kind]
+        own = _arrays(parts)
+        left_out = set(KINDS) - {kind for kind, some in parts.items() if some}
+        saved = {name for name in self.arrays if name.partition(".")[0] not in left_out}
+        for name in sorted(own.keys() ^ saved):
             raise CheckpointError(f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model")
         for name, array in own.items():
             found = self.arrays[name]
@@ -77,20 +82,26 @@ class Checkpoint:
                 )
             if found.dtype.kind == "f" and np.abs(found).max(initial=0) > np.finfo(array.dtype).max:
                 raise CheckpointError(f"{self.path}: {name} has numbers that are too large for {array.dtype}")
-        for kind, parts in _parts(gan).items():
-            for name, part in parts.items():
+        for kind, some in parts.items():
+            for name, part in some.items():
                 prefix = f"{kind}.{name}."
                 part.load_state_dict(
                     {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
                 )
+        if gan.average is not None and not averaged:
+            gan.average.restart()
 
 
 def gan_arrays(gan: Any) -> dict[str, np.ndarray]:
     """Copy every array of a GAN's networks, optimisers and average to the host, by name."""
+    return _arrays(_parts(gan))
+
+
+def _arrays(parts: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
     return {
         f"{kind}.{name}.{key}": np.asarray(array)
-        for kind, parts in _parts(gan).items()
-        for name, part in parts.items()
+        for kind, some in parts.items()
+        for name, part in some.items()
         for key, array in part.state_dict().items()
     }
 

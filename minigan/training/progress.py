@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 from tqdm import tqdm
 
 from minigan.terminal import is_terminal
+
+TELL_AFTER_S = 2.0  # of steps: how long a run takes is told as soon as these are measured
 
 try:
     import resource
@@ -37,15 +41,26 @@ def abridge(record: dict, note: str = "") -> str:
 
 def count_steps(n: int) -> str:
     """Such as `1 step` or `2 steps`."""
-    return "1 step" if n == 1 else f"{n} steps"
+    return "1 step" if n == 1 else f"{n:,} steps"
 
 
-def say(line: str) -> None:
-    """Print a line at once. If its reader has gone, as `head` does, training goes on without being heard."""
+def say(line: str, stream: Any = None) -> None:
+    """Print a line at once. If its reader has gone, as `head` or a closed terminal, training goes on without it."""
+    stream = stream or sys.stdout
     try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(line, file=stream, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in two units at most: 40 s, 12 min, 3 h 20 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def resume_command(folder: Path) -> str:
@@ -61,14 +76,26 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -> str:
+    """How long so many steps take, in a line."""
+    epochs = f" ({steps / steps_per_epoch:.3g} epochs)" if steps_per_epoch else ""
+    pace = f"{seconds:.2g} s a step" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms a step"
+    return f"{pace}, measured on this machine: {count_steps(steps)}{epochs} will take about {duration(steps * seconds)}"
+
+
 class Progress:
     """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
 
-    `note` is what the trainer found out last, beyond the measures of a record.
+    `note` is what the trainer found out last, beyond the measures of a record. How long the run will take is told once,
+    after some seconds, and in every plain line: from all steps but the first, with the pictures and checkpoints between
+    them. `steps_per_epoch` is for people, too.
     """
 
-    def __init__(self, total: int, start: int = 0, quiet: bool = False) -> None:
+    def __init__(self, total: int, start: int = 0, quiet: bool = False, steps_per_epoch: float | None = None) -> None:
         self.total, self.quiet, self.note = total, quiet, ""
+        self.steps_per_epoch, self.step = steps_per_epoch, start
+        self._measured = (start, 0.0)  # from which step on, and its time
+        self._told = False
         self._bar: Any = None
         if is_terminal(sys.stderr) and not quiet:
             layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -76,11 +103,25 @@ class Progress:
 
     def advance(self) -> None:
         """One more step is done."""
+        self.step += 1
+        if not self._measured[1]:  # the first one also makes what is made only once
+            self._measured = (self.step, time.perf_counter())
+        elif not self._told and time.perf_counter() - self._measured[1] > TELL_AFTER_S:
+            self._told = True
+            seconds, left = self.seconds_a_step(), self.total - self.step
+            if seconds * left > TELL_AFTER_S:
+                self.say(forecast(left, seconds, self.steps_per_epoch))
         if self._bar is not None:
             self._bar.update()
 
+    def seconds_a_step(self) -> float | None:
+        """As this process has measured them; None after fewer than two steps."""
+        step, then = self._measured
+        return (time.perf_counter() - then) / (self.step - step) if self.step > step else None
+
     def go_back(self, step: int) -> None:
         """The run goes on from an earlier step."""
+        self.step, self._measured = step, (step, 0.0)
         if self._bar is not None:
             self._bar.n = step
             self._bar.refresh()
@@ -88,7 +129,9 @@ class Progress:
     def say(self, line: str) -> None:
         """Print a line beside the bar, or as one of the plain lines."""
         if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.clear()
+            say(line, sys.stderr)
+            self._bar.refresh()
         elif not self.quiet:
             say(line)
 
@@ -104,8 +147,10 @@ class Progress:
     def line(self, record: dict) -> None:
         """Print the measures of a record, where there is no bar."""
         if self._bar is None and not self.quiet:
-            note = f"  {self.note}" if self.note else ""
-            say(f"step {record['step']}/{self.total}  epoch {record['epoch']}  {describe(record)}{note}")
+            seconds, left = self.seconds_a_step(), self.total - record["step"]
+            more = [self.note] if self.note else []
+            more += [f"{duration(seconds * left)} left"] if seconds and left else []
+            say("  ".join([f"step {record['step']}/{self.total}  epoch {record['epoch']}", describe(record), *more]))
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -114,9 +159,10 @@ class Progress:
 
 
 class Interrupts:
-    """Within this block Ctrl-C, or the TERM signal, only asks for an end: `signal` is its number, or 0.
+    """Within this block Ctrl-C, TERM or the hang-up of a terminal only asks for an end: `signal` is its number, or 0.
 
-    A second one acts as ever. In a thread other than the main one, where Python has no signals, nothing is changed.
+    A second one acts as ever. What is ignored when the block begins stays so, as the hang-up is after `nohup`. In a
+    thread other than the main one, where Python has no signals, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -125,7 +171,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+            asking = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+            heard = [n for n in asking if signal.getsignal(n) != signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._ask) for number in heard}
         return self
 

@@ -74,6 +74,8 @@ class RunConfig:
     `classes` names the classes that a conditional model was trained on, by label. `ema` is the decay of the average of
     the generator's weights, or None; `lr_decay` names one of DECAYS. `eval_interval` is None where nothing is measured
     during training; else `eval_samples` are, with the feature network `eval_features`. `on_nan` is one of ON_NAN.
+    `fingerprint` tells whether the data is still the same, `init_from` names the checkpoint whose weights the run began
+    with, and `changes` says what was changed when it went on (see `changes.py`).
     Fields with a default may be missing in config.json: older runs have fewer.
     """
 
@@ -101,20 +103,25 @@ class RunConfig:
     eval_interval: int | None = None
     eval_samples: int = 2000
     eval_features: str = "inception"
+    fingerprint: str = ""
+    init_from: str = ""
+    changes: tuple[str, ...] = ()
     command: str = ""
     started: str = ""
     versions: dict[str, str] | None = None
 
     def open_data(self) -> Dataset:
-        """Open the data set. Raises DataError if it can't, TrainingError if it isn't the one of this run."""
+        """Open the data set. Raises DataError if it can't, TrainingError for samples or classes of another kind.
+
+        It may have more samples than when the run began, fewer, or others.
+        """
         dataset = open_dataset(
             self.data, self.img_size, self.channels, self.seed, limit=self.limit, skip_bad=self.skip_bad
         )
-        found = (tuple(dataset.shape), len(dataset))
-        if found != (tuple(self.shape), self.samples):
+        if tuple(dataset.shape) != tuple(self.shape):
             raise TrainingError(
-                f"{self.data} holds {found[1]:,} samples of shape {found[0]}, but {self.samples:,} of shape "
-                f"{tuple(self.shape)} when this run began: it can't go on with other data"
+                f"{self.data} holds samples of shape {tuple(dataset.shape)}, but this run began with "
+                f"{tuple(self.shape)}: start a new run"
             )
         if self.classes:
             try:
@@ -346,7 +353,8 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
     """Make a configuration of what JSON gave. Raises ValueError, TypeError or KeyError for what isn't one."""
     known = [f.name for f in fields(RunConfig) if f.name in values or f.default is MISSING]
     config = RunConfig(**{name: values[name] for name in known})
-    config = replace(config, **{name: tuple(getattr(config, name)) for name in ("shape", "augment", "classes")})
+    lists = ("shape", "augment", "classes", "changes")
+    config = replace(config, **{name: tuple(getattr(config, name)) for name in lists})
     _check(config)
     return config
 
@@ -365,8 +373,8 @@ def _check(config: RunConfig) -> None:
         raise ValueError("the shape isn't one, or the seed is negative")
     if min(config.batch_size, config.n_steps, *intervals, *sizes) < 1 or set(config.augment) - AUGMENTATIONS.keys():
         raise ValueError("a number is below 1, or an augmentation is unknown")
-    if any(type(name) is not str for name in config.classes) or not 0 <= (config.ema or 0) < 1:
-        raise ValueError("a class has no name, or the decay isn't one")
+    if any(type(text) is not str for text in (*config.classes, *config.changes)) or not 0 <= (config.ema or 0) < 1:
+        raise ValueError("a class has no name, a change no words, or the decay isn't one")
     if config.lr_decay not in DECAYS or config.eval_features not in FEATURE_NETWORKS or config.on_nan not in ON_NAN:
         raise ValueError("the decay of the learning rate, the feature network, or what to do on NaN is unknown")
     if config.eval_samples < FEWEST_JUDGED:

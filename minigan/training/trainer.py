@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import threads
+from minigan import blas, threads
 from minigan.backend import array_module, to_numpy
 from minigan.data import Batches, Dataset, PointDataset
 from minigan.errors import CheckpointError
@@ -328,6 +328,7 @@ class Trainer:
             "doctor": self.doctor.state_dict(),
             "notes": [asdict(note) for note in self.notes],
             "threads": threads.count(),
+            "blas": str(blas.describe()),
         }
 
     def save(self, best: bool = False) -> None:
@@ -372,13 +373,19 @@ class Trainer:
             self.notes = [Note(**note) for note in state["notes"]]
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
+            position = self._position(state)
         except (KeyError, TypeError, ValueError, AttributeError, CheckpointError) as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
         rng = load_rng(state["rng"], self.gan.device)
         checkpoint.restore(self.gan)
         self.rng = rng
         self.step, self.seconds = state["step"], state["seconds"]
-        self.batches.seek(state["position"])
+        self.batches.seek(position)
+
+    def _position(self, state: dict[str, Any]) -> int:
+        """The batch to go on with: as many epochs on as at the checkpoint, which may have had another batch size."""
+        before = max(1, state["config"]["samples"] // state["config"]["batch_size"])
+        return int(state["position"]) * self.batches.batches_per_epoch // before
 
     def write_report(self, phase: str, reason: str = "") -> None:
         """Write report.html."""

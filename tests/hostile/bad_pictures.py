@@ -33,7 +33,8 @@ def picture(form: str, **options) -> bytes:
     """A picture of noise, encoded."""
     file = io.BytesIO()
     mode = options.pop("mode", "RGB")
-    Image.fromarray(NOISE).convert(mode).save(file, form, **options)
+    image = Image.fromarray(257 * NOISE[..., 0].astype(np.uint16)) if mode == "I;16" else Image.fromarray(NOISE)
+    image.convert(mode).save(file, form, **options)
     return file.getvalue()
 
 

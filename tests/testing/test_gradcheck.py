@@ -191,10 +191,6 @@ def test_a_missing_gamma_shows_in_a_norm_that_was_shaken():
         def _scaled(self, a):
             return a
 
-        def _affine(self, centred, inv_sigma):
-            x_hat = centred * inv_sigma
-            return x_hat * self.gamma.astype(x_hat.dtype, copy=False), x_hat
-
     layer = WithoutGamma(3)
     layer.gamma[...] = [1.1, 0.9, 1.3]
     with pytest.raises(GradientError, match="dx"):

@@ -111,9 +111,9 @@ def test_only_a_run_of_ours_without_a_checkpoint_is_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "config.json", "samples"]
 
 
-def test_other_data_than_at_the_beginning_is_refused():
-    with pytest.raises(TrainingError, match="64 samples .* but 65 of shape"):
-        replace(CONFIG, samples=65).open_data()
+def test_data_of_another_shape_than_at_the_beginning_is_refused():
+    with pytest.raises(TrainingError, match=r"samples of shape \(16, 16, 1\), but this run began with \(8, 8, 1\)"):
+        replace(CONFIG, shape=(8, 8, 1)).open_data()
 
 
 def test_arguments_that_a_model_cannot_take_are_a_sentence():

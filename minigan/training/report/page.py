@@ -101,8 +101,11 @@ class Report:
                     class_="card",
                 )
             )
-        left = tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")
-        return tag("div", left, tag("div", *right, class_="stack"), class_="tables")
+        left = [tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")]
+        if self.config.changes:
+            listed = tag("ul", *(tag("li", change) for change in self.config.changes))
+            left.append(tag("section", tag("h2", "Changed on the way"), listed, class_="card"))
+        return tag("div", tag("div", *left, class_="stack"), tag("div", *right, class_="stack"), class_="tables")
 
 
 @cache

@@ -14,7 +14,18 @@ from minigan.training.report.markup import Html, duration, memory, number, tag, 
 from minigan.training.report.series import Records
 from minigan.training.run import RunConfig
 
-ELSEWHERE = ("model", "model_args", "command", "started", "versions", "classes", "samples", "shape")  # not in the table
+ELSEWHERE = (
+    "changes",
+    "model",
+    "model_args",
+    "command",
+    "started",
+    "versions",
+    "classes",
+    "samples",
+    "shape",
+    "fingerprint",
+)  # not in the table
 WIDE = 22  # characters; a longer fact gets a line of its own
 # Measures whose best value is worth a row: their names for people, and where the best one is
 BEST = {
