@@ -291,5 +291,6 @@ def test_one_thread_for_blas_means_one_thread_here(variable):
 
 def test_without_a_blas_that_can_be_told_there_is_one_thread(monkeypatch):
     monkeypatch.setattr(blas, "openblas", lambda: None)
-    assert crew.count.__wrapped__() == 1
+    monkeypatch.setattr(crew, "count", crew.count.__wrapped__)  # neither takes nor leaves what is remembered
+    assert crew.count() == 1
     assert in_parallel(abs, range(-4, 0)) == [4, 3, 2, 1]
