@@ -153,7 +153,7 @@ def check_entries(
             if used == wanted:
                 break
         if used == 0 < wanted:
-            raise NotSmooth(f"{label}: no entry is smooth within ±{h:.0e}; try a smaller step or another input")
+            raise NotSmooth(f"{label}: no entry is smooth within ±{h:.0e}, beyond rounding; try another step or input")
     return errors
 
 
