@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError
+from minigan.errors import DeviceError, described
 
 # Array libraries beyond NumPy and CuPy, as {array type: module}. The strict stand-in of `minigan.testing` is one.
 _registered: dict[type, Any] = {}
@@ -39,7 +39,16 @@ def array_module(x: Any) -> Any:
     cupy = sys.modules.get("cupy")  # an array of CuPy can only exist if CuPy has been imported
     if cupy is not None and isinstance(x, cupy.ndarray):
         return cupy
-    raise TypeError(f"expected an array, got {type(x).__name__}")
+    raise TypeError(f"expected an array, got {described(x)}")
+
+
+def is_array(x: Any) -> bool:
+    """Whether `array_module` knows the array library of `x`."""
+    try:
+        array_module(x)
+    except TypeError:
+        return False
+    return True
 
 
 def to_numpy(x: Any) -> np.ndarray:
