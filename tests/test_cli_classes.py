@@ -11,6 +11,7 @@ from command_line import in_an_empty_folder, newest, refused, run  # noqa: F401
 from PIL import Image
 
 from minigan.commands import sample, train
+from minigan.commands.configure import new_config
 from minigan.commands.options import is_conditional
 from minigan.gans import CDCGAN, MODELS, SNGAN
 from minigan.training import RunFolder
@@ -230,8 +231,8 @@ def test_epochs_know_how_often_the_critic_is_updated_if_the_model_decides():
     """sngan updates D five times with its residual networks."""
     networks = {"networks": "resnet", "features": 2, "img_size": 32}
     given = {"model": "sngan", "n_epochs": 1, "limit": 100, "batch_size": 10}
-    assert train.new_config(given)[0].n_steps == 10
-    assert train.new_config(given | networks)[0].n_steps == 2
+    assert new_config(given)[0].n_steps == 10
+    assert new_config(given | networks)[0].n_steps == 2
 
 
 def test_a_name_with_a_hyphen(capsys):
