@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import CONFIG, make_trainer, train
 
-from minigan.commands.train import new_config
+from minigan.commands.configure import new_config
 from minigan.training.checkpoint import load_checkpoint
 from minigan.training.run import RunFolder
 
