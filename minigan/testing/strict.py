@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ import numpy as np
 from minigan.backend import CPU, Device, get_device, register_array_module
 from minigan.errors import DeviceError
 from minigan.testing.cupy_subset import COMPARISONS, CONSTANTS, DRAWS, FUNCTIONS, METHODS, OPERATORS, UFUNCS
+
+GENERATOR_BYTES = 256  # of a generator's state: more than it ever needs
 
 
 class HiddenCopy(TypeError):
@@ -194,12 +197,29 @@ def _add_operators() -> None:
 
 
 class Generator:
-    """Random numbers born on the device: what NumPy's and CuPy's generators have in common."""
+    """Random numbers born on the device: what NumPy's and CuPy's generators have in common.
+
+    As in CuPy its state is the bytes of an array on the device: whoever writes into them decides what is drawn next.
+    """
 
     def __init__(self, seed: Any = None) -> None:
-        rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(seed)
+        self.bit_generator = SimpleNamespace(_state=DeviceArray(self._bytes()))
         for name, arguments in DRAWS.items():
-            setattr(self, name, _strict(getattr(rng, name), name, arguments))
+            setattr(self, name, self._from_state(_strict(getattr(self._rng, name), name, arguments)))
+
+    def _bytes(self) -> np.ndarray:
+        return np.frombuffer(json.dumps(self._rng.bit_generator.state).ljust(GENERATOR_BYTES).encode(), np.int8).copy()
+
+    def _from_state(self, draw: Callable) -> Callable:
+        def drawn(*args: Any, **kwargs: Any) -> Any:
+            state = self.bit_generator._state._host
+            self._rng.bit_generator.state = json.loads(state.tobytes())
+            result = draw(*args, **kwargs)
+            state[...] = self._bytes()
+            return result
+
+        return drawn
 
 
 def _namespace() -> SimpleNamespace:

@@ -312,10 +312,8 @@ class Trainer:
         self._record_start = (began + time.perf_counter() - start, position)
         return found
 
-    def state(self, rng: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Everything that a checkpoint holds besides arrays. `rng` is put in the place of the generator's state."""
-        if rng is None:
-            self.rng, rng = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds besides arrays."""
         names, values = self._fetch() if self._measured else ([], np.empty((0, 0), np.float32))
         return {
             "model": self.config.model,
@@ -323,7 +321,7 @@ class Trainer:
             "step": self.step,
             "position": self.batches.position,
             "seconds": self.seconds,
-            "rng": rng,
+            "rng": save_rng(self.rng, [self.config.seed, TRAINING, self.step]),
             "measured": {"names": names, "values": values.tolist(), "dtype": values.dtype.str},
             "lr_factor": self.lr_factor,
             "rollbacks": self.rollbacks,
@@ -348,7 +346,6 @@ class Trainer:
             self.folder.copy_best(path)
         self.saved_step = self.step
         self.folder.keep_newest(self.config.keep_checkpoints)
-        self.memory.keep_with_checkpoint()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this folder. Whatever came after it there is forgotten.
@@ -370,8 +367,9 @@ class Trainer:
         state = checkpoint.state
         try:
             measured = state["measured"]
-            values = [self.gan.device.array(np.array(row, measured["dtype"])) for row in measured["values"]]
-            self._measured = [dict(zip(measured["names"], row, strict=True)) for row in values]
+            to_device = self.gan.device.array
+            rows = [map(to_device, np.array(row, measured["dtype"])) for row in measured["values"]]
+            self._measured = [dict(zip(measured["names"], row, strict=True)) for row in rows]
             self.notes = [Note(**note) for note in state["notes"]]
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
