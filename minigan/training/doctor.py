@@ -158,7 +158,7 @@ class Doctor:
         if last and step < FEW_STEPS and not self.config.init_from:
             so_far = f"{step} steps are few for pictures, however few of those there are"
             looks = f", and the samples are still noise ({beside})" if noise else ""
-            return [Note("steps", f"{so_far}{looks}: try {self.advice('longer')}")]
+            return [Note("steps", f"{so_far}{looks}: go on with --resume and {self.advice('longer')}")]
         if since is None:
             return []
         tried = self.advice("longer", "smaller_lr", "seed")

@@ -338,8 +338,9 @@ def test_a_short_run_is_told_at_its_end_and_if_its_samples_are_noise_that_too():
     doctor = make(changes={"n_steps": 75})
     assert said(look(doctor, OTHERS, start=50)) == []
     (note,) = said(look(doctor, OTHERS, start=75))
+    go_on = "go on with --resume and --n-steps 4000"
     assert note.check == "steps"
-    assert note.sentence == "75 steps are few for pictures, however few of those there are: try --n-steps 4000"
+    assert note.sentence == f"75 steps are few for pictures, however few of those there are: {go_on}"
     (note,) = said(look(make(changes={"n_steps": 75}), NOISE, start=75))
     assert "and the samples are still noise (neighbouring pixels correlate by " in note.sentence
     assert "in the data by 0.8" in note.sentence
