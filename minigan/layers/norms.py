@@ -98,8 +98,9 @@ class _Norm(Layer):
             x_hat = centred[rows]
             x_hat -= of_rows(rest, rows)
             x_hat *= of_rows(inv_sigma, rows)
-            xp.multiply(x_hat, gamma, out=y[rows])
-            y[rows] += beta
+            y_rows = y[rows]
+            xp.multiply(x_hat, gamma, out=y_rows)
+            y_rows += beta
 
         over_rows(work, y)
         return y, centred
@@ -168,8 +169,9 @@ class BatchNorm(_Norm):
         y = xp.empty(x.shape, x.dtype)
 
         def work(rows: slice) -> None:
-            xp.multiply(x[rows], scale, out=y[rows])
-            y[rows] += shift
+            y_rows = y[rows]
+            xp.multiply(x[rows], scale, out=y_rows)
+            y_rows += shift
 
         over_rows(work, y)
         return y
