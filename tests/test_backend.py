@@ -14,7 +14,7 @@ def test_arrays_know_their_library():
     assert array_module(np.zeros(1)) is np
     assert array_module(np.float32(1)) is np
     assert array_module(STRICT.array([1.0])) is STRICT.xp
-    with pytest.raises(TypeError, match="expected an array, got list"):
+    with pytest.raises(TypeError, match="expected an array, got a list: make an array of it with"):
         array_module([1.0])
 
 
