@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from minigan.layers.parameters import Parameters, fitting, new_parameter
 from minigan.threads import over_rows
 
 Wrt = Literal["both", "input", "params"]
+AnyLayer = TypeVar("AnyLayer", bound="Layer")
 
 
 class Layer:
@@ -94,6 +95,10 @@ class Layer:
                 )
         super().__setattr__(name, value)
 
+    if TYPE_CHECKING:  # parameters become attributes by their names, which no type checker can know
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def _holds_layers(self, value: Any) -> bool:
         """Whether an attribute is an inner layer, or a tuple or list of them."""
         inner = {id(layer) for layer in self.children().values()}
@@ -119,7 +124,7 @@ class Layer:
             self._parameters = Parameters(self)
         return self._parameters
 
-    def to(self, device: Device | str | None = None, dtype: Any = None) -> Layer:
+    def to(self: AnyLayer, device: Device | str | None = None, dtype: Any = None) -> AnyLayer:
         """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self.
 
         Raises ValueError for a layer inside of a network: only the whole can move.
