@@ -17,7 +17,11 @@ Letters: N points a batch, Z latent numbers, H hidden units. `dname` is the grad
 """
 
 import argparse
+import os
 from pathlib import Path
+
+# For products this small one thread is enough, and BLAS is told before it is loaded: its others wait by spinning
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from PIL import Image

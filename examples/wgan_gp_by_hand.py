@@ -25,7 +25,11 @@ the loss in `name`; `ddname` is the gradient of the penalty P in `dname`, and `d
 """
 
 import argparse
+import os
 from pathlib import Path
+
+# For products this small one thread is enough, and BLAS is told before it is loaded: its others wait by spinning
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from PIL import Image

@@ -55,20 +55,19 @@ def product(a: Any, b: Any, out: Any = None, plus: Any = None) -> Any:
     xp = array_module(a)
     if out is None:
         out = xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    whole = out
     if b.ndim == 2:
         M = prod(a.shape[:-1])
         a, whole = a.reshape(M, a.shape[-1]), out.reshape(M, b.shape[1])
-        each = -(-max(whole.shape) // count())
-        if whole.shape[0] > whole.shape[1]:
-            parts = [(a[rows], b, whole[rows], plus) for rows in pieces(len(a), each)]
-        else:
-            cuts = pieces(b.shape[1], each)
-            parts = [(a, b[:, cut], whole[:, cut], None if plus is None else plus[cut]) for cut in cuts]
-        undivided = (a, b, whole, plus)
-    else:
-        parts, undivided = [(a[i], b[i], out[i], None) for i in range(len(b))], (a, b, out, None)
     if xp is not np or a.size * b.shape[-1] < LEAST_PRODUCT or in_a_part():
-        parts = [undivided]
+        parts = [(a, b, whole, plus)]
+    elif b.ndim > 2:
+        parts = [(a[i], b[i], out[i], None) for i in range(len(b))]
+    elif len(a) > b.shape[1]:
+        parts = [(a[rows], b, whole[rows], plus) for rows in pieces(len(a), -(-len(a) // count()))]
+    else:
+        cuts = pieces(b.shape[1], -(-b.shape[1] // count()))
+        parts = [(a, b[:, cut], whole[:, cut], None if plus is None else plus[cut]) for cut in cuts]
 
     def work(part: tuple[Any, ...]) -> None:
         a, b, out, plus = part
@@ -85,4 +84,9 @@ def add_product(out: Any, a: Any, b: Any) -> None:
     xp = array_module(a)
     whole = xp is not np or a.size * b.shape[1] < LEAST_PRODUCT
     parts = [slice(0, len(out))] if whole else pieces(len(out), ROWS_BYTES * len(out) // out.nbytes)
-    in_parallel(lambda rows: xp.add(out[rows], a[rows] @ b, out=out[rows]), parts, on_host=xp is np)
+
+    def work(rows: slice) -> None:
+        out_rows = out[rows]
+        out_rows += a[rows] @ b
+
+    in_parallel(work, parts, on_host=xp is np)

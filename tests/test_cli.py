@@ -13,7 +13,8 @@ from PIL import Image
 
 import minigan
 from minigan.cli import main
-from minigan.commands import gradcheck, train
+from minigan.commands import gradcheck
+from minigan.commands.configure import LEAST_STEPS, new_config
 from minigan.commands.options import model_options
 from minigan.gans import DCGAN, MODELS
 from minigan.layers import Embedding, LeakyReLU
@@ -48,7 +49,8 @@ def test_train_writes_a_run_and_numbers_the_next(capsys):
 def test_without_a_terminal_there_is_a_line_for_each_sample_and_no_bar(capsys):
     run(TINY + " --n-steps 6 --sample-interval 3")
     out, err = capsys.readouterr()
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("step")] == ["3/6", "6/6"]
+    assert re.findall("^step ([0-9]+/6) ", out, re.MULTILINE) == ["3/6", "6/6"]
+    assert "step 6: 6 steps are few" in out
     assert err == ""
     assert "\r" not in out
 
@@ -99,9 +101,10 @@ def test_underscores_are_dashes():
 
 
 def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
-    assert run("train dcgan --features 4 --dry-run --out run") == 0
+    assert run("train dcgan --features 4 --limit 200 --dry-run --out run") == 0
     out, _ = capsys.readouterr()
-    for text in ("ConvTranspose2D(", "parameters", "optimiser state", "GFLOP", "backward (input)"):
+    warned = "note: D sees each of only 200 pictures 640 times"
+    for text in ("ConvTranspose2D(", "parameters", "optimiser state", "GFLOP", "backward (input)", warned):
         assert text in out
     assert os.listdir() == []
 
@@ -321,9 +324,13 @@ def test_python_dash_m():
     assert "Traceback" not in done.stderr
 
 
-def test_the_default_length_is_by_data(capsys):
-    steps = {data: train.new_config({"model": "gan", "data": data})[0].n_steps for data in ("digits", "ring", "shapes")}
-    assert steps == {"digits": 2000, "ring": 10_000, "shapes": 25 * 100}
+def test_the_default_length_is_by_data_and_few_pictures_make_it_no_shorter():
+    def steps(data="shapes", **given):
+        return new_config({"model": "gan", "data": data} | given)[0].n_steps
+
+    assert (steps("digits"), steps("ring"), steps(limit=200)) == (2000, 10_000, LEAST_STEPS)
+    assert steps(batch_size=8) == 25 * 10_000 // 8
+    assert (steps(limit=200, n_epochs=3, batch_size=50), steps(n_steps=7)) == (12, 7)
 
 
 def test_a_model_may_have_its_own_way_of_lowering_the_learning_rate():

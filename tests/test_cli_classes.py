@@ -11,7 +11,9 @@ from command_line import in_an_empty_folder, newest, refused, run  # noqa: F401
 from PIL import Image
 
 from minigan.commands import sample, train
+from minigan.commands.configure import new_config
 from minigan.commands.options import is_conditional
+from minigan.data import open_dataset
 from minigan.gans import CDCGAN, MODELS, SNGAN
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
@@ -75,7 +77,7 @@ def test_a_run_from_before_keeps_the_classes_that_it_began_with():
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": list("0123456789")}))
     dataset = RunFolder("run").config().open_data()
     assert dataset.classes == list("0123456789")
-    now = train.open_dataset("digits", limit=12)
+    now = open_dataset("digits", limit=12)
     assert len(now.classes) < 10
     assert dataset.labels.tolist() == [int(now.classes[k]) for k in now.labels]
     assert run("train --resume run --n-steps 3 --quiet") == 0
@@ -163,7 +165,7 @@ def test_a_mode_without_points_shifts_no_other(capsys, monkeypatch):
     run(f"{RING} --limit 9 --out few")
     names = RunFolder("few").config().classes
     assert 1 < len(names) < 8
-    centers = train.open_dataset("ring").centers
+    centers = open_dataset("ring").centers
     monkeypatch.setattr(MODELS["cgan"], "generate", lambda gan, z, labels: centers[[int(names[k][-1]) for k in labels]])
     for k in range(len(names)):
         run(f"sample few --class {k}")
@@ -230,8 +232,8 @@ def test_epochs_know_how_often_the_critic_is_updated_if_the_model_decides():
     """sngan updates D five times with its residual networks."""
     networks = {"networks": "resnet", "features": 2, "img_size": 32}
     given = {"model": "sngan", "n_epochs": 1, "limit": 100, "batch_size": 10}
-    assert train.new_config(given)[0].n_steps == 10
-    assert train.new_config(given | networks)[0].n_steps == 2
+    assert new_config(given)[0].n_steps == 10
+    assert new_config(given | networks)[0].n_steps == 2
 
 
 def test_a_name_with_a_hyphen(capsys):

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_grad
@@ -180,7 +179,13 @@ class ConvTranspose2D(Layer):
 
 def add_bias(y: Any, b: Any) -> None:
     """y (N, OH, OW, K) += b (K,)."""
-    over_rows(lambda rows: array_module(y).add(y[rows], b.astype(y.dtype, copy=False), out=y[rows]), y)
+    b = b.astype(y.dtype, copy=False)
+
+    def work(rows: slice) -> None:
+        y_rows = y[rows]
+        y_rows += b
+
+    over_rows(work, y)
 
 
 def pair(value: int | Pair, least: int) -> Pair:

@@ -85,18 +85,19 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
 
 def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
     """Adjoint of `conv2d` in W: x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
+    xp = array_module(x)
     (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
 
     def work(blocks: list[slice]) -> Any:
-        dW = 0
+        dW = None
         for block in blocks:
             P = patch_matrix(x[block], kernel, stride, padding)
-            dW += product(P.T, dy[block].reshape(-1, K))  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+            dW_block = product(P.T, dy[block].reshape(-1, K))  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
+            dW = dW_block if dW is None else xp.add(dW, dW_block, out=dW)
         return dW
 
-    on_host = isinstance(dy, np.ndarray)
     blocks = blocks_of_pictures(dy, R * S * C)
-    dW, *others = in_parallel(work, shares(blocks) if on_host else [blocks], on_host)
+    dW, *others = in_parallel(work, shares(blocks) if xp is np else [blocks], on_host=xp is np)
     for other in others:
         dW += other
     return dW.reshape(R, S, C, K)
@@ -154,11 +155,8 @@ def padded(x: Any, padding: Pair) -> Any:
     if padding == (0, 0):
         return x
     n, *size, C = x.shape
-    result = array_module(x).empty((n, *padded_size(size, padding), C), x.dtype)
-    (ph, pw), (H, W) = padding, size
-    result[:, :ph] = result[:, ph + H :] = 0
-    result[:, ph : ph + H, :pw] = result[:, ph : ph + H, pw + W :] = 0
-    result[:, ph : ph + H, pw : pw + W] = x
+    result = array_module(x).zeros((n, *padded_size(size, padding), C), x.dtype)
+    unpadded(result, padding)[...] = x
     return result
 
 

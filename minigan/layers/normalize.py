@@ -33,8 +33,12 @@ Everything holds with ε > 0, where ⟨x̂²⟩ is a little less than 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from math import prod
+from operator import mul
 from typing import Any
+
+import numpy as np
 
 from minigan.backend import array_module
 from minigan.threads import over_rows
@@ -96,10 +100,11 @@ def normalize_backward(
     dx = xp.empty(x_hat.shape, x_hat.dtype)
 
     def work(rows: slice) -> None:
-        xp.multiply(x_hat[rows], of_rows(-means[0], rows), out=dx[rows])
-        dx[rows] += dx_hat[rows]
-        dx[rows] -= of_rows(means[1], rows)
-        dx[rows] *= of_rows(inv_sigma, rows)
+        dx_rows = dx[rows]
+        xp.multiply(x_hat[rows], of_rows(-means[0], rows), out=dx_rows)
+        dx_rows += dx_hat[rows]
+        dx_rows -= of_rows(means[1], rows)
+        dx_rows *= of_rows(inv_sigma, rows)
 
     over_rows(work, dx)
     return dx
@@ -129,7 +134,7 @@ def sum_product(factors: tuple[Any, ...], axes: Axes) -> Any:
     """Σ of the product of `factors` over `axes`, which stay with length 1. On a CPU the product is not stored.
 
     The last two axes are summed first (the batch never is), then the others one by one: short sums in place of a
-    long one, because in float32 the rounding error of a sum grows with its length.
+    long one, because in float32 the rounding error of a sum grows with its length. A GPU sums by halves anyway.
     """
     return sum_products((factors,), axes)[0]
 
@@ -152,11 +157,15 @@ def of_rows(statistic: Any, rows: slice) -> Any:
 
 def _partial_sum(factors: tuple[Any, ...], axes: Axes) -> Any:
     """Σ of the product of `factors` over all of `axes` but the first axis of the array; they are dropped."""
-    x = factors[0]
+    x, xp = factors[0], array_module(factors[0])
+    if xp is not np:  # CuPy's einsum would multiply rows with rows, one product of matrices for each
+        product = reduce(mul, factors)
+        within = tuple(axis for axis in axes if axis > 0)
+        return product.sum(axis=within) if within else product
     letters = "abcdefgh"[: x.ndim]
     first = [axis for axis in axes if axis >= max(1, x.ndim - 2)]
     kept = "".join(letter for axis, letter in enumerate(letters) if axis not in first)
-    sums = array_module(x).einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
+    sums = np.einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
     for axis in reversed(axes):
         if axis > 0 and axis not in first:  # those that are gone came after it, so it still has its number
             sums = sums.sum(axis=axis)

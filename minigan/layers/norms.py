@@ -98,8 +98,9 @@ class _Norm(Layer):
             x_hat = centred[rows]
             x_hat -= of_rows(rest, rows)
             x_hat *= of_rows(inv_sigma, rows)
-            xp.multiply(x_hat, gamma, out=y[rows])
-            y[rows] += beta
+            y_rows = y[rows]
+            xp.multiply(x_hat, gamma, out=y_rows)
+            y_rows += beta
 
         over_rows(work, y)
         return y, centred
@@ -168,8 +169,9 @@ class BatchNorm(_Norm):
         y = xp.empty(x.shape, x.dtype)
 
         def work(rows: slice) -> None:
-            xp.multiply(x[rows], scale, out=y[rows])
-            y[rows] += shift
+            y_rows = y[rows]
+            xp.multiply(x[rows], scale, out=y_rows)
+            y_rows += shift
 
         over_rows(work, y)
         return y
@@ -190,6 +192,7 @@ class BatchNorm(_Norm):
         return centred, rest, inv_sigma, axes
 
     def _axes(self, x: Any) -> Axes:
+        self.check_array(x)
         if x.ndim not in (2, 4):
             raise ShapeError(f"{self!r} takes (N, C) or (N, H, W, C), got {tuple(x.shape)}")
         self.check_input(x, x.ndim, self.channels)
@@ -260,7 +263,9 @@ class ConditionalBatchNorm(BatchNorm):
 
     def _rows(self, table: Any, labels: Any, like: Any) -> Any:
         """The rows of gamma or beta for labels (N,), to be broadcast over pixels: (N, C) or (N, 1, 1, C)."""
-        return table[labels].reshape(len(labels), *(1,) * (like.ndim - 2), -1).astype(like.dtype, copy=False)
+        return (
+            table[labels].reshape(len(labels), *(1,) * (like.ndim - 2), table.shape[-1]).astype(like.dtype, copy=False)
+        )
 
     def _by_class(self, labels: Any, *factors: Any) -> Any:
         """Sum of the product of `factors` over the pixels and the samples of each class: → (num_classes, C)."""
@@ -299,6 +304,7 @@ class InstanceNorm(_Norm):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y. Raises ShapeError for pictures of one pixel, of which nothing would be left."""
+        self.check_array(x)
         if x.ndim == 4 and x.shape[1] * x.shape[2] < 2:
             raise ShapeError(f"{self!r} needs more than one pixel a picture, got {tuple(x.shape)}")
         return super().forward(x, train, rng)

@@ -113,9 +113,9 @@ class Inception(FeatureNetwork):
 
     def _placed(self, layer: Layer, W: np.ndarray, b: np.ndarray | None = None) -> Layer:
         """The layer with its weights on the device, and without gradients, which would take as much memory again."""
-        layer.W = self.device.array(np.ascontiguousarray(W, np.float32))
-        layer.b = None if b is None else self.device.array(b, np.float32)
-        layer.dW = layer.db = None
+        W = self.device.array(np.ascontiguousarray(W, np.float32))
+        b = None if b is None else self.device.array(b, np.float32)
+        vars(layer).update(W=W, b=b, dW=None, db=None)  # an assignment would keep the layer's own device
         return layer
 
 

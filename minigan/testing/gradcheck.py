@@ -23,8 +23,12 @@ from minigan.testing.differences import Comparison, GradientError, along, deriva
 from minigan.testing.promises import check_promises
 from minigan.testing.rounding import Written
 from minigan.testing.several import flat
+from minigan.testing.usable import check_layer_and_input
 
 ORDERS = {1: "first", 2: "second"}
+
+# An entry that is smaller than this part of the largest in its array is measured against that part.
+ENTRY_FLOOR = 1e-2
 
 
 @dataclass
@@ -59,19 +63,22 @@ def check_layer(
 ) -> GradientReport:
     """Compare every gradient of `layer` at `x` with differences; raise GradientError at the first that is wrong.
 
+    Raises LayerError or ShapeError where nothing can be compared: no layer, no array, an empty batch, NaN in x.
+
     The check works on a float64 copy of the layer, on the host. A layer whose parameters have their initial values
     (γ = 1, b = 0) hides some errors: `points.shake` moves them.
 
     x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
                inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
     order:     2, or 1 to leave double_backward alone.
-    tolerance: largest relative error at first and second order. An entry's error is relative to the largest magnitude
-               in its array, and to what rounding does to the comparison: see `rounding`. A fault of ten times the
-               tolerance is never accepted.
+    tolerance: largest relative error at first and second order. An entry's error is relative to the entry, or to 1/100
+               of the largest in its array, if that is more, with room for what rounding does to the comparison (see
+               `rounding`). A fault of ten times the tolerance, relative to the largest entry, is never accepted.
     entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
                along two random directions (see `differences`).
     promises:  also check what every layer promises besides its numbers (see `promises`).
     """
+    check_layer_and_input(layer, x, order)
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)
@@ -100,16 +107,17 @@ def written_by(call: Call, order: int, tolerance: float, rng: np.random.Generato
 def compare(written: Written, name: str, what: str, *, step: float, entries: int, rng: np.random.Generator) -> float:
     """Compare one gradient with differences, raise GradientError if it is wrong, and return the largest error.
 
-    An entry's error is relative to the largest magnitude in the array, a direction's to the length of the array.
+    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's to the length of the gradient.
     """
-    array, gradient, largest = written.moved[name], written.gradients[name], 0.0
+    array, gradient, M, largest = written.moved[name], written.gradients[name], written.scale(name), 0.0
     for where, direction in directions(array.shape, entries, rng):
-        length = float(np.linalg.norm(direction))  # 1 for an entry
-        scale = max(written.scale(name), float(np.linalg.norm(gradient)) if length > 1 else 0.0)
-        h = written.step(scale, step)
-        slope = float(np.vdot(written.weights, derivative(along(array, direction, written.output), h)))
-        by_hand = float(np.vdot(gradient, direction))
-        largest = max(largest, written.judge(where, by_hand, slope, scale, written.uncertainty(name, h, length), what))
+        length, by_hand = float(np.linalg.norm(direction)), float(np.vdot(gradient, direction))
+        entry = max(abs(by_hand), ENTRY_FLOOR * M)
+        scale = entry if where.startswith("at") else max(M, float(np.linalg.norm(gradient)))
+        h = written.step(name, step)
+        numeric = float(np.vdot(written.weights, derivative(along(array, direction, written.output), h)))
+        uncertainty = written.uncertainty(name, h, length)
+        largest = max(largest, written.judge(name, where, by_hand, numeric, scale, uncertainty, what))
     return largest
 
 

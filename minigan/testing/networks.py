@@ -19,8 +19,10 @@ from minigan.layers import Layer
 from minigan.testing.call import Call, gradient_name
 from minigan.testing.differences import GradientError, along, one_entry
 from minigan.testing.gradcheck import ORDERS, GradientReport, written_by
+from minigan.testing.registered import everything_is_registered
 from minigan.testing.rounding import Written
 from minigan.testing.several import floats
+from minigan.testing.usable import check_layer_and_input
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
 NUDGES = 5  # other points tried, each 1e-3 away in every number of x
@@ -48,7 +50,9 @@ def check_network(
     parameters' gradients. Errors are relative to the largest magnitude of the array. Raises GradientError.
     x may be a tuple, with labels in it: see `check_layer`.
     """
+    check_layer_and_input(network, x, order)
     call = Call(network, x, train, seed)
+    everything_is_registered(call)
 
     def check() -> GradientReport:
         rng, report = np.random.default_rng(seed + 1), GradientReport()
@@ -133,21 +137,18 @@ def check_entries(
     """
     errors: dict[str, float] = {}
     for name, array in written.moved.items():
-        gradient, scale, label = (
-            written.gradients[name],
-            written.scale(name),
-            f"{gradient_name(name, order)} of {title}",
-        )
+        gradient, M = written.gradients[name], written.scale(name)
+        label = f"{gradient_name(name, order)} of {title}"
         first = np.abs(gradient).argmax(keepdims=True).ravel()
-        h, wanted, used = written.step(scale, step), min(entries, array.size), 0
+        h, wanted, used = written.step(name, step), min(entries, array.size), 0
         for number in np.concatenate([first, rng.permutation(array.size)[: TRIES * wanted]]):
             index = tuple(int(i) for i in np.unravel_index(number, array.shape))
             y = along(array, one_entry(array.shape, index), written.output)
             slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(written.weights, y(t) - written.start), h)
             uncertainty = written.uncertainty(name, h) + KINK * roughness
-            if not written.can_tell(uncertainty, scale):
+            if not written.can_tell(name, uncertainty):
                 continue
-            error = written.judge(f"at {index}", float(gradient[index]), slope, scale, uncertainty, label)
+            error = written.judge(name, f"at {index}", float(gradient[index]), slope, M, uncertainty, label)
             errors[name] = max(errors.get(name, 0.0), error)
             used += 1
             if used == wanted:

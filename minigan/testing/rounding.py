@@ -73,30 +73,33 @@ class Written:
         M = magnitude(self.gradients[name])
         return M if DEVIATIONS * self.sigma[name] < M else FLOOR * self.largest
 
-    def step(self, scale: float, least: float) -> float:
-        """h, for entries that are measured against `scale`."""
-        enough = DEVIATIONS * QUOTIENT * self.sigma_of_s / (2 * self.tolerance * scale) if scale else least
+    def step(self, name: str, least: float) -> float:
+        """h, for the entries of a gradient."""
+        M = self.scale(name)
+        enough = DEVIATIONS * QUOTIENT * self.sigma_of_s / (2 * self.tolerance * M) if M else least
         return max(least, min(enough, LARGEST_STEP))
 
     def uncertainty(self, name: str, step: float, length: float = 1.0) -> float:
         """What rounding may do to the comparison of one entry, or of a direction of some length."""
         return DEVIATIONS * (QUOTIENT * self.sigma_of_s / step + self.sigma[name] * length)
 
-    def can_tell(self, uncertainty: float, scale: float) -> bool:
+    def can_tell(self, name: str, uncertainty: float) -> bool:
         """Whether a comparison with this E can't miss a fault of 10 t M."""
-        return uncertainty <= 4 * self.tolerance * scale
+        return uncertainty <= 4 * self.tolerance * self.scale(name)
 
-    def judge(self, where: str, by_hand: float, numeric: float, scale: float, uncertainty: float, what: str) -> float:
-        """Return the error of one entry, relative to M + E/t, so that (1) holds if it is at most t; else raise.
+    def judge(
+        self, name: str, where: str, by_hand: float, numeric: float, scale: float, uncertainty: float, what: str
+    ) -> float:
+        """Return an error relative to scale + E/t, which is at most t if (1) holds with `scale` for M; else raise.
 
         Raises GradientError, too, if the comparison could miss a fault.
         """
         comparison = Comparison(where, by_hand, numeric, scale + uncertainty / self.tolerance)
         require(comparison, self.tolerance, what)
-        if comparison.error and not self.can_tell(uncertainty, scale):
+        if comparison.error and not self.can_tell(name, uncertainty):
             raise GradientError(
-                f"{what}\n  {comparison}\n  rounding leaves {uncertainty:.0e} of this undecided: too much beside a "
-                f"gradient of at most {scale:.0e}; try another input, at which the gradient is larger"
+                f"{what}\n  {comparison}\n  rounding may be {uncertainty:.0e} of it, too much for a gradient of "
+                f"{self.scale(name):.0e} at most: try another input, at which the gradient is larger"
             )
         return comparison.error
 

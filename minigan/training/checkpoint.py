@@ -3,6 +3,7 @@
     networks.G.0.W, …       parameters and running statistics by name
     optimizers.G.m, …       the optimisers' vectors and step counts
     averages.G.0.W, …       with --ema only: the average of the generator's weights, and its count of updates
+    generator               of runs on a GPU only: the state of the random generator
     state                   JSON as bytes: format, model, configuration, step, position in the data, seconds, state of
                             the random generator, measures that are not in a record yet, the doctor's memory
     checksum                SHA-256 of all of that
@@ -26,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import CPU, Device
+from minigan.backend import CPU, Device, to_numpy
 from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
@@ -121,7 +122,10 @@ def save_checkpoint(
     """
     arrays = gan_arrays(gan)
     check_finite(arrays, state["step"])
-    text = json.dumps({"format": FORMAT} | state)
+    rng = dict(state["rng"])
+    if isinstance(rng.get("state"), np.ndarray):
+        arrays["generator"] = rng.pop("state")
+    text = json.dumps({"format": FORMAT} | state | {"rng": rng})
     arrays |= {"state": np.frombuffer(text.encode(), np.uint8)} | (extra or {})
     with replacing(path) as file:
         np.savez(file, **arrays, checksum=checksum(arrays))
@@ -172,6 +176,8 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan: {problem}")
     if state["model"] != (model or state["model"]):
         raise CheckpointError(f"{path} is a checkpoint of {state['model']}, not of {model}")
+    if "generator" in arrays:
+        state["rng"]["state"] = arrays.pop("generator")
     del arrays["state"], arrays["checksum"]
     return Checkpoint(path, arrays, state)
 
@@ -218,25 +224,32 @@ def load_newest(paths: Sequence[Path], model: str, damaged: Callable[[DamagedChe
     raise problems[0]
 
 
-def save_rng(rng: Any, device: Device, seed: list[int]) -> tuple[Any, dict]:
-    """Return a generator to go on with, and its state for a checkpoint.
+def save_rng(rng: Any, seed: list[int]) -> dict:
+    """The state of a generator, and the seed of another for where the state means nothing.
 
-    NumPy's generator can be read and goes on as it is. CuPy's can't: there the checkpoint starts a new one from `seed`.
+    NumPy's state is a dict. CuPy's is an array of bytes on the device, the same for every card, and comes as one here,
+    uint8 (1.5 MiB): CuPy has no function for it, but never changes it behind this array's back.
     """
     if isinstance(rng, np.random.Generator):
-        return rng, {"seed": seed, "state": rng.bit_generator.state}
-    return device.rng(seed), {"seed": seed}
+        return {"seed": seed, "state": rng.bit_generator.state}
+    return {"seed": seed, "state": to_numpy(rng.bit_generator._state).view(np.uint8)}
 
 
 def load_rng(saved: dict, device: Device) -> Any:
     """Make the generator that a checkpoint speaks of; from its seed where it was saved on another kind of device.
 
+    An array of another length is of another kind too.
+
     Raises CheckpointError if `saved` makes no sense.
     """
     try:
-        rng = device.rng(saved["seed"])
-        if isinstance(rng, np.random.Generator) and "state" in saved:
-            rng.bit_generator.state = saved["state"]
+        rng, state = device.rng(saved["seed"]), saved.get("state")
+        if isinstance(rng, np.random.Generator) and isinstance(state, dict):
+            rng.bit_generator.state = state
+        elif not isinstance(rng, np.random.Generator) and isinstance(state, np.ndarray):
+            there = rng.bit_generator._state
+            if state.nbytes == there.nbytes:
+                there[...] = device.array(state.view(there.dtype))
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise CheckpointError("the checkpoint's random state is damaged") from error
     return rng

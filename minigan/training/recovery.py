@@ -3,7 +3,6 @@
 By the time that a loss is looked at, every tenth step, a NaN has gone through all layers. So the trainer remembers a
 state from a moment when all was well, goes back to it, and makes the steps since then again, with every layer watched:
 a seed gives the same steps every time, so the NaN comes again, and this time each number is looked at as it is made.
-(On a GPU a state can be remembered at checkpoints only, and failure.npz has the data of the step, but other noise.)
 The step with which it began is kept in failure.npz, with its data, for `minigan replay`.
 """
 
@@ -13,8 +12,6 @@ import shlex
 import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from minigan.errors import CheckpointError
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, check_finite, gan_arrays, load_newest
@@ -46,23 +43,14 @@ class Memory:
         self._took = self._kept - start
 
     def keep_now_and_then(self) -> None:
-        """Remember the present state, unless that has been done a short while ago.
-
-        The state of a generator on a GPU can't be read but by beginning a new one, as every checkpoint does: there it
-        is left to the checkpoints.
-        """
-        if is_readable(self.trainer.rng) and time.perf_counter() - self._kept > self._took / SHARE:
-            self.keep()
-
-    def keep_with_checkpoint(self) -> None:
-        """Remember the present state, of which a checkpoint has just been made, if that is the only occasion."""
-        if not is_readable(self.trainer.rng):
+        """Remember the present state, unless that has been done a short while ago."""
+        if time.perf_counter() - self._kept > self._took / SHARE:
             self.keep()
 
 
-def present(trainer: Any, rng: dict[str, Any] | None = None) -> Checkpoint:
-    """What a checkpoint would hold now; with another state of the generator if that of now can't be read."""
-    return Checkpoint(Path("memory"), gan_arrays(trainer.gan), trainer.state(rng))
+def present(trainer: Any) -> Checkpoint:
+    """What a checkpoint would hold now."""
+    return Checkpoint(Path("memory"), gan_arrays(trainer.gan), trainer.state())
 
 
 def recover(trainer: Any, problem: NotFiniteError, progress: Progress, interrupts: Interrupts) -> None:
@@ -109,7 +97,7 @@ def find_beginning(trainer: Any, step: int, interrupts: Interrupts) -> tuple[Fin
             return handed
 
         trainer.set_learning_rates()
-        before = present(trainer, None if is_readable(trainer.rng) else before.state["rng"])
+        before = present(trainer)
         finding = first_not_finite(trainer.gan, hand_out, trainer.rng)
         if finding:
             return finding, _save_failure(trainer, before, batches)
@@ -127,11 +115,6 @@ def _save_failure(trainer: Any, before: Checkpoint, batches: list[tuple[Any, Any
     except (CheckpointError, OSError):  # the state before the step isn't finite itself; a full disk
         return False
     return True
-
-
-def is_readable(rng: Any) -> bool:
-    """Whether the state of a generator can be read. CuPy's can't: `save_rng` puts a new one in its place."""
-    return isinstance(rng, np.random.Generator)
 
 
 def _last_good(trainer: Any) -> Checkpoint:

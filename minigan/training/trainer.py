@@ -45,6 +45,7 @@ from minigan.training.run import (
 )
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
+EARLY = (20, 50, 100, 200, 400)  # steps that are drawn however far apart other pictures are: a first look soon
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
 ROWS, MOST_COLUMNS = 8, 16  # of the picture of a conditional run, which has a column for every class if they are few
 COUNTED = 10_000  # points among which modes are counted
@@ -160,11 +161,12 @@ class Trainer:
     def _write(self, progress: Progress, last: bool | int) -> None:
         """Record, draw and save whatever is due at this step."""
         finished = self.step >= self.config.n_steps
-        sample = self.step % self.config.sample_interval == 0 or finished
+        regular = self.step % self.config.sample_interval == 0 or finished
+        sample = regular or self.step in EARLY
         judge = self.judge and (self.step % self.config.eval_interval == 0 or finished)
         if self.step % RECORD_INTERVAL == 0 or sample or judge:
             samples = self.samples() if sample else None
-            found = self._look_at(samples, progress) if sample else {}
+            found = self._look_at(samples, progress) if regular else {}  # a sign is counted at equal distances
             if judge:
                 found |= self._evaluate()
                 progress.note = f"FID {found['fid']:.2f}"
@@ -310,10 +312,8 @@ class Trainer:
         self._record_start = (began + time.perf_counter() - start, position)
         return found
 
-    def state(self, rng: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Everything that a checkpoint holds besides arrays. `rng` is put in the place of the generator's state."""
-        if rng is None:
-            self.rng, rng = save_rng(self.rng, self.gan.device, [self.config.seed, TRAINING, self.step])
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds besides arrays."""
         names, values = self._fetch() if self._measured else ([], np.empty((0, 0), np.float32))
         return {
             "model": self.config.model,
@@ -321,7 +321,7 @@ class Trainer:
             "step": self.step,
             "position": self.batches.position,
             "seconds": self.seconds,
-            "rng": rng,
+            "rng": save_rng(self.rng, [self.config.seed, TRAINING, self.step]),
             "measured": {"names": names, "values": values.tolist(), "dtype": values.dtype.str},
             "lr_factor": self.lr_factor,
             "rollbacks": self.rollbacks,
@@ -346,7 +346,6 @@ class Trainer:
             self.folder.copy_best(path)
         self.saved_step = self.step
         self.folder.keep_newest(self.config.keep_checkpoints)
-        self.memory.keep_with_checkpoint()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of this folder. Whatever came after it there is forgotten.
@@ -368,8 +367,9 @@ class Trainer:
         state = checkpoint.state
         try:
             measured = state["measured"]
-            values = [self.gan.device.array(np.array(row, measured["dtype"])) for row in measured["values"]]
-            self._measured = [dict(zip(measured["names"], row, strict=True)) for row in values]
+            to_device = self.gan.device.array
+            rows = [map(to_device, np.array(row, measured["dtype"])) for row in measured["values"]]
+            self._measured = [dict(zip(measured["names"], row, strict=True)) for row in rows]
             self.notes = [Note(**note) for note in state["notes"]]
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])

@@ -35,13 +35,14 @@ class Faults:
     def __init__(self) -> None:
         self.compared = self.planted = self.found = 0
 
-    def judge(self, written: Written, where: str, by_hand: float, numeric: float, scale: float, *rest: Any) -> float:
-        error = self.original(written, where, by_hand, numeric, scale, *rest)
+    def judge(self, written: Written, name: str, where: str, by_hand: float, *rest: Any) -> float:
+        error = self.original(written, name, where, by_hand, *rest)
         self.compared += 1
-        for sign in (-1, 1) if where.startswith("at") else ():
+        fault = 10 * written.tolerance * written.scale(name)
+        for planted in (-fault, fault) if where.startswith("at") else ():
             self.planted += 1
             try:
-                self.original(written, where, by_hand + sign * 10 * written.tolerance * scale, numeric, scale, *rest)
+                self.original(written, name, where, by_hand + planted, *rest)
             except GradientError:
                 self.found += 1
         return error

@@ -334,7 +334,7 @@ CONFIG = RunConfig("cdcgan", ARGS["cdcgan"], "digits", SHAPE, 64, N, 10)
 
 
 def save(path, gan, batches, **more):
-    rng = save_rng(np.random.default_rng(2), gan.device, [0])[1]
+    rng = save_rng(np.random.default_rng(2), [0])
     state = {"model": CONFIG.model, "step": 6, "position": 6, "seconds": 1.5, "rng": rng, "config": asdict(CONFIG)}
     save_failure(path, gan, state | more, batches)
 

@@ -23,7 +23,7 @@ def save(path, model="dcgan", spoil=None, batches=None, **more):
         spoil(gan)
     batch = data(gan)()
     args = RunConfig(model, ARGS[model], "digits", SHAPE, 64, N, 10)
-    rng = save_rng(np.random.default_rng(2), gan.device, [0])[1]
+    rng = save_rng(np.random.default_rng(2), [0])
     state = {"model": model, "step": 6, "position": 6, "seconds": 1.5, "rng": rng, "config": asdict(args)}
     pairs = [batch if isinstance(batch, tuple) else (batch, None)]
     save_failure(path, gan, state | more, pairs if batches is None else batches)

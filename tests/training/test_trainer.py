@@ -8,6 +8,7 @@ from PIL import Image
 from tiny import CONFIG, make_trainer, newest, train, weights
 
 from minigan.errors import DataError, MiniganError
+from minigan.testing import STRICT
 from minigan.training import TrainingError
 from minigan.training.lock import LockedError
 
@@ -23,6 +24,15 @@ def test_a_run_keeps_everything_in_its_folder(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model_args"] == CONFIG.model_args
     with Image.open(tmp_path / "run" / "samples.gif") as film:
         assert film.n_frames == 3
+
+
+def test_the_first_pictures_come_early_and_only_regular_ones_are_looked_at_by_the_doctor(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, sample_interval=30, checkpoint_interval=100, n_steps=60))
+    looked_at, look_at = [], trainer.doctor.look_at
+    trainer.doctor.look_at = lambda step, samples: looked_at.append(step) or look_at(step, samples)
+    train(trainer)
+    assert [int(path.stem[5:]) for path in trainer.folder.samples()] == [0, 20, 30, 50, 60]
+    assert looked_at == [30, 60]
 
 
 def test_a_run_on_every_device_can_be_resumed(tmp_path, device):
@@ -211,6 +221,21 @@ def test_a_resumed_run_goes_on_with_the_learning_rate_it_had(tmp_path):
     checkpoint = newest(first.folder.path)
     assert checkpoint.state["step"] == 7
     second = make_trainer(tmp_path / "parts", config, checkpoint.state["position"])
+    second.resume(checkpoint)
+    train(second)
+    np.testing.assert_array_equal(weights(second.gan), weights(whole.gan))
+
+
+def test_a_run_on_a_device_goes_on_as_if_it_had_never_stopped(tmp_path):
+    """After Ctrl-C too, which makes a checkpoint at a step where an unbroken run makes none."""
+    whole = make_trainer(tmp_path / "whole", device=STRICT)
+    train(whole)
+    first = make_trainer(tmp_path / "parts", device=STRICT)
+    interrupt_at(first, 7)
+    train(first)
+    checkpoint = newest(first.folder.path)
+    assert (checkpoint.state["step"], "generator" in checkpoint.arrays) == (7, False)
+    second = make_trainer(tmp_path / "parts", start=checkpoint.state["position"], device=STRICT)
     second.resume(checkpoint)
     train(second)
     np.testing.assert_array_equal(weights(second.gan), weights(whole.gan))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigan.backend import to_numpy
 from minigan.data import AUGMENTATIONS, Batches
 from minigan.training import RunConfig, RunFolder, Trainer, load_checkpoint
 from minigan.training.progress import Progress
@@ -39,4 +40,4 @@ def newest(folder):
 
 
 def weights(gan):
-    return np.concatenate([network.parameters().values for network in gan.networks.values()])
+    return np.concatenate([to_numpy(network.parameters().values) for network in gan.networks.values()])
