@@ -49,7 +49,8 @@ def test_train_writes_a_run_and_numbers_the_next(capsys):
 def test_without_a_terminal_there_is_a_line_for_each_sample_and_no_bar(capsys):
     run(TINY + " --n-steps 6 --sample-interval 3")
     out, err = capsys.readouterr()
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("step")] == ["3/6", "6/6"]
+    assert re.findall("^step ([0-9]+/6) ", out, re.MULTILINE) == ["3/6", "6/6"]
+    assert "step 6: 6 steps are few" in out
     assert err == ""
     assert "\r" not in out
 

@@ -162,6 +162,8 @@ def test_how_long_it_will_take(capsys):
     assert forecast(2000, 0.31, 200.0) == (
         "0.31 s a step, measured on this machine: 2,000 steps (10 epochs) will take about 10 min"
     )
+    assert "(0.36 epochs)" in forecast(72, 1.0, 200.0)
+    assert "4,000 steps (1,333 epochs) will take about 2 h 0 min" in forecast(4000, 1.8, 3.0)
     assert run("train gan --data ring --n-steps 3000 --dry-run") == 0
     assert "ms a step, measured on this machine: 3,000 steps (" in capsys.readouterr().out
 

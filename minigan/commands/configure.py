@@ -23,11 +23,11 @@ from minigan.data import Dataset, open_dataset
 from minigan.gans import MODELS
 from minigan.training.changes import fingerprint
 from minigan.training.evaluation import usual_features
-from minigan.training.run import FEWEST_JUDGED, RunConfig, model_class
+from minigan.training.run import FEWEST_JUDGED, USUAL_STEPS, RunConfig, model_class
 
 DEFAULT_DATA = "digits"
 DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
-LEAST_STEPS, LEAST_EPOCHS = 4000, 25  # for other data: whichever is longer
+LEAST_STEPS, LEAST_EPOCHS = USUAL_STEPS, 25  # for other data: whichever is longer
 MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 SAVING = ("checkpoint_interval", "keep_checkpoints", "on_nan")
 OPTIONAL = ("augment", "device", "ema", "skip_bad", *SAVING, "eval_interval", "eval_samples")
@@ -182,7 +182,7 @@ def steps_per_epoch(config: RunConfig) -> float:
 
 
 def _length(config: RunConfig, given: dict[str, Any], data: str) -> int:
-    """The steps of a run. Few pictures need no fewer of them than many: by default there is a least number."""
+    """The steps of a run; by default no fewer for a small data set."""
     if "n_steps" in given:
         return given["n_steps"]
     if "n_epochs" in given:

@@ -103,7 +103,7 @@ def add_arguments(parser: Parser) -> None:
     output = parser.add_argument_group("output")
     where = f"folder of the run (default: {RUNS}/MODEL-DATA, then -2, -3, ...)"
     output.add_argument("--out", type=place, metavar="RUN", help=where)
-    pictures = f"steps between pictures (default: {MIN_INTERVAL}; more in a long run, for about {PICTURES} of them)"
+    pictures = f"steps between pictures; the first come sooner (default: {MIN_INTERVAL}, or for about {PICTURES})"
     output.add_argument("--sample-interval", type=count, metavar="N", help=pictures)
     saving = f"steps between checkpoints (default: {RunConfig.checkpoint_interval})"
     output.add_argument("--checkpoint-interval", type=count, metavar="N", help=saving)

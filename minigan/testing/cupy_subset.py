@@ -1,11 +1,23 @@
 """What NumPy and CuPy have in common: the part of NumPy that device code may use.
 
-A table gives, for each method or function, the arguments that both libraries take, in their common order; None means
-that any will do. `minigan.testing.strict` offers this and nothing else, so a function that a layer needs and that CuPy
-has may simply be added here.
+A table gives, for each method or function, the arguments that both libraries take, in their common order. Those before
+a `/` have no common name, those after a `*` must be named, and `*axes` is any number of them. `minigan.testing.strict`
+offers this and nothing else, so a function that a layer needs and that CuPy has may simply be added here.
+
+What an argument may be follows from its name, as CuPy takes it: see `ARRAYS` and what follows it.
 """
 
 from __future__ import annotations
+
+from inspect import Parameter, Signature
+
+# Arguments that must be arrays of the device; a list has no `sum`, and its numbers would be uploaded
+ARRAYS = {"A", "a", "array", "b", "condition", "dst", "operands", "out", "prototype", "self"}
+# Arguments that must be arrays of the device or numbers
+OPERANDS = {"a_max", "a_min", "fill_value", "indices", "max", "min", "src", "x", "x1", "x2", "y"}
+# A sequence of arrays of the device
+SEQUENCES = {"tup"}
+# All others are needed on the host, such as shapes: an array of the device would have to be waited for
 
 # Methods of arrays
 METHODS = {
@@ -25,26 +37,27 @@ METHODS = {
     "prod": "axis dtype out keepdims",
     "ravel": "order",
     "repeat": "repeats axis",
-    "reshape": None,
+    "reshape": "*shape order",
     "round": "decimals out",
     "squeeze": "axis",
     "std": "axis dtype out ddof keepdims",
     "sum": "axis dtype out keepdims",
     "swapaxes": "axis1 axis2",
     "take": "indices axis out",
-    "transpose": None,
+    "transpose": "*axes",
     "var": "axis dtype out ddof keepdims",
     "view": "dtype",
 }
-# Functions of arrays, entry by entry: (x1, x2, out, dtype)
+# Functions of arrays, entry by entry
+UFUNC_ARGUMENTS = "x1 x2 / out dtype"
 UFUNCS = """
     abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal isfinite isinf isnan
-    less less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or matmul maximum minimum multiply
-    negative not_equal power reciprocal rint sign sin sqrt square subtract tanh true_divide
+    less less_equal log log10 log1p log2 logaddexp logical_and logical_not logical_or maximum minimum multiply negative
+    not_equal power reciprocal rint sign sin sqrt square subtract tanh true_divide
 """
 # Other functions
 FUNCTIONS = {
-    "arange": "start stop step dtype",
+    "arange": "start / stop step dtype",
     "argmax": "a axis",
     "argmin": "a axis",
     "argpartition": "a kth axis",
@@ -52,20 +65,21 @@ FUNCTIONS = {
     "ascontiguousarray": "a dtype",
     "broadcast_to": "array shape",
     "clip": "a a_min a_max out",
-    "concatenate": "tup axis out",
+    "concatenate": "tup / axis out",
     "copyto": "dst src",
     "cumsum": "a axis dtype out",
     "dot": "a b out",
-    "einsum": None,
+    "einsum": "subscripts / *operands dtype optimize",
     "empty": "shape dtype order",
     "empty_like": "prototype dtype",
     "expand_dims": "a axis",
     "eye": "N M k dtype",
-    "flip": "a axis",
+    "flip": "a / axis",
     "full": "shape fill_value dtype",
     "full_like": "a fill_value dtype",
     "linspace": "start stop num endpoint",
     "max": "a axis out keepdims",
+    "matmul": "x1 x2 / * out dtype",
     "mean": "a axis dtype out keepdims",
     "min": "a axis out keepdims",
     "moveaxis": "a source destination",
@@ -76,16 +90,16 @@ FUNCTIONS = {
     "prod": "a axis dtype out keepdims",
     "ravel": "a order",
     "repeat": "a repeats axis",
-    "reshape": None,
+    "reshape": "a shape / order",
     "roll": "a shift axis",
     "sort": "a axis",
     "squeeze": "a axis",
-    "stack": "tup axis out",
+    "stack": "tup / axis out",
     "std": "a axis dtype out ddof keepdims",
     "sum": "a axis dtype out keepdims",
     "swapaxes": "a axis1 axis2",
     "take": "a indices axis out",
-    "take_along_axis": "a indices axis",
+    "take_along_axis": "a / indices axis",
     "tensordot": "a b axes",
     "tile": "A reps",
     "transpose": "a axes",
@@ -110,3 +124,27 @@ CONSTANTS = """
 """
 OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor"
 COMPARISONS = "lt le gt ge eq ne"
+
+
+def signature(arguments: str) -> Signature:
+    """The arguments of a table's entry, all of them optional."""
+    parameters: list[Parameter] = []
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    for word in arguments.split():
+        if word == "/":
+            parameters = [parameter.replace(kind=Parameter.POSITIONAL_ONLY) for parameter in parameters]
+        elif word.startswith("*"):
+            kind = Parameter.KEYWORD_ONLY
+            if word != "*":
+                parameters.append(Parameter(word[1:], Parameter.VAR_POSITIONAL))
+        else:
+            parameters.append(Parameter(word, kind, default=None))
+    return Signature(parameters)
+
+
+def positions(known: Signature, n: int) -> list[str]:
+    """The names of n arguments that are given by their position; `*axes` stands for all that follow."""
+    names: list[str] = []
+    for name, parameter in known.parameters.items():
+        names += [name] * (n if parameter.kind is Parameter.VAR_POSITIONAL else 1)
+    return names[:n]

@@ -2,10 +2,12 @@
 
 `STRICT` is a `Device` as `cuda` is. Its arrays live in ordinary memory, but behave as CuPy's do, or more strictly:
 
-* they refuse to meet NumPy arrays, in any operator, function, index or assignment. `np.exp(d)` is an error: write
-  `xp.exp(d)`;
+* they refuse to meet NumPy arrays or lists, in any operator, function, index or assignment. `np.exp(d)` is an error:
+  write `xp.exp(d)`;
 * nothing is copied to the host unasked: `float(d)`, `bool(d)`, `np.asarray(d)` and a loop over d raise `HiddenCopy`.
   On a GPU each of these waits for the device. `d.get()` is the way, and `forbid_transfers` forbids that as well;
+* nothing is copied on the device unasked: `xp.maximum(x[rows], y[rows], out=y[rows])` takes the slice y[rows] twice,
+  and CuPy makes a copy of the first because the second might overwrite it;
 * `xp`, its arrays and its generators offer only what NumPy and CuPy both have, with the arguments that both take.
 
     layer.to(STRICT)
@@ -17,8 +19,10 @@ from __future__ import annotations
 
 import json
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,13 +30,28 @@ import numpy as np
 
 from minigan.backend import CPU, Device, get_device, register_array_module
 from minigan.errors import DeviceError
-from minigan.testing.cupy_subset import COMPARISONS, CONSTANTS, DRAWS, FUNCTIONS, METHODS, OPERATORS, UFUNCS
+from minigan.testing.cupy_subset import (
+    ARRAYS,
+    COMPARISONS,
+    CONSTANTS,
+    DRAWS,
+    FUNCTIONS,
+    METHODS,
+    OPERANDS,
+    OPERATORS,
+    SEQUENCES,
+    UFUNC_ARGUMENTS,
+    UFUNCS,
+    positions,
+    signature,
+)
 
+FLAGS = ("c_contiguous", "f_contiguous", "owndata")
 GENERATOR_BYTES = 256  # of a generator's state: more than it ever needs
 
 
 class HiddenCopy(TypeError):
-    """Something that would wait for the device and copy to the host without saying so."""
+    """Something that would copy an array, to the host or on the device, without saying so."""
 
 
 class ForbiddenTransfer(RuntimeError):
@@ -40,10 +59,10 @@ class ForbiddenTransfer(RuntimeError):
 
 
 class Transfers:
-    """How often arrays were copied to the host, and whether that is forbidden at the moment."""
+    """How often arrays were copied to the host and to the device, and whether the former is forbidden at the moment."""
 
     def __init__(self) -> None:
-        self.to_host = 0
+        self.to_host = self.to_device = 0
         self.forbidden = False
 
 
@@ -52,12 +71,33 @@ transfers = Transfers()
 
 @contextmanager
 def forbid_transfers() -> Iterator[None]:
-    """Within this block `get()` raises ForbiddenTransfer. A training step should run in it."""
+    """Within this block `get()` raises ForbiddenTransfer, and whatever else waits for a GPU. A step should run in it.
+
+    Copies to the device are allowed: a step gets its batch from the host, and nothing waits for it.
+    """
     before, transfers.forbidden = transfers.forbidden, True
     try:
-        yield
+        with _cupy_without_waiting() if "cupy" in sys.modules else nullcontext():
+            yield
     finally:
         transfers.forbidden = before
+
+
+@contextmanager
+def _cupy_without_waiting() -> Iterator[None]:
+    """CuPy itself notices where it waits; it calls that unreliable and warns, because others may wait as well."""
+    import cupyx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        allowing = cupyx.allow_synchronize(False)
+        allowing.__enter__()
+    try:
+        yield
+    except cupyx.DeviceSynchronized as error:
+        raise ForbiddenTransfer("this waits for the device: not inside a step") from error
+    finally:
+        allowing.__exit__(None, None, None)
 
 
 class DeviceArray:
@@ -77,7 +117,7 @@ class DeviceArray:
 
     def fill(self, value: Any) -> None:
         """Set every entry to a number."""
-        self._host.fill(_to_host(value))
+        self._host.fill(_operand(value))
 
     dtype = property(lambda self: self._host.dtype)
     shape = property(lambda self: self._host.shape)
@@ -86,7 +126,7 @@ class DeviceArray:
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
-    flags = property(lambda self: self._host.flags)
+    flags = property(lambda self: SimpleNamespace(**{name: getattr(self._host.flags, name) for name in FLAGS}))
     T = property(lambda self: DeviceArray(self._host.T))
 
     def __len__(self) -> int:
@@ -96,7 +136,7 @@ class DeviceArray:
         return _to_device(self._host[_index(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._host[_index(key)] = _to_host(value)
+        self._host[_index(key)] = _operand(value)
 
     def __deepcopy__(self, memo: dict) -> DeviceArray:
         return DeviceArray(self._host.copy())
@@ -131,15 +171,44 @@ def _to_device(result: Any) -> Any:
     return result
 
 
-def _to_host(value: Any) -> Any:
-    """What is inside, for NumPy to work on; refuse NumPy arrays, let numbers, shapes and dtypes pass."""
+def _operand(value: Any) -> Any:
+    """What is inside of an array, for NumPy to work on; numbers pass."""
     if isinstance(value, DeviceArray):
         return value._host
-    if isinstance(value, np.ndarray):
-        raise TypeError("a NumPy array meets a device array: move it with device.array(x)")
-    if isinstance(value, (tuple, list)):
-        return type(value)(map(_to_host, value))
+    if isinstance(value, (np.ndarray, list, tuple)):
+        raise TypeError(f"{_what(value)} meets a device array: move it with device.array(x)")
     return value
+
+
+def _array(value: Any) -> np.ndarray:
+    """What is inside of an array."""
+    if not isinstance(value, DeviceArray):
+        raise TypeError(f"expected a device array, got {_what(value)}: make one with device.array(x)")
+    return value._host
+
+
+def _needed_on_host(value: Any) -> Any:
+    """A shape, an axis, a dtype, a length or an index's part."""
+    if isinstance(value, DeviceArray):
+        raise HiddenCopy("a number that is needed on the host is on the device: waiting for it takes long")
+    if isinstance(value, np.ndarray):
+        raise TypeError("a NumPy array stands where CuPy wants numbers")
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_needed_on_host, value))
+    return value
+
+
+def _what(value: Any) -> str:
+    return "a NumPy array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def _argument(name: str, value: Any) -> Any:
+    """An argument of a function for NumPy, if CuPy takes it; see cupy_subset.py."""
+    if value is None:
+        return None
+    if name in SEQUENCES:
+        return tuple(map(_array, value))
+    return (_array if name in ARRAYS else _operand if name in OPERANDS else _needed_on_host)(value)
 
 
 def _index(key: Any) -> Any:
@@ -149,37 +218,51 @@ def _index(key: Any) -> Any:
             raise TypeError("index a device array with numbers, slices or device arrays")
         if isinstance(part, DeviceArray) and part.dtype == bool:
             raise HiddenCopy("a boolean mask waits for the device to know how many it selects: use xp.where")
-    return _to_host(key)
+    return tuple(map(_operand, key)) if isinstance(key, tuple) else _operand(key)
 
 
-def _strict(function: Callable, name: str, arguments: str | None) -> Callable:
-    """`function` on device arrays, with no arguments but those in `arguments` (None: any)."""
+def _strict(function: Callable, name: str, arguments: str) -> Callable:
+    """`function` on device arrays, with no arguments but those of an entry in a table."""
+    known = signature(arguments)
 
     def on_device(*args: Any, **kwargs: Any) -> Any:
-        known = None if arguments is None else arguments.split()
-        if known is not None and (len(args) > len(known) or kwargs.keys() - set(known)):
-            given = ", ".join(["…"] * len(args) + list(kwargs))
-            raise TypeError(f"NumPy and CuPy both have {name}({', '.join(known)}), but not {name}({given})")
-        result = function(*map(_to_host, args), **{k: _to_host(v) for k, v in kwargs.items()})
+        try:
+            known.bind_partial(*args, **kwargs)
+        except TypeError:
+            called = ", ".join(["…"] * len(args) + list(kwargs))
+            raise TypeError(f"NumPy and CuPy both have {name}{known}, but not {name}({called})") from None
+        given = [*zip(positions(known, len(args)), args, strict=True), *kwargs.items()]
+        out = dict(given).get("out")
+        if out is not None:
+            _check_overlap(given, out)
+        host = [_argument(*one) for one in given]
+        result = function(*host[: len(args)], **dict(zip(kwargs, host[len(args) :], strict=True)))
         if isinstance(result, tuple):
             raise HiddenCopy(f"the size of what {name} returns is known only when the device is done")
-        return kwargs["out"] if kwargs.get("out") is not None else _to_device(result)
+        return out if out is not None else _to_device(result)
 
     on_device.__name__ = name
     return on_device
 
 
+def _check_overlap(given: list[tuple[str, Any]], out: Any) -> None:
+    """Refuse an input that shares memory with `out` and isn't `out` itself: CuPy copies it."""
+    for name, value in given:
+        if isinstance(value, DeviceArray) and value is not out and np.may_share_memory(value._host, _array(out)):
+            raise HiddenCopy(f"{name} and out share memory, so CuPy copies {name}: bind the slice to a name")
+
+
 def _add_operators() -> None:
     def binary(function: Callable, swapped: bool) -> Callable:
         def method(self: DeviceArray, other: Any) -> DeviceArray:
-            pair = (_to_host(other), self._host) if swapped else (self._host, _to_host(other))
+            pair = (_operand(other), self._host) if swapped else (self._host, _operand(other))
             return _to_device(function(*pair))
 
         return method
 
     def in_place(function: Callable) -> Callable:
         def method(self: DeviceArray, other: Any) -> DeviceArray:
-            self._host = function(self._host, _to_host(other))  # NumPy writes into the array and returns it
+            self._host = function(self._host, _operand(other))  # NumPy writes into the array and returns it
             return self
 
         return method
@@ -192,7 +275,7 @@ def _add_operators() -> None:
     for name in COMPARISONS.split():
         setattr(DeviceArray, f"__{name}__", binary(getattr(operator, name), False))
     for name, arguments in METHODS.items():
-        method = _strict(getattr(np.ndarray, name), name, arguments and "self " + arguments)
+        method = _strict(getattr(np.ndarray, name), name, f"self {arguments}")
         setattr(DeviceArray, name, method)
 
 
@@ -229,9 +312,9 @@ def _namespace() -> SimpleNamespace:
     for name, arguments in FUNCTIONS.items():
         setattr(xp, name, _strict(getattr(np, name), name, arguments))
     for name in UFUNCS.split():
-        setattr(xp, name, _strict(getattr(np, name), name, "x1 x2 out dtype"))
-    xp.array = lambda obj, dtype=None, copy=True: DeviceArray(np.array(_from_host(obj), dtype=dtype, copy=copy or None))
-    xp.asarray = lambda a, dtype=None: DeviceArray(np.asarray(_from_host(a), dtype=dtype))
+        setattr(xp, name, _strict(getattr(np, name), name, UFUNC_ARGUMENTS))
+    xp.array = lambda obj, dtype=None, copy=True: DeviceArray(np.array(_taken_in(obj), dtype=dtype, copy=copy or None))
+    xp.asarray = lambda a, dtype=None: DeviceArray(np.asarray(_taken_in(a), dtype=dtype))
     xp.asnumpy = lambda a: a.get()
     xp.random = SimpleNamespace(default_rng=Generator, Generator=Generator)
     xp.linalg = SimpleNamespace(norm=_strict(np.linalg.norm, "norm", "x ord axis keepdims"))
@@ -240,9 +323,12 @@ def _namespace() -> SimpleNamespace:
     return xp
 
 
-def _from_host(a: Any) -> Any:
-    """`array` and `asarray` are the way in: they take NumPy arrays, lists and device arrays."""
-    return a._host if isinstance(a, DeviceArray) else a
+def _taken_in(a: Any) -> Any:
+    """`array` and `asarray` are the way in: they take NumPy arrays, lists and device arrays. The former are counted."""
+    if isinstance(a, DeviceArray):
+        return a._host
+    transfers.to_device += 1
+    return a
 
 
 _add_operators()

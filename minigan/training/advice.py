@@ -6,7 +6,7 @@ import inspect
 import math
 from typing import Any
 
-from minigan.training.run import RunConfig
+from minigan.training.run import USUAL_STEPS, RunConfig
 
 SMOOTHING = 0.1  # of Salimans et al. 2016
 
@@ -16,6 +16,7 @@ class Advice:
 
     def __init__(self, gan: Any, config: RunConfig) -> None:
         self.options, self.batch_size = config.model_args, config.batch_size
+        self.n_steps, self.augment = config.n_steps, config.augment
         self.lr = gan.optimizers["G"].lr if "G" in gan.optimizers else None
         default = inspect.signature(type(gan)).parameters.get("lr")
         self.usual_lr = default.default if default and isinstance(default.default, float) else math.inf
@@ -65,6 +66,18 @@ class Advice:
     def batch(self) -> str:
         """A larger batch."""
         return f"--batch-size {max(16, 2 * self.batch_size)}"
+
+    def longer(self) -> str:
+        """More steps."""
+        return f"--n-steps {max(USUAL_STEPS, 2 * self.n_steps)}"
+
+    def augmentation(self) -> str:
+        """More pictures from the same ones, if none are made yet."""
+        return "" if self.augment else "--augment flip"
+
+    def more_pictures(self) -> str:
+        """Others of the same kind."""
+        return "more pictures"
 
     def seed(self) -> str:
         """Other initial weights."""

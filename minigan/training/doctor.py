@@ -24,6 +24,7 @@ from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
 from minigan.optim import Adam, RMSprop
 from minigan.training.advice import Advice
 from minigan.training.diversity import Likeness
+from minigan.training.noise import neighbour_correlation
 from minigan.training.run import RunConfig
 
 PATIENCE = 20  # records, of ten steps each, in which a sign must be there before it is spoken of
@@ -43,6 +44,10 @@ DIVERSE = 0.6  # a diversity at which a generator has learned to draw different 
 GRACE, LATE = 1000, 5000  # steps in which it may not have, and in which it hardly may not
 SETTLED = 3000  # steps after which points keep to their modes; the slowest default takes 1,100 on the grid
 NEVER = 0.03  # a diversity that is less than that of any generator after GRACE steps
+NOISE, PLAIN = 0.5, 0.3  # correlation of neighbouring pixels: in samples beside the data's, and in data that has any
+NOISY = 2000  # steps in which samples may be noise
+FEW_STEPS = 1000  # hardly any picture is learned in fewer
+FEW_PICTURES, VERY_FEW, OFTEN = 1000, 100, 50  # without augmentation, with it; and times that D sees each of them
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,13 @@ class Doctor:
         self.gradient: list[float] = []  # log10 of the norm of G's gradient: its running mean, and the most that was
         self.diverse = False  # whether samples have ever been
         self.likeness = Likeness(real)
+        pictures = len(config.shape) == 3
+        self.smoothness = neighbour_correlation(real) if pictures and real is not None and len(real) else math.nan
         self.objective = getattr(gan, "loss", None)
 
     def at_start(self) -> list[Note]:
         """What can be told before the first step."""
-        notes = [self._small_batch(), *(self._leap(name) for name in self.gan.networks)]
+        notes = [self._small_batch(), self._few_pictures(), *(self._leap(name) for name in self.gan.networks)]
         return [note for note in notes if note]
 
     def measure(self) -> dict[str, Any]:
@@ -117,7 +124,12 @@ class Doctor:
         return [note for check in checks for note in check(record)]
 
     def look_at(self, step: int, samples: np.ndarray) -> tuple[float, list[Note]]:
-        """Look at the samples of the run's picture (always of the same latents): their diversity, and notes.
+        """Look at the samples of the run's picture (always of the same latents): their diversity, and notes."""
+        diversity, notes = self._collapse(step, samples)
+        return diversity, notes + (self._unfinished(step, samples) if len(self.config.shape) == 3 else [])
+
+    def _collapse(self, step: int, samples: np.ndarray) -> tuple[float, list[Note]]:
+        """The diversity of samples, and a note if they are too much alike.
 
         A generator that hasn't learned anything draws almost the same for every z. So until samples have once differed,
         or for GRACE steps (points: SETTLED), only one counts that draws the very same again and again.
@@ -133,6 +145,24 @@ class Doctor:
             return look.diversity, []
         tried = self.advice("smaller_lr", "smoothing", "stronger_critic", "seed")
         return look.diversity, [Note("collapse", f"mode collapse: {look.what}, since step {since}: try {tried}")]
+
+    def _unfinished(self, step: int, samples: np.ndarray) -> list[Note]:
+        """Pictures that are noise still, from NOISY steps on or at the end; and a run that ends early.
+
+        A run that went on from another one's weights has that one's steps behind it, too.
+        """
+        last, found = step >= self.config.n_steps, neighbour_correlation(samples)
+        noise = self.smoothness > PLAIN and found < NOISE * self.smoothness  # never, if either can't be told
+        beside = f"neighbouring pixels correlate by {found:.2f}, in the data by {self.smoothness:.2f}"
+        since = self._due("noise", noise and (last or step >= NOISY), step, 1 if last else LOOKS)
+        if last and step < FEW_STEPS and not self.config.init_from:
+            so_far = f"{step} steps are few for pictures, however few of those there are"
+            looks = f", and the samples are still noise ({beside})" if noise else ""
+            return [Note("steps", f"{so_far}{looks}: go on with --resume and {self.advice('longer')}")]
+        if since is None:
+            return []
+        tried = self.advice("longer", "smaller_lr", "seed")
+        return [Note("noise", f"after {step} steps the samples are still noise ({beside}): try {tried}")]
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know, as plain JSON."""
@@ -266,6 +296,17 @@ class Doctor:
                     why = f"a batch of {size} is too small for {place}: mean and variance of so few are mostly noise"
                     return Note("batch-norm", f"{why}: try {self.advice('batch')}")
         return None
+
+    def _few_pictures(self) -> Note | None:
+        """D learns few pictures by heart, and then tells G nothing but how to copy them."""
+        config, n_critic = self.config, getattr(self.gan, "n_critic", 1) or 1
+        times = config.n_steps * n_critic * config.batch_size / config.samples
+        few = VERY_FEW if config.augment else FEW_PICTURES
+        if len(config.shape) != 3 or config.samples >= few or times < OFTEN:
+            return None
+        seen = f"D sees each of only {config.samples:,} pictures {times:,.0f} times"
+        tried = self.advice("augmentation", "more_pictures")
+        return Note("pictures", f"{seen}, so it learns them by heart and G to copy them: try {tried}")
 
     def _leap(self, name: str) -> Note | None:
         """The first update of Adam moves every weight by lr, that of RMSprop by lr/√(1 − α)."""

@@ -78,9 +78,10 @@ def peak_bytes() -> int | None:
 
 def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -> str:
     """How long so many steps take, in a line."""
-    epochs = f" ({steps / steps_per_epoch:.3g} epochs)" if steps_per_epoch else ""
+    epochs = steps / steps_per_epoch if steps_per_epoch else 0
+    passes = f" ({epochs:.2g} epochs)" if 0 < epochs < 10 else f" ({epochs:,.0f} epochs)" if epochs else ""
     pace = f"{seconds:.2g} s a step" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms a step"
-    return f"{pace}, measured on this machine: {count_steps(steps)}{epochs} will take about {duration(steps * seconds)}"
+    return f"{pace}, measured on this machine: {count_steps(steps)}{passes} will take about {duration(steps * seconds)}"
 
 
 class Progress:

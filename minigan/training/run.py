@@ -50,6 +50,7 @@ from minigan.untrusted import open_file
 INITIAL_WEIGHTS, TRAINING, FIXED_LATENTS, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS, REAL_SAMPLES = range(7)
 SAMPLE_NAME, CHECKPOINT_NAME = re.compile(r"step-[0-9]+\.png"), re.compile(r"step-[0-9]+\.npz")
 TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing
+USUAL_STEPS = 4000  # of a run on pictures, by default at least: few of them need no fewer steps than many
 FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
 LONGEST_CONFIG = 1 << 20  # bytes; a usual one has about one thousand
 LARGEST = 1e39  # a little more than float32 can hold

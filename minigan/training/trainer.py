@@ -45,6 +45,7 @@ from minigan.training.run import (
 )
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
+EARLY = (20, 50, 100, 200, 400)  # steps that are drawn however far apart other pictures are: a first look soon
 PICTURES, POINTS = 64, 1000  # samples in a picture of the run
 ROWS, MOST_COLUMNS = 8, 16  # of the picture of a conditional run, which has a column for every class if they are few
 COUNTED = 10_000  # points among which modes are counted
@@ -160,11 +161,12 @@ class Trainer:
     def _write(self, progress: Progress, last: bool | int) -> None:
         """Record, draw and save whatever is due at this step."""
         finished = self.step >= self.config.n_steps
-        sample = self.step % self.config.sample_interval == 0 or finished
+        regular = self.step % self.config.sample_interval == 0 or finished
+        sample = regular or self.step in EARLY
         judge = self.judge and (self.step % self.config.eval_interval == 0 or finished)
         if self.step % RECORD_INTERVAL == 0 or sample or judge:
             samples = self.samples() if sample else None
-            found = self._look_at(samples, progress) if sample else {}
+            found = self._look_at(samples, progress) if regular else {}  # a sign is counted at equal distances
             if judge:
                 found |= self._evaluate()
                 progress.note = f"FID {found['fid']:.2f}"

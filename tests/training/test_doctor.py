@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -16,7 +17,19 @@ from minigan.gans import MODELS
 from minigan.layers import Dense, Sequential
 from minigan.testing import STRICT
 from minigan.testing.strict import forbid_transfers
-from minigan.training.doctor import GRACE, LATE, LOOKS, PATIENCE, SETTLED, SMALL_BATCH, SOON, WELL, Doctor
+from minigan.training.doctor import (
+    FEW_STEPS,
+    GRACE,
+    LATE,
+    LOOKS,
+    NOISY,
+    PATIENCE,
+    SETTLED,
+    SMALL_BATCH,
+    SOON,
+    WELL,
+    Doctor,
+)
 from minigan.training.run import RunConfig
 
 SMALL = {"latent_dim": 3, "features": 2}
@@ -27,13 +40,14 @@ DIGITS = open_dataset("digits", limit=128)
 REAL, OTHERS = DIGITS.batch(np.arange(64)), DIGITS.batch(np.arange(64, 128))
 
 
-def make(model="dcgan", real=REAL, device="cpu", shape=None, batch_size=64, **given):
+def make(model="dcgan", real=REAL, device="cpu", shape=None, batch_size=64, changes=None, **given):
     """A doctor with its GAN; the configuration holds every option, as that of the command line does."""
     shape = shape or SHAPES.get(model, (16, 16, 1))
     args = {name: option.default for name, option in model_options(MODELS[model]).items()}
     args |= OWN.get(model, SMALL) | given
     gan = MODELS[model](shape, **args, rng=np.random.default_rng(0), device=device)
-    return Doctor(gan, RunConfig(model, args, "digits", shape, 1000, batch_size, 2000), real)
+    config = RunConfig(model, args, "digits", shape, 1000, batch_size, 20_000)
+    return Doctor(gan, replace(config, **changes or {}), real)
 
 
 def healthy(step, doctor, noise=0.0):
@@ -138,7 +152,7 @@ def test_only_options_that_the_model_has_are_advised(model):
         records = [healthy(10 * i, doctor) for i in range(1, 30)]
         notes += [note for _, note in say(doctor, records + [sick(r, what) for r in records for _ in range(5)])]
     notes += [note for i in range(1, 5) for note in doctor.look_at(1000 * i, np.zeros_like(REAL))[1]]
-    known = {option.flag for option in model_options(MODELS[model]).values()} | {"--seed", "--batch-size"}
+    known = {option.flag for option in model_options(MODELS[model]).values()} | {"--seed", "--batch-size", "--n-steps"}
     advised = {flag for note in notes for flag in re.findall(r"--[a-z0-9-]+", note.sentence)}
     assert len(notes) >= 5
     assert advised >= {"--seed", "--lr"}
@@ -313,6 +327,62 @@ def test_samples_of_which_nothing_can_be_said():
     assert math.isnan(doctor.look_at(100, np.full_like(REAL, np.nan))[0])
     assert said(look(doctor, REAL[:1], *[np.full_like(REAL, np.inf)] * 9)) == []
     assert make(real=REAL[:1]).look_at(100, REAL)[0] == 1
+
+
+# Too few steps, too few pictures, nothing but noise
+
+NOISE = np.random.default_rng(0).standard_normal(REAL.shape)
+
+
+def test_a_short_run_is_told_at_its_end_and_if_its_samples_are_noise_that_too():
+    doctor = make(changes={"n_steps": 75})
+    assert said(look(doctor, OTHERS, start=50)) == []
+    (note,) = said(look(doctor, OTHERS, start=75))
+    go_on = "go on with --resume and --n-steps 4000"
+    assert note.check == "steps"
+    assert note.sentence == f"75 steps are few for pictures, however few of those there are: {go_on}"
+    (note,) = said(look(make(changes={"n_steps": 75}), NOISE, start=75))
+    assert "and the samples are still noise (neighbouring pixels correlate by " in note.sentence
+    assert "in the data by 0.8" in note.sentence
+
+
+def test_what_is_no_short_run():
+    for model, changes in (
+        ("dcgan", {"n_steps": FEW_STEPS}),
+        ("dcgan", {"n_steps": 75, "init_from": "run"}),  # the other run's steps count
+        ("gan", {"n_steps": 75}),  # points
+    ):
+        doctor = make(model, real=None, changes=changes)
+        samples = OTHERS if model == "dcgan" else OTHERS.reshape(-1, 2)[:1000]
+        assert said(look(doctor, samples, start=changes["n_steps"])) == []
+
+
+def test_noise_is_told_when_it_stays_and_at_the_end():
+    assert said(look(make(), *[NOISE] * 5, start=NOISY - 500)) == []
+    (note,) = said(look(make(), *[NOISE] * LOOKS, start=NOISY))
+    assert note.check == "noise"
+    assert note.sentence.startswith(f"after {NOISY + 100 * (LOOKS - 1)} steps the samples are still noise (neighb")
+    assert note.sentence.endswith("try --n-steps 40000, --lr 0.0001 or another --seed")
+    ended = make(changes={"n_steps": FEW_STEPS})
+    assert [note.check for note in said(look(ended, NOISE, start=FEW_STEPS))] == ["noise"]
+
+
+@pytest.mark.parametrize(("real", "samples"), [(NOISE, NOISE), (None, NOISE), (REAL, np.zeros_like(REAL))])
+def test_where_noise_is_what_was_asked_for_or_none_can_be_told(real, samples):
+    checks = {note.check for note in said(look(make(real=real), *[samples] * 10, start=NOISY))}
+    assert "noise" not in checks
+
+
+def test_few_pictures_that_are_seen_again_and_again():
+    (note,) = make(changes={"samples": 200, "n_steps": 4000}).at_start()
+    assert note.check == "pictures"
+    assert "D sees each of only 200 pictures 1,280 times" in note.sentence
+    assert note.sentence.endswith("try --augment flip or more pictures")
+    (note,) = make(changes={"samples": 64, "augment": ("flip",)}).at_start()
+    assert note.sentence.endswith("try more pictures")
+    for changes in ({"samples": 200, "augment": ("flip",)}, {"samples": 200, "n_steps": 75}, {"samples": 1797}):
+        assert make(changes=changes).at_start() == []
+    assert make("gan", changes={"samples": 200}).at_start() == []  # points
 
 
 # Going on

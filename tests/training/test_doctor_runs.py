@@ -14,7 +14,9 @@ DRAWN = 64
 
 
 def notes(folder):
-    return [note for record in RunFolder(folder).records() for note in record.get("notes", [])]
+    """What was said, but for that the run is short, which it is."""
+    found = [note for record in RunFolder(folder).records() for note in record.get("notes", [])]
+    return [note for note in found if note["check"] != "steps"]
 
 
 def run(folder, plant=lambda gan: None, config=CONFIG, **changes):

@@ -105,6 +105,14 @@ def test_notes_come_first(tmp_path):
     assert "Nothing looks wrong" in Page(page(tmp_path, records(30))).text
 
 
+def test_that_a_run_is_short_is_forgotten_when_it_goes_on(tmp_path):
+    made = records(2)
+    made[1]["notes"] = [{"check": "steps", "sentence": "20 steps are few"}]
+    for n_steps, said in ((20, True), (4000, False)):
+        text = Page(page(tmp_path, made, config=replace(CONFIG, n_steps=n_steps))).text
+        assert ("20 steps are few" in text, "Nothing looks wrong" in text) == (said, not said)
+
+
 def test_a_run_that_stopped_is_not_said_to_be_well(tmp_path):
     status = Status("stopped", 3, 1.0, None, "the generator's loss became nan at step 4: try a smaller --lr")
     text = Page(page(tmp_path, records(3), status=status)).text

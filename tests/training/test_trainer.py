@@ -26,6 +26,15 @@ def test_a_run_keeps_everything_in_its_folder(tmp_path):
         assert film.n_frames == 3
 
 
+def test_the_first_pictures_come_early_and_only_regular_ones_are_looked_at_by_the_doctor(tmp_path):
+    trainer = make_trainer(tmp_path / "run", replace(CONFIG, sample_interval=30, checkpoint_interval=100, n_steps=60))
+    looked_at, look_at = [], trainer.doctor.look_at
+    trainer.doctor.look_at = lambda step, samples: looked_at.append(step) or look_at(step, samples)
+    train(trainer)
+    assert [int(path.stem[5:]) for path in trainer.folder.samples()] == [0, 20, 30, 50, 60]
+    assert looked_at == [30, 60]
+
+
 def test_a_run_on_every_device_can_be_resumed(tmp_path, device):
     trainer = make_trainer(tmp_path / "run", device=device)
     train(trainer)

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, features
 
-MOST = 52  # frames: a run of the usual length draws one at the beginning, about 50 more, and one at its end
+MOST = 57  # frames: a run draws one at the beginning, up to 5 early ones, about 50 more, and one at its end
 SIDE = 640  # pixels, at most
 MOST_PIXELS = 2**24  # of a file; beyond that it isn't a picture of a run
 MOST_BYTES = 56 * 1024  # of a frame

@@ -75,7 +75,7 @@ class Report:
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
-            _notes(found, status),
+            _notes(found, status, self.config.n_steps),
             tag("div", _samples(frames), *large, class_="main"),
             *([tag("section", *small, class_="small", aria_label="More curves")] if small else []),
             *([_gradients(*maps[:2])] if maps else []),
@@ -178,17 +178,18 @@ def time_left(records: Records, steps: int) -> float | None:
     return float(steps * (seconds[-1] - seconds[0]) / (at[-1] - at[0]))
 
 
-def _notes(records: Records, status: Status) -> Html:
-    """What the doctor had to say, or that there was nothing."""
-    if not records.notes and status.phase == "stopped":
+def _notes(records: Records, status: Status, n_steps: int) -> Html:
+    """What the doctor had to say, or that there was nothing. That a run is short isn't so any more if it goes on."""
+    notes = [note for note in records.notes if note[1] != "steps" or note[0] >= n_steps]
+    if not notes and status.phase == "stopped":
         return Html("")
-    if not records.notes:
+    if not notes:
         return tag("p", "Nothing looks wrong so far: no check had anything to say.", class_="well")
     lines = []
-    for step, check, sentence in records.notes[-MOST_NOTES:]:
+    for step, check, sentence in notes[-MOST_NOTES:]:
         at, words = tag("span", f"step {step:,}", class_="when"), tag("span", *_with_flags(sentence[:LONGEST]))
         lines.append(tag("li", at, tag("strong", check[:60]), words))
-    earlier = len(records.notes) - len(lines)
+    earlier = len(notes) - len(lines)
     more = [tag("p", f"and {earlier} earlier, in metrics.jsonl", class_="more")] if earlier else []
     return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
 
