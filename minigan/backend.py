@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import DeviceError
+from minigan.errors import DeviceError, described
+
+CUBLAS_DEFAULT, TF32 = 1, 7  # CuPy's numbers for ways to multiply matrices
 
 # Array libraries beyond NumPy and CuPy, as {array type: module}. The strict stand-in of `minigan.testing` is one.
 _registered: dict[type, Any] = {}
@@ -39,7 +41,16 @@ def array_module(x: Any) -> Any:
     cupy = sys.modules.get("cupy")  # an array of CuPy can only exist if CuPy has been imported
     if cupy is not None and isinstance(x, cupy.ndarray):
         return cupy
-    raise TypeError(f"expected an array, got {type(x).__name__}")
+    raise TypeError(f"expected an array, got {described(x)}")
+
+
+def is_array(x: Any) -> bool:
+    """Whether `array_module` knows the array library of `x`."""
+    try:
+        array_module(x)
+    except TypeError:
+        return False
+    return True
 
 
 def to_numpy(x: Any) -> np.ndarray:
@@ -70,6 +81,21 @@ class Device:
         """Wait until everything that was asked of the device is done (for timing)."""
         if self.name.startswith("cuda"):
             self.xp.cuda.get_current_stream().synchronize()
+
+    @property
+    def tf32(self) -> bool:
+        """Whether products of float32 matrices round their factors to 10 bits, as CUPY_TF32=1 lets them from the start.
+
+        On an NVIDIA GPU of 2020 or later that is several times as fast. No other device does it.
+        """
+        return self.name.startswith("cuda") and self.xp._core.get_compute_type(np.dtype("f")) == TF32
+
+    def allow_tf32(self, allowed: bool) -> None:
+        """Let products of float32 matrices use TF32 from now on, or don't. Raises DeviceError where there is none."""
+        if self.name.startswith("cuda"):
+            self.xp._core.set_compute_type(np.dtype("f"), TF32 if allowed else CUBLAS_DEFAULT)
+        if allowed and not self.tf32:
+            raise DeviceError(f"device {self} has no TF32: that is for NVIDIA GPUs of 2020 or later")
 
     def __str__(self) -> str:
         return self.name

@@ -30,6 +30,7 @@ COMMANDS = {
     "models": ("minigan.commands.models", "list the models"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),
     "bench": ("minigan.commands.bench", "measure speed and memory, beside PyTorch"),
+    "selftest": ("minigan.commands.selftest", "check and measure a GPU, in eight minutes"),
 }
 INTERRUPTED = 130
 

@@ -5,6 +5,7 @@ The command line prints the sentence and exits with status 2; a library user cat
 
 import zipfile
 import zlib
+from typing import Any
 
 # What reading a damaged or hostile .npz file, and JSON in it, may raise
 UNREADABLE_NPZ = (
@@ -39,6 +40,10 @@ class ShapeError(MiniganError, ValueError):
     """An array has a shape or dtype that a layer, loss or network cannot take."""
 
 
+class LayerError(MiniganError, ValueError):
+    """A layer, network or optimiser that is put together in a way that can't work."""
+
+
 class DataError(MiniganError):
     """A data set, a file or a folder that cannot be used as training data."""
 
@@ -49,3 +54,16 @@ class CheckpointError(MiniganError):
 
 class DeviceError(MiniganError):
     """A device that was asked for and is not there."""
+
+
+def described(x: Any) -> str:
+    """Say what something is that should be an array, and how to make one of it: the end of a sentence."""
+    kind = type(x)
+    article = "an" if kind.__name__[0] in "aeiouAEIOU" else "a"
+    if isinstance(x, type):
+        return f"the class {x.__name__}"
+    if kind.__module__.partition(".")[0] == "torch":
+        return f"a torch {kind.__name__}: hand over its .detach().cpu().numpy()"
+    if isinstance(x, (list, tuple, int, float)) or hasattr(x, "__array__"):
+        return f"{article} {kind.__name__}: make an array of it with np.array(…)"
+    return f"{article} {kind.__name__}" if x is not None else "None"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.errors import CheckpointError
+from minigan.errors import CheckpointError, LayerError
 from minigan.layers.base import Layer
 from minigan.layers.parameters import Parameters
 from minigan.threads import in_parallel, pieces
@@ -31,6 +31,7 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
+        check_parameters(type(self).__name__, parameters)
         self.parameters, self.lr, self.t = parameters, lr, 0
         xp = array_module(parameters.values)
         for name in self.state_names:
@@ -74,6 +75,18 @@ class Optimizer:
             vector = getattr(self, name)
             vector[...] = array_module(vector).asarray(arrays[name], dtype=vector.dtype)
         self.t = int(arrays["t"])
+
+
+def check_parameters(caller: str, parameters: Any) -> None:
+    """Raise LayerError unless it got the `Parameters` of a network."""
+    if isinstance(parameters, Layer):
+        kind = type(parameters).__name__
+        raise LayerError(f"{caller} takes the parameters, not the {kind} itself: {caller}(network.parameters(), …)")
+    if not isinstance(parameters, Parameters):
+        raise LayerError(
+            f"{caller} takes the parameters of one network, {caller}(network.parameters(), …), "
+            f"got {type(parameters).__name__}"
+        )
 
 
 class SGD(Optimizer):
@@ -201,6 +214,8 @@ class WeightAverage:
     """
 
     def __init__(self, network: Layer, decay: float = 0.999) -> None:
+        if not isinstance(network, Layer):
+            raise LayerError(f"WeightAverage takes a network, got {type(network).__name__}: WeightAverage(network)")
         if not 0 <= decay < 1:
             raise ValueError(f"a decay of {decay} makes no average: it is from 0 to 1, 1 excluded")
         self.network, self.decay, self.t = network, decay, 0
@@ -235,6 +250,7 @@ class WeightAverage:
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> Any:
     """Scale all gradients together so that their norm is at most `max_norm`; return the norm before, on the device."""
+    check_parameters("clip_grad_norm", parameters)
     xp = array_module(parameters.grads)
     norm = xp.sqrt((parameters.grads * parameters.grads).sum())
     parameters.grads *= xp.minimum(
@@ -245,4 +261,5 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> Any:
 
 def clip_weights(parameters: Parameters, bound: float) -> None:
     """Force every parameter into [−bound, bound] (WGAN, algorithm 1)."""
+    check_parameters("clip_weights", parameters)
     parameters.values.clip(-bound, bound, out=parameters.values)

@@ -1,6 +1,7 @@
 """Which library an array belongs to, devices by name, and moving arrays."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ def test_arrays_know_their_library():
     assert array_module(np.zeros(1)) is np
     assert array_module(np.float32(1)) is np
     assert array_module(STRICT.array([1.0])) is STRICT.xp
-    with pytest.raises(TypeError, match="expected an array, got list"):
+    with pytest.raises(TypeError, match="expected an array, got a list: make an array of it with"):
         array_module([1.0])
 
 
@@ -108,3 +109,31 @@ def test_a_gpu_that_is_not_there(monkeypatch, count, found):
     monkeypatch.setitem(sys.modules, "cupy", CuPyWithDevices(count))
     with pytest.raises(DeviceError, match=f"cuda:2 is not there .{found}.*--device cpu"):
         get_device("cuda:2")
+
+
+@pytest.mark.parametrize("new_enough", [True, False])
+def test_tf32_is_what_cupy_was_told_and_what_the_card_can(new_enough):
+    told = {"f": 7}  # by CUPY_TF32=1
+
+    def set_compute_type(dtype, number):
+        told[dtype.char] = number if new_enough else 1
+
+    core = SimpleNamespace(set_compute_type=set_compute_type, get_compute_type=lambda dtype: told[dtype.char])
+    device = Device("cuda:0", SimpleNamespace(_core=core))
+    assert device.tf32
+    device.allow_tf32(False)
+    assert not device.tf32
+    if new_enough:
+        device.allow_tf32(True)
+        assert device.tf32
+    else:
+        with pytest.raises(DeviceError, match="GPUs of 2020 or later"):
+            device.allow_tf32(True)
+
+
+def test_a_cpu_has_no_tf32():
+    for device in (CPU, STRICT):
+        device.allow_tf32(False)
+        assert not device.tf32
+        with pytest.raises(DeviceError, match="has no TF32"):
+            device.allow_tf32(True)

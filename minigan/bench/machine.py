@@ -20,7 +20,7 @@ def machine(device: Device) -> str:
     if device.name.startswith("cuda"):
         number = device.xp.cuda.Device().id
         where = f"{device.xp.cuda.runtime.getDeviceProperties(number)['name'].decode()} beside {where}"
-        libraries.append(f"CuPy {device.xp.__version__}, float32 without TF32")
+        libraries.append(f"CuPy {device.xp.__version__}, float32 {'with' if device.tf32 else 'without'} TF32")
     try:
         libraries.append(f"PyTorch {version('torch')}{_torch_kernels()}")
     except PackageNotFoundError:

@@ -14,7 +14,6 @@ Memory is what a process has once its networks are there, and the peak of its st
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -49,9 +48,10 @@ class Prepared:
     threads: int | None
 
 
-def measure(name: str, batch_size: int, rounds: int, device: str) -> dict[str, Any]:
+def measure(name: str, batch_size: int, rounds: int, device: str, tf32: bool = False) -> dict[str, Any]:
     """Let the contenders take turns at a workload. Returns seconds and memory of each, and the arithmetic of the step.
 
+    `tf32` lets all of them round the factors of products to 10 bits, which only a GPU can; without it none does.
     Raises MiniganError if one of them fails.
     """
     workload = WORKLOADS[name]
@@ -59,7 +59,7 @@ def measure(name: str, batch_size: int, rounds: int, device: str) -> dict[str, A
     contenders: dict[str, Contender] = {}
     try:
         for contender in names:
-            contenders[contender] = Contender(contender, name, batch_size, device)
+            contenders[contender] = Contender(contender, name, batch_size, device, tf32)
         built = {contender: contenders[contender].ask("ready") for contender in names}
         seconds: dict[str, list[float]] = {contender: [] for contender in names}
         for turn in range(rounds + 1):
@@ -81,6 +81,7 @@ def measure(name: str, batch_size: int, rounds: int, device: str) -> dict[str, A
         "size": workload.size,
         "batch_size": batch_size,
         "device": device,
+        "tf32": tf32,
         "gmac": macs / 1e9,
         "gmac_per_second": rate / 1e9,
         "floor_s": macs / rate,
@@ -106,11 +107,11 @@ def peers(name: str, device: str) -> list[str]:
 class Contender:
     """A process that makes steps when it is asked to."""
 
-    def __init__(self, name: str, workload: str, batch_size: int, device: str) -> None:
+    def __init__(self, name: str, workload: str, batch_size: int, device: str, tf32: bool = False) -> None:
         self.name = name
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, name, workload, batch_size, device))
+        self.process = context.Process(target=_serve, args=(theirs, name, workload, batch_size, device, tf32))
         self.process.start()
         theirs.close()
 
@@ -131,12 +132,11 @@ class Contender:
         return answer
 
 
-def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: str) -> None:
+def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: str, tf32: bool) -> None:
     """Build what is asked for, then make steps whenever they are asked for, and say how long one took."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
-    os.environ["CUPY_TF32"] = "0"  # its default; torch_peer.py forbids the short float to PyTorch
     try:
-        made = {"product": _product, "minigan": _minigan}.get(name, _torch)(name, workload, batch_size, device)
+        made = {"product": _product, "minigan": _minigan}.get(name, _torch)(name, workload, batch_size, device, tf32)
         pipe.recv()  # "ready"
         held = made.memory.settle()
         seconds_of(made, 1)  # what is made only once: CuPy's kernels, PyTorch's plans
@@ -163,23 +163,25 @@ def seconds_of(made: Prepared, repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def _product(contender: str, workload: str, batch_size: int, device_name: str) -> Prepared:
+def _product(contender: str, workload: str, batch_size: int, device_name: str, tf32: bool) -> Prepared:
     device = get_device(device_name)
+    device.allow_tf32(tf32)
     a = device.array(np.random.default_rng(0).standard_normal((SIDE, SIDE), dtype=np.float32))
     out = device.xp.empty_like(a)
     return Prepared(lambda: device.xp.matmul(a, a, out=out), device.synchronize, HostMemory(), count())
 
 
-def _minigan(contender: str, workload: str, batch_size: int, device_name: str) -> Prepared:
+def _minigan(contender: str, workload: str, batch_size: int, device_name: str, tf32: bool) -> Prepared:
     keep_freed_memory()  # as `minigan train` does
     device = get_device(device_name)
+    device.allow_tf32(tf32)
     subject = WORKLOADS[workload].build(device)
     step = WORKLOADS[workload].ready(subject, batch_size, device)
     memory = HostMemory() if device.name == "cpu" else CupyMemory(device.xp)
     return Prepared(step, device.synchronize, memory, count())
 
 
-def _torch(contender: str, workload: str, batch_size: int, device: str) -> Prepared:
+def _torch(contender: str, workload: str, batch_size: int, device: str, tf32: bool) -> Prepared:
     from minigan.bench.torch_peer import prepare
 
-    return Prepared(*prepare(WORKLOADS[workload], batch_size, device, contender.endswith("channels_last")))
+    return Prepared(*prepare(WORKLOADS[workload], batch_size, device, contender.endswith("channels_last"), tf32))

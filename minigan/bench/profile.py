@@ -68,10 +68,11 @@ class Stopwatch:
         return timed
 
 
-def profile(name: str, batch_size: int, steps: int, device_name: str) -> str:
+def profile(name: str, batch_size: int, steps: int, device_name: str, tf32: bool = False) -> str:
     """Make some steps of a workload, and show where their time went."""
     keep_freed_memory()
     device, workload = get_device(device_name), WORKLOADS[name]
+    device.allow_tf32(tf32)
     subject = workload.build(device)
     step = workload.ready(subject, batch_size, device)
     step()  # what is made only once

@@ -19,9 +19,10 @@ def table(result: dict[str, Any]) -> str:
         if floor
         else f"no matrix products in a {result['step']}"
     )
+    where = f"{result['device']}{', TF32' if result.get('tf32') else ''}"
     lines = [
         "",
-        f"{result['workload']}, batch {result['batch_size']}, {result['device']}: {arithmetic}",
+        f"{result['workload']}, batch {result['batch_size']}, {where}: {arithmetic}",
         f"{'':20}{'median':>10}{'fastest':>10}{'slowest':>10}{'samples/s':>12}{'× floor':>9}"
         f"{'peak memory':>14}{'before':>12}{'a sample':>12}{'threads':>9}",
     ]

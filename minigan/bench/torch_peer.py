@@ -109,14 +109,14 @@ def torch_optimizer(optimizer: optim.Optimizer, network: nn.Module) -> torch.opt
 
 
 def prepare(
-    workload: Workload, batch_size: int, device: str, channels_last: bool
+    workload: Workload, batch_size: int, device: str, channels_last: bool, tf32: bool = False
 ) -> tuple[Callable[[], Any], Callable[[], None], Any, int]:
     """A function that makes one step of the workload, one that waits for the device, memory, number of threads.
 
-    No TF32, because CuPy has none unless it is asked for; on a GPU cuDNN chooses the fastest algorithm by trying, as
+    TF32 in products and convolutions only with `tf32`; on a GPU cuDNN chooses the fastest algorithm by trying, as
     PyTorch's DCGAN example lets it.
     """
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
     layout = torch.channels_last if channels_last else torch.contiguous_format
     make = training_step if isinstance(workload, Training) else layer_step

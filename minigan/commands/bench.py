@@ -45,6 +45,8 @@ def add_arguments(parser: Parser) -> None:
         help="turns of every contender, after one to warm up; with --profile, steps (default: %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    tf32 = "round the factors of products to 10 bits, on every side; newer NVIDIA GPUs only (default: on no side)"
+    parser.add_argument("--tf32", action="store_true", help=tf32)
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
     plot = "draw how time and memory grow with the batch, and with the pictures, to FILE (default: don't)"
     parser.add_argument("--plot", metavar="FILE", help=plot)
@@ -58,18 +60,19 @@ def main(args: argparse.Namespace) -> int:
     names, sizes = find(args.workloads), list(dict.fromkeys(args.batch_size))
     _check(args, names, sizes)
     device = get_device(args.device)
+    device.allow_tf32(args.tf32)
     print(machine(device), flush=True)
     if warning():
         warn(warning())
     if args.profile:
         for name in names:
             for size in sizes:
-                print(profile(name, size, args.rounds, args.device), flush=True)
+                print(profile(name, size, args.rounds, args.device, args.tf32), flush=True)
         return 0
     results = []
     for name in names:
         for size in sizes:
-            results.append(measure(name, size, args.rounds, args.device))
+            results.append(measure(name, size, args.rounds, args.device, args.tf32))
             print(table(results[-1]), flush=True)
             figures = {"machine": machine(device), **kernels(), "results": results}
             if args.json:  # after each, so that a long run which is interrupted leaves what it has measured

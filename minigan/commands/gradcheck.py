@@ -76,7 +76,7 @@ def _checks(names: list[str]) -> Iterator[tuple[str, Callable[[], Iterator[Resul
         if name not in MODELS:
             yield name, lambda name=name: _layer(name)
             continue
-        for gan, variant in _small(MODELS[name]):
+        for gan, variant in small_models(MODELS[name]):
             rng = np.random.default_rng(1)
             G, D = (_general(network, rng) for network in gan.networks.values())
             z, x = rng.standard_normal((SAMPLES, gan.latent_dim)), rng.uniform(-1, 1, (SAMPLES, *gan.shape))
@@ -111,7 +111,7 @@ def _larger(a: float | None, b: float | None) -> float | None:
     return max((e for e in (a, b) if e is not None), default=None)
 
 
-def _small(model: type) -> Iterator[tuple[Any, str]]:
+def small_models(model: type) -> Iterator[tuple[Any, str]]:
     """Build small instances of a model, for pictures and for points as far as it takes them.
 
     Every choice of networks is built, such as with and without labels; and every network is built once.

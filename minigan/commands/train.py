@@ -44,6 +44,7 @@ from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS, open_features
 from minigan.training.changes import changes, with_data
+from minigan.training.doctor import Doctor
 from minigan.training.evaluation import Judge
 from minigan.training.lock import LockedError
 from minigan.training.progress import Progress, count_steps, forecast, resume_command, say
@@ -148,9 +149,12 @@ def main(args: argparse.Namespace) -> int:
         folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / f"{config.model}-{dataset.name}")
     check_writable(folder.path)
     if args.dry_run:
-        print(summarize(config.build_gan(CPU), config))
+        gan = config.build_gan(CPU)
+        print(summarize(gan, config))
         print("\n" + _time_steps(config, dataset))
         print_notes(dataset)
+        for note in Doctor(gan, config, None).at_start():
+            print(f"note: {note.sentence}")
         return 0
     try:
         if args.resume:

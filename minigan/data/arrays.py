@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import re
 import zipfile
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
+from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.dataset import ArrayDataset
 from minigan.data.listing import SPLIT_OF, listed
 from minigan.errors import DataError
 from minigan.untrusted import MAGIC, Unreadable, open_file, read_npy, read_npz
 
 LABEL_NAMES = {"y", "label", "labels", "target", "targets", "class", "classes"}
-CHANNELS = (1, 2, 3, 4)
 RATIO = 100  # line drawings in a .npz unpack to that many times its size
-AT_ONCE = 1024  # pictures
 
 
 def holds_arrays(path: Path) -> bool:
@@ -50,7 +48,7 @@ def read_arrays(path: Path, split: str = "train") -> ArrayDataset:
             file.seek(0)
             arrays = {path.stem: read_npy(file)} if single else read_npz(file, RATIO)
         pictures, labels, notes = _choose(arrays, split)
-        samples, more = _to_bytes(pictures)
+        samples, more = to_bytes(pictures)
         classes = None
         if labels is not None:
             values, labels = np.unique(labels, return_inverse=True)
@@ -73,7 +71,7 @@ def _choose(arrays: dict[str, np.ndarray], split: str) -> tuple[np.ndarray, np.n
     if split not in there and (there or split != "train"):
         raise Unreadable(f"it has no {split} split" + (f", only {listed(sorted(there))}" if there else ""))
     of_split = {name: a for name, a in arrays.items() if not there or split in {SPLIT_OF[w] for w in splits[name]}}
-    found = {name: pictures for name, a in of_split.items() if (pictures := _as_pictures(a)) is not None}
+    found = {name: pictures for name, a in of_split.items() if (pictures := as_pictures(a)) is not None}
     if len(found) != 1:
         shapes = listed(f"{name} {array.shape}" for name, array in of_split.items())
         which = f"{listed(found)} could all be the pictures" if found else f"none of its arrays is pictures: {shapes}"
@@ -93,52 +91,3 @@ def _words(name: str) -> set[str]:
 
 def _whole(array: np.ndarray) -> bool:
     return array.dtype.kind in "bui" or bool((np.isfinite(array) & (array == np.round(array))).all())
-
-
-def _as_pictures(array: np.ndarray) -> np.ndarray | None:
-    """The array as (N, H, W, C), or None if it can't be pictures."""
-    if array.ndim == 2 and array.dtype == np.uint8 and (side := isqrt(array.shape[1])) ** 2 == array.shape[1] > 15:
-        array = array.reshape(-1, side, side)  # (N, S²) -> (N, S, S)
-    if array.ndim == 3 and min(array.shape[1:]) >= 4:
-        array = array[..., None]
-    if array.ndim != 4 or not array.size:
-        return None
-    if array.shape[3] in CHANNELS:
-        return array
-    return array.transpose(0, 2, 3, 1) if array.shape[1] in CHANNELS else None  # (N, C, H, W) -> (N, H, W, C)
-
-
-def _to_bytes(pictures: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn pictures (N, H, W, C) of any range into uint8 with 1 or 3 channels; also return a note about the range."""
-    scale, offset, notes = _range(pictures)
-    n, H, W, C = pictures.shape
-    alpha = C in (2, 4)
-    out = np.empty((n, H, W, C - alpha), np.uint8)
-    for i in range(0, n, AT_ONCE):
-        x = pictures[i : i + AT_ONCE]
-        if x.dtype != np.uint8:
-            x = (x.astype(np.float64) * scale + offset).round()
-        if alpha:
-            opacity = x[..., -1:] / 255.0
-            x = (x[..., :-1] * opacity + 255 * (1 - opacity)).round()
-        out[i : i + AT_ONCE] = x
-    return out, notes
-
-
-def _range(pictures: np.ndarray) -> tuple[float, float, tuple[str, ...]]:
-    """The factor and the summand that bring values to 0 ... 255. Raises Unreadable if their range is another one."""
-    if pictures.dtype == np.uint8:
-        return 1, 0, ()
-    low, high = float(pictures.min()), float(pictures.max())
-    shown = f"its values, from {low:.4g} to {high:.4g},"
-    if pictures.dtype == bool:
-        return 255, 0, ()
-    if pictures.dtype == np.uint16 and high > 255:
-        return 255 / 65535, 0, (f"{shown} are taken for 16 bits",)
-    if pictures.dtype.kind == "f" and low >= 0 and high <= 1:
-        return 255, 0, (f"{shown} are taken for 0 to 1",)
-    if pictures.dtype.kind == "f" and low >= -1 and high <= 1:
-        return 127.5, 127.5, (f"{shown} are taken for -1 to 1",)
-    if low >= 0 and high <= 255:
-        return 1, 0, (f"{shown} are taken for 0 to 255",)
-    raise Unreadable(f"{shown} are none of 0 to 255, 0 to 1 and -1 to 1: bring them to one of these")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from minigan.data.dataset import Dataset
-from minigan.errors import DataError
+from minigan.errors import DataError, described
 
 READ_AHEAD = 3  # batches
 
@@ -41,6 +42,10 @@ class Batches(Iterator):
         device: Any = None,
         start: int = 0,
     ):
+        if not callable(getattr(dataset, "batch", None)):
+            raise DataError(f"Batches takes a data set, such as ArrayDataset(name, array), got {described(dataset)}")
+        if not isinstance(batch_size, Integral):
+            raise DataError(f"a batch is a whole number of samples, not {batch_size!r}")
         if batch_size < 1:
             raise DataError(f"a batch has at least 1 sample, not {batch_size}: use a larger --batch-size")
         n = len(dataset)

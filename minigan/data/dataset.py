@@ -7,12 +7,16 @@ is asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from minigan.backend import to_numpy
+from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.pictures import fit_array
 from minigan.errors import DataError
+from minigan.given import labels_of, numbers
+from minigan.untrusted import Unreadable
 
 
 class Dataset(Protocol):
@@ -65,29 +69,50 @@ def to_unit_range(pictures: np.ndarray) -> np.ndarray:
     return x
 
 
-class ArrayDataset(Dataset):
-    """A data set in memory: pictures (N, H, W, C) of uint8, or points (N, 2) of float32.
+def _samples(name: str, samples: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pictures as bytes (N, H, W, 1 or 3), or points (N, F) as float32, and notes on what was changed."""
+    samples = to_numpy(numbers(samples, name, "samples", DataError))
+    if samples.ndim and samples.size == 0:
+        raise DataError(f"{name}: there are no samples in it")
+    pictures = as_pictures(samples)
+    if pictures is None and samples.ndim == 2 and samples.dtype not in (bool, np.uint8):
+        if not np.isfinite(samples).all():
+            raise DataError(f"{name}: some of the points are NaN or infinite: take those out")
+        return samples.astype(np.float32, copy=False), ()
+    if pictures is None:
+        raise DataError(
+            f"{name}: expected pictures (N, H, W, 1 or 3), or points (N, 2) in floats, got {samples.dtype} "
+            f"{samples.shape}"
+        )
+    if pictures.dtype == np.uint8 and pictures.shape[3] in (1, 3):
+        return pictures, ()
+    try:
+        return to_bytes(pictures)
+    except Unreadable as error:
+        raise DataError(f"{name} can't be used as pictures: {error}") from error
 
-    Raises DataError if it is empty or if the labels do not fit the samples.
+
+class ArrayDataset(Dataset):
+    """A data set in memory: pictures (N, H, W, 1 or 3), kept as uint8, or points (N, 2), kept as float32.
+
+    Bytes are taken as they are. Pictures of other numbers, (N, H, W), (N, C, H, W) and those with an alpha channel are
+    made bytes (N, H, W, 1 or 3), as those in files are, and `notes` says what their range was taken for. Labels are
+    whole numbers (N,) or (N, 1) from 0 on, below the number of `classes` if these are given.
+
+    Raises DataError if it is empty, for what is neither pictures nor points, and if the labels do not fit the samples.
     """
 
-    def __init__(
-        self, name: str, samples: np.ndarray, labels: np.ndarray | None = None, classes: list[str] | None = None
-    ):
-        if (samples.ndim, samples.dtype) not in ((4, np.uint8), (2, np.float32)):
-            raise DataError(
-                f"{name}: expected uint8 pictures (N, H, W, C) or float32 points (N, 2), "
-                f"got {samples.dtype} {samples.shape}"
-            )
-        if samples.size == 0:
-            raise DataError(f"{name}: there are no samples in it")
-        if labels is not None and len(labels) != len(samples):
-            raise DataError(f"{name}: {len(samples):,} samples but {len(labels):,} labels")
+    def __init__(self, name: str, samples: Any, labels: Any = None, classes: Sequence[str] | None = None):
         self.name = name
-        self.samples = samples
-        self.shape = samples.shape[1:]
-        self.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        self.classes = classes
+        self.samples, self.notes = _samples(name, samples)
+        self.shape = self.samples.shape[1:]
+        if isinstance(classes, str) or not isinstance(classes, (Sequence, np.ndarray, type(None))):
+            raise DataError(f"{name}: classes are names in a list, got {classes!r}")
+        self.classes = None if classes is None else list(classes)
+        if self.classes and len(set(self.classes)) < len(self.classes):
+            raise DataError(f"{name}: two classes have one name: give each a name of its own")
+        count = len(self.classes) if self.classes else None
+        self.labels = None if labels is None else labels_of(labels, len(self.samples), count, name, DataError)
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -1,5 +1,7 @@
 """One file per published GAN. `MODELS` maps the name on the command line to the class."""
 
+from typing import Any
+
 from minigan.gans.cdcgan import CDCGAN
 from minigan.gans.cgan import CGAN
 from minigan.gans.dcgan import DCGAN
@@ -9,7 +11,7 @@ from minigan.gans.sngan import SNGAN
 from minigan.gans.wgan import WGAN
 from minigan.gans.wgan_gp import WGANGP
 
-MODELS = {
+MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "gan": GAN,
     "dcgan": DCGAN,
     "lsgan": LSGAN,

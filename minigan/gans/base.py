@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
-from minigan.layers import Layer
+from minigan.layers import Layer, Sequential
 from minigan.optim import Optimizer, WeightAverage
 
 
@@ -27,9 +27,12 @@ class Model:
     depends: dict[str, str] = {}  # for help: constructor arguments whose default depends on others
     n_classes = 0
     average: WeightAverage | None = None
+    networks: dict[str, Sequential]
     optimizers: dict[str, Optimizer]
 
-    def setup(self, shape: tuple[int, ...], latent_dim: int, G: Layer, D: Layer, device: Device | str) -> None:
+    def setup(
+        self, shape: tuple[int, ...], latent_dim: int, G: Sequential, D: Sequential, device: Device | str
+    ) -> None:
         """Move the networks to the device and remember what they are for."""
         self.shape, self.latent_dim, self.device = tuple(shape), latent_dim, get_device(device)
         self.networks = {"G": G.to(self.device), "D": D.to(self.device)}

@@ -40,7 +40,7 @@ class CDCGAN(Model):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int = 100,
         lr: float = 2e-4,
         b1: float = 0.5,
@@ -110,7 +110,7 @@ class CDCGAN(Model):
         return {"g_loss": loss}
 
 
-def _joining(shape: tuple[int, int, int], features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
+def _joining(shape: tuple[int, ...], features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
     """D for (pictures, labels), with the embedded label as one more channel."""
     H, W, C = shape
     label_picture = Sequential(Embedding(n_classes, H * W, rng=rng), Reshape(H, W, 1))
@@ -118,7 +118,7 @@ def _joining(shape: tuple[int, int, int], features: int, n_classes: int, rng: np
     return Sequential(Branches(None, label_picture), Concat(), *D.layers)
 
 
-def _projecting(shape: tuple[int, int, int], features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
+def _projecting(shape: tuple[int, ...], features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
     """D for (pictures, labels), whose last layer is a projection on the embedded label."""
     layers = dcgan.discriminator(shape, features, rng).layers
     if shape[0] == 28:

@@ -66,7 +66,7 @@ class DCGAN(Model):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         latent_dim: int = 100,
         lr: float = 2e-4,
         b1: float = 0.5,
@@ -138,7 +138,7 @@ def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
 
 
 def generator(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     latent_dim: int,
     features: int,
     rng: np.random.Generator,
@@ -178,7 +178,7 @@ def generator(
     return Sequential(*layers, last, Tanh())
 
 
-def discriminator(shape: tuple[int, int, int], features: int, rng: np.random.Generator) -> Sequential:
+def discriminator(shape: tuple[int, ...], features: int, rng: np.random.Generator) -> Sequential:
     """D: pictures (N, H, W, C) → logits (N, 1)."""
     size, _, C = shape
     W = {"init": normal(0.02), "rng": rng}

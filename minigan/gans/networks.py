@@ -15,7 +15,7 @@ from minigan.layers.initializers import Initializer
 
 
 def critic_features(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     features: int,
     rng: np.random.Generator,
     init: Initializer,

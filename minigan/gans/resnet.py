@@ -29,7 +29,7 @@ def check_shape(shape: tuple[int, ...], model: str) -> None:
 
 
 def generator_layers(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     latent_dim: int,
     features: int,
     rng: np.random.Generator,
@@ -48,7 +48,7 @@ def generator_layers(
 
 
 def critic_layers(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     features: int,
     rng: np.random.Generator,
     wrap: Wrap = as_it_is,

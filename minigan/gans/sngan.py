@@ -140,8 +140,8 @@ class SNGAN(Model):
 
 
 def _dcgan_networks(
-    shape: tuple[int, int, int], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Layer, Layer]:
+    shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
     dcgan.check_shape(shape, "sngan")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else None
     G = dcgan.generator(shape, latent_dim, features, rng, norm)
@@ -150,8 +150,8 @@ def _dcgan_networks(
 
 
 def _resnet_networks(
-    shape: tuple[int, int, int], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Layer, Layer]:
+    shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
+) -> tuple[Sequential, Sequential]:
     resnet.check_shape(shape, "sngan")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else BatchNorm
     G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm)
@@ -162,7 +162,7 @@ def _resnet_networks(
 
 def _point_networks(
     shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Layer, Layer]:
+) -> tuple[Sequential, Sequential]:
     join = [Branches(None, Embedding(n_classes, 8, rng=rng)), Concat()] if n_classes else []
     n_in = latent_dim + (8 if n_classes else 0)
     G = Sequential(*join, *point_features(n_in, rng, features), Dense(features, shape[0], rng=rng))

@@ -135,7 +135,7 @@ class WGANGP(Model):
 
 
 def _dcgan_networks(
-    shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator
+    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
 ) -> tuple[Sequential, Sequential]:
     dcgan.check_shape(shape, "wgan-gp")
     layers, n = critic_features(shape, features, rng, he_normal(0.2))
@@ -143,7 +143,7 @@ def _dcgan_networks(
 
 
 def _resnet_networks(
-    shape: tuple[int, int, int], latent_dim: int, features: int, rng: np.random.Generator
+    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
 ) -> tuple[Sequential, Sequential]:
     resnet.check_shape(shape, "wgan-gp")
     G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng))

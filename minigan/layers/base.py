@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from minigan.backend import Device, array_module, get_device, to_numpy
-from minigan.errors import CheckpointError, ShapeError
-from minigan.layers.parameters import Parameters
+from minigan.backend import Device, array_module, get_device, is_array, to_numpy
+from minigan.errors import CheckpointError, LayerError, ShapeError, described
+from minigan.layers.parameters import Parameters, fitting, new_parameter
 from minigan.threads import over_rows
 
 Wrt = Literal["both", "input", "params"]
+AnyLayer = TypeVar("AnyLayer", bound="Layer")
 
 
 class Layer:
@@ -57,12 +58,51 @@ class Layer:
     # Parameters and inner layers
 
     def add_parameters(self, **arrays: Any) -> None:
-        """Register parameters: `W=array` becomes `self.W` with gradient `self.dW`. None means: not there."""
+        """Register parameters: `W=array` becomes `self.W`, in float32, with gradient `self.dW`. None means: not there.
+
+        Numbers and lists of them are made arrays. To be called in the constructor. Raises LayerError for what can't be
+        learned, for a name that is taken, and when the parameters are one vector already.
+        """
+        kind = type(self).__name__
         for name, array in arrays.items():
-            setattr(self, name, array)
+            if self._parameters is not None:
+                raise LayerError(f"{kind} has its parameters in one vector: register {name} before parameters()")
+            if name in self.parameter_names:
+                raise LayerError(f"{kind} has a parameter {name} already: call the new one otherwise")
+            if hasattr(Layer, name) or hasattr(Layer, "d" + name):
+                raise LayerError(f"{kind} can't call a parameter {name}, which every layer has: call it otherwise")
+            vars(self)[name] = None if array is None else new_parameter(kind, name, array)
             if array is not None:
-                setattr(self, "d" + name, np.zeros_like(array))
+                vars(self)["d" + name] = array_module(vars(self)[name]).zeros_like(vars(self)[name])
                 self.parameter_names = (*self.parameter_names, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign; `layer.W = array` and `layer.dW = array` keep shape and dtype, and write into the vector they are in.
+
+        Raises LayerError for an array of another shape, and for an inner layer that comes too late for the vector.
+        """
+        there = vars(self).get(name)
+        if there is not None and value is not there:
+            if name in self.parameter_names or (name[:1] == "d" and name[1:] in self.parameter_names):
+                value = fitting(type(self).__name__, name, value, there)
+                if self._parameters is not None:
+                    there[...] = value
+                    return
+            elif self._parameters is not None and self._holds_layers(there):
+                raise LayerError(
+                    f"{type(self).__name__} has its parameters in one vector, and those of another {name} wouldn't be "
+                    "in it: make a new network"
+                )
+        super().__setattr__(name, value)
+
+    if TYPE_CHECKING:  # parameters become attributes by their names, which no type checker can know
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def _holds_layers(self, value: Any) -> bool:
+        """Whether an attribute is an inner layer, or a tuple or list of them."""
+        inner = {id(layer) for layer in self.children().values()}
+        return any(id(layer) in inner for layer in (value if isinstance(value, (tuple, list)) else (value,)))
 
     def children(self) -> dict[str, Layer]:
         """Inner layers by name; empty for a layer that is not a composite."""
@@ -71,7 +111,11 @@ class Layer:
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """Yield `(prefix of names, layer)` for this layer and all layers inside, parents first."""
         yield prefix, self
-        for name, child in self.children().items():
+        children = self.children()
+        if not isinstance(children, dict) or not all(isinstance(child, Layer) for child in children.values()):
+            kind = type(self).__name__
+            raise LayerError(f'{kind}: children() must return a dict of layers by name, such as {{"body": self.body}}')
+        for name, child in children.items():
             yield from child.walk(f"{prefix}{name}.")
 
     def parameters(self) -> Parameters:
@@ -80,7 +124,7 @@ class Layer:
             self._parameters = Parameters(self)
         return self._parameters
 
-    def to(self, device: Device | str | None = None, dtype: Any = None) -> Layer:
+    def to(self: AnyLayer, device: Device | str | None = None, dtype: Any = None) -> AnyLayer:
         """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self.
 
         Raises ValueError for a layer inside of a network: only the whole can move.
@@ -127,14 +171,21 @@ class Layer:
 
     def check_input(self, x: Any, ndim: int | None, channels: int | None) -> None:
         """Raise ShapeError unless x has `ndim` axes, the last of length `channels` (None: any)."""
+        self.check_array(x)
         if (ndim is not None and x.ndim != ndim) or (channels is not None and (x.ndim == 0 or x.shape[-1] != channels)):
             wanted = {None: "…, ", 2: "N, ", 4: "N, H, W, "}.get(ndim, "…, ") + str(channels or "C")
             raise ShapeError(f"{self!r} takes an input of shape ({wanted}), got {tuple(x.shape)}")
         if x.dtype not in (np.float32, np.float64):
             raise ShapeError(f"{self!r} takes float32 or float64, got {x.dtype}: convert it with x.astype('float32')")
 
+    def check_array(self, a: Any, name: str = "input") -> None:
+        """Raise ShapeError unless `a` is an array: no list, no torch tensor."""
+        if not is_array(a):
+            raise ShapeError(f"{self!r} takes an array as its {name}, got {described(a)}")
+
     def check_dy(self, dy: Any, y_shape: tuple[int, ...], wrt: Wrt = "both") -> None:
         """Raise ShapeError unless dy has the shape of y, and ValueError for an unknown `wrt`."""
+        self.check_array(dy, "dy")
         if tuple(dy.shape) != tuple(y_shape):
             raise ShapeError(f"{self!r}: dy has shape {tuple(dy.shape)}, but the output has {tuple(y_shape)}")
         self.check_wrt(wrt)
@@ -147,6 +198,7 @@ class Layer:
     def check_ddx(self, ddx: Any, x_shape: tuple[int, ...], dy: Any, y_shape: tuple[int, ...]) -> None:
         """Raise ShapeError unless ddx has the shape of x, and dy that of y."""
         self.check_dy(dy, y_shape)
+        self.check_array(ddx, "ddx")
         if tuple(ddx.shape) != tuple(x_shape):
             raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
 
@@ -164,12 +216,16 @@ class Layer:
         """Show the constructor call, leaving out what has its default value."""
         shown = []
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
-            if name == "self" or not hasattr(self, name):
+            required = parameter.default is inspect.Parameter.empty
+            if name == "self" or parameter.kind.name.startswith("VAR_") or not (required or hasattr(self, name)):
                 continue
-            value = getattr(self, name)
+            value = getattr(self, name, None)
+            if is_array(value) or not hasattr(self, name):  # too long to be read, or not to be found
+                shown.append("…" if required else f"{name}=…")
+                continue
             if name in ("kernel_size", "stride", "padding", "output_padding") and value[0] == value[1]:
                 value = value[0]
-            if parameter.default is inspect.Parameter.empty:
+            if required:
                 shown.append(repr(value))
             elif value is not parameter.default and value != parameter.default:
                 shown.append(f"{name}={value!r}")
@@ -191,3 +247,17 @@ def add(a: Any, b: Any) -> Any:
 def is_zero(gradient: Any) -> bool:
     """Whether a gradient is None, or a tuple of nothing else."""
     return gradient is None or (isinstance(gradient, tuple) and all(map(is_zero, gradient)))
+
+
+def check_layers(kind: str, *layers: Any) -> None:
+    """Raise LayerError unless all that a composite of that kind is made of are layers."""
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Layer):
+            continue
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise LayerError(f"{kind}: number {i} is the class, not a layer: write {layer.__name__}(…)")
+        if isinstance(layer, (list, tuple)):
+            whole = type(layer).__name__
+            raise LayerError(f"{kind} takes its layers one by one, not in a {whole}: write {kind}(*layers)")
+        name = getattr(layer, "__name__", type(layer).__name__)
+        raise LayerError(f"{kind}: number {i} is {name}, which is no Layer: write a subclass of Layer for it")

@@ -17,7 +17,7 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, is_zero
+from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero
 
 
 class Branches(Layer):
@@ -33,6 +33,7 @@ class Branches(Layer):
     def __init__(self, *layers: Layer | None) -> None:
         if not layers:
             raise ValueError("Branches needs at least one branch")
+        check_layers("Branches", *(_Unchanged() if layer is None else layer for layer in layers))
         self.layers = layers
         self._ways = tuple(_Unchanged() if layer is None else layer for layer in layers)
 
@@ -89,6 +90,7 @@ class _Unchanged(Layer):
     """y = x, of any shape and dtype; a copy, so that no output shares memory with an input."""
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        self.check_array(x)
         return x.copy(), x.shape
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
@@ -98,6 +100,9 @@ class _Unchanged(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         self.check_ddx(ddx, cache, dy, cache)
         return ddx.copy(), None
+
+    def __repr__(self) -> str:
+        return "the None of Branches"
 
 
 class Concat(Layer):
@@ -162,6 +167,7 @@ class Parallel(Layer):
     def __init__(self, *layers: Layer) -> None:
         if not layers:
             raise ValueError("Parallel needs at least one layer")
+        check_layers("Parallel", *layers)
         self.layers = layers
 
     def children(self) -> dict[str, Layer]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, is_zero
+from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: Layer) -> None:
+        check_layers(type(self).__name__, *layers)
         if not layers:
             raise ValueError("a Sequential needs at least one layer")
         self.layers = layers  # a tuple: a layer added later would not be among the parameters
@@ -115,6 +116,7 @@ class Residual(Layer):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        check_layers("Residual", body, *([] if shortcut is None else [shortcut]))
         self.body, self.shortcut = body, shortcut
         self.conditional = body.conditional or _is_conditional(shortcut)
 

@@ -71,6 +71,7 @@ def check_labels(layer: Layer, labels: Any, count: int | None, n: int | None = N
 
     None for `count` or `n`: any.
     """
+    layer.check_array(labels, "labels")
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or n not in (None, len(labels)):
         got = f"{labels.dtype} {tuple(labels.shape)}"
         raise ShapeError(f"{layer!r} takes integer labels of shape ({n or 'N'},), got {got}")

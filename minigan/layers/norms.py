@@ -192,6 +192,7 @@ class BatchNorm(_Norm):
         return centred, rest, inv_sigma, axes
 
     def _axes(self, x: Any) -> Axes:
+        self.check_array(x)
         if x.ndim not in (2, 4):
             raise ShapeError(f"{self!r} takes (N, C) or (N, H, W, C), got {tuple(x.shape)}")
         self.check_input(x, x.ndim, self.channels)
@@ -262,7 +263,9 @@ class ConditionalBatchNorm(BatchNorm):
 
     def _rows(self, table: Any, labels: Any, like: Any) -> Any:
         """The rows of gamma or beta for labels (N,), to be broadcast over pixels: (N, C) or (N, 1, 1, C)."""
-        return table[labels].reshape(len(labels), *(1,) * (like.ndim - 2), -1).astype(like.dtype, copy=False)
+        return (
+            table[labels].reshape(len(labels), *(1,) * (like.ndim - 2), table.shape[-1]).astype(like.dtype, copy=False)
+        )
 
     def _by_class(self, labels: Any, *factors: Any) -> Any:
         """Sum of the product of `factors` over the pixels and the samples of each class: → (num_classes, C)."""
@@ -301,6 +304,7 @@ class InstanceNorm(_Norm):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y. Raises ShapeError for pictures of one pixel, of which nothing would be left."""
+        self.check_array(x)
         if x.ndim == 4 and x.shape[1] * x.shape[2] < 2:
             raise ShapeError(f"{self!r} needs more than one pixel a picture, got {tuple(x.shape)}")
         return super().forward(x, train, rng)

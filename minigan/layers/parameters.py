@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigan.backend import array_module
+from minigan.backend import Device, array_module, is_array
+from minigan.errors import LayerError, described
 from minigan.threads import over_rows
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class Parameters:
         self.network = network
         layers = [id(layer) for _, layer in network.walk()]
         if len(set(layers)) < len(layers):
-            raise ValueError(
+            raise LayerError(
                 f"a layer stands twice in {network!r}: its parameters can only be in one place of the vector"
             )
+        self._check()
         arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for layer, name in _own_and_inner(network)]
         if not arrays:  # a network without parameters, an activation for instance
             self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -52,8 +54,8 @@ class Parameters:
         for name in self.network.parameter_names:
             shape = getattr(self.network, name).shape
             stop = start + prod(shape)
-            setattr(self.network, name, values[start:stop].reshape(shape))
-            setattr(self.network, "d" + name, grads[start:stop].reshape(shape))
+            vars(self.network)[name] = values[start:stop].reshape(shape)
+            vars(self.network)["d" + name] = grads[start:stop].reshape(shape)
             start = stop
         for child in self.network.children().values():
             stop = start + sum(getattr(layer, name).size for layer, name in _own_and_inner(child))
@@ -61,10 +63,27 @@ class Parameters:
                 child._parameters = Parameters.__new__(Parameters)
                 child._parameters.network = child
             if child._parameters.whole not in (None, self):
-                raise ValueError(f"{child!r} is part of another network already: a layer belongs to one")
+                raise LayerError(f"{child!r} is part of another network already: a layer belongs to one")
             child._parameters.whole = self
             child._parameters.bind(values[start:stop], grads[start:stop])
             start = stop
+
+    def _check(self) -> None:
+        """Raise LayerError unless all parameters have gradients, are of one float dtype, and of one array library."""
+        kinds: dict[tuple[type, Any], str] = {}
+        for prefix, layer in self.network.walk():
+            for name in layer.parameter_names:
+                arrays = [vars(layer).get(name), vars(layer).get("d" + name)]
+                if not all(is_array(a) and a.dtype.kind == "f" for a in arrays):
+                    raise LayerError(
+                        f"{type(layer).__name__} names {name} a parameter, but {name} and d{name} are not both float "
+                        f"arrays: call self.add_parameters({name}=…) in the constructor"
+                    )
+                for a in arrays:
+                    kinds.setdefault((type(a), a.dtype), prefix + name)
+        if len(kinds) > 1:
+            found = " and ".join(f"{name} ({t.__module__} {dtype})" for (t, dtype), name in [*kinds.items()][:2])
+            raise LayerError(f"a network has one dtype and one device, got {found}: move its parts with .to() first")
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
@@ -86,3 +105,34 @@ def _own_and_inner(network: Layer) -> Iterator[tuple[Layer, str]]:
     for _, layer in network.walk():
         for name in layer.parameter_names:
             yield layer, name
+
+
+def new_parameter(kind: str, name: str, array: Any) -> Any:
+    """A float32 copy of what a layer of that kind registers. Raises LayerError for anything but real numbers."""
+    if isinstance(array, (list, tuple, int, float)) and not isinstance(array, bool):
+        try:
+            array = np.array(array)
+        except ValueError:  # rows of different lengths
+            raise LayerError(f"{kind}: the lists in parameter {name} differ in length: give an array") from None
+    if not is_array(array):
+        raise LayerError(f"{kind}: parameter {name} must be an array of numbers, got {described(array)}")
+    if array.dtype.kind not in "fiu":
+        raise LayerError(f"{kind}: parameter {name} is {array.dtype}: give real numbers, which can be learned")
+    return array_module(array).array(array, dtype=np.float32)
+
+
+def fitting(kind: str, name: str, value: Any, there: Any) -> Any:
+    """What is assigned to a parameter or gradient, as a copy with the dtype and in the place of the array there is.
+
+    Raises LayerError for another shape, and for anything but real numbers.
+    """
+    shape = tuple(there.shape)
+    if not is_array(value) or value.dtype.kind not in "fiu":
+        got = f"one of {value.dtype}" if is_array(value) else described(value)
+        raise LayerError(f"{kind}: only an array of numbers of shape {shape} can be assigned to {name}, got {got}")
+    if tuple(value.shape) != shape:
+        raise LayerError(
+            f"{kind}: {name} has shape {shape}, so an array of shape {tuple(value.shape)} can't be assigned to it: "
+            f"give one of its shape, or write {name}[...] = …"
+        )
+    return Device("here", array_module(there)).array(value, there.dtype)

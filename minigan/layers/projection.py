@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer, Wrt, check_layers
 from minigan.layers.embedding import check_labels
 
 
@@ -29,6 +29,7 @@ class Projection(Layer):
     conditional = True
 
     def __init__(self, dense: Layer, embedding: Layer) -> None:
+        check_layers("Projection", dense, embedding)
         self.dense, self.embedding = dense, embedding
 
     def children(self) -> dict[str, Layer]:

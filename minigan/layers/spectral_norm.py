@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer, Wrt, check_layers
 from minigan.layers.conv import ConvTranspose2D
 
 FIRST_ITERATIONS = 15  # when the layer is made, as in PyTorch's parametrization
@@ -70,6 +70,7 @@ class SpectralNorm(Layer):
         *,
         rng: np.random.Generator | None = None,
     ) -> None:
+        check_layers("SpectralNorm", layer)
         if "W" not in layer.parameter_names:
             raise ValueError(f"{layer!r} has no weight W to normalise: wrap the dense layer or convolution itself")
         if n_power_iterations < 1:
@@ -100,6 +101,7 @@ class SpectralNorm(Layer):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, by the inner layer with W̄ for W."""
+        self.check_array(x)
         if train:
             self.iterate(self.n_power_iterations)
         # the input's dtype decides, where it is not a label; astype copies, so that later iterations don't reach these
@@ -133,7 +135,8 @@ class SpectralNorm(Layer):
         What isn't W is shared: gradients of b go to where they belong. That of W̄ has zeros of its own to be added to.
         """
         layer = copy.copy(self.layer)
-        layer.W, layer.dW = W_bar, array_module(W_bar).zeros_like(W_bar) if gradient else None
+        zeros = array_module(W_bar).zeros_like(W_bar) if gradient else None
+        vars(layer).update(W=W_bar, dW=zeros)  # not `layer.W = …`, which would take the dtype of the layer's own
         return layer
 
     def _add_to_dW(self, dW_bar: Any, cache: SpectralNormCache) -> None:

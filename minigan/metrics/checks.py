@@ -1,23 +1,56 @@
-"""What the distances between two sets of features ask of them."""
+"""What metrics ask of features, probabilities and pictures, beyond their being numbers (`minigan.given`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from minigan.backend import array_module, to_numpy
-from minigan.errors import MiniganError, ShapeError
+import numpy as np
+
+from minigan.backend import array_module
+from minigan.errors import MiniganError, ShapeError, described
+from minigan.given import finite, numbers, together
+
+OUTSIDE = 1.01  # a picture in [-1, 1] may be out of it by rounding
 
 
-def check_sets(a: Any, b: Any, at_least: int, what: str) -> None:
-    """Refuse two sets that can't be compared: a (N, F) and b (M, F), finite, with N and M `at_least` that many.
+def feature_sets(a: Any, b: Any, at_least: int, what: str) -> tuple[Any, Any]:
+    """Two sets that can be compared, as arrays: a (N, F) and b (M, F), finite, with N and M `at_least` that many.
 
     `what` is the number that is to be taken, for the message. Raises ShapeError for shapes and MiniganError for sets
     that are too small or not finite. This waits for the device.
     """
+    a, b = (numbers(features, what, "features") for features in (a, b))
+    together(what, a, b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
         raise ShapeError(f"{what} takes features (N, F) and (M, F), got {tuple(a.shape)} and {tuple(b.shape)}")
     if min(len(a), len(b)) < at_least:
         raise MiniganError(f"{what} needs {at_least} pictures or more in each set, got {len(a)} and {len(b)}")
-    for features in (a, b):
-        if not to_numpy(array_module(features).isfinite(features).all()):
-            raise MiniganError(f"{what} can't be taken: the features hold NaN or infinity; look at the pictures")
+    xp = array_module(a)
+    return tuple(finite(x if x.dtype.kind == "f" else x.astype(xp.float64), what, "features") for x in (a, b))
+
+
+def no_probabilities(p: Any) -> Any:
+    """How many rows of p (N, K) are no probabilities, which are not negative and sum to 1 (0-d, on its device)."""
+    xp = array_module(p)
+    tolerance = 1e-2 if p.dtype == np.float16 else 1e-3
+    p = p.astype(xp.float64)
+    right = (p >= -tolerance).all(axis=1) & (xp.abs(p.sum(axis=1) - 1) <= tolerance)  # False for NaN
+    return (~right).sum()
+
+
+def check_seen(pictures: Any, who: str) -> None:
+    """Refuse what no feature network can look at: anything but float32 pictures (N, H, W, 1 or 3) in [-1, 1].
+
+    Where the pictures are on a GPU, their range is not looked at, which would wait for it. Raises ShapeError.
+    """
+    wanted = f"{who} takes float32 pictures (N, H, W, 1 or 3) in [-1, 1]"
+    try:
+        xp = array_module(pictures)
+    except TypeError:
+        raise ShapeError(f"{wanted}, got {described(pictures)}") from None
+    if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.float32:
+        how = ": divide by 127.5 and subtract 1" if pictures.dtype == np.uint8 else ""
+        raise ShapeError(f"{wanted}, got {pictures.dtype} {tuple(pictures.shape)}{how}")
+    if xp is np and pictures.size and np.abs(pictures).max() > OUTSIDE:
+        low, high = float(pictures.min()), float(pictures.max())
+        raise ShapeError(f"{wanted}, got numbers from {low:.4g} to {high:.4g}: bring them to [-1, 1]")

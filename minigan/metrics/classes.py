@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
-from minigan.errors import ShapeError
+from minigan.errors import MiniganError, ShapeError
+from minigan.given import labels_of, numbers
+from minigan.metrics.checks import no_probabilities
 
 SURE = 0.95  # the classifier is sure of a sample if it gives one class this probability
 PRESENT = 0.01  # a class is there if this share of all samples are surely of it
@@ -22,7 +24,11 @@ class ClassCounts:
     """Counts, batch by batch, what a classifier with the classes `classes` says of a generator's samples."""
 
     def __init__(self, classes: Sequence[str]) -> None:
+        if isinstance(classes, str) or not hasattr(classes, "__len__"):
+            raise MiniganError(f"ClassCounts takes the names of the classes in a list, got {classes!r}")
         self.classes, K = tuple(classes), len(classes)
+        if K == 0 or len({*self.classes, "none"}) <= K:
+            raise MiniganError(f"ClassCounts needs a class, and a name of its own for each and for none, got {classes}")
         self.n = 0
         self.sure = np.zeros(K, int)  # samples that are surely of a class
         self.called = np.zeros(K + 1, int)  # samples whose likeliest class it is, and those of "none"
@@ -31,17 +37,18 @@ class ClassCounts:
     def update(self, probabilities: Any, asked: Any = None) -> None:
         """Take in probabilities (N, K) or (N, K + 1), and labels (N,) in 0…K−1 if the samples were asked for by class.
 
-        Raises ShapeError, with nothing counted, if either doesn't fit. This copies to the host.
+        Raises ShapeError, with nothing counted, if either doesn't fit, or if these are no probabilities. This copies to
+        the host.
         """
-        p, K = to_numpy(probabilities), len(self.classes)
+        p, K = to_numpy(numbers(probabilities, "ClassCounts", "probabilities")), len(self.classes)
         if p.ndim != 2 or p.shape[1] not in (K, K + 1):
             raise ShapeError(f"{K} classes are counted from probabilities (N, {K}) or (N, {K + 1}), got {p.shape}")
+        if (wrong := int(no_probabilities(p))) > 0:
+            raise ShapeError(f"probabilities are not negative and sum to 1 for each picture: {wrong} of {len(p)} don't")
         called = p.argmax(axis=1)  # (N,)
         if asked is not None:
-            asked = to_numpy(asked)
-            if asked.shape != called.shape:
-                raise ShapeError(f"{len(p)} samples were asked for by as many labels, got shape {asked.shape}")
-            if len(asked) and not 0 <= asked.min() <= asked.max() < K:
+            asked = labels_of(asked, len(p), None, "what was asked for")
+            if len(asked) and asked.max() >= K:
                 raise ShapeError(
                     f"the classifier knows {K} classes, and samples of classes {asked.min()} to {asked.max()} were "
                     "asked for: take one that knows them"

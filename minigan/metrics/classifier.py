@@ -17,6 +17,7 @@ import numpy as np
 from minigan.backend import Device, array_module, get_device
 from minigan.errors import UNREADABLE_NPZ, CheckpointError, ShapeError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
+from minigan.metrics.checks import check_seen
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
 from minigan.untrusted import open_file, read_npz
@@ -79,9 +80,9 @@ class DigitClassifier(FeatureNetwork):
 
         Raises ShapeError for anything else, and for no pictures.
         """
-        if pictures.ndim != 4 or len(pictures) == 0 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.float32:
-            got = f"{pictures.dtype} {tuple(pictures.shape)}"
-            raise ShapeError(f"the classifier of digits takes float32 pictures (N, H, W, 1 or 3), N > 0, got {got}")
+        check_seen(pictures, "the classifier of digits")
+        if pictures.size == 0:
+            raise ShapeError(f"the classifier of digits takes float32 pictures, N > 0, got {tuple(pictures.shape)}")
         xp = array_module(pictures)
         parts = [self._some(pictures[i : i + AT_ONCE], xp) for i in range(0, len(pictures), AT_ONCE)]
         return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import DataError
+from minigan.given import whole
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception_score import InceptionScore
@@ -73,7 +74,7 @@ def evaluate(
     Returns the evaluation and the pictures' own statistics. KID draws its subsets by the seed. Raises DataError for an
     unknown metric, one that lacks its reference, or too few pictures.
     """
-    metrics = tuple(metrics)
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     check_metrics(metrics, n, network, reference is not None)
     for name in NEEDS_FEATURES:
         if name in metrics and reference.features is None:
@@ -136,6 +137,7 @@ def _among_classes(probabilities: Any) -> Any:
 
 def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_reference: bool) -> None:
     """Raise DataError for metrics that can't be measured, before any work is done."""
+    n = whole(n, "an evaluation", "n")
     for name in metrics:
         if name not in METRICS:
             raise DataError(f"there is no metric {name!r}: choose from {', '.join(METRICS)}")

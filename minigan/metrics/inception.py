@@ -25,8 +25,9 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.data.download import cache_folder
-from minigan.errors import MiniganError, ShapeError
+from minigan.errors import MiniganError
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
+from minigan.metrics.checks import check_seen
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.inception_v3 import CLASSES, FEATURES, inception_v3, weight_shapes
 from minigan.metrics.resize import resize_bilinear
@@ -69,9 +70,7 @@ class Inception(FeatureNetwork):
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:
         """Pictures (N, H, W, C) → features (N, 2048), probabilities (N, 1008), float32. Raises ShapeError."""
-        if pictures.ndim != 4 or pictures.shape[3] not in (1, 3) or pictures.dtype != np.float32:
-            got = f"{pictures.dtype} {tuple(pictures.shape)}"
-            raise ShapeError(f"Inception takes float32 pictures (N, H, W, 1) or (N, H, W, 3) in [-1, 1], got {got}")
+        check_seen(pictures, "Inception")
         xp, N = array_module(pictures), len(pictures)
         features = xp.empty((N, FEATURES), np.float32)
         at_once = CPU_PICTURES if xp is np else GPU_PICTURES
@@ -113,9 +112,9 @@ class Inception(FeatureNetwork):
 
     def _placed(self, layer: Layer, W: np.ndarray, b: np.ndarray | None = None) -> Layer:
         """The layer with its weights on the device, and without gradients, which would take as much memory again."""
-        layer.W = self.device.array(np.ascontiguousarray(W, np.float32))
-        layer.b = None if b is None else self.device.array(b, np.float32)
-        layer.dW = layer.db = None
+        W = self.device.array(np.ascontiguousarray(W, np.float32))
+        b = None if b is None else self.device.array(b, np.float32)
+        vars(layer).update(W=W, b=b, dW=None, db=None)  # an assignment would keep the layer's own device
         return layer
 
 

@@ -26,6 +26,8 @@ import numpy as np
 
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError, ShapeError
+from minigan.given import numbers, whole
+from minigan.metrics.checks import no_probabilities
 
 
 class InceptionScore:
@@ -35,15 +37,18 @@ class InceptionScore:
     """
 
     def __init__(self, n: int, splits: int = 10) -> None:
+        n, splits = (whole(a, "an Inception Score", name) for a, name in ((n, "n"), (splits, "splits")))
         if splits < 1 or n < splits:
             raise MiniganError(f"an Inception Score of {splits} parts needs as many pictures or more, got {n}")
         self.n, self.splits, self.seen = n, splits, 0
         self._edges = [i * n // splits for i in range(splits + 1)]
         self._p: Any = None  # Σ p(y|x) of each part (splits, K)
         self._p_log_p: Any = None  # Σ p(y|x) log p(y|x) of each part (splits,)
+        self._wrong: Any = 0  # rows that are no probabilities, on the device
 
     def update(self, probabilities: Any) -> None:
         """Take in p(y|x) (N, K), in float64. Raises ShapeError for another shape, or for more pictures than n."""
+        probabilities = numbers(probabilities, "an Inception Score", "probabilities")
         if probabilities.ndim != 2 or (self._p is not None and probabilities.shape[1] != self._p.shape[1]):
             wanted = "K" if self._p is None else self._p.shape[1]
             raise ShapeError(f"an Inception Score takes probabilities (N, {wanted}), got {tuple(probabilities.shape)}")
@@ -53,8 +58,10 @@ class InceptionScore:
         xp = array_module(probabilities)
         if self._p is None:
             self._p, self._p_log_p = xp.zeros((self.splits, K), xp.float64), xp.zeros(self.splits, xp.float64)
+        self._wrong = self._wrong + no_probabilities(probabilities)
         p = probabilities.astype(xp.float64)
-        p_log_p = (p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)  # (N,)
+        with np.errstate(invalid="ignore"):  # of what is no probability, and is refused in the end
+            p_log_p = (p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)  # (N,)
         for part, (first, last) in enumerate(zip(self._edges, self._edges[1:], strict=False)):
             own = slice(max(first - self.seen, 0), max(last - self.seen, 0))  # the pictures of this batch in that part
             self._p[part] += p[own].sum(axis=0)
@@ -68,9 +75,12 @@ class InceptionScore:
         """
         if self.seen < self.n:
             raise MiniganError(f"this Inception Score is of {self.n} pictures, but only {self.seen} came")
+        if (wrong := int(to_numpy(self._wrong))) > 0:
+            raise MiniganError(
+                "an Inception Score takes probabilities, which are not negative and sum to 1 for each picture: "
+                f"{wrong} of {self.n} don't"
+            )
         m = np.diff(self._edges)  # (splits,)
         p = to_numpy(self._p) / m[:, None]  # (splits, K)
-        if not (np.abs(p.sum(axis=1) - 1) < 1e-3).all():  # also true of NaN
-            raise MiniganError("an Inception Score takes probabilities, which sum to 1 for each picture: these don't")
         KL = to_numpy(self._p_log_p) / m - (p * np.log(np.where(p > 0, p, 1))).sum(axis=1)
         return float(np.exp(KL).mean()), float(np.exp(KL).std())

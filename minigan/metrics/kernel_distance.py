@@ -29,10 +29,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError
-from minigan.metrics.checks import check_sets
+from minigan.given import whole
+from minigan.metrics.checks import feature_sets
 from minigan.threads import product
+
+KID = "the kernel distance"
 
 
 def kernel_distance(
@@ -43,9 +48,12 @@ def kernel_distance(
     `rng` is a generator of the host, wherever the features are. Raises ShapeError for shapes that don't fit,
     MiniganError for NaN and for sets with fewer than `subset_size` pictures.
     """
+    subset_size, subsets = whole(subset_size, KID, "subset_size"), whole(subsets, KID, "subsets")
+    if not isinstance(rng, np.random.Generator):
+        raise MiniganError(f"{KID} draws from a generator, rng=np.random.default_rng(seed), got {type(rng).__name__}")
     if subsets < 1 or subset_size < 2:
         raise MiniganError(f"the kernel distance needs a subset, and two pictures in it, not {subsets}, {subset_size}")
-    check_sets(features1, features2, subset_size, f"the kernel distance with subsets of {subset_size}")
+    features1, features2 = feature_sets(features1, features2, subset_size, f"{KID} with subsets of {subset_size}")
     xp = array_module(features1)
     distances = []
     for _ in range(subsets):

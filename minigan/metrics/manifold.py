@@ -28,7 +28,8 @@ from typing import Any
 
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError
-from minigan.metrics.checks import check_sets
+from minigan.given import numbers, whole
+from minigan.metrics.checks import feature_sets
 from minigan.threads import product
 
 QUERIES, REFERENCES = 1024, 4096  # of a block: 32 MiB of products, and 64 MiB of 2048 features in float64
@@ -39,9 +40,9 @@ def precision_recall(generated: Any, real: Any, k: int = 3) -> tuple[float, floa
 
     Raises ShapeError for shapes that don't fit, MiniganError for NaN and for sets of k pictures or fewer.
     """
-    if k < 1:
+    if (k := whole(k, "precision and recall", "k")) < 1:
         raise MiniganError(f"precision and recall need a first neighbour or a later one, not k = {k}")
-    check_sets(generated, real, k + 1, f"precision and recall with k = {k}")
+    generated, real = feature_sets(generated, real, k + 1, f"precision and recall with k = {k}")
     return _covered(generated, real, k), _covered(real, generated, k)
 
 
@@ -51,9 +52,11 @@ def nearest(queries: Any, references: Any, k: int = 1) -> tuple[Any, Any]:
     Distances are Euclidean and in float64. Where references are equally far, any of them may be named. Raises
     ShapeError for shapes that don't fit, MiniganError for NaN and for k that isn't from 1 to M.
     """
-    if not 1 <= k <= len(references):
+    what = "the distance to the nearest neighbours"
+    k, references = whole(k, what, "k"), numbers(references, what, "features")
+    if references.ndim and not 1 <= k <= len(references):
         raise MiniganError(f"there are 1 to {len(references)} nearest neighbours among as many pictures, not {k}")
-    check_sets(queries, references, 1, "the distance to the nearest neighbours")
+    queries, references = feature_sets(queries, references, 1, what)
     indices, squares = _nearest(queries, references, k)
     return indices, array_module(squares).sqrt(squares)
 

@@ -14,20 +14,36 @@ that. Here it takes a hundredth of all samples. The fair share of a mode is an e
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.errors import ShapeError
+from minigan.given import numbers
 
 GOOD = 3  # standard deviations
 FOUND = 0.01  # of all samples
 
 
-def modes_and_quality(points: np.ndarray, centers: np.ndarray, std: float) -> tuple[int, float]:
+def modes_and_quality(points: Any, centers: Any, std: float) -> tuple[int, float]:
     """Return how many modes were found, and the share of samples that are good, for points (N, 2) and centers (K, 2).
 
     A sample is good within 3 `std` of its nearest centre; a mode is found if at least 1 % of all samples are good
-    there. Raises ValueError if there are no points, or more than 100 centres, which can't have 1 % each.
+    there. A point that isn't finite is near no centre. Raises ShapeError if the shapes don't fit, there are no points,
+    no centre or one that isn't finite, or more than 100 centres, which can't have 1 % each, and for a std below 0.
     """
-    if len(points) == 0 or len(centers) > 1 / FOUND:
-        raise ValueError(f"modes are counted with points and at most 100 centres, not {len(points)} and {len(centers)}")
+    points, centers = (
+        to_numpy(numbers(a, "modes", name)).astype(np.float64) for a, name in ((points, "points"), (centers, "centers"))
+    )
+    if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1] or centers.shape[1] == 0:
+        raise ShapeError(
+            f"modes are counted of points (N, 2) at centers (K, 2), got {points.shape} and {centers.shape}"
+        )
+    if len(points) == 0 or not 1 <= len(centers) <= 1 / FOUND:
+        raise ShapeError(f"modes are counted with points and 1 to 100 centres, not {len(points)} and {len(centers)}")
+    if np.ndim(std) or isinstance(std, (str, complex)) or not 0 <= std < np.inf or not np.isfinite(centers).all():
+        raise ShapeError(f"modes have finite centres and a standard deviation of 0 or more, not {std!r}")
     distance = np.linalg.norm(points[:, None] - centers, axis=2)  # (N, 1, 2) − (K, 2) → (N, K)
     good = distance.min(axis=1) <= GOOD * std
     hits = np.bincount(distance.argmin(axis=1)[good], minlength=len(centers))  # (K,)

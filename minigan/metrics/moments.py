@@ -47,6 +47,7 @@ import numpy as np
 from minigan.backend import array_module, to_numpy
 from minigan.blas import all_of_blas
 from minigan.errors import MiniganError, ShapeError
+from minigan.given import numbers, whole
 from minigan.threads import product
 
 NOT_A_COVARIANCE = 1e-5  # of the largest entry or eigenvalue: more than statistics in float32 may be wrong by
@@ -56,13 +57,16 @@ class Moments:
     """Mean (F,) and covariance (F, F) of features that come in batches. Float64, on the device of the features."""
 
     def __init__(self, n_features: int) -> None:
-        self.n_features = n_features
+        self.n_features = whole(n_features, "the moments", "n_features")
+        if self.n_features < 1:
+            raise MiniganError(f"the moments are of one feature or more, not {n_features}")
         self.n = 0
         self._mean: Any = None
         self._scatter: Any = None
 
     def update(self, features: Any) -> None:
         """Take in features (N, F) of any dtype. Raises ShapeError for another shape."""
+        features = numbers(features, "the moments", "features")
         if features.ndim != 2 or features.shape[1] != self.n_features:
             raise ShapeError(f"the moments are of features (N, {self.n_features}), got {tuple(features.shape)}")
         b = len(features)
@@ -105,7 +109,10 @@ def frechet_distance(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> float:
     It is symmetric, and 0 only for equal Gaussians. Raises ShapeError if the shapes don't fit, and MiniganError for
     NaN, infinity, and matrices that are no covariances.
     """
-    mean1, cov1, mean2, cov2 = (to_numpy(array).astype(np.float64) for array in (mean1, cov1, mean2, cov2))
+    mean1, cov1, mean2, cov2 = (
+        to_numpy(numbers(array, "the Fréchet distance", name)).astype(np.float64)
+        for array, name in ((mean1, "a mean"), (cov1, "a covariance"), (mean2, "a mean"), (cov2, "a covariance"))
+    )
     F = len(mean1) if mean1.ndim == 1 else 0
     if F == 0 or mean2.shape != (F,) or cov1.shape != (F, F) or cov2.shape != (F, F):
         got = ", ".join(str(array.shape) for array in (mean1, cov1, mean2, cov2))
@@ -116,6 +123,8 @@ def frechet_distance(mean1: Any, cov1: Any, mean2: Any, cov2: Any) -> float:
     with all_of_blas():
         trace_of_root = np.linalg.svd(M, compute_uv=False).sum()
     distance = np.sum((mean1 - mean2) ** 2) + np.trace(cov1) + np.trace(cov2) - 2 * trace_of_root
+    if not np.isfinite(distance):
+        raise MiniganError("the Fréchet distance can't be taken: its numbers are too large for float64")
     return max(0.0, float(distance))  # below 0 only where rounding takes the difference of equal traces there
 
 

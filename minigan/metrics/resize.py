@@ -23,6 +23,7 @@ import numpy as np
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
+from minigan.given import numbers
 
 
 def resize_bilinear(x: Any, size: int | tuple[int, int]) -> Any:
@@ -30,6 +31,7 @@ def resize_bilinear(x: Any, size: int | tuple[int, int]) -> Any:
 
     Raises ShapeError for pictures of no pixels or of another form, and ValueError for a size below 1.
     """
+    x = numbers(x, "resizing", "pictures")
     OH, OW = (size, size) if isinstance(size, int) else size
     if min(OH, OW) < 1:
         raise ValueError(f"pictures can't be resized to {OH}×{OW}")

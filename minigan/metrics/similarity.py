@@ -25,11 +25,15 @@ scikit-image takes by default, are larger by P/(P − 1).
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, isfinite
+from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from minigan.backend import array_module
-from minigan.errors import ShapeError
+from minigan.errors import MiniganError, ShapeError
+from minigan.given import finite, numbers, together, whole
 
 REACH = 3.5  # standard deviations of a Gaussian window to each side: 11 weights for σ = 1.5
 
@@ -54,11 +58,14 @@ def ssim(
     `full` the answer is (values, map), with a map of the pictures' shape. `gaussian=False, sample_covariance=True` are
     scikit-image's defaults. Raises ShapeError for pictures that differ in shape or are smaller than the window.
     """
-    _check_pictures(a, b, data_range)
+    a, b = _pictures(a, b, data_range)
+    if any(not _is_number(value) for value in (sigma, K1, K2)):
+        raise MiniganError(f"sigma, K1 and K2 must be finite numbers, got {sigma!r}, {K1!r} and {K2!r}")
     if sigma <= 0 or K1 < 0 or K2 < 0:
         raise ValueError(f"sigma must be positive, K1 and K2 not negative, got {sigma}, {K1} and {K2}")
     if window is None:
         window = 2 * int(REACH * sigma + 0.5) + 1 if gaussian else 7
+    window = whole(window, "SSIM", "window")
     if window < 1 or window % 2 == 0 or (sample_covariance and window == 1):
         raise ValueError(f"a window around a pixel is an odd number of pixels wide, and a sample two or more: {window}")
     radius = window // 2
@@ -85,7 +92,7 @@ def psnr(a: Any, b: Any, data_range: float) -> Any:
 
     L is `data_range`. It is infinite for equal pictures. Raises ShapeError for pictures that differ in shape.
     """
-    _check_pictures(a, b, data_range)
+    a, b = _pictures(a, b, data_range)
     xp = array_module(a)
     gap = _float64(a) - _float64(b)
     error = (gap * gap).mean(axis=(-3, -2, -1))
@@ -111,9 +118,21 @@ def _float64(x: Any) -> Any:
     return x.astype(array_module(x).float64)
 
 
-def _check_pictures(a: Any, b: Any, data_range: float) -> None:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and isfinite(value)
+
+
+def _pictures(a: Any, b: Any, data_range: float) -> tuple[Any, Any]:
+    """Both as arrays. Raises ShapeError, MiniganError or ValueError for what can't be compared."""
+    who = "the similarity of pictures"
+    a, b = (numbers(x, who, "pictures") for x in (a, b))
+    together(who, a, b)
     if a.ndim not in (3, 4) or tuple(a.shape) != tuple(b.shape) or 0 in a.shape:
         got = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ShapeError(f"pictures that are compared have one shape, (N, H, W, C) or (H, W, C), got {got}")
-    if not data_range > 0:
-        raise ValueError(f"data_range is the difference between the largest and the smallest value, not {data_range}")
+    if not _is_number(data_range) or not data_range > 0:
+        raise ShapeError(f"data_range is the difference between the largest and the smallest value, not {data_range!r}")
+    if array_module(a) is np:  # on a GPU it would wait, and NaN comes out as NaN
+        finite(a, who, "pixels")
+        finite(b, who, "pixels")
+    return a, b

@@ -65,7 +65,10 @@ def observe(
     a feature isn't finite.
     """
     moments, kept, watchers = Moments(network.n_features), [], list(watchers)
-    for pictures, labels in batches:
+    for batch in batches:
+        if not isinstance(batch, tuple) or len(batch) != 2:
+            raise DataError(f"{source}: pictures come in batches (pictures, labels), got {type(batch).__name__}")
+        pictures, labels = batch
         features, probabilities = network(pictures)
         moments.update(features)
         if keep and moments.n - len(features) < KEPT:

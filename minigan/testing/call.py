@@ -9,7 +9,8 @@ import numpy as np
 
 from minigan.backend import to_numpy
 from minigan.layers import Layer
-from minigan.testing.several import each, floats, gradients, is_float
+from minigan.testing.differences import GradientError
+from minigan.testing.several import each, entries, floats, form, gradients, is_float
 
 
 class Call:
@@ -35,8 +36,10 @@ class Call:
 
     def forward(self, x: Any = None) -> tuple[Any, Any]:
         """(y, cache) at x, or at the call's own x."""
-        y, cache = self.layer.forward(self.x if x is None else x, self.train, np.random.default_rng(self.seed))
+        result = self.layer.forward(self.x if x is None else x, self.train, np.random.default_rng(self.seed))
         self._restore()
+        y, cache = self._pair("forward", result, "(y, cache)")
+        self._arrays("forward", "y", y)
         return y, cache
 
     def output(self) -> Any:
@@ -51,11 +54,37 @@ class Call:
 
     def backward(self, wrt: str = "both") -> Any:
         """dx, through a forward of its own."""
-        return self.layer.backward(self.dy, self.forward()[1], wrt)
+        dx = self.layer.backward(self.dy, self.forward()[1], wrt)
+        self._arrays("backward", "dx", dx)
+        return dx
 
     def double_backward(self) -> tuple[Any, Any]:
         """(ddy, dx2), through a forward of its own and without a backward."""
-        return self.layer.double_backward(self.ddx, self.dy, self.forward()[1])
+        _, cache = self.forward()
+        try:
+            result = self.layer.double_backward(self.ddx, self.dy, cache)
+        except NotImplementedError as error:
+            lacking = f"double_backward is not written{f' ({error})' if str(error) else ''}"
+            raise GradientError(f"{self}: {lacking}: write it, or check backward alone with order=1") from error
+        ddy, dx2 = self._pair("double_backward", result, "(ddy, dx2), with None for a dx2 that is zero")
+        self._arrays("double_backward", "ddy", ddy)
+        self._arrays("double_backward", "dx2", dx2)
+        return ddy, dx2
+
+    def _pair(self, verb: str, result: Any, wanted: str) -> tuple[Any, Any]:
+        """What a verb returned, if that is a tuple of two. An array of two rows would pass for one."""
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise GradientError(f"{self}: {verb} returns {_kind(result)}: it must return {wanted}")
+        return result
+
+    def _arrays(self, verb: str, name: str, a: Any) -> None:
+        """Raise GradientError unless it is an array of the host, or a tuple of such; None is a gradient of zero."""
+        for entry_name, entry in entries(name, a).items():
+            if not isinstance(entry, np.ndarray) and not (entry is None and name != "y"):
+                raise GradientError(
+                    f"{self}: {verb} returns a {entry_name} that is {_kind(entry)}: it must be an array, "
+                    "made by NumPy from arrays that were given"
+                )
 
     @property
     def named(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -102,6 +131,12 @@ def gradient_name(name: str, order: int = 1) -> str:
     prefix, dot, last = name.rpartition(".")
     variable, bracket, entry = last.partition("[")
     return f"{prefix}{dot}d{variable}{'2' if order == 2 and name == 'x' + bracket + entry else ''}{bracket}{entry}"
+
+
+def _kind(result: Any) -> str:
+    if result is None or isinstance(result, (np.ndarray, tuple)):
+        return "None" if result is None else form(result)
+    return f"a {type(result).__name__}"
 
 
 def _states(layer: Layer) -> list[tuple[Layer, str]]:

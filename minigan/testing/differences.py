@@ -23,6 +23,10 @@ import numpy as np
 # gradients are zero (a bias before a batch norm), and rounding has no relative error that would mean anything.
 FLOOR = 1e-3
 
+# An entry that is smaller than this part of the largest in its array is measured against that part: differences are
+# good to about 1e-12 of the largest, so far less than the tolerance is left of the rounding.
+ENTRY_FLOOR = 1e-2
+
 
 class GradientError(AssertionError):
     """A layer, network or loss whose gradient is wrong, or that breaks a promise every layer makes."""
@@ -108,13 +112,14 @@ def compare(
     array:   what is moved, in place; `output` must read it.
     largest: the largest magnitude among all gradients of this call (see FLOOR).
 
-    An entry's error is relative to the largest magnitude in `written`, a direction's to the length of `written`.
+    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's to the length of `written`.
     """
     worst = None
     for where, direction in directions(array.shape, entries, rng):
         slope = derivative(along(array, direction, output), step)
         by_hand, numeric = float(np.vdot(written, direction)), float(np.vdot(weights, slope))
-        size = magnitude(written) if where.startswith("at") else float(np.linalg.norm(written))
+        entry = max(abs(by_hand), ENTRY_FLOOR * magnitude(written))
+        size = entry if where.startswith("at") else float(np.linalg.norm(written))
         comparison = Comparison(where, by_hand, numeric, max(size, abs(numeric), FLOOR * largest))
         if worst is None or not comparison.error <= worst.error:
             worst = comparison

@@ -22,6 +22,7 @@ from minigan.testing.call import Call, gradient_name
 from minigan.testing.differences import Comparison, GradientError, compare, magnitude
 from minigan.testing.promises import check_promises
 from minigan.testing.several import flat
+from minigan.testing.usable import check_layer_and_input
 
 
 @dataclass
@@ -56,19 +57,22 @@ def check_layer(
 ) -> GradientReport:
     """Compare every gradient of `layer` at `x` with differences; raise GradientError at the first that is wrong.
 
+    Raises LayerError or ShapeError where nothing can be compared: no layer, no array, an empty batch, NaN in x.
+
     The check works on a float64 copy of the layer, on the host. A layer whose parameters have their initial values
     (γ = 1, b = 0) hides some errors: `points.shake` moves them.
 
     x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
                inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
     order:     2, or 1 to leave double_backward alone.
-    tolerance: largest relative error at first and second order. An entry's error is relative to the largest magnitude
-               in its array (or, where that is tiny, to 1/1000 of the largest in any array of the call).
+    tolerance: largest relative error at first and second order. An entry's error is relative to the entry, or to 1/100
+               of the largest in its array, or to 1/1000 of the largest in any array of the call, if that is more.
                Differences in float64 are good to about 1e-10 here; a wrong term is off by far more than 1e-6.
     entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
                along two random directions (see `differences`).
     promises:  also check what every layer promises besides its numbers (see `promises`).
     """
+    check_layer_and_input(layer, x, order)
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)

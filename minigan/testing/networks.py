@@ -25,7 +25,9 @@ from minigan.testing.differences import (
     one_entry,
 )
 from minigan.testing.gradcheck import GradientReport, require
+from minigan.testing.registered import everything_is_registered
 from minigan.testing.several import flat, floats
+from minigan.testing.usable import check_layer_and_input
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
 NUDGES = 5  # other points tried, each 1e-3 away in every number of x
@@ -52,7 +54,9 @@ def check_network(
     parameters' gradients. Errors are relative to the largest magnitude of the array. Raises GradientError.
     x may be a tuple, with labels in it: see `check_layer`.
     """
+    check_layer_and_input(network, x, order)
     call = Call(network, x, train, seed)
+    everything_is_registered(call)
     settings = {"entries": entries, "step": step, "rng": np.random.default_rng(seed + 1)}
     title = f"{type(network).__name__} {call.x_shape}, train={train}, seed={seed}"
     forward, backward = (lambda: flat(call.forward()[0])), (lambda: flat(call.backward("input")))

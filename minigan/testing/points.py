@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.layers import Layer
+from minigan.layers.base import AnyLayer
 
 
 class Labels(NamedTuple):
@@ -67,7 +67,7 @@ def apart(rng: np.random.Generator, shape: tuple[int, int, int, int]) -> np.ndar
     return (-2 + 4 * (ranks + rng.uniform(0, 0.5, ranks.shape)) / (H * W)).reshape(shape)
 
 
-def shake(layer: Layer, rng: np.random.Generator, amount: float = 0.1) -> Layer:
+def shake(layer: AnyLayer, rng: np.random.Generator, amount: float = 0.1) -> AnyLayer:
     """Add N(0, amount²) to every parameter of a layer, in place, and return it.
 
     Initial values are special: with γ = 1 a forgotten factor γ doesn't show.

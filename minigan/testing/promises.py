@@ -16,16 +16,29 @@ from minigan.layers import Layer
 from minigan.testing.call import Call
 from minigan.testing.differences import GradientError, magnitude
 from minigan.testing.points import non_contiguous
+from minigan.testing.registered import everything_is_registered
 from minigan.testing.several import each, entries, floats, form, is_float
+from minigan.testing.usable import check_layer_and_input
+
+_IN_CACHE = "keep what the way back needs in the cache, not on the layer, and write nothing into the cache"
 
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all of them at `x`; raise GradientError at the first that is broken."""
-    promises = [inputs_stay_as_they_are, forward_repeats_itself, output_is_the_y_of_forward, outputs_are_new_arrays]
+    check_layer_and_input(layer, x, order)
+    promises = [everything_is_registered, results_are_numbers, inputs_stay_as_they_are, forward_repeats_itself]
+    promises += [output_is_the_y_of_forward, outputs_are_new_arrays]
     promises += [gradients_are_added, wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
     dtype_of_the_input_decides(layer, x, train, seed, order)
+
+
+def results_are_numbers(call: Call, order: int) -> None:
+    """At finite numbers everything is finite: a NaN would be reported as any other broken promise."""
+    for name, array in _all_results(call, order).items():
+        finite = not is_float(array) or np.isfinite(array).all()
+        _require(finite, call, f"{name} has NaN or infinity in it, at an x that has none: choose x where y is smooth")
 
 
 def inputs_stay_as_they_are(call: Call, order: int) -> None:
@@ -36,17 +49,22 @@ def inputs_stay_as_they_are(call: Call, order: int) -> None:
     for verb in _verbs(call, order):
         verb()
         for name, array in arrays.items():
-            _require(np.array_equal(array, before[name]), call, f"{verb.__name__} writes to {name}")
+            _require(np.array_equal(array, before[name]), call, f"{verb.__name__} writes to {name}: make a new array")
 
 
 def forward_repeats_itself(call: Call, order: int) -> None:
     """The same x, draws and state give the same y: nothing of a call stays on the layer."""
-    _same(call, {"y": call.forward()[0]}, {"y": call.forward()[0]}, "differs in a second forward")
+    _same(
+        call,
+        {"y": call.forward()[0]},
+        {"y": call.forward()[0]},
+        "differs in a second forward: keep nothing of a call on the layer, draw from rng alone",
+    )
 
 
 def output_is_the_y_of_forward(call: Call, order: int) -> None:
     """A network gives the same pictures whether or not somebody goes back through it."""
-    _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "is another from output than from forward")
+    _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "is another from output than from forward: change both")
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:
@@ -62,7 +80,9 @@ def outputs_are_new_arrays(call: Call, order: int) -> None:
         outputs.append(floats("ddy", ddy) | floats("dx2", dx2) | floats("ddx", call.ddx) | floats("dy", call.dy))
     for arrays in outputs:
         for (name, array), (other_name, other) in combinations(arrays.items(), 2):
-            _require(not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}")
+            _require(
+                not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}: return a copy"
+            )
 
 
 def gradients_are_added(call: Call, order: int) -> None:
@@ -72,7 +92,12 @@ def gradients_are_added(call: Call, order: int) -> None:
         verb()
         once = call.grads
         verb()
-        _same(call, {"gradients": 2 * once}, {"gradients": call.grads}, f"are not added by {verb.__name__}")
+        _same(
+            call,
+            {"gradients": 2 * once},
+            {"gradients": call.grads},
+            f"are not added by {verb.__name__}: write += for =",
+        )
 
 
 def wrt_is_kept_to(call: Call, order: int) -> None:
@@ -82,15 +107,19 @@ def wrt_is_kept_to(call: Call, order: int) -> None:
     marks = np.random.default_rng(call.seed).standard_normal(grads.shape)
     call.layer.parameters().grads[...] = marks
     _same(call, {"dx": dx}, {"dx": call.backward("input")}, 'is another with wrt="input"')
-    _require(np.array_equal(call.grads, marks), call, 'backward with wrt="input" changes parameter gradients')
+    _require(
+        np.array_equal(call.grads, marks),
+        call,
+        'backward with wrt="input" changes parameter gradients: leave them alone',
+    )
     call.zero_grad()
-    _require(call.backward("params") is None, call, 'backward with wrt="params" returns something')
+    _require(call.backward("params") is None, call, 'backward with wrt="params" returns something: return None')
     _same(call, {"gradients": grads}, {"gradients": call.grads}, 'are others with wrt="params"')
     try:
         call.backward("weights")
     except ValueError:
         return
-    raise GradientError(f"{call}: backward accepts wrt='weights'")
+    raise GradientError(f"{call}: backward accepts wrt='weights': begin it with self.check_dy(dy, y.shape, wrt)")
 
 
 def caches_are_apart(call: Call, order: int) -> None:
@@ -104,11 +133,11 @@ def caches_are_apart(call: Call, order: int) -> None:
     call.zero_grad()
     for _ in range(2):
         results = {"dx": call.layer.backward(call.dy, cache, "input")}
-        _same(call, expected, results, "changes when other pictures went through, or when asked twice")
+        _same(call, expected, results, f"changes when other pictures went through, or when asked twice: {_IN_CACHE}")
     if order > 1:
         results = dict(zip(("ddy", "dx2"), call.layer.double_backward(call.ddx, call.dy, cache), strict=True))
         results["second gradients"] = call.grads
-        _same(call, expected, results, "depends on whether backward ran before")
+        _same(call, expected, results, f"depends on whether backward ran before: {_IN_CACHE}")
 
 
 def any_strides_will_do(call: Call, order: int) -> None:
@@ -121,14 +150,20 @@ def any_strides_will_do(call: Call, order: int) -> None:
 def wrong_shapes_are_refused(call: Call, order: int) -> None:
     """dy or ddx of another shape that NumPy would broadcast is an error (ShapeError), not a wrong gradient."""
     _, cache = call.forward()
+    ddx_check = "self.check_ddx(ddx, x.shape, dy, y.shape)"
     for what, dy in _wrong("dy", call.dy):
-        _refused(call, lambda dy=dy: call.layer.backward(dy, cache), f"backward accepts a {what}")
+        _refused(
+            call,
+            lambda dy=dy: call.layer.backward(dy, cache),
+            f"backward accepts a {what}",
+            "self.check_dy(dy, y.shape, wrt)",
+        )
     for what, ddx in _wrong("ddx", call.ddx) if order > 1 else ():
         verb = lambda ddx=ddx: call.layer.double_backward(ddx, call.dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a {what}")
+        _refused(call, verb, f"double_backward accepts a {what}", ddx_check)
     for what, dy in _wrong("dy", call.dy) if order > 1 else ():
         verb = lambda dy=dy: call.layer.double_backward(call.ddx, dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a {what}")
+        _refused(call, verb, f"double_backward accepts a {what}", ddx_check)
 
 
 def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
@@ -149,7 +184,7 @@ def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, ord
                 if name.startswith(("y", "ddy")) and y_of_labels:
                     wanted.append(of_layer)
                 kept = not is_float(array) or array.dtype in wanted
-                _require(kept, call, f"{name} is not {np.dtype(wanted[0])} {mixture}")
+                _require(kept, call, f"{name} is not {np.dtype(wanted[0])} {mixture}: compute with W.astype(x.dtype)")
 
 
 def _verbs(call: Call, order: int) -> list[Callable]:
@@ -211,14 +246,15 @@ def _wrong(name: str, a: Any) -> Iterator[tuple[str, Any]]:
             yield f"{name} of {wrong.shape}", wrong
 
 
-def _refused(call: Call, verb: Callable[[], Any], complaint: str) -> None:
+def _refused(call: Call, verb: Callable[[], Any], complaint: str, check: str) -> None:
     try:
         verb()
     except ShapeError:
         return
     except Exception as error:
-        raise GradientError(f"{call}: {complaint} as far as {type(error).__name__}: {error}") from error
-    raise GradientError(f"{call}: {complaint}")
+        complaint += f" as far as {type(error).__name__} ({error})"
+        raise GradientError(f"{call}: {complaint}: begin with {check}, which refuses it") from error
+    raise GradientError(f"{call}: {complaint}: begin with {check}, which refuses it")
 
 
 def _require(kept: bool, call: Call, complaint: str) -> None:

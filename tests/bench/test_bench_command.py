@@ -21,8 +21,9 @@ def measured(monkeypatch):
     """What `measure` was asked for, in place of measuring."""
     asked = []
 
-    def measure(name, batch_size, rounds, device):
+    def measure(name, batch_size, rounds, device, tf32):
         asked.append((name, batch_size, rounds, device))
+        assert not tf32
         return result(name, batch_size, bench.WORKLOADS[name].size)
 
     monkeypatch.setattr(bench, "measure", measure)
@@ -94,6 +95,7 @@ def test_the_profile_shows_minigan_alone(measured, capsys):
         ("--rounds 0", "at least 1 round"),
         ("--batch-size many", "invalid int value: 'many'"),
         ("--device tpu", "unknown device 'tpu'"),
+        ("--tf32", "device cpu has no TF32"),
         ("--json none/b.json", "there is no folder none for b.json"),
         ("--plot none/b.png --batch-size 2 4", "there is no folder none for b.png"),
         ("--plot b.jpg --batch-size 2 4", "call it b.png"),

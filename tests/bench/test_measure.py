@@ -138,9 +138,11 @@ def test_a_gpu_stands_first_in_the_line_with_cupy_and_its_kind_of_float():
         Device=lambda: SimpleNamespace(id=1),
         runtime=SimpleNamespace(getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()}),
     )
-    line = machine(Device("cuda:1", SimpleNamespace(cuda=cuda, __version__="14.0")))
-    assert line.startswith("GPU 1 beside ")
-    assert "CuPy 14.0, float32 without TF32" in line
+    for compute_type, said in ((1, "without TF32"), (7, "with TF32")):
+        core = SimpleNamespace(get_compute_type=lambda dtype, found=compute_type: found)
+        line = machine(Device("cuda:1", SimpleNamespace(cuda=cuda, _core=core, __version__="14.0")))
+        assert line.startswith("GPU 1 beside ")
+        assert f"CuPy 14.0, float32 {said}" in line
 
 
 def test_every_workload_is_built_the_same_every_time():

@@ -85,7 +85,7 @@ def test_what_is_not_used_is_noted(tmp_path):
         ({"a": LABELS}, r"none of its arrays is pictures: a \(6,\)"),
         ({"a": COLOUR[0]}, r"none of its arrays is pictures: a \(8, 8, 3\)"),
         ({"a": COLOUR[:0]}, "none of its arrays is pictures"),
-        ({"a": np.full((2, 8, 8), np.nan)}, "from nan to nan, are none of"),
+        ({"a": np.full((2, 8, 8), np.nan)}, "some of its values are NaN or infinity"),
         ({"a": COLOUR * 3.0}, "are none of 0 to 255, 0 to 1 and -1 to 1"),
         ({"a": COLOUR - 300.0}, "are none of"),
         ({"x_test": COLOUR}, "has no train split, only test"),

@@ -35,8 +35,8 @@ def test_describe():
     ("samples", "labels", "what"),
     [
         (np.zeros((0, 2, 2, 1), np.uint8), None, "no samples"),
-        (np.zeros((3, 2, 2, 1), np.uint8), np.zeros(2), "3 samples but 2 labels"),
-        (np.zeros((3, 2, 2, 1)), None, "expected uint8 pictures"),
+        (np.zeros((3, 2, 2, 1), np.uint8), np.zeros(2), r"3 samples want as many labels, got shape \(2,\)"),
+        (np.zeros((3, 7, 8, 5)), None, "expected pictures"),
     ],
 )
 def test_what_is_no_data_set_is_refused(samples, labels, what):

@@ -52,6 +52,9 @@ def test_samples_that_nobody_asked_for_are_neither_right_nor_wrong():
     assert counts.result()["right"] == 1
 
 
+CERTAIN = np.eye(3)[:2]
+
+
 def test_a_classifier_may_know_no_none():
     found = counted(np.array([[0.9, 0.1], [0, 1]]))
     assert (found["sure"], found["shares"]) == (0.5, {"a": 0.5, "b": 0.5, "none": 0})
@@ -62,9 +65,9 @@ def test_a_classifier_may_know_no_none():
     [
         (np.ones(3), None, r"\(N, 2\) or \(N, 3\), got \(3,\)"),
         (np.ones((1, 4)), None, r"got \(1, 4\)"),
-        (np.ones((2, 3)), np.array([0]), "2 samples"),
-        (np.ones((2, 3)), np.array([0, 2]), "knows 2 classes, and samples of classes 0 to 2"),
-        (np.ones((2, 3)), np.array([-1, 0]), "-1 to 0"),
+        (CERTAIN, np.array([0]), "2 samples want as many labels"),
+        (CERTAIN, np.array([0, 2]), "knows 2 classes, and samples of classes 0 to 2"),
+        (CERTAIN, np.array([-1, 0]), "from 0 on, and that of sample 0 is -1"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_not_counted(p, asked, message):

@@ -1,0 +1,62 @@
+"""Draw samples of a run, and beside each of them the training picture that is most like it.
+
+    python docs/pictures/nearest.py runs/sngan-sunflowers sunflowers
+
+Two pictures are written next to this file: sunflowers.jpg, the first nine samples of a seed as `minigan sample RUN
+--n 9` draws them, and sunflowers-nearest.jpg, each of them with its neighbour to the right. The neighbour is searched
+among all training pictures and their mirror images, by the Euclidean distance of pixels. The names of the files that
+are shown go to the terminal, each with the distance, and with that of two different training pictures to compare.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from minigan.backend import CPU
+from minigan.commands.options import open_checkpoint
+from minigan.metrics import nearest
+from minigan.training.pictures import grid
+from minigan.training.run import RunFolder
+
+HERE = Path(__file__).parent
+SIDE = 112  # pixels of a picture, at least
+
+
+def draw(pictures, columns, path):
+    """Write a grid of pictures, each enlarged smoothly to SIDE."""
+    times = max(1, SIDE // pictures.shape[1])
+    sides = (pictures.shape[2] * times, pictures.shape[1] * times)
+    bytes_ = np.clip(np.rint((pictures + 1) * 127.5), 0, 255).astype(np.uint8)
+    larger = [np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.BICUBIC)) for picture in bytes_]
+    grid(np.stack(larger) / 127.5 - 1, columns).save(path, quality=88, optimize=True)
+
+
+def main():
+    """Draw both, list the names."""
+    parser = argparse.ArgumentParser(description="Samples of a run beside the nearest training pictures.")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--n", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    folder = RunFolder(args.run)
+    config = folder.config()
+    gan, dataset = config.build_gan(CPU), config.open_data()
+    open_checkpoint(folder, config.model).restore(gan)
+    samples = gan.generate(gan.latent(args.n, gan.device.rng(args.seed)))
+    real = dataset.batch(np.arange(len(dataset)))
+    both = np.concatenate([real, real[:, :, ::-1]])  # (2 N, H, W, C)
+    indices, distances = nearest(samples.reshape(args.n, -1), both.reshape(len(both), -1))
+    usual = np.median(nearest(real.reshape(len(real), -1), real.reshape(len(real), -1), 2)[1][:, 1])
+    pairs = np.stack([samples, both[indices[:, 0]]], axis=1).reshape(-1, *samples.shape[1:])
+    draw(samples, 3, HERE / f"{args.name}.jpg")
+    draw(pairs, 6, HERE / f"{args.name}-nearest.jpg")
+    for index, distance in zip(indices[:, 0], distances[:, 0], strict=True):
+        print(f"{distance:6.2f}  {dataset.paths[index % len(real)]}")
+    print(f"{usual:6.2f}  from a training picture to the one most like it, median")
+
+
+if __name__ == "__main__":
+    main()

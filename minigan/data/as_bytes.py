@@ -1,0 +1,67 @@
+"""Arrays of pictures as they come, of any usual layout and range, as bytes (N, H, W, 1 or 3).
+
+(N, H, W)  (N, H, W, C)  (N, C, H, W)    C = 1 or 3, and one more with an alpha channel, which is shown on white
+(N, S²)                                  bytes of flat squares, as Quick, Draw! keeps them
+"""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+
+from minigan.untrusted import Unreadable
+
+CHANNELS = (1, 2, 3, 4)
+AT_ONCE = 1024  # pictures
+
+
+def as_pictures(array: np.ndarray) -> np.ndarray | None:
+    """The array as (N, H, W, C), or None if it can't be pictures."""
+    if array.ndim == 2 and array.dtype == np.uint8 and (side := isqrt(array.shape[1])) ** 2 == array.shape[1] > 15:
+        array = array.reshape(-1, side, side)  # (N, S²) -> (N, S, S)
+    if array.ndim == 3 and min(array.shape[1:]) >= 4:
+        array = array[..., None]
+    if array.ndim != 4 or not array.size:
+        return None
+    if array.shape[3] in CHANNELS:
+        return array
+    return array.transpose(0, 2, 3, 1) if array.shape[1] in CHANNELS else None  # (N, C, H, W) -> (N, H, W, C)
+
+
+def to_bytes(pictures: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn pictures (N, H, W, C) of any range into uint8 with 1 or 3 channels; also return a note about the range."""
+    scale, offset, notes = _range(pictures)
+    n, H, W, C = pictures.shape
+    alpha = C in (2, 4)
+    out = np.empty((n, H, W, C - alpha), np.uint8)
+    for i in range(0, n, AT_ONCE):
+        x = pictures[i : i + AT_ONCE]
+        if x.dtype != np.uint8:
+            x = (x.astype(np.float64) * scale + offset).round()
+        if alpha:
+            opacity = x[..., -1:] / 255.0
+            x = (x[..., :-1] * opacity + 255 * (1 - opacity)).round()
+        out[i : i + AT_ONCE] = x
+    return out, notes
+
+
+def _range(pictures: np.ndarray) -> tuple[float, float, tuple[str, ...]]:
+    """The factor and the summand that bring values to 0 ... 255. Raises Unreadable if their range is another one."""
+    if pictures.dtype == np.uint8:
+        return 1, 0, ()
+    if not np.isfinite(pictures).all():
+        raise Unreadable("some of its values are NaN or infinity: take those pictures out")
+    low, high = float(pictures.min()), float(pictures.max())
+    shown = f"its values, from {low:.4g} to {high:.4g},"
+    if pictures.dtype == bool:
+        return 255, 0, ()
+    if pictures.dtype == np.uint16 and high > 255:
+        return 255 / 65535, 0, (f"{shown} are taken for 16 bits",)
+    if pictures.dtype.kind == "f" and low >= 0 and high <= 1:
+        return 255, 0, (f"{shown} are taken for 0 to 1",)
+    if pictures.dtype.kind == "f" and low >= -1 and high <= 1:
+        return 127.5, 127.5, (f"{shown} are taken for -1 to 1",)
+    if low >= 0 and high <= 255:
+        return 1, 0, (f"{shown} are taken for 0 to 255",)
+    raise Unreadable(f"{shown} are none of 0 to 255, 0 to 1 and -1 to 1: bring them to one of these")

@@ -1,0 +1,72 @@
+"""What a caller hands over, as an array of real numbers, as labels, as a count: done right, or refused in a sentence.
+
+NumPy takes almost anything. It drops the imaginary part of a complex number, reads NaN as a label, and broadcasts what
+doesn't fit: a wrong number without a word. Metrics and data sets made of arrays ask here first.
+
+`who` begins the sentence, such as "the Fréchet distance"; `error` is its class.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module, is_array, to_numpy
+from minigan.errors import MiniganError, ShapeError, described
+
+
+def numbers(x: Any, who: str, name: str, error: type[MiniganError] = ShapeError) -> Any:
+    """`x` as an array of real numbers on its device; a list of numbers is made one. Nothing is copied otherwise."""
+    if isinstance(x, (list, tuple, Real)):
+        try:
+            x = np.array(x)
+        except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or things that are no numbers
+            raise error(f"{who}: {name} can't be made one array of numbers: give an array") from None
+    if not is_array(x):
+        raise error(f"{who}: {name} must be an array of numbers, got {described(x)}")
+    if isinstance(x, np.ma.MaskedArray):
+        raise error(f"{who}: {name} is a masked array: fill it, or leave out what is masked")
+    if x.dtype.kind not in "fiub":
+        raise error(f"{who}: {name} must be real numbers, got {x.dtype}")
+    return np.asarray(x) if array_module(x) is np else x
+
+
+def finite(x: Any, who: str, name: str) -> Any:
+    """`x`, if there is no NaN and no infinity in it. This waits for the device. Raises MiniganError."""
+    if not to_numpy(array_module(x).isfinite(x).all()):
+        raise MiniganError(f"{who} can't be taken: the {name} hold NaN or infinity; look at the pictures")
+    return x
+
+
+def together(who: str, *arrays: Any) -> None:
+    """Raise ShapeError unless all arrays are on one device."""
+    if len({type(a) for a in arrays}) > 1:
+        raise ShapeError(f"{who}: one array is on a device and another on the host: move them to one place")
+
+
+def whole(value: Any, who: str, name: str) -> int:
+    """A count as an int. Raises MiniganError for 2.5, "3", True and NaN."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    raise MiniganError(f"{who}: {name} must be a whole number, got {value!r}")
+
+
+def labels_of(labels: Any, n: int, count: int | None, who: str, error: type[MiniganError] = ShapeError) -> np.ndarray:
+    """Labels of n samples as int64 (n,) on the host, from 0 to count − 1 (None: from 0 on).
+
+    (n, 1) will do, and so will whole numbers in floats. Refused are other shapes, 2.7, NaN, and what is out of range.
+    """
+    labels = to_numpy(numbers(labels, who, "labels", error))
+    if labels.shape == (n, 1):
+        labels = labels[:, 0]
+    if labels.shape != (n,):
+        how = ": take the largest of each row, labels.argmax(axis=1)" if labels.shape[:1] == (n,) else ""
+        raise error(f"{who}: {n:,} samples want as many labels, got shape {labels.shape}{how}")
+    top = 2**62 if count is None else count - 1
+    wrong = np.flatnonzero(~((labels >= 0) & (labels <= top) & (labels == np.round(labels))))
+    if wrong.size:
+        wanted = "whole numbers from 0 on" if count is None else f"whole numbers from 0 to {top}"
+        raise error(f"{who}: labels are {wanted}, and that of sample {wrong[0]:,} is {labels[wrong[0]]!s}")
+    return labels.astype(np.int64)

@@ -1,0 +1,105 @@
+"""Where the time of a step of DCGAN 64 goes on a GPU: its kernels, how many are launched, and how long it is idle.
+
+Two looks. From outside: how long the host needs to ask for a step, and when the step is done; if both are about the
+same, the card waits for the host. From inside, where PyTorch is installed: its profiler sees all kernels of the
+process, CuPy's as well.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from minigan.bench.workloads import WORKLOADS
+from minigan.selftest.part import Part
+
+ON_THE_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}  # categories of the profiler's events
+MOST = 10  # kernels in the table
+STEPS, TIMED = 5, 20
+
+
+def run(part: Part) -> None:
+    """Look at a step from outside and from inside."""
+    name, batch = ("dcgan-16", 2) if part.rehearsal else ("dcgan-64", 64)
+    workload = WORKLOADS[name]
+    step = workload.ready(workload.build(part.device), batch, part.device)
+    start = time.monotonic()
+    step()
+    part.device.synchronize()
+    part.say(
+        f"{name}, batch {batch}: the first step took {time.monotonic() - start:.1f} s, kernels to compile included"
+    )
+    for tf32 in part.tf32_or_not():
+        part.device.allow_tf32(tf32)
+        step()
+        part.say(outside(step, part.device.synchronize, "with TF32" if tf32 else "without TF32"))
+    part.device.allow_tf32(False)
+    with part.attempt("the profile"):
+        events = profiled(step, part.device.synchronize)
+        if events is None:
+            part.say("no PyTorch, whose profiler would show the kernels: pip install torch")
+        else:
+            part.say(summary(events, STEPS))
+
+
+def outside(step: Callable[[], Any], synchronize: Callable[[], None], how: str) -> str:
+    """Medians of single steps: until the host has asked for everything, and until all of it is done."""
+    asked, done = [], []
+    for _ in range(TIMED):
+        synchronize()
+        start = time.perf_counter()
+        step()
+        asked.append(time.perf_counter() - start)
+        synchronize()
+        done.append(time.perf_counter() - start)
+    return f"a step {how}: asked for in {1e3 * median(asked):.2f} ms, done after {1e3 * median(done):.2f} ms"
+
+
+def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[dict[str, Any]] | None:
+    """The events of some steps, as PyTorch's profiler writes them for Chrome: times in µs. None without PyTorch."""
+    try:
+        import torch
+        from torch.profiler import ProfilerActivity, profile
+    except ImportError:
+        return None
+    kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
+    if kind == ProfilerActivity.CUDA:
+        torch.cuda.init()  # or its profiler wouldn't look at the GPU
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        with profile(activities=[kind]) as profiler:
+            for _ in range(STEPS):
+                step()
+            synchronize()
+        profiler.export_chrome_trace(str(path))
+        return json.loads(path.read_text())["traceEvents"]
+
+
+def summary(events: list[dict[str, Any]], steps: int) -> str:
+    """The most expensive kernels, and of each step: how many are launched, and how long the device is idle."""
+    works = sorted((e for e in events if e.get("cat") in ON_THE_DEVICE), key=lambda e: e["ts"])
+    if not works:
+        return "the profiler saw no kernels: is this a GPU, and does PyTorch know it?"
+    by_name: dict[str, list[float]] = {}
+    busy, until = 0.0, works[0]["ts"]
+    for event in works:
+        by_name.setdefault(event["name"], []).append(event["dur"])
+        end = event["ts"] + event["dur"]
+        busy += max(0.0, end - max(until, event["ts"]))
+        until = max(until, end)
+    whole = until - works[0]["ts"]
+    total = sum(map(sum, by_name.values()))
+    lines = [f"{'ms a step':>10}{'share':>8}{'calls':>8}  kernel"]
+    for name, times in sorted(by_name.items(), key=lambda item: -sum(item[1]))[:MOST]:
+        spent = sum(times)
+        lines.append(f"{spent / steps / 1e3:10.3f}{spent / total:8.1%}{len(times) / steps:8g}  {name[:100]}")
+    lines.append(
+        f"a step: {len(works) / steps:g} launches of {len(by_name)} kernels, {whole / steps / 1e3:.2f} ms, "
+        f"of which the device is idle for {1 - busy / whole:.1%}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""Whether everything that a layer computes with is known: as a parameter, as state, as an inner layer.
+
+What isn't registered is in no flat vector. Optimisers don't train it, it is neither saved nor moved, and no gradient of
+it is compared with anything.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import is_array
+from minigan.layers import Layer
+from minigan.testing.call import Call
+from minigan.testing.differences import GradientError
+from minigan.testing.several import flat, is_float
+
+
+def everything_is_registered(call: Call, order: int = 2) -> None:
+    """Every array that forward computes with is a parameter or state, and every inner layer is among the children."""
+    walked = [layer for _, layer in call.layer.walk()]
+    for prefix, layer in call.layer.walk():
+        _no_hidden_layers(call, layer, walked)
+        own = _attributes(layer)
+        known = {*layer.state_names, *layer.parameter_names, *(f"d{name}" for name in layer.parameter_names)}
+        unknown = [name for name in own if name not in known]
+        for name in unknown:
+            if _numbers(own[name]) and _numbers(own.get("d" + name)) and "d" + name not in known:
+                raise GradientError(
+                    f"{call}: {prefix}{name} and its gradient d{name} are not registered: "
+                    f"call self.add_parameters({name}=…) in the constructor of {type(layer).__name__}"
+                )
+        for name in unknown:
+            if _arrays(own[name]) and _changes_y(call, layer, name, own[name]):
+                raise GradientError(
+                    f"{call}: forward computes with the numbers in {prefix}{name}, which are not registered: "
+                    f"call self.add_parameters({name}=…) if they are learned, else name it in state_names"
+                )
+
+
+def _no_hidden_layers(call: Call, layer: Layer, walked: list[Layer]) -> None:
+    for name, value in _attributes(layer).items():
+        for inner in _items(value):
+            hidden = isinstance(inner, Layer) and not any(inner is known for known in walked)
+            if hidden and any(found.parameter_names for _, found in inner.walk()):
+                raise GradientError(
+                    f"{call}: the layer in {name} is not among the children of {type(layer).__name__}, so "
+                    "its parameters are not found: write children(self), which returns all inner layers by name"
+                )
+
+
+def _attributes(layer: Layer) -> dict[str, Any]:
+    """The attributes of a layer and of its classes, as far as they are the author's own."""
+    classes = type(layer).__mro__[: type(layer).__mro__.index(Layer)]
+    of_classes = {name: value for kind in reversed(classes) for name, value in vars(kind).items()}
+    found = {name: value for name, value in (of_classes | vars(layer)).items() if name[:2] != "__"}
+    found.pop("_parameters", None)
+    return found
+
+
+def _items(value: Any) -> list[Any]:
+    """The attribute itself, or what is in a list, a tuple or a dict."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    return [item for item in _items(value) if isinstance(item, np.ndarray) and is_float(item)]
+
+
+def _numbers(value: Any) -> bool:
+    """Whether it could be a parameter or its gradient: floats, in an array or alone."""
+    return isinstance(value, float) or (is_array(value) and is_float(value))
+
+
+def _changes_y(call: Call, layer: Layer, name: str, value: Any) -> bool:
+    """Whether y is another with other numbers in this attribute."""
+    other, y = copy.deepcopy(value), flat(call.forward()[0])
+    for array in _arrays(other):
+        array[...] = 1.01 * array + 0.01
+    there = vars(layer).get(name, layer)
+    vars(layer)[name] = other
+    try:
+        return not np.array_equal(flat(call.forward()[0]), y, equal_nan=True)
+    finally:
+        if there is layer:  # it is an attribute of the class
+            del vars(layer)[name]
+        else:
+            vars(layer)[name] = there

@@ -1,0 +1,67 @@
+"""Whether a layer and an input can be checked at all: the mistakes of a call, each in a sentence.
+
+They come before all numbers, because a NaN in x or a list in place of an array would be reported as something else.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import is_array, to_numpy
+from minigan.errors import LayerError, ShapeError, described
+from minigan.layers import Layer
+from minigan.testing.several import entries, is_float
+
+# What the verbs are called with, and how they are declared
+VERBS = {
+    "forward": (("x", True, None), "forward(self, x, train=True, rng=None)"),
+    "backward": (("dy", "cache", "both"), 'backward(self, dy, cache, wrt="both")'),
+    "double_backward": (("ddx", "dy", "cache"), "double_backward(self, ddx, dy, cache)"),
+}
+
+
+def check_layer_and_input(layer: Any, x: Any, order: int) -> None:
+    """Raise LayerError for a layer, and ShapeError for an input, of which no gradient can be checked."""
+    if not isinstance(layer, Layer):
+        what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
+        how = f"make one, {layer.__name__}(…)" if isinstance(layer, type) else "derive it from minigan.layers.Layer"
+        raise LayerError(f"only a layer can be checked, not {what}: {how}")
+    if order not in (1, 2):
+        raise LayerError(f"order is {order!r}: 1 checks backward, 2 checks double_backward, too")
+    for prefix, inner in layer.walk():
+        for verb in list(VERBS)[: order + 1]:
+            _check_signature(inner, verb)
+        for name in inner.parameter_names:
+            array = getattr(inner, name, None)
+            if is_array(array) and not np.isfinite(to_numpy(array)).all():
+                raise LayerError(f"parameter {prefix}{name} of {layer!r} has NaN or infinity in it: give it numbers")
+    if isinstance(x, tuple) and not x:
+        raise ShapeError("x is an empty tuple: give an array, or one for each input of the layer")
+    for name, entry in entries("x", x).items():
+        _check_entry(name, entry)
+
+
+def _check_signature(layer: Layer, verb: str) -> None:
+    arguments, declaration = VERBS[verb]
+    try:
+        inspect.signature(getattr(layer, verb)).bind(*arguments)
+    except TypeError as error:
+        raise LayerError(
+            f"{verb} of {type(layer).__name__} can't be called as every layer's is ({error}): declare {declaration}"
+        ) from None
+
+
+def _check_entry(name: str, a: Any) -> None:
+    if not is_array(a):
+        raise ShapeError(f"{name} must be an array, got {described(a)}")
+    if a.dtype.kind not in "fiub":
+        raise ShapeError(f"{name} is {a.dtype}: give floats, or integers for labels")
+    if a.ndim == 0 or not a.size:
+        raise ShapeError(f"{name} has shape {tuple(a.shape)}, so nothing can be checked: give a batch of a few samples")
+    finite = np.isfinite(to_numpy(a))
+    if is_float(a) and not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ShapeError(f"{name} has NaN or infinity in it, at {where}: gradients are checked at finite numbers")

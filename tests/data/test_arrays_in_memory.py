@@ -1,0 +1,155 @@
+"""What callers make an `ArrayDataset` of: done right, or refused in one sentence."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from minigan.data import ArrayDataset, Batches
+from minigan.errors import DataError
+from minigan.testing.strict import STRICT
+
+RNG = np.random.default_rng(0)
+COLOUR = RNG.integers(0, 256, (6, 8, 7, 3), dtype=np.uint8)
+GREY = COLOUR[..., :1]
+OPAQUE = np.concatenate([COLOUR, np.full((6, 8, 7, 1), 255, np.uint8)], axis=3)
+POINTS = RNG.standard_normal((6, 2)).astype(np.float32)
+Tensor = type("Tensor", (), {"__module__": "torch"})
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (COLOUR, COLOUR),
+        (GREY, GREY),
+        (GREY[..., 0], GREY),
+        (COLOUR.tolist(), COLOUR),
+        (COLOUR.transpose(0, 3, 1, 2), COLOUR),
+        (GREY.transpose(0, 3, 1, 2), GREY),
+        (OPAQUE, COLOUR),
+        (OPAQUE.transpose(0, 3, 1, 2), COLOUR),
+        (COLOUR.astype(int), COLOUR),
+        (COLOUR / 255, COLOUR),
+        ((COLOUR / 127.5 - 1).astype(np.float32), COLOUR),
+        (COLOUR.astype(">f8"), COLOUR),
+        (STRICT.array(COLOUR), COLOUR),
+    ],
+)
+def test_pictures_of_every_layout_and_range(array, expected):
+    dataset = ArrayDataset("mine", array)
+    assert dataset.shape == expected.shape[1:]
+    np.testing.assert_array_equal(dataset.samples, expected)
+    np.testing.assert_allclose(dataset.batch(np.arange(6)), expected / 127.5 - 1, atol=1e-6)
+
+
+def test_transparent_pictures_are_shown_on_white():
+    dataset = ArrayDataset("mine", OPAQUE * np.array([1, 1, 1, 0], np.uint8))
+    assert (dataset.samples == 255).all()
+
+
+def test_bytes_are_not_copied_and_have_no_notes():
+    dataset = ArrayDataset("mine", COLOUR)
+    assert np.shares_memory(dataset.samples, COLOUR)
+    assert dataset.notes == ()
+    assert "taken for 0 to 1" in ArrayDataset("mine", COLOUR / 255).notes[0]
+
+
+@pytest.mark.parametrize("array", [POINTS, POINTS.astype(float), POINTS.tolist(), [(1, 2)] * 6])
+def test_points_become_float32(array):
+    dataset = ArrayDataset("mine", array)
+    assert dataset.samples.dtype == np.float32
+    np.testing.assert_allclose(dataset.batch([0, 3]), np.asarray(array, np.float32)[[0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        (COLOUR + 0j, "mine: samples must be real numbers, got complex128"),
+        (COLOUR.astype(str), "real numbers, got <U"),
+        (COLOUR.astype(object), "real numbers, got object"),
+        (np.ma.masked_array(COLOUR, COLOUR > 9), "a masked array"),
+        (Tensor(), "got a torch Tensor: hand over"),
+        (None, "must be an array of numbers, got None"),
+        ("photos", "must be an array of numbers, got a str"),
+        ([[1.0], [1.0, 2.0]], "can't be made one array of numbers"),
+        (3.0, r"expected pictures .* got float64 \(\)"),
+        (POINTS[0], r"got float32 \(2,\)"),
+        (np.zeros((6, 8, 7, 5), np.uint8), r"got uint8 \(6, 8, 7, 5\)"),
+        (np.zeros((2, 3, 8, 8, 3), np.uint8), "expected pictures"),
+        (np.zeros((6, 5), bool), "got bool"),
+        ([], "no samples"),
+        (COLOUR[:0], "no samples"),
+        (np.where(COLOUR > 250, np.nan, COLOUR / 255), "mine can't be used as pictures: some of its values are NaN"),
+        (COLOUR * 2.0, r"its values, from .* are none of 0 to 255, 0 to 1 and -1 to 1"),
+        (np.where(POINTS > 1, np.nan, POINTS), "some of the points are NaN or infinite"),
+        (np.where(POINTS > 1, np.inf, POINTS), "some of the points are NaN or infinite"),
+    ],
+)
+def test_what_is_neither_pictures_nor_points(samples, sentence):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=sentence) as caught:
+            ArrayDataset("mine", samples)
+    assert "\n" not in str(caught.value)
+
+
+RIGHT = [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "labels", [RIGHT, np.array(RIGHT)[:, None], np.array(RIGHT, float), np.array(RIGHT, np.uint64), STRICT.array(RIGHT)]
+)
+def test_labels_that_will_do(labels):
+    dataset = ArrayDataset("mine", COLOUR, labels, ("a", "b", "c"))
+    assert dataset.labels.dtype == np.int64
+    assert dataset.labels.tolist() == RIGHT
+    assert dataset.classes == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1, 2.7, 0, 1, 2], "labels are whole numbers from 0 to 2, and that of sample 2 is 2.7"),
+        ([0, 1, np.nan, 0, 1, 2], "that of sample 2 is nan"),
+        ([0, 1, np.inf, 0, 1, 2], "that of sample 2 is inf"),
+        ([0, 1, -1, 0, 1, 2], "that of sample 2 is -1"),
+        ([0, 1, 3, 0, 1, 2], "that of sample 2 is 3"),
+        (RIGHT[:5], r"6 samples want as many labels, got shape \(5,\)"),
+        (np.eye(6), r"labels\.argmax\(axis=1\)"),
+        (list("abcabc"), "labels must be real numbers, got <U1"),
+        (np.array(RIGHT) + 0j, "labels must be real numbers, got complex128"),
+        (Tensor(), "torch Tensor"),
+        (3, r"got shape \(\)"),
+    ],
+)
+def test_labels_that_will_not(labels, sentence):
+    with pytest.raises(DataError, match=f"mine: .*{sentence}"):
+        ArrayDataset("mine", COLOUR, labels, ["a", "b", "c"])
+
+
+def test_labels_without_names_begin_at_0_too():
+    assert ArrayDataset("mine", COLOUR, [5] * 6).labels.tolist() == [5] * 6
+    with pytest.raises(DataError, match="whole numbers from 0 on, and that of sample 0 is -1"):
+        ArrayDataset("mine", COLOUR, [-1] * 6)
+
+
+@pytest.mark.parametrize(
+    ("classes", "sentence"), [("abc", "names in a list"), (3, "names in a list"), (["a", "a", "b"], "one name")]
+)
+def test_classes_are_names(classes, sentence):
+    with pytest.raises(DataError, match=sentence):
+        ArrayDataset("mine", COLOUR, RIGHT, classes)
+
+
+@pytest.mark.parametrize(
+    "dataset", [COLOUR, COLOUR.tolist(), "digits", Tensor()], ids=["array", "list", "name", "tensor"]
+)
+def test_batches_are_of_a_data_set(dataset):
+    with pytest.raises(DataError, match=r"takes a data set, such as ArrayDataset\(name, array\), got"):
+        Batches(dataset, 2)
+
+
+@pytest.mark.parametrize("size", [2.0, "2", None])
+def test_a_batch_is_a_whole_number_of_samples(size):
+    with pytest.raises(DataError, match="a batch is a whole number of samples, not"):
+        Batches(ArrayDataset("mine", COLOUR), size)

@@ -1,0 +1,122 @@
+"""A small client program, as a user writes one who runs `mypy --strict` over it.
+
+    mypy --strict tests/typing/client.py
+    python tests/typing/client.py
+
+It trains a DCGAN by hand, checks a layer of its own and uses it, measures, and goes through what a program that imports
+minigan touches: data, batches, networks, optimisers, losses, metrics, devices, and errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import get_device
+from minigan.data import ArrayDataset, Batches, Dataset, open_dataset
+from minigan.errors import MiniganError
+from minigan.gans import MODELS
+from minigan.gans.dcgan import DCGAN
+from minigan.layers import Dense, Flatten, Layer, LeakyReLU, Sequential
+from minigan.layers.base import Wrt
+from minigan.losses import Minimax
+from minigan.metrics import frechet_distance
+from minigan.optim import Adam, WeightAverage, clip_grad_norm
+from minigan.testing import GradientError, GradientReport, check_layer
+
+
+class Scale(Layer):
+    """y = x · s, with a factor for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+        self.add_parameters(s=np.ones(channels))
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        self.check_input(x, None, self.channels)
+        return x * self.s.astype(x.dtype, copy=False), x
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        x = cache
+        self.check_dy(dy, x.shape, wrt)
+        if wrt != "input":
+            self.ds += (dy * x).reshape(-1, self.channels).sum(axis=0)
+        return dy * self.s.astype(dy.dtype, copy=False) if wrt != "params" else None
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        x = cache
+        self.check_ddx(ddx, x.shape, dy, x.shape)
+        self.ds += (ddx * dy).reshape(-1, self.channels).sum(axis=0)
+        return ddx * self.s.astype(dy.dtype, copy=False), None
+
+
+def train(data: Dataset, steps: int) -> tuple[DCGAN, dict[str, float]]:
+    """Train a small DCGAN by its own step, and say what it measured last."""
+    rng = np.random.default_rng(0)
+    gan = DCGAN(data.shape, latent_dim=8, features=4, rng=rng)
+    gan.average_weights(0.9)
+    batches = Batches(data, batch_size=4, seed=0)
+    measured: dict[str, Any] = {}
+    for _ in range(steps):
+        measured = gan.step(lambda: next(batches), rng)
+        if gan.average is not None:
+            gan.average.update()
+    return gan, {name: float(value) for name, value in measured.items()}
+
+
+def train_by_hand(x: Any, steps: int) -> list[float]:
+    """A discriminator learns to tell pictures from noise, with every gradient in sight."""
+    rng = np.random.default_rng(0)
+    features = int(np.prod(x.shape[1:]))
+    D = Sequential(Flatten(), Scale(features), Dense(features, 8, rng=rng), LeakyReLU(0.2), Dense(8, 1, rng=rng))
+    optimizer, average, loss = Adam(D.parameters(), lr=1e-3), WeightAverage(D), Minimax()
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        noise = rng.standard_normal(x.shape, dtype=np.float32)
+        total = 0.0
+        for pictures, objective in ((x, loss.real), (noise, loss.fake)):
+            logits, cache = D.forward(pictures, rng=rng)
+            value, dlogits = objective(logits)
+            D.backward(dlogits, cache, wrt="params")
+            total += float(value)
+        clip_grad_norm(D.parameters(), 10.0)
+        optimizer.step()
+        average.update()
+        losses.append(total)
+    D[1].s[...] = 1.0
+    D[1].s = np.ones(features)
+    return losses
+
+
+def main() -> None:
+    device = get_device("cpu")
+    data = open_dataset("digits", limit=16)
+    gan, measured = train(data, steps=1)
+    first: Layer = gan.networks["G"][0]
+    z = gan.latent(4, device.rng(1))
+    pictures = gan.generate(z)
+    names = list(gan.networks["D"].state_dict())
+    print(f"{data.describe()}; {sorted(measured)}; G begins with {first!r}; {pictures.shape}; {names[0]}")
+    print(f"{len(gan.networks['G'])} layers, {len(gan.networks['G'].parameters()):,} parameters")
+    other = MODELS["wgan-gp"](data.shape, features=4, rng=np.random.default_rng(0))
+    print(f"the critic of {type(other).__name__}: {len(other.networks['D'].parameters()):,} parameters")
+
+    own = ArrayDataset("mine", np.zeros((4, 16, 16, 1), np.uint8), labels=np.arange(4))
+    print(f"{len(own)} pictures, by hand: {train_by_hand(own.batch(np.arange(4)), steps=2)[0]:.2f}")
+
+    report: GradientReport = check_layer(Scale(3), np.random.default_rng(0).standard_normal((4, 3)))
+    assert max(report.worst()) < 1e-9
+    try:
+        check_layer(Scale(3), np.zeros((0, 3)))
+    except (MiniganError, GradientError) as error:
+        print(error)
+
+    features = np.random.default_rng(0).standard_normal((8, 3))
+    distance: float = frechet_distance(features.mean(0), np.cov(features.T), features.mean(0), np.cov(features.T))
+    print(f"{distance:.1f}")
+
+
+if __name__ == "__main__":
+    main()
