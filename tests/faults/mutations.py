@@ -80,6 +80,8 @@ def _nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
             waiting += [node.value] if node.value is not None else []
         elif isinstance(node, ast.FunctionDef):
             waiting += node.body
+        elif _is_minus_one(node):
+            continue  # an axis or a length that NumPy is to find: −2 means the same in reshape
         else:
             waiting += ast.iter_child_nodes(node)
 
@@ -114,6 +116,10 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
         yield f"{old} → {new}", _set(node, "value", new)
     elif isinstance(node, ast.keyword) and node.arg == "wrt" and getattr(node.value, "value", None) in WORDS:
         yield f"{old} → {WORDS[node.value.value]!r}", _set(node, "value", ast.Constant(WORDS[node.value.value]))
+
+
+def _is_minus_one(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant) and node.operand.value == 1
 
 
 def _is_text(node: ast.BinOp) -> bool:
