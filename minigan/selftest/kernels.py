@@ -34,11 +34,10 @@ def run(part: Part) -> None:
     part.say(
         f"{name}, batch {batch}: the first step took {time.monotonic() - start:.1f} s, kernels to compile included"
     )
-    for tf32 in [False, True] if part.device.name.startswith("cuda") else [False]:
-        with part.attempt("TF32"):
-            part.device.allow_tf32(tf32)
-            step()
-            part.say(outside(step, part.device.synchronize, "with TF32" if tf32 else "without TF32"))
+    for tf32 in part.tf32_or_not():
+        part.device.allow_tf32(tf32)
+        step()
+        part.say(outside(step, part.device.synchronize, "with TF32" if tf32 else "without TF32"))
     part.device.allow_tf32(False)
     with part.attempt("the profile"):
         events = profiled(step, part.device.synchronize)

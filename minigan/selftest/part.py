@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minigan.backend import Device
+from minigan.errors import DeviceError
 
 TRACEBACKS = 20  # that are shown: a GPU that has failed once may fail at everything after it
 
@@ -27,6 +28,16 @@ class Part:
     def rehearsal(self) -> bool:
         """Whether this is the stand-in for a GPU: then little is enough, and what needs a card is left out."""
         return self.device.name == "strict"
+
+    def tf32_or_not(self) -> list[bool]:
+        """Without TF32, and with it where the device has it."""
+        try:
+            self.device.allow_tf32(True)
+            return [False, True]
+        except DeviceError:
+            return [False]
+        finally:
+            self.device.allow_tf32(False)
 
     def left(self) -> float:
         """Seconds until the end."""

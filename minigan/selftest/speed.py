@@ -19,9 +19,7 @@ def run(part: Part) -> None:
         jobs, batch, rounds, device = [("dense-1200", False)], 2, 1, "cpu"
         part.say("(a rehearsal: on the CPU, to see that it measures)")
     else:
-        jobs = [
-            (name, tf32) for name in WORKLOADS for tf32 in ([False, True] if part.device.name != "cpu" else [False])
-        ]
+        jobs = [(name, tf32) for name in WORKLOADS for tf32 in part.tf32_or_not()]
         batch, rounds, device = BATCH, ROUNDS, part.device.name
     part.say(machine(part.device))
     found, took = [], 0.0

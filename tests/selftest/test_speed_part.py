@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from parts import a_part
 
-from minigan.errors import MiniganError
+from minigan.errors import DeviceError, MiniganError
 from minigan.selftest import speed
 
 RESULT = {"seconds": {"minigan": [2.0]}}
@@ -28,7 +28,7 @@ def measured(monkeypatch):
     return asked
 
 
-CUDA = SimpleNamespace(name="cuda:0")
+CUDA = SimpleNamespace(name="cuda:0", allow_tf32=lambda allowed: None)
 
 
 def test_every_workload_without_tf32_and_with_it(measured, capsys):
@@ -52,3 +52,12 @@ def test_what_there_is_no_time_for_is_left_out_and_said(measured, capsys):
 def test_a_rehearsal_measures_something_small_on_the_cpu(measured):
     speed.run(a_part())
     assert measured == [("dense-1200", "cpu", False)]
+
+
+def test_a_card_without_tf32_is_measured_without(measured):
+    def allow_tf32(allowed):
+        if allowed:
+            raise DeviceError("device cuda:0 has no TF32")
+
+    speed.run(a_part(device=SimpleNamespace(name="cuda:0", allow_tf32=allow_tf32)))
+    assert measured == [(name, "cuda:0", False) for name in speed.WORKLOADS]
