@@ -5,7 +5,7 @@ A function t → y(t) of one number is evaluated at ±h and ±h/2. Each pair giv
     D(h) = (y(h) − y(−h)) / 2h = y′(0) + y‴(0) h²/6 + O(h⁴),
 
 and (4 D(h/2) − D(h))/3 cancels the h² term (Richardson). In float64, with h = 1e-3, what is left of the truncation is
-of the order 1e-15 · y⁽⁵⁾ and the rounding is of the order 1e-12 · y: both far below the tolerances here.
+of the order 1e-15 · y⁽⁵⁾ and the rounding is of the order 1e-12 · y. How exact that is for a gradient: see `rounding`.
 
 A gradient of many entries is compared one entry at a time if it is small. Of a larger one a random choice of entries is
 taken, and a few random directions of ±1 through all of them, so that an error in any entry shows.
@@ -18,14 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-# A gradient that is smaller than this part of the largest one in the same call is measured against that part. Some
-# gradients are zero (a bias before a batch norm), and rounding has no relative error that would mean anything.
-FLOOR = 1e-3
-
-# An entry that is smaller than this part of the largest in its array is measured against that part: differences are
-# good to about 1e-12 of the largest, so far less than the tolerance is left of the rounding.
-ENTRY_FLOOR = 1e-2
 
 
 class GradientError(AssertionError):
@@ -95,35 +87,10 @@ def directions(shape: tuple[int, ...], entries: int, rng: np.random.Generator) -
         yield f"along random direction {k}", rng.choice([-1.0, 1.0], shape)
 
 
-def compare(
-    written: np.ndarray,
-    array: np.ndarray,
-    output: Callable[[], Any],
-    weights: np.ndarray,
-    *,
-    largest: float,
-    step: float,
-    entries: int,
-    rng: np.random.Generator,
-) -> Comparison:
-    """Compare a gradient with differences, and return the worst comparison.
-
-    written: the gradient of ⟨weights, output()⟩ with respect to `array`, as it was computed by hand.
-    array:   what is moved, in place; `output` must read it.
-    largest: the largest magnitude among all gradients of this call (see FLOOR).
-
-    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's to the length of `written`.
-    """
-    worst = None
-    for where, direction in directions(array.shape, entries, rng):
-        slope = derivative(along(array, direction, output), step)
-        by_hand, numeric = float(np.vdot(written, direction)), float(np.vdot(weights, slope))
-        entry = max(abs(by_hand), ENTRY_FLOOR * magnitude(written))
-        size = entry if where.startswith("at") else float(np.linalg.norm(written))
-        comparison = Comparison(where, by_hand, numeric, max(size, abs(numeric), FLOOR * largest))
-        if worst is None or not comparison.error <= worst.error:
-            worst = comparison
-    return worst or Comparison("nowhere", 0.0, 0.0, 1.0)
+def require(worst: Comparison, tolerance: float, what: str) -> None:
+    """Raise GradientError, saying what and where, if the worst comparison is beyond the tolerance."""
+    if not worst.error <= tolerance:
+        raise GradientError(f"{what}\n  {worst}\n  relative error {worst.error:.2e}, allowed {tolerance:.0e}")
 
 
 def magnitude(*arrays: np.ndarray) -> float:

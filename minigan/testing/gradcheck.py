@@ -10,19 +10,25 @@ a random ddx; backward itself has been checked by then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from minigan.backend import to_numpy
+from minigan.backend import is_array, to_numpy
 from minigan.layers import Layer
 from minigan.testing.call import Call, gradient_name
-from minigan.testing.differences import Comparison, GradientError, compare, magnitude
+from minigan.testing.differences import Comparison, GradientError, along, derivative, directions, require
 from minigan.testing.promises import check_promises
+from minigan.testing.rounding import Written
 from minigan.testing.several import flat
-from minigan.testing.usable import check_layer_and_input
+from minigan.testing.usable import check_layer_and_input, check_point
+
+ORDERS = {1: "first", 2: "second"}
+
+# An entry that is smaller than this part of the largest in its array is measured against that part.
+ENTRY_FLOOR = 1e-2
 
 
 @dataclass
@@ -50,8 +56,8 @@ def check_layer(
     train: bool = True,
     seed: int = 0,
     order: int = 2,
-    tolerance: tuple[float, float] = (1e-7, 1e-6),
-    step: float = 1e-3,
+    tolerance: float | tuple[float, float] = (1e-7, 1e-6),
+    step: float = 1e-4,
     entries: int = 16,
     promises: bool = True,
 ) -> GradientReport:
@@ -65,43 +71,56 @@ def check_layer(
     x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
                inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
     order:     2, or 1 to leave double_backward alone.
-    tolerance: largest relative error at first and second order. An entry's error is relative to the entry, or to 1/100
-               of the largest in its array, or to 1/1000 of the largest in any array of the call, if that is more.
-               Differences in float64 are good to about 1e-10 here; a wrong term is off by far more than 1e-6.
+    tolerance: largest relative error at first and second order, or one for both. An entry's error is relative to the
+               entry, or to 1/100 of the largest in its array, if that is more, with room for what rounding does to the
+               comparison (see `rounding`). A fault of ten times the tolerance, relative to the largest entry, is never
+               accepted.
     entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
                along two random directions (see `differences`).
     promises:  also check what every layer promises besides its numbers (see `promises`).
     """
     check_layer_and_input(layer, x, order)
+    allowed = (tolerance, tolerance) if isinstance(tolerance, (int, float)) else tolerance
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)
-    settings = {"step": step, "entries": entries, "rng": np.random.default_rng(seed + 1)}
-    report = GradientReport()
-    forward, backward = (lambda: flat(call.forward()[0])), (lambda: flat(call.backward("input")))
-    report.first = _check_all(1, *call.first_order(), forward, flat(call.dy), call, tolerance[0], settings)
-    if order > 1:
-        report.second = _check_all(2, *call.second_order(), backward, flat(call.ddx), call, tolerance[1], settings)
+    rng, report = np.random.default_rng(seed + 1), GradientReport()
+    for k, errors in ((1, report.first), (2, report.second))[:order]:
+        written = written_by(call, k, allowed[k - 1], rng)
+        for name in written.moved:
+            what = f"{gradient_name(name, k)} of {call}, {ORDERS[k]} order"
+            errors[name] = compare(written, name, what, step=step, entries=entries, rng=rng)
     return report
 
 
-def _check_all(
-    order: int,
-    written: dict[str, np.ndarray],
-    moved: dict[str, np.ndarray],
-    output: Callable[[], np.ndarray],
-    weights: np.ndarray,
-    call: Call,
-    tolerance: float,
-    settings: dict[str, Any],
-) -> dict[str, float]:
-    """Check each gradient in `written`: that of ⟨weights, output()⟩ in the array of `moved` with the same name."""
-    largest, errors = magnitude(*written.values()), {}
-    for name, array in moved.items():
-        worst = compare(written[name], array, output, weights, largest=largest, **settings)
-        errors[name] = worst.error
-        require(worst, tolerance, f"{gradient_name(name, order)} of {call}, {('first', 'second')[order - 1]} order")
-    return errors
+def written_by(call: Call, order: int, tolerance: float, rng: np.random.Generator) -> Written:
+    """First order: the gradients of ⟨dy, forward(x)⟩. Second order: those of ⟨ddx, backward(dy)⟩."""
+    if order == 1:
+        _, moved = call.first_order()
+        return Written(
+            lambda: call.first_order()[0], moved, lambda: flat(call.forward()[0]), flat(call.dy), tolerance, rng
+        )
+    _, moved = call.second_order()
+    return Written(
+        lambda: call.second_order()[0], moved, lambda: flat(call.backward("input")), flat(call.ddx), tolerance, rng
+    )
+
+
+def compare(written: Written, name: str, what: str, *, step: float, entries: int, rng: np.random.Generator) -> float:
+    """Compare one gradient with differences, raise GradientError if it is wrong, and return the largest error.
+
+    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's to the length of the gradient.
+    """
+    array, gradient, M, largest = written.moved[name], written.gradients[name], written.scale(name), 0.0
+    for where, direction in directions(array.shape, entries, rng):
+        length, by_hand = float(np.linalg.norm(direction)), float(np.vdot(gradient, direction))
+        entry = max(abs(by_hand), ENTRY_FLOOR * M)
+        scale = entry if where.startswith("at") else max(M, float(np.linalg.norm(gradient)))
+        h = written.step(name, step)
+        numeric = float(np.vdot(written.weights, derivative(along(array, direction, written.output), h)))
+        uncertainty = written.uncertainty(name, h, length)
+        largest = max(largest, written.judge(name, where, by_hand, numeric, scale, uncertainty, what))
+    return largest
 
 
 def check_loss(
@@ -112,35 +131,37 @@ def check_loss(
     With several arrays the gradient is a tuple, one for each. Also: the value is one number, a gradient has its array's
     shape and dtype, float32 stays float32, the arrays are not written to. Returns the largest relative error for each.
     """
+    for i, array in enumerate(arrays):
+        check_point(f"array {i} of {_name(loss)}", array)
     points = [to_numpy(a).astype(np.float64) for a in arrays]
     before = [p.copy() for p in points]
-    gradients = _gradients_of(loss, points)
+    _gradients_of(loss, points)
     for p, b in zip(points, before, strict=True):
         if not np.array_equal(p, b):
             raise GradientError(f"{_name(loss)} wrote to its input")
     _gradients_of(loss, [p.astype(np.float32) for p in points])
-    rng, errors = np.random.default_rng(seed), []
-    for i, (p, gradient) in enumerate(zip(points, gradients, strict=True)):
-        worst = compare(
-            gradient,
-            p,
-            lambda: np.asarray(loss(*points)[0]),
-            np.ones(()),
-            largest=magnitude(*gradients),
-            step=step,
-            entries=max(p.size, 1),
-            rng=rng,
-        )
-        require(worst, tolerance, f"gradient {i} of {_name(loss)} at {p.shape}")
-        errors.append(worst.error)
-    return errors
+    rng, moved = np.random.default_rng(seed), _named(points)
+    value = lambda: np.asarray(loss(*points)[0])  # noqa: E731
+    written = Written(lambda: _named(_gradients_of(loss, points)), moved, value, np.ones(()), tolerance, rng)
+    return [
+        compare(written, name, f"gradient {name} of {_name(loss)} at {p.shape}", step=step, entries=p.size, rng=rng)
+        for name, p in moved.items()
+    ]
 
 
 def _gradients_of(loss: Callable[..., tuple[Any, Any]], points: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    value, gradients = loss(*points)
+    result = loss(*points)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise GradientError(f"{_name(loss)} returns a {type(result).__name__}: it must return (value, gradient)")
+    value, gradients = result
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if np.shape(value) != ():
         raise GradientError(f"{_name(loss)} has a value of shape {np.shape(value)}: it must be one number")
+    for what, a in (("value", value), *(("gradient", g) for g in gradients)):
+        if not is_array(a):
+            raise GradientError(
+                f"{_name(loss)} has a {what} that is a {type(a).__name__}: leave it what NumPy makes it"
+            )
     if value.dtype != points[0].dtype:
         raise GradientError(f"{_name(loss)} turned {points[0].dtype} into a value of {value.dtype}")
     if len(gradients) != len(points):
@@ -153,10 +174,16 @@ def _gradients_of(loss: Callable[..., tuple[Any, Any]], points: list[np.ndarray]
     return gradients
 
 
+def _named(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    return {str(i): array for i, array in enumerate(arrays)}
+
+
 def check_adjoint(
     A: Callable[[Any], Any], At: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, tolerance: float = 1e-12
 ) -> float:
     """Check that ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ to rounding: relative to |A x| · |y|. It needs no differences, A is linear."""
+    check_point("x", x)
+    check_point("y", y)
     Ax, Aty = A(x), At(y)
     if Ax.shape != y.shape or Aty.shape != x.shape:
         raise GradientError(f"A: {x.shape} → {Ax.shape}, but its adjoint: {y.shape} → {Aty.shape}")
@@ -164,12 +191,6 @@ def check_adjoint(
     comparison = Comparison("⟨x, Aᵀ y⟩", float(np.vdot(x, Aty)), float(np.vdot(Ax, y)), length)
     require(comparison, tolerance, "adjoint")
     return comparison.error
-
-
-def require(worst: Comparison, tolerance: float, what: str) -> None:
-    """Raise GradientError, saying what and where, if the worst comparison is beyond the tolerance."""
-    if not worst.error <= tolerance:
-        raise GradientError(f"{what}\n  {worst}\n  relative error {worst.error:.2e}, allowed {tolerance:.0e}")
 
 
 def _name(loss: Any) -> str:

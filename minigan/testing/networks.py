@@ -1,10 +1,11 @@
 """Check the gradients of whole networks: a random choice of entries, and a way around kinks.
 
 In a network the input of a ReLU is what it is, and a step may carry it across its kink. Widening the tolerance would
-hide errors. Instead, `slope_and_roughness` tells a kink from the differences themselves, and where there is one within
-±h another entry is drawn; where every entry has one in reach (a bias moves all pixels), x is moved a little and the
-check begins again. Neither decision looks at the entry under test, so they can't let a wrong one pass. The step is
-small, 1e-5, so that crossings are rare; differences are then good to about 1e-9.
+hide errors. Instead, `slope_and_roughness` tells a kink from the differences themselves, and what it may have done to
+the slope is part of the comparison's uncertainty (`rounding`). Where that is too large another entry is drawn; where it
+is for every entry (a bias moves all pixels), x is moved a little and the check begins again. Neither decision looks at
+the entry under test, so they can't let a wrong one pass. The step is small, 1e-5, so that crossings are rare; it is
+larger where rounding asks for it.
 """
 
 from __future__ import annotations
@@ -16,21 +17,16 @@ import numpy as np
 
 from minigan.layers import Layer
 from minigan.testing.call import Call, gradient_name
-from minigan.testing.differences import (
-    FLOOR,
-    Comparison,
-    GradientError,
-    along,
-    magnitude,
-    one_entry,
-)
-from minigan.testing.gradcheck import GradientReport, require
+from minigan.testing.differences import GradientError, along, one_entry
+from minigan.testing.gradcheck import ORDERS, GradientReport, written_by
 from minigan.testing.registered import everything_is_registered
-from minigan.testing.several import flat, floats
+from minigan.testing.rounding import Written
+from minigan.testing.several import floats
 from minigan.testing.usable import check_layer_and_input
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
 NUDGES = 5  # other points tried, each 1e-3 away in every number of x
+KINK = 2 / 3  # error of the slope that one kink makes, as a part of the roughness: at most, wherever it lies
 
 
 class NotSmooth(GradientError):
@@ -45,7 +41,7 @@ def check_network(
     seed: int = 0,
     order: int = 2,
     entries: int = 5,
-    tolerance: tuple[float, float] = (1e-6, 1e-6),
+    tolerance: tuple[float, float] = (1e-7, 1e-6),
     step: float = 1e-5,
 ) -> GradientReport:
     """Compare `entries` random entries of dx and of every parameter's gradient with differences, in float64.
@@ -57,22 +53,16 @@ def check_network(
     check_layer_and_input(network, x, order)
     call = Call(network, x, train, seed)
     everything_is_registered(call)
-    settings = {"entries": entries, "step": step, "rng": np.random.default_rng(seed + 1)}
-    title = f"{type(network).__name__} {call.x_shape}, train={train}, seed={seed}"
-    forward, backward = (lambda: flat(call.forward()[0])), (lambda: flat(call.backward("input")))
 
     def check() -> GradientReport:
-        report = GradientReport()
-        report.first = _check_entries(
-            1, *call.first_order(), forward, flat(call.dy), f"{title}, first order", tolerance[0], **settings
-        )
-        if order > 1:
-            report.second = _check_entries(
-                2, *call.second_order(), backward, flat(call.ddx), f"{title}, second order", tolerance[1], **settings
-            )
+        rng, report = np.random.default_rng(seed + 1), GradientReport()
+        for k, errors in ((1, report.first), (2, report.second))[:order]:
+            title = f"{type(network).__name__} {call.x_shape}, train={train}, seed={seed}, {ORDERS[k]} order"
+            written = written_by(call, k, tolerance[k - 1], rng)
+            errors |= check_entries(written, title, order=k, entries=entries, step=step, rng=rng)
         return report
 
-    return _at_a_smooth_point(check, call)
+    return at_a_smooth_point(check, call)
 
 
 def check_through(
@@ -83,7 +73,7 @@ def check_through(
     train: bool = True,
     seed: int = 0,
     entries: int = 5,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-7,
     step: float = 1e-5,
 ) -> dict[str, float]:
     """Check the generator's gradient through the discriminator: that of ⟨r, D(G(z))⟩ for a random r.
@@ -93,9 +83,11 @@ def check_through(
     With a condition, z is a tuple (z, c), of which D gets (G(z, c), c).
     Returns the largest relative error of each parameter of G.
     """
+    check_layer_and_input(G, z, order=1)
     generator = Call(G, z, train, seed)
     condition = generator.x[1:] if isinstance(generator.x, tuple) else ()
     seen = lambda x: (x, *condition) if condition else x  # noqa: E731  what D gets
+    check_layer_and_input(D, seen(generator.forward()[0]), order=1)
     discriminator = Call(D, seen(generator.forward()[0]), train, seed)
 
     def logits() -> tuple[np.ndarray, Any, Any]:
@@ -103,11 +95,7 @@ def check_through(
         y, d_cache = discriminator.forward(seen(x))
         return y, g_cache, d_cache
 
-    r = discriminator.dy
-    title = f"G through D, z {generator.x_shape}, train={train}, seed={seed}"
-    rng = np.random.default_rng(seed + 1)
-
-    def check() -> dict[str, float]:
+    def gradients() -> dict[str, np.ndarray]:
         _, g_cache, d_cache = logits()
         generator.zero_grad()
         discriminator.zero_grad()
@@ -115,14 +103,21 @@ def check_through(
         generator.layer.backward(dx[0] if condition else dx, g_cache, wrt="params")
         if discriminator.grads.any():
             raise GradientError("the generator's step changed the discriminator's gradients, in spite of wrt='input'")
-        written = {name: grad.copy() for name, (_, grad) in generator.named.items()}
-        moved = {name: value for name, (value, _) in generator.named.items()}
-        return _check_entries(1, written, moved, lambda: logits()[0], r, title, tolerance, entries, step, rng)
+        return {name: grad.copy() for name, (_, grad) in generator.named.items()}
 
-    return _at_a_smooth_point(check, generator)
+    r = discriminator.dy
+    title = f"G through D, z {generator.x_shape}, train={train}, seed={seed}"
+    moved = {name: value for name, (value, _) in generator.named.items()}
+
+    def check() -> dict[str, float]:
+        rng = np.random.default_rng(seed + 1)
+        written = Written(gradients, moved, lambda: logits()[0], r, tolerance, rng)
+        return check_entries(written, title, entries=entries, step=step, rng=rng)
+
+    return at_a_smooth_point(check, generator)
 
 
-def _at_a_smooth_point(check: Callable[[], Any], call: Call) -> Any:
+def at_a_smooth_point(check: Callable[[], Any], call: Call) -> Any:
     """The result of `check`, which is tried at other points near call.x if it doesn't find this one smooth."""
     for seed in range(NUDGES):
         try:
@@ -134,44 +129,34 @@ def _at_a_smooth_point(check: Callable[[], Any], call: Call) -> Any:
     return check()
 
 
-def _check_entries(
-    order: int,
-    written: dict[str, np.ndarray],
-    moved: dict[str, np.ndarray],
-    output: Callable[[], np.ndarray],
-    weights: np.ndarray,
-    title: str,
-    tolerance: float,
-    entries: int,
-    step: float,
-    rng: np.random.Generator,
+def check_entries(
+    written: Written, title: str, *, entries: int, step: float, rng: np.random.Generator, order: int = 1
 ) -> dict[str, float]:
-    """Check each gradient in `written`: that of ⟨weights, output()⟩ in the array of `moved` with the same name.
+    """Check `entries` entries of each gradient. Returns the largest error of each; raises GradientError.
 
     The first entry is the one with the largest gradient, because random ones may all be zero: of an embedding only the
-    rows of the labels at hand have a gradient. The others are random. Entries are used if their roughness is within a
-    quarter of the tolerance. Returns the largest error of each array.
+    rows of the labels at hand have a gradient. The others are random.
     """
-    largest, start, errors = magnitude(*written.values()), output(), {}
-    for name, array in moved.items():
+    errors: dict[str, float] = {}
+    for name, array in written.moved.items():
+        gradient, M = written.gradients[name], written.scale(name)
         label = f"{gradient_name(name, order)} of {title}"
-        scale, wanted, used = max(magnitude(written[name]), FLOOR * largest), min(entries, array.size), 0
-        first = np.abs(written[name]).argmax(keepdims=True).ravel()
+        first = np.abs(gradient).argmax(keepdims=True).ravel()
+        h, wanted, used = written.step(name, step), min(entries, array.size), 0
         for number in np.concatenate([first, rng.permutation(array.size)[: TRIES * wanted]]):
             index = tuple(int(i) for i in np.unravel_index(number, array.shape))
-            y = along(array, one_entry(array.shape, index), output)
-            slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(weights, y(t) - start), step)
-            size = max(scale, abs(slope))
-            if roughness > tolerance / 4 * size:
+            y = along(array, one_entry(array.shape, index), written.output)
+            slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(written.weights, y(t) - written.start), h)
+            uncertainty = written.uncertainty(name, h) + KINK * roughness
+            if not written.can_tell(name, uncertainty):
                 continue
-            numbers = Comparison(f"at {index}", float(written[name][index]), slope, size)
-            require(numbers, tolerance, label)
-            errors[name] = max(errors.get(name, 0.0), numbers.error)
+            error = written.judge(name, f"at {index}", float(gradient[index]), slope, M, uncertainty, label)
+            errors[name] = max(errors.get(name, 0.0), error)
             used += 1
             if used == wanted:
                 break
         if used == 0 < wanted:
-            raise NotSmooth(f"{label}: no entry is smooth within ±{step:g}; try a smaller step or another input")
+            raise NotSmooth(f"{label}: no entry is smooth within ±{h:.0e}, beyond rounding; try another step or input")
     return errors
 
 

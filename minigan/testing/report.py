@@ -1,7 +1,6 @@
 """A table of how exact every gradient is: the cases, and a row for each of their arrays.
 
-`minigan gradcheck` prints it. The cases are fixed, so that the table is the same everywhere; Hypothesis draws others
-(`strategies`).
+`minigan gradcheck` prints it. The cases are fixed by a seed; Hypothesis draws others (`strategies`).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ from minigan.layers import (
     Upsample,
 )
 from minigan.testing.gradcheck import check_layer
-from minigan.testing.points import Apart, Labels, shake, smooth_input
+from minigan.testing.points import Apart, Labels, shake, singular_vectors, smooth_input
 from minigan.testing.several import each, is_float
 
 
@@ -73,14 +72,14 @@ class Row(NamedTuple):
     second: float
 
 
-def standard_cases() -> list[Case]:
-    """Every layer of minigan.layers, each with several geometries."""
-    rng = np.random.default_rng(0)
+def standard_cases(seed: int = 0) -> list[Case]:
+    """Every layer of minigan.layers, each with several geometries; `seed` draws the weights and inputs."""
+    rng = np.random.default_rng(seed)
     cases = []
-    for layer, *shapes in _layers_and_shapes():
+    for layer, *shapes in _layers_and_shapes(seed):
         shake(layer, rng)
         if isinstance(layer, SpectralNorm):
-            layer.to(dtype=np.float64).iterate(200)  # u and v as the singular vectors, where training is smooth
+            singular_vectors(layer.to(dtype=np.float64))
         for shape in shapes:
             x = smooth_input(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
@@ -91,12 +90,12 @@ def standard_cases() -> list[Case]:
     return cases
 
 
-def check_cases(names: Iterable[str] | None = None) -> Iterator[Row]:
+def check_cases(names: Iterable[str] | None = None, seed: int = 0) -> Iterator[Row]:
     """Check the standard cases, or those of the layers called `names` ("Conv2D"), and yield a row for every array.
 
     Raises GradientError at the first gradient that is wrong, and MiniganError for a name that no layer has.
     """
-    cases = standard_cases()
+    cases = standard_cases(seed)
     known = sorted({type(case.layer).__name__ for case in cases})
     wanted = known if names is None else list(names)
     unknown = [name for name in wanted if name not in known]
@@ -104,14 +103,14 @@ def check_cases(names: Iterable[str] | None = None) -> Iterator[Row]:
         raise MiniganError(f"no layer is called {unknown[0]}: choose from {', '.join(known)}")
     for case in cases:
         if type(case.layer).__name__ in wanted:
-            report = check_layer(case.layer, case.x, train=case.train)
+            report = check_layer(case.layer, case.x, train=case.train, seed=seed)
             for array in report.first | report.second:
                 yield Row(case.name, array, report.first.get(array), report.second[array])
 
 
-def _layers_and_shapes() -> list[tuple]:
+def _layers_and_shapes(seed: int) -> list[tuple]:
     """(layer, shape of x, another shape, …)."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng([seed, 1])
     points, pictures = (5, 6), (2, 3, 4, 6)
     return [
         (Dense(6, 4, rng=rng), points, (2, 3, 6), (1, 6)),

@@ -9,9 +9,8 @@ import numpy as np
 
 from minigan.penalties import DRAGAN, R1, R2, GradientPenalty, Penalty
 from minigan.testing import GradientError
-from minigan.testing.differences import FLOOR, Comparison, along, magnitude, one_entry
-from minigan.testing.gradcheck import require
-from minigan.testing.networks import NotSmooth, slope_and_roughness
+from minigan.testing.networks import NotSmooth, check_entries
+from minigan.testing.rounding import Written
 
 
 @dataclass
@@ -61,47 +60,26 @@ def check_penalty(penalty, expected, case, *, entries=3, tolerance=1e-6, step=1e
     for seed in range(8):
         rng = np.random.default_rng(seed)
         try:
-            return _check_here(penalty, expected, case, rng, entries=entries, tolerance=tolerance, step=step)
+            return _check_here(penalty, expected, case, rng, tolerance, entries=entries, step=step)
         except NotSmooth:
             case.real, case.fake = (a + 0.01 * rng.standard_normal(a.shape) for a in (case.real, case.fake))
-    return _check_here(penalty, expected, case, rng, entries=entries, tolerance=tolerance, step=step)
+    return _check_here(penalty, expected, case, rng, tolerance, entries=entries, step=step)
 
 
-def _check_here(penalty, expected, case, rng, **settings):
+def _check_here(penalty, expected, case, rng, tolerance, **settings):
     evaluate, flat = repeatable(case), case.critic.parameters()
-    flat.zero_grad()
     value, wanted = evaluate(penalty), evaluate(expected.value)
     if not abs(value - wanted) <= 1e-12 * max(1, abs(wanted)):
         raise GradientError(f"{penalty!r} has the value {value}, not {wanted}, on {case!r}")
-    written = {name: gradient.copy() for name, (_, gradient) in flat.named().items()}
-    settings |= {"largest": max(wanted, magnitude(*written.values())), "rng": rng}
-    return max(
-        worst_entry(
-            lambda: evaluate(expected.value) - wanted,
-            values,
-            written[name],
-            f"d{name} of {penalty!r} on {case!r}",
-            **settings,
-        )
-        for name, (values, _) in flat.named().items()
-    )
 
+    def gradients():
+        flat.zero_grad()
+        evaluate(penalty)
+        return {name: gradient.copy() for name, (_, gradient) in flat.named().items()}
 
-def worst_entry(P, values, written, what, *, largest, rng, entries, tolerance, step):
-    """Compare a parameter's gradient with differences at up to `entries` random entries at which P is smooth."""
-    scale, errors = max(magnitude(written), FLOOR * largest), []
-    for flat in rng.permutation(values.size)[: 10 * entries]:
-        index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
-        slope, roughness = slope_and_roughness(along(values, one_entry(values.shape, index), P), step)
-        numbers = Comparison(f"at {index}", float(written[index]), slope, max(scale, abs(slope)))
-        if roughness <= tolerance / 4 * numbers.scale:
-            require(numbers, tolerance, what)
-            errors.append(numbers.error)
-        if len(errors) == entries:
-            break
-    if not errors:
-        raise NotSmooth(f"{what}: no entry is smooth within ±{step:g}")
-    return max(errors)
+    moved = {name: values for name, (values, _) in flat.named().items()}
+    written = Written(gradients, moved, lambda: np.asarray(evaluate(expected.value)), np.ones(()), tolerance, rng)
+    return max(check_entries(written, f"{penalty!r} on {case!r}", rng=rng, **settings).values())
 
 
 def repeatable(case):

@@ -1,0 +1,37 @@
+"""Worse arithmetic than any processor has: every product in float64 is off by up to some units in the last place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+
+import numpy as np
+
+import minigan.layers  # noqa: F401  whose modules are looked through
+from minigan import threads
+
+
+@contextmanager
+def noisy_products(ulps: float, seed: int = 0) -> Iterator[None]:
+    """Multiply the results of matrix products and einsums in float64 by 1 + ulps · ε · u, with u uniform in ±1."""
+    rng = np.random.default_rng(seed)
+    matmul, einsum = np.matmul, np.einsum
+
+    def noisy(result: np.ndarray) -> np.ndarray:
+        if result.dtype == np.float64:
+            result *= 1 + ulps * np.finfo(np.float64).eps * rng.uniform(-1, 1, result.shape)
+        return result
+
+    def add_product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+        out += np.matmul(a, b)
+
+    users = [m for m in list(sys.modules.values()) if getattr(m, "add_product", None) is threads.add_product]
+    with ExitStack() as stack:
+        replace = lambda *args: stack.enter_context(mock.patch.object(*args))  # noqa: E731
+        replace(np, "matmul", lambda *args, **kwargs: noisy(matmul(*args, **kwargs)))
+        replace(np, "einsum", lambda *args, **kwargs: noisy(np.array(einsum(*args, **kwargs))))
+        for module in users:
+            replace(module, "add_product", add_product)
+        yield
