@@ -8,7 +8,8 @@ from pathlib import Path
 from minigan.bench.machine import machine
 from minigan.cli import Parser, UsageError, nearest
 from minigan.commands.options import positive
-from minigan.selftest.report import PARTS, device_called, run_all
+from minigan.selftest.part import device_called
+from minigan.selftest.report import PARTS, run_all
 
 
 def add_arguments(parser: Parser) -> None:

@@ -29,8 +29,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError
 from minigan.given import whole
@@ -49,7 +47,7 @@ def kernel_distance(
     MiniganError for NaN and for sets with fewer than `subset_size` pictures.
     """
     subset_size, subsets = whole(subset_size, KID, "subset_size"), whole(subsets, KID, "subsets")
-    if not isinstance(rng, np.random.Generator):
+    if not hasattr(rng, "choice"):
         raise MiniganError(f"{KID} draws from a generator, rng=np.random.default_rng(seed), got {type(rng).__name__}")
     if subsets < 1 or subset_size < 2:
         raise MiniganError(f"the kernel distance needs a subset, and two pictures in it, not {subsets}, {subset_size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minigan.backend import Device
+from minigan.backend import Device, get_device
 from minigan.errors import DeviceError
+from minigan.testing import STRICT
 
 TRACEBACKS = 20  # that are shown: a GPU that has failed once may fail at everything after it
 
@@ -28,6 +30,11 @@ class Part:
     def rehearsal(self) -> bool:
         """Whether this is the stand-in for a GPU: then little is enough, and what needs a card is left out."""
         return self.device.name == "strict"
+
+    @property
+    def workers(self) -> int:
+        """Processes that may share the work: some on a GPU, as long as it has memory for each, and the host cores."""
+        return max(1, min(4, (os.cpu_count() or 1) // 2)) if self.device.name.startswith("cuda") else 1
 
     def tf32_or_not(self) -> list[bool]:
         """Without TF32, and with it where the device has it."""
@@ -61,3 +68,8 @@ class Part:
             self.fail(f"{what}: {type(error).__name__}: {error}")
             if self.failures <= TRACEBACKS:
                 self.say(traceback.format_exc(limit=-4))
+
+
+def device_called(name: str) -> Device:
+    """The device; "strict" is the stand-in for a GPU. Raises DeviceError if it isn't there."""
+    return STRICT if name == "strict" else get_device(name)

@@ -13,9 +13,7 @@ from pathlib import Path
 from threading import Timer
 from typing import TextIO
 
-from minigan.backend import Device, get_device
-from minigan.selftest.part import Part
-from minigan.testing import STRICT
+from minigan.selftest.part import Part, device_called
 
 # {name: (seconds that are kept for it, of eight minutes, and what it is)}. What one leaves, the next may use.
 PARTS = {
@@ -26,11 +24,6 @@ PARTS = {
     "speed": (180, "beside PyTorch"),
 }
 GRACE = 5.0  # seconds before its time is over, a part should have ended by itself
-
-
-def device_called(name: str) -> Device:
-    """The device; "strict" is the stand-in for a GPU. Raises DeviceError if it isn't there."""
-    return STRICT if name == "strict" else get_device(name)
 
 
 def run_all(device: str, seconds: float, out: Path, names: list[str], title: str) -> int:

@@ -1,6 +1,7 @@
 """The minute of DCGAN, shortened, and the comparison of its bits."""
 
 import numpy as np
+import pytest
 from parts import a_part
 from PIL import Image
 
@@ -14,6 +15,7 @@ def test_a_seed_gives_the_same_bits_and_a_resume_too(capsys):
     assert capsys.readouterr().out.count("the same bits") == 2
 
 
+@pytest.mark.slow
 def test_other_noise_after_a_resume_is_found(monkeypatch, capsys):
     monkeypatch.setattr("minigan.training.trainer.load_rng", lambda saved, device: device.rng(99))
     part = a_part()
