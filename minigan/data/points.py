@@ -19,6 +19,8 @@ class PointDataset(ArrayDataset):
     `centers` (K, 2) and `std` let one count afterwards which modes a generator hits, and how often it is within 3 std.
     """
 
+    labels: np.ndarray
+
     def __init__(self, name: str, points: np.ndarray, labels: np.ndarray, centers: np.ndarray, std: float):
         self.modes = [f"mode {k}" for k in range(len(centers))]  # the names of all, whether there are points or not
         super().__init__(name, points, labels, self.modes)
