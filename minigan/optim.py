@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from math import cos, pi
+from math import cos, inf, pi
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,15 @@ class Optimizer:
     `lr` may be changed between steps; schedules do. `t` counts the steps.
     """
 
+    parameters: Parameters
+    lr: float
+    t: int
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
         check_parameters(type(self).__name__, parameters)
+        if not isinstance(lr, Real) or not 0 <= lr < inf:
+            raise LayerError(f"{type(self).__name__} takes a learning rate from 0 on, lr=1e-3, got {lr!r}")
         self.parameters, self.lr, self.t = parameters, lr, 0
         xp = array_module(parameters.values)
         for name in self.state_names:
@@ -154,6 +160,8 @@ class Adam(Optimizer):
         epsilon_hat: bool = False,
     ) -> None:
         super().__init__(parameters, lr)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise LayerError(f"Adam takes two betas from 0 to 1, 1 excluded, such as (0.5, 0.999), got {betas!r}")
         self.betas, self.eps, self.epsilon_hat = betas, eps, epsilon_hat
 
     def update(self, p: Any, g: Any, m: Any, v: Any) -> None:  # type: ignore[override]
@@ -219,7 +227,7 @@ class WeightAverage:
         if not 0 <= decay < 1:
             raise ValueError(f"a decay of {decay} makes no average: it is from 0 to 1, 1 excluded")
         self.network, self.decay, self.t = network, decay, 0
-        self.average = copy.deepcopy(network)
+        self.average: Any = copy.deepcopy(network)  # of the network's own class
 
     def update(self) -> None:
         """Move the average towards the network; to be called after each of its optimiser's steps."""

@@ -120,6 +120,8 @@ def test_numbers_worked_out_on_paper():
     assert Minimax().real(zero)[0] + Minimax().fake(zero)[0] == pytest.approx(log(4))  # D = ½: the paper's −(−log 4)
     assert Hinge().real(np.array([[3.0], [0.0]]))[1].tolist() == [[0], [-0.5]]  # beyond 1 D stops pushing
     assert Hinge().fake(np.array([[-3.0], [0.0]]))[1].tolist() == [[0], [0.5]]
+    assert Hinge().real(np.array([[1.0], [0.0]]))[1].tolist() == [[0], [-0.5]]  # nor exactly there
+    assert Hinge().fake(np.array([[-1.0], [0.0]]))[1].tolist() == [[0], [0.5]]
     assert Wasserstein().real(zero)[1].tolist() == [[-0.25]] * 4
     y, target = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0, 2.0], [5.0, 3.0]])
     assert l1(y, target)[0] == 1  # (1 + 0 + 2 + 1)/4

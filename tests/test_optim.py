@@ -381,6 +381,14 @@ def test_clip_grad_norm(device, max_norm, factor):
     assert parameters.grads.dtype == np.float32
 
 
+def test_a_gradient_that_is_too_long_is_divided_by_a_millionth_more_than_its_length():
+    """As in PyTorch: max_norm / (length + 1e-6), so that a length of 0 does no harm."""
+    parameters = network().parameters()
+    parameters.grads[0] = 1e-6
+    clip_grad_norm(parameters, 1e-6)
+    assert parameters.grads[0] == pytest.approx(0.5e-6, rel=1e-12)
+
+
 def test_clip_grad_norm_of_nothing():
     parameters = network().parameters()
     assert clip_grad_norm(parameters, 1.0) == 0

@@ -127,16 +127,21 @@ class Layer:
     def to(self: AnyLayer, device: Device | str | None = None, dtype: Any = None) -> AnyLayer:
         """Move parameters and state to a device or another dtype, in place. Make optimisers after it. Returns self.
 
-        Raises ValueError for a layer inside of a network: only the whole can move.
+        Raises LayerError for a layer inside of a network, because only the whole can move, and for other dtypes than
+        float32 and float64.
         """
+        if device in ("float32", "float64") or isinstance(device, (type, np.dtype)):
+            raise LayerError(f"{device} is no device: write .to(dtype=…)")
+        if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
+            raise LayerError(f"a network computes in float32 or float64, not in {np.dtype(dtype)}")
         flat = self.parameters()
         if flat.whole is not None:
-            raise ValueError(f"{self!r} is part of a network, whose parameters are one vector: move the network")
+            raise LayerError(f"{self!r} is part of a network, whose parameters are one vector: move the network")
         target = Device("here", array_module(flat.values)) if device is None else get_device(device)
         flat.bind(target.array(flat.values, dtype), target.array(flat.grads, dtype))
         for _, layer in self.walk():
             for name in layer.state_names:
-                setattr(layer, name, target.array(getattr(layer, name), dtype))
+                setattr(layer, name, target.array(layer._persistent_array(name), dtype))
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -160,8 +165,22 @@ class Layer:
 
     def _persistent(self) -> Iterator[tuple[str, Layer, str]]:
         for prefix, layer in self.walk():
-            for attr in layer.parameter_names + layer.state_names:
+            for attr in layer.parameter_names:
                 yield prefix + attr, layer, attr
+            for attr in layer.state_names:
+                layer._persistent_array(attr)
+                yield prefix + attr, layer, attr
+
+    def _persistent_array(self, name: str) -> Any:
+        """The array that `state_names` calls so. Raises LayerError if there is none."""
+        array = getattr(self, name, None)
+        if not is_array(array):
+            comma = ", and a tuple of one name ends in a comma" if isinstance(self.state_names, str) else ""
+            raise LayerError(
+                f"{type(self).__name__} names {name!r} in state_names, but it has no such array: make it one in the "
+                f"constructor, such as self.{name} = np.zeros(1, np.float32){comma}"
+            )
+        return array
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Multiply-adds of one forward pass from `x_shape` to `y_shape`; 0 for layers without a matrix product."""
@@ -259,5 +278,5 @@ def check_layers(kind: str, *layers: Any) -> None:
         if isinstance(layer, (list, tuple)):
             whole = type(layer).__name__
             raise LayerError(f"{kind} takes its layers one by one, not in a {whole}: write {kind}(*layers)")
-        name = getattr(layer, "__name__", type(layer).__name__)
+        name = "None" if layer is None else getattr(layer, "__name__", type(layer).__name__)
         raise LayerError(f"{kind}: number {i} is {name}, which is no Layer: write a subclass of Layer for it")

@@ -116,6 +116,8 @@ def new_parameter(kind: str, name: str, array: Any) -> Any:
             raise LayerError(f"{kind}: the lists in parameter {name} differ in length: give an array") from None
     if not is_array(array):
         raise LayerError(f"{kind}: parameter {name} must be an array of numbers, got {described(array)}")
+    if not array.size:
+        raise LayerError(f"{kind}: parameter {name} has shape {tuple(array.shape)}: there is nothing in it to learn")
     if array.dtype.kind not in "fiu":
         raise LayerError(f"{kind}: parameter {name} is {array.dtype}: give real numbers, which can be learned")
     return array_module(array).array(array, dtype=np.float32)

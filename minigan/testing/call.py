@@ -78,12 +78,17 @@ class Call:
         return result
 
     def _arrays(self, verb: str, name: str, a: Any) -> None:
-        """Raise GradientError unless it is an array of the host, or a tuple of such; None is a gradient of zero."""
+        """Raise GradientError unless it is an array of the host, or a tuple of such; None is a gradient of zero.
+
+        They are floats, but a tuple y may have labels in it.
+        """
         for entry_name, entry in entries(name, a).items():
+            kinds = "fiu" if name == "y" and isinstance(a, tuple) else "f"
+            if isinstance(entry, np.ndarray) and entry.dtype.kind not in kinds:
+                raise GradientError(f"{self}: {verb} returns a {entry_name} of {entry.dtype}: it must be of floats")
             if not isinstance(entry, np.ndarray) and not (entry is None and name != "y"):
                 raise GradientError(
-                    f"{self}: {verb} returns a {entry_name} that is {_kind(entry)}: it must be an array, "
-                    "made by NumPy from arrays that were given"
+                    f"{self}: {verb} returns a {entry_name} that is {_kind(entry)}: it must be a NumPy array of floats"
                 )
 
     @property

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import to_numpy
+from minigan.backend import is_array, to_numpy
 from minigan.layers import Layer
 from minigan.testing.call import Call, gradient_name
 from minigan.testing.differences import Comparison, GradientError, along, derivative, directions, require
 from minigan.testing.promises import check_promises
 from minigan.testing.rounding import Written
 from minigan.testing.several import flat
-from minigan.testing.usable import check_layer_and_input
+from minigan.testing.usable import check_layer_and_input, check_point
 
 ORDERS = {1: "first", 2: "second"}
 
@@ -56,7 +56,7 @@ def check_layer(
     train: bool = True,
     seed: int = 0,
     order: int = 2,
-    tolerance: tuple[float, float] = (1e-7, 1e-6),
+    tolerance: float | tuple[float, float] = (1e-7, 1e-6),
     step: float = 1e-4,
     entries: int = 16,
     promises: bool = True,
@@ -71,20 +71,22 @@ def check_layer(
     x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
                inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
     order:     2, or 1 to leave double_backward alone.
-    tolerance: largest relative error at first and second order. An entry's error is relative to the entry, or to 1/100
-               of the largest in its array, if that is more, with room for what rounding does to the comparison (see
-               `rounding`). A fault of ten times the tolerance, relative to the largest entry, is never accepted.
+    tolerance: largest relative error at first and second order, or one for both. An entry's error is relative to the
+               entry, or to 1/100 of the largest in its array, if that is more, with room for what rounding does to the
+               comparison (see `rounding`). A fault of ten times the tolerance, relative to the largest entry, is never
+               accepted.
     entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
                along two random directions (see `differences`).
     promises:  also check what every layer promises besides its numbers (see `promises`).
     """
     check_layer_and_input(layer, x, order)
+    allowed = (tolerance, tolerance) if isinstance(tolerance, (int, float)) else tolerance
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)
     rng, report = np.random.default_rng(seed + 1), GradientReport()
     for k, errors in ((1, report.first), (2, report.second))[:order]:
-        written = written_by(call, k, tolerance[k - 1], rng)
+        written = written_by(call, k, allowed[k - 1], rng)
         for name in written.moved:
             what = f"{gradient_name(name, k)} of {call}, {ORDERS[k]} order"
             errors[name] = compare(written, name, what, step=step, entries=entries, rng=rng)
@@ -129,6 +131,8 @@ def check_loss(
     With several arrays the gradient is a tuple, one for each. Also: the value is one number, a gradient has its array's
     shape and dtype, float32 stays float32, the arrays are not written to. Returns the largest relative error for each.
     """
+    for i, array in enumerate(arrays):
+        check_point(f"array {i} of {_name(loss)}", array)
     points = [to_numpy(a).astype(np.float64) for a in arrays]
     before = [p.copy() for p in points]
     _gradients_of(loss, points)
@@ -146,10 +150,18 @@ def check_loss(
 
 
 def _gradients_of(loss: Callable[..., tuple[Any, Any]], points: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    value, gradients = loss(*points)
+    result = loss(*points)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise GradientError(f"{_name(loss)} returns a {type(result).__name__}: it must return (value, gradient)")
+    value, gradients = result
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if np.shape(value) != ():
         raise GradientError(f"{_name(loss)} has a value of shape {np.shape(value)}: it must be one number")
+    for what, a in (("value", value), *(("gradient", g) for g in gradients)):
+        if not is_array(a):
+            raise GradientError(
+                f"{_name(loss)} has a {what} that is a {type(a).__name__}: leave it what NumPy makes it"
+            )
     if value.dtype != points[0].dtype:
         raise GradientError(f"{_name(loss)} turned {points[0].dtype} into a value of {value.dtype}")
     if len(gradients) != len(points):
@@ -170,6 +182,8 @@ def check_adjoint(
     A: Callable[[Any], Any], At: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, tolerance: float = 1e-12
 ) -> float:
     """Check that ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ to rounding: relative to |A x| · |y|. It needs no differences, A is linear."""
+    check_point("x", x)
+    check_point("y", y)
     Ax, Aty = A(x), At(y)
     if Ax.shape != y.shape or Aty.shape != x.shape:
         raise GradientError(f"A: {x.shape} → {Ax.shape}, but its adjoint: {y.shape} → {Aty.shape}")

@@ -83,9 +83,11 @@ def check_through(
     With a condition, z is a tuple (z, c), of which D gets (G(z, c), c).
     Returns the largest relative error of each parameter of G.
     """
+    check_layer_and_input(G, z, order=1)
     generator = Call(G, z, train, seed)
     condition = generator.x[1:] if isinstance(generator.x, tuple) else ()
     seen = lambda x: (x, *condition) if condition else x  # noqa: E731  what D gets
+    check_layer_and_input(D, seen(generator.forward()[0]), order=1)
     discriminator = Call(D, seen(generator.forward()[0]), train, seed)
 
     def logits() -> tuple[np.ndarray, Any, Any]:

@@ -224,7 +224,7 @@ def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: An
     _require(form(gradient) == form(of), call, f"{name} is {form(gradient)}, but {of_name} is {form(of)}")
     for (entry, found), array in zip(entries(name, gradient).items(), entries(of_name, of).values(), strict=True):
         if found is None:
-            _require(may_be_none or not is_float(array), call, f"{entry} is None")
+            _require(may_be_none or not is_float(array), call, f"{entry} is None: return it")
         else:
             _require(is_float(array), call, f"{entry} is a gradient at labels")
             _require(found.shape == array.shape, call, f"{entry} has shape {found.shape} instead of {array.shape}")

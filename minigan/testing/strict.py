@@ -262,6 +262,7 @@ def _add_operators() -> None:
 
     def in_place(function: Callable) -> Callable:
         def method(self: DeviceArray, other: Any) -> DeviceArray:
+            _check_overlap([("the right side", other)], self)
             self._host = function(self._host, _operand(other))  # NumPy writes into the array and returns it
             return self
 

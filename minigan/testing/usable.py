@@ -23,7 +23,7 @@ VERBS = {
 }
 
 
-def check_layer_and_input(layer: Any, x: Any, order: int) -> None:
+def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
     """Raise LayerError for a layer, and ShapeError for an input, of which no gradient can be checked."""
     if not isinstance(layer, Layer):
         what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
@@ -38,10 +38,12 @@ def check_layer_and_input(layer: Any, x: Any, order: int) -> None:
             array = getattr(inner, name, None)
             if is_array(array) and not np.isfinite(to_numpy(array)).all():
                 raise LayerError(f"parameter {prefix}{name} of {layer!r} has NaN or infinity in it: give it numbers")
+        for name in inner.state_names:
+            inner._persistent_array(name)
     if isinstance(x, tuple) and not x:
         raise ShapeError("x is an empty tuple: give an array, or one for each input of the layer")
     for name, entry in entries("x", x).items():
-        _check_entry(name, entry)
+        check_point(name, entry)
 
 
 def _check_signature(layer: Layer, verb: str) -> None:
@@ -54,7 +56,8 @@ def _check_signature(layer: Layer, verb: str) -> None:
         ) from None
 
 
-def _check_entry(name: str, a: Any) -> None:
+def check_point(name: str, a: Any) -> None:
+    """Raise ShapeError unless `a` is an array of finite numbers, with a sample at least."""
     if not is_array(a):
         raise ShapeError(f"{name} must be an array, got {described(a)}")
     if a.dtype.kind not in "fiub":

@@ -80,6 +80,31 @@ def test_prelu_slope_gradient():
     np.testing.assert_array_equal(layer.dslope, [-10, -200 - 40000])
 
 
+def test_prelu_at_the_kink_counts_as_negative():
+    """At 0 its derivative is the slope. The slope's gradient is Σ dy · min(x, 0), so nothing; then Σ v · dy, all."""
+    layer, x = PReLU(init=0.25), np.zeros((1, 2))
+    dy, ddx = np.array([[1.0, 2.0]]), np.array([[10.0, 100.0]])
+    _, cache = layer.forward(x)
+    np.testing.assert_array_equal(layer.backward(dy, cache), dy / 4)
+    np.testing.assert_array_equal(layer.dslope, [0])
+    np.testing.assert_array_equal(layer.double_backward(ddx, dy, cache)[0], ddx / 4)
+    np.testing.assert_array_equal(layer.dslope, [10 + 200])
+
+
+def test_prelu_with_a_slope_for_each_channel_wants_so_many_channels():
+    assert PReLU(1).forward(np.ones((2, 5)))[0].shape == (2, 5)
+    assert PReLU(2).forward(np.ones((3, 2)))[0].shape == (3, 2)
+    for channels in (1, 3):
+        with pytest.raises(ShapeError, match="PReLU\\(num_parameters=2\\) takes an input of shape"):
+            PReLU(2).forward(np.ones((3, channels)))
+
+
+@pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(), PReLU(), Tanh(), Sigmoid(), Softplus(), Maxout(2)], ids=repr)
+def test_integers_are_refused(layer):
+    with pytest.raises(ShapeError, match="takes float32 or float64, got int"):
+        layer.forward(np.arange(4).reshape(2, 2))
+
+
 def test_maxout_takes_the_largest_of_neighbours_and_gives_it_the_gradient():
     x = np.array([[1.0, 5.0, 2.0, -3.0, -1.0, -2.0]])
     y, cache = Maxout(3).forward(x)

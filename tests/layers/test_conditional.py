@@ -69,6 +69,35 @@ class Modulation(Layer):
         return v * (1 + s) + q * x * g, (q * dy * g, da @ W.T)
 
 
+class Deaf(Modulation):
+    """A conditional layer that passes x on: its second derivatives at x and at c are nothing."""
+
+    def forward(self, x, train=True, rng=None):
+        x, c = x
+        return x + 0, (x, c)
+
+    def backward(self, dy, cache, wrt="both"):
+        x, c = cache
+        self.check_dy(dy, x.shape, wrt)
+        return (dy + 0, np.zeros_like(c)) if wrt != "params" else None
+
+    def double_backward(self, ddx, dy, cache):
+        v, _ = ddx
+        return np.zeros_like(dy) if v is None else v + 0, (None, None)
+
+
+def test_a_conditional_layer_whose_second_derivatives_are_nothing():
+    """(None, None) is as good as None, at the end, in the middle and alone."""
+    rng = np.random.default_rng(0)
+    make = lambda kind: kind(3, 2, rng=rng)  # noqa: E731
+    for layers in ([Deaf], [Deaf, Modulation], [Modulation, Deaf], [Deaf, Deaf]):
+        check_network(Conditional(*map(make, layers), Dense(3, 2, rng=rng)), inputs(rng))
+    deaf = Conditional(make(Deaf))
+    x, c = inputs(rng)
+    y, cache = deaf.forward((x, c))
+    assert deaf.double_backward((x, c), y, cache)[1] is None
+
+
 def inputs(rng, C=3, K=2):
     return smooth_point(rng, (5, C)), smooth_point(rng, (5, K))
 

@@ -5,6 +5,7 @@ import pytest
 
 from minigan.layers import (
     Conv2D,
+    ConvTranspose2D,
     Dense,
     glorot_normal,
     glorot_uniform,
@@ -57,8 +58,9 @@ def test_the_fans_of_a_convolution_count_its_area():
         return np.zeros(shape, np.float32)
 
     Conv2D(3, 5, (2, 4), init=init)
+    ConvTranspose2D(3, 6, (2, 4), init=init)  # its weight is (R, S, K, C)
     Dense(3, 5, init=init)
-    assert seen == {(2, 4, 3, 5): (24, 40), (3, 5): (3, 5)}
+    assert seen == {(2, 4, 3, 5): (24, 40), (2, 4, 6, 3): (24, 48), (3, 5): (3, 5)}
 
 
 def test_the_same_seed_gives_the_same_weights():

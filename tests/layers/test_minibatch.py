@@ -56,6 +56,13 @@ def test_a_batch_that_cannot_be_divided_is_refused():
         MinibatchStdDev(0)
 
 
+def test_what_is_no_batch_of_pictures_is_refused():
+    with pytest.raises(ShapeError, match="takes an input of shape"):
+        MinibatchStdDev().forward(np.ones((4, 3)))
+    with pytest.raises(ShapeError, match="takes float32 or float64"):
+        MinibatchStdDev().forward(np.ones((4, 2, 2, 3), int))
+
+
 def test_gradients_of_a_critic_that_uses_it():
     rng = np.random.default_rng(0)
     end = [MinibatchStdDev(2), Conv2D(4, 3, 3, padding=1, rng=rng), LeakyReLU(), Flatten(), Dense(27, 1, rng=rng)]

@@ -68,6 +68,7 @@ def test_what_is_registered_is_a_copy():
         (True, "must be an array of numbers"),
         (Tensor(), r"got a torch Tensor: hand over its \.detach\(\)\.cpu\(\)\.numpy\(\)"),
         (np.ones, "must be an array of numbers"),
+        (np.ones((3, 0)), r"has shape \(3, 0\): there is nothing in it to learn"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(s, sentence):
@@ -222,6 +223,31 @@ def test_optimizers_take_parameters(make):
     for other in ([Dense(2, 2).parameters()], np.ones(3), {"G": Dense(2, 2)}):
         with pytest.raises(LayerError, match="takes the parameters of one network"):
             make(other)
+
+
+@pytest.mark.parametrize("lr", ["0.1", None, np.nan, np.inf, -1e-3, np.ones(2)])
+@pytest.mark.parametrize("make", [SGD, RMSprop, Adam])
+def test_a_learning_rate_is_a_number(make, lr):
+    with pytest.raises(LayerError, match=f"{make.__name__} takes a learning rate from 0 on"):
+        make(Dense(2, 2).parameters(), lr)
+
+
+@pytest.mark.parametrize("betas", [0.5, (0.5,), (0.5, 1.0), (-0.1, 0.9)])
+def test_adam_has_two_betas(betas):
+    with pytest.raises(LayerError, match="Adam takes two betas from 0 to 1"):
+        Adam(Dense(2, 2).parameters(), betas=betas)
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, complex])
+def test_networks_compute_in_two_dtypes(dtype):
+    with pytest.raises(LayerError, match="computes in float32 or float64, not in"):
+        Dense(2, 2).to(dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")])
+def test_a_dtype_is_no_device(dtype):
+    with pytest.raises(LayerError, match=r"is no device: write \.to\(dtype=…\)"):
+        Dense(2, 2).to(dtype)
 
 
 def test_the_relatives_of_optimizers():

@@ -103,6 +103,37 @@ def test_gradients_in_inference_are_exact_wherever_u_and_v_are(case, iterations)
     check_layer(wrapped, case.x, train=False)
 
 
+class Bent(Dense):
+    """y = tanh(x W): a layer with a weight whose dx2 isn't nothing, as all of ours have."""
+
+    def forward(self, x, train=True, rng=None):
+        y = np.tanh(x @ self.W.astype(x.dtype, copy=False))
+        return y, (x, y)
+
+    def backward(self, dy, cache, wrt="both"):
+        x, y = cache
+        self.check_dy(dy, y.shape, wrt)
+        da = dy * (1 - y * y)
+        if wrt != "input":
+            self.dW += x.T @ da
+        return da @ self.W.astype(x.dtype, copy=False).T if wrt != "params" else None
+
+    def double_backward(self, ddx, dy, cache):
+        x, y = cache
+        self.check_ddx(ddx, x.shape, dy, y.shape)
+        W, slope = self.W.astype(x.dtype, copy=False), 1 - y * y
+        q = ddx @ W
+        da = -2 * y * slope * dy * q
+        self.dW += ddx.T @ (dy * slope) + x.T @ da
+        return q * slope, da @ W.T
+
+
+def test_gradients_around_a_layer_that_is_not_linear():
+    wrapped = wrap(Bent(4, 3, bias=False))
+    wrapped.iterate(200)
+    check_layer(wrapped, smooth_point(np.random.default_rng(0), (5, 4)), train=True)
+
+
 @pytest.mark.parametrize(("layer", "x_shape"), WRAPPED, ids=lambda p: repr(p))
 def test_gradients_in_training_are_exact_at_the_singular_vectors(layer, x_shape):
     wrapped = wrap(layer)

@@ -78,3 +78,4 @@ def test_without_pytorch_the_rest_is_shown(monkeypatch, capsys):
     assert "dcgan-16, batch 2: the first step took" in shown
     assert "a step without TF32: asked for in" in shown
     assert "no PyTorch" in shown
+    assert "  BatchNorm        forward " in shown

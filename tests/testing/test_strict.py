@@ -179,13 +179,15 @@ def test_a_slice_that_is_taken_twice_is_a_copy(d):
         lambda: xp.add(d[:, ::2], d[:, 1:], out=d[:, 1:]),
         lambda: d[0].clip(0, 1, out=d[0]),
         lambda: xp.matmul(d[:, :2], d[:, :2], out=d[:, 1:]),
+        lambda: d[0].__iadd__(d[0]),
+        lambda: d.__imul__(d[0]),
     ):
         with pytest.raises(HiddenCopy, match="bind the slice to a name"):
             use()
     row = d[0]
     xp.maximum(row, 1, out=row)
     xp.maximum(row, d[1], out=row)
-    row += d[0]
+    row += row
     np.testing.assert_array_equal(to_numpy(d), [[6, 8, 10], [3, 4, 5]])
 
 

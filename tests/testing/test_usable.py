@@ -5,7 +5,16 @@ import pytest
 
 from minigan.errors import LayerError, ShapeError
 from minigan.layers import Dense, Layer, Residual, Sequential, Tanh
-from minigan.testing import GradientError, check_layer, check_network, check_promises, smooth_point
+from minigan.testing import (
+    GradientError,
+    check_adjoint,
+    check_layer,
+    check_loss,
+    check_network,
+    check_promises,
+    check_through,
+    smooth_point,
+)
 
 X = smooth_point(np.random.default_rng(0), (4, 3))
 Tensor = type("Tensor", (), {"__module__": "torch"})
@@ -101,7 +110,10 @@ def unwritten(*arguments):
         (changed(forward=lambda self, x, train=True, rng=None: (Tensor(), 0)), "returns a y that is a Tensor"),
         (changed(backward=lambda self, dy, cache, wrt="both": dy.tolist()), "returns a dx that is a list"),
         (changed(double_backward=lambda self, ddx, dy, cache: 2 * ddx), r"one array: it must return \(ddy, dx2\)"),
-        (changed(double_backward=lambda self, ddx, dy, cache: (1, None)), "returns a ddy that is a int"),
+        (
+            changed(double_backward=lambda self, ddx, dy, cache: (1, None)),
+            "returns a ddy that is a int: it must be a NumPy",
+        ),
         (changed(double_backward=unwritten), "double_backward is not written: write it, or check .* order=1"),
         (changed(double_backward=Layer.double_backward), "double_backward is not written .* has no double_backward"),
     ],
@@ -125,6 +137,23 @@ def test_verbs_that_return_something_else(layer, sentence, promises):
 def test_verbs_with_other_arguments(layer, sentence):
     with pytest.raises(LayerError, match=sentence):
         check_layer(Sequential(layer), X)
+
+
+@pytest.mark.parametrize("y", [np.ones(3, int), np.ones(3, complex), np.ones(3, bool), np.array(["a"])])
+def test_an_output_that_is_no_float(y):
+    with pytest.raises(GradientError, match="forward returns a y of .*: it must be of floats"):
+        check_layer(changed(forward=lambda self, x, train=True, rng=None: (y, x.shape)), X)
+
+
+def test_a_gradient_that_is_not_returned():
+    with pytest.raises(GradientError, match="dx is None: return it"):
+        check_layer(changed(backward=lambda self, dy, cache, wrt="both": None), X)
+
+
+def test_one_tolerance_for_both_orders():
+    check_layer(Tanh(), X, tolerance=1e-6)
+    with pytest.raises(GradientError, match="dx2"):
+        check_layer(changed(double_backward=lambda self, ddx, dy, cache: (2 * ddx, ddx)), X, tolerance=1e-6)
 
 
 def test_order_one_asks_nothing_of_double_backward():
@@ -227,6 +256,58 @@ def test_a_layer_that_is_no_child_is_found(hold):
 
     with pytest.raises(GradientError, match="the layer in inner is not among the children of Hidden"):
         check_layer(Residual(Hidden()), X)
+
+
+@pytest.mark.parametrize("state", [{}, {"m": 0}, {"m": [1.0]}])
+def test_state_is_arrays(state):
+    layer = type("Kept", (Doubled,), {"state_names": ("m",)} | state)()
+    for ask in (lambda: check_layer(layer, X), layer.state_dict, lambda: layer.to(dtype=np.float64)):
+        with pytest.raises(LayerError, match="Kept names 'm' in state_names, but it has no such array: make it one"):
+            ask()
+
+
+def test_a_tuple_of_one_name_ends_in_a_comma():
+    with pytest.raises(LayerError, match="names 'm' in state_names, .*ends in a comma"):
+        check_layer(type("Kept", (Doubled,), {"state_names": ("mean")})(), X)
+
+
+def test_tensors_are_no_parameters():
+    layer = changed()
+    layer.weight = Tensor()
+    with pytest.raises(GradientError, match="weight is of torch, whose gradients are not ours: make it an array"):
+        check_layer(layer, X)
+
+
+def test_through_what_is_no_layer():
+    with pytest.raises(LayerError, match="only a layer can be checked"):
+        check_through(Tanh(), np.tanh, X)
+    with pytest.raises(ShapeError, match="x must be an array"):
+        check_through(Tanh(), Tanh(), X.tolist())
+
+
+def right_loss(x):
+    return x.sum(), np.ones_like(x)
+
+
+@pytest.mark.parametrize("x", [X.tolist(), Tensor(), X * np.nan, X[:0], None])
+def test_a_loss_of_what_is_no_array(x):
+    with pytest.raises(ShapeError, match="array 0 of right_loss"):
+        check_loss(right_loss, x)
+    with pytest.raises(ShapeError, match="x "):
+        check_adjoint(lambda a: a, lambda a: a, x, X)
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        (lambda x: x.sum(), r"returns a float64: it must return \(value, gradient\)"),
+        (lambda x: (float(x.sum()), np.ones_like(x)), "has a value that is a float: leave it"),
+        (lambda x: (x.sum(), [1.0]), "has a gradient that is a list: leave it"),
+    ],
+)
+def test_a_loss_that_returns_something_else(loss, sentence):
+    with pytest.raises(GradientError, match=sentence):
+        check_loss(loss, X)
 
 
 def test_a_wrong_entry_that_is_small_is_caught():

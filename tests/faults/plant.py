@@ -1,0 +1,184 @@
+"""Plant faults in everything that computes a derivative, and see whether the default tests find them.
+
+    python tests/faults/plant.py                                  every fault: hours
+    python tests/faults/plant.py minigan/losses.py                those of some files
+    python tests/faults/plant.py --sample 200 --seed 3            a random choice of all
+
+A fault is a small change to one function (`mutations.py`): an operation turned round, a term or factor left out, a
+comparison that is off at its boundary, a constant that is another, a statement that is missing. The tests of the module
+are collected once; then for each fault a child process is forked, the changed code is put into the function there, and
+the tests run until one fails. Faults that change nothing are listed with the reason in `equivalent.py`.
+
+Exit status 1 if a fault is not found that isn't in that list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import FunctionType
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120  # a child that takes longer is stuck in a loop, which somebody would notice: the fault is found
+
+# Each module with its tests, the quickest first
+LAYERS = ("layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
+PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
+STEPS = ("gans/test_dcgan.py", "gans/test_family.py", "gans/test_gan.py")
+TESTS = {
+    "layers/activations.py": ("layers/test_activations.py", *LAYERS),
+    "layers/branches.py": ("layers/test_branches.py", *LAYERS),
+    "layers/conditional.py": ("layers/test_conditional.py", *LAYERS),
+    "layers/containers.py": ("layers/test_containers.py", "layers/test_blocks.py", *LAYERS),
+    "layers/conv.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
+    "layers/convolve.py": (
+        "layers/test_minimal.py",
+        "layers/test_kernels.py",
+        "layers/test_dense_and_conv.py",
+        *LAYERS,
+    ),
+    "layers/dense.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
+    "layers/dropout.py": ("layers/test_dropout_and_shape.py", *LAYERS),
+    "layers/embedding.py": ("layers/test_embedding.py", *LAYERS),
+    "layers/initializers.py": ("layers/test_initializers.py",),
+    "layers/kernels.py": ("layers/test_kernels.py", "layers/test_dense_and_conv.py", *LAYERS),
+    "layers/minibatch.py": ("layers/test_minibatch.py", *LAYERS),
+    "layers/minimal.py": ("layers/test_minimal.py", *LAYERS),
+    "layers/normalize.py": ("layers/test_norms.py", "layers/test_minibatch.py", *LAYERS),
+    "layers/norms.py": ("layers/test_norms.py", "layers/test_conditional.py", *LAYERS),
+    "layers/pooling.py": ("layers/test_pooling.py", "layers/test_max_pooling.py", *LAYERS),
+    "layers/projection.py": ("layers/test_projection.py", *LAYERS),
+    "layers/shape.py": ("layers/test_dropout_and_shape.py", *LAYERS),
+    "layers/spectral_norm.py": ("layers/test_spectral_norm.py", *LAYERS),
+    "layers/tiles.py": ("layers/test_tiles.py", "layers/test_minimal.py", *LAYERS),
+    "losses.py": ("test_losses.py",),
+    "penalties.py": PENALTIES,
+    "gans/dcgan.py": STEPS,
+    "gans/gan.py": ("gans/test_gan.py", *STEPS[:2]),
+    "gans/cgan.py": ("gans/test_conditional_gans.py", *STEPS),
+    "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
+    "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
+    "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
+}
+
+
+class Planter:
+    """A pytest plugin that runs the collected tests once for each fault, in a child process."""
+
+    def __init__(self, file: str, planted: list) -> None:
+        self.file, self.planted = file, planted
+        self.module = "minigan." + file.removesuffix(".py").replace("/", ".")
+        self.outcomes: Counter = Counter()
+        self.healthy = False
+
+    def pytest_runtestloop(self, session) -> bool:
+        """Instead of pytest's own loop."""
+        self.healthy = not session.testsfailed and self._survives(session, None)
+        for fault in self.planted if self.healthy else ():
+            self.outcomes[self._outcome(session, fault)] += 1
+        return True
+
+    def _outcome(self, session, fault) -> str:
+        from equivalent import EQUIVALENT
+
+        if not self._survives(session, fault):
+            return "found"
+        reason = EQUIVALENT.get((self.file, ".".join(fault.path), fault.change))
+        outcome = "changes nothing" if reason else "not found"
+        print(f"  {outcome}: {self.file}, {fault}{f' ({reason})' if reason else ''}", flush=True)
+        return outcome
+
+    def _survives(self, session, fault) -> bool:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os._exit(self._run(session, fault))
+        began = time.monotonic()
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+            if time.monotonic() - began > SECONDS:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.01)
+        return ended[1] == 0
+
+    def _run(self, session, fault) -> int:
+        from _pytest.runner import runtestprotocol
+
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1), os.dup2(silence, 2)
+        if fault is not None:
+            _function(self.module, fault.path).__code__ = fault.code
+        for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+            if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
+                return 1
+        return 0
+
+
+def _function(module: str, path: tuple[str, ...]) -> FunctionType:
+    """The function of a name, out of whatever wraps it."""
+    found = importlib.import_module(module)
+    for name in path:
+        found = vars(found)[name]
+    while not isinstance(found, FunctionType):
+        found = getattr(found, "__func__", None) or getattr(found, "fget", None) or found.__wrapped__
+    return found
+
+
+def main() -> int:
+    """Plant the faults. Returns 1 if some weren't found."""
+    parser = argparse.ArgumentParser(description="Plant faults in the derivatives, and see whether tests find them.")
+    parser.add_argument("files", nargs="*", type=Path, help="default: all that compute a derivative")
+    parser.add_argument("--sample", type=int, help="only so many faults, drawn by the seed (default: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    # the tests' own cases, the same every time, and no time spent on finding smaller ones
+    os.environ.update(CI="1", HYPOTHESIS_PROFILE="faults", OMP_NUM_THREADS="1")
+    os.chdir(ROOT)
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "faults")]
+    names = [str(path.resolve().relative_to(ROOT / "minigan")) for path in args.files] or list(TESTS)
+    everything = [(name, fault) for name in names for fault in _faults(name)]
+    chosen = everything
+    if args.sample is not None and args.sample < len(everything):
+        chosen = random.Random(args.seed).sample(everything, args.sample)
+    print(f"{len(chosen)} of {len(everything)} faults", flush=True)
+    return _report([_plant(name, [fault for where, fault in chosen if where == name]) for name in names])
+
+
+def _faults(name: str) -> list:
+    from mutations import faults
+
+    path = ROOT / "minigan" / name
+    return list(faults(path.read_text(encoding="utf-8"), str(path)))
+
+
+def _plant(name: str, planted: list) -> Counter:
+    """Plant faults into one module; print those that survive. Returns how many there are of each outcome."""
+    import pytest
+
+    if not planted:
+        return Counter()
+    began, planter = time.monotonic(), Planter(name, planted)
+    tests = [str(ROOT / "tests" / test) for test in TESTS[name]]
+    silent = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    pytest.main([*silent, "-m", "not slow", *tests], plugins=[planter])
+    if not planter.healthy:
+        raise SystemExit(f"the tests of {name} fail without a fault: mend them first")
+    print(f"{name}: {dict(planter.outcomes)}, {time.monotonic() - began:.0f} s", flush=True)
+    return planter.outcomes
+
+
+def _report(counts: list[Counter]) -> int:
+    total = sum(counts, Counter())
+    changing = total["found"] + total["not found"]
+    print(f"{total['found']} of {changing} faults found; {total['changes nothing']} more change nothing")
+    return 1 if total["not found"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
