@@ -18,6 +18,7 @@ from typing import Any
 from minigan.bench.profile import profile
 from minigan.bench.workloads import WORKLOADS
 from minigan.selftest.part import Part
+from minigan.testing.strict import transfers
 
 ON_THE_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}  # categories of the profiler's events
 MOST = 10  # kernels in the table
@@ -35,6 +36,10 @@ def run(part: Part) -> None:
     part.say(
         f"{name}, batch {batch}: the first step took {time.monotonic() - start:.1f} s, kernels to compile included"
     )
+    if part.rehearsal:
+        before = transfers.launches
+        step()
+        part.say(f"a step asks the device for {transfers.launches - before} things, by the stand-in's count")
     for tf32 in part.tf32_or_not():
         part.device.allow_tf32(tf32)
         step()
