@@ -108,7 +108,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield f"{old} → left out", _become(node, ast.Pass())
     elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-        for i in range(len(node.value.elts)):
+        for i in (i for i, element in enumerate(node.value.elts) if getattr(element, "value", 0) is not None):
             others = [ast.Constant(None) if k == i else element for k, element in enumerate(node.value.elts)]
             yield f"{old} → None for number {i}", _set(node, "value", ast.Tuple(others, ast.Load()))
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
