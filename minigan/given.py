@@ -46,11 +46,11 @@ def together(who: str, *arrays: Any) -> None:
         raise ShapeError(f"{who}: one array is on a device and another on the host: move them to one place")
 
 
-def whole(value: Any, who: str, name: str) -> int:
-    """A count as an int. Raises MiniganError for 2.5, "3", True and NaN."""
+def whole(value: Any, who: str, name: str, error: type[MiniganError] = MiniganError) -> int:
+    """A count as an int. Refused are 2.5, "3", True and NaN."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    raise MiniganError(f"{who}: {name} must be a whole number, got {value!r}")
+    raise error(f"{who}: {name} must be a whole number, got {value!r}")
 
 
 def labels_of(labels: Any, n: int, count: int | None, who: str, error: type[MiniganError] = ShapeError) -> np.ndarray:

@@ -29,6 +29,9 @@ class Optimizer:
     `lr` may be changed between steps; schedules do. `t` counts the steps.
     """
 
+    parameters: Parameters
+    lr: float
+    t: int
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
@@ -224,7 +227,7 @@ class WeightAverage:
         if not 0 <= decay < 1:
             raise ValueError(f"a decay of {decay} makes no average: it is from 0 to 1, 1 excluded")
         self.network, self.decay, self.t = network, decay, 0
-        self.average = copy.deepcopy(network)
+        self.average: Any = copy.deepcopy(network)  # of the network's own class
 
     def update(self) -> None:
         """Move the average towards the network; to be called after each of its optimiser's steps."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigan.backend import get_device, keep_freed_memory
+from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.bench.workloads import WORKLOADS
 from minigan.training.summary import table
 
@@ -68,10 +68,10 @@ class Stopwatch:
         return timed
 
 
-def profile(name: str, batch_size: int, steps: int, device_name: str, tf32: bool = False) -> str:
+def profile(name: str, batch_size: int, steps: int, device: str | Device, tf32: bool = False) -> str:
     """Make some steps of a workload, and show where their time went."""
     keep_freed_memory()
-    device, workload = get_device(device_name), WORKLOADS[name]
+    device, workload = get_device(device), WORKLOADS[name]
     device.allow_tf32(tf32)
     subject = workload.build(device)
     step = workload.ready(subject, batch_size, device)

@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from minigan.errors import ShapeError
+from minigan.backend import is_array
+from minigan.errors import ShapeError, described
 
 
 def random_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -33,6 +34,8 @@ def random_crop(x: np.ndarray, rng: np.random.Generator, padding: int) -> np.nda
 def random_rotation(x: np.ndarray, rng: np.random.Generator, degrees: float) -> np.ndarray:
     """Rotate about the centre by an angle in [-degrees, degrees], with bilinear interpolation."""
     _check(x)
+    if x.dtype.kind != "f":
+        raise ShapeError(f"rotated pictures are mixed from several pixels, so they must be floats, got {x.dtype}")
     n, h, w, _ = x.shape
     angle = np.deg2rad(rng.uniform(-degrees, degrees, (n, 1, 1))).astype(np.float32)
     v = np.arange(h, dtype=np.float32)[None, :, None] - (h - 1) / 2
@@ -57,6 +60,8 @@ def _bilinear(x: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 
 def _check(x: np.ndarray) -> None:
+    if not is_array(x):
+        raise ShapeError(f"augmentation needs pictures (N, H, W, C), got {described(x)}")
     if x.ndim != 4:
         raise ShapeError(f"augmentation needs pictures (N, H, W, C), got shape {x.shape}")
 

@@ -16,9 +16,11 @@ from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
 from minigan.data.idx import GZIP_MAGIC
 from minigan.data.listing import SPLITS, without_pictures
+from minigan.data.pictures import check_size
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
+from minigan.given import whole
 from minigan.untrusted import MAGIC, open_file
 
 DRAWN = ("train", "test", "val")
@@ -74,6 +76,11 @@ def open_dataset(
 
     Raises DataError, in one sentence, for everything that cannot be opened as asked.
     """
+    if not isinstance(spec, (str, os.PathLike)):
+        raise DataError(
+            f"a data set is opened by a name or a path, got {type(spec).__name__}: ArrayDataset(name, array) makes one "
+            "of an array"
+        )
     spec = os.fspath(spec)
     _check_arguments(img_size, channels, seed, split, limit)
     if "/" in spec or os.sep in spec or os.path.exists(spec):
@@ -116,15 +123,12 @@ def _note_darkness(dataset: Dataset) -> None:
 
 
 def _check_arguments(img_size: int | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:
-    if img_size is not None and not 4 <= img_size <= 4096:
-        raise DataError(f"an image size of {img_size} cannot be made: use --img-size 4 to 4096")
-    if channels not in (None, 1, 3):
-        raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels}")
+    check_size(img_size, channels)
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}: use train, val or test")
-    if seed < 0:
+    if whole(seed, "a data set", "the seed", DataError) < 0:
         raise DataError(f"a seed is a number from 0 on, got {seed}")
-    if limit is not None and limit < 1:
+    if limit is not None and whole(limit, "a data set", "the limit", DataError) < 1:
         raise DataError(f"--limit must be at least 1, got {limit}")
 
 

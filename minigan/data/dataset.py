@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan.backend import to_numpy
 from minigan.data.as_bytes import as_pictures, to_bytes
-from minigan.data.pictures import fit_array
+from minigan.data.pictures import check_size, fit_array
 from minigan.errors import DataError
 from minigan.given import labels_of, numbers
 from minigan.untrusted import Unreadable
@@ -119,21 +119,33 @@ class ArrayDataset(Dataset):
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Return samples (n, *shape) as a new float32 array; pictures are in [-1, 1]."""
-        samples = self.samples[indices]
+        samples = self._chosen(indices)
         return to_unit_range(samples) if samples.dtype == np.uint8 else samples
 
     def select(self, indices: np.ndarray) -> ArrayDataset:
         """Return a data set of these samples only."""
+        samples = self._chosen(indices)
         labels = None if self.labels is None else self.labels[indices]
-        some = ArrayDataset(self.name, self.samples[indices], labels, self.classes)
+        some = ArrayDataset(self.name, samples, labels, self.classes)
         some.notes = self.notes
         return some
+
+    def _chosen(self, indices: Any) -> np.ndarray:
+        """These samples (n, *shape). Raises DataError for what chooses none of them, and for a single one."""
+        try:
+            samples = self.samples[indices]
+        except IndexError:
+            samples = None
+        if samples is None or samples.ndim != self.samples.ndim:
+            raise DataError(f"{self.name}: samples are chosen by a list of numbers from 0 to {len(self) - 1}")
+        return samples
 
     def fit(self, img_size: int | None = None, channels: int | None = None) -> ArrayDataset:
         """Return the pictures as squares of `img_size` pixels with 1 or 3 `channels`; None leaves them as they are.
 
         Raises DataError if the result would not fit into memory.
         """
+        check_size(img_size, channels)
         samples = fit_array(self.samples, img_size, channels, self.name)
         if samples is self.samples:
             return self

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from minigan.errors import DataError
+from minigan.given import whole
 
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11
@@ -88,6 +89,14 @@ def _resize(image: Image.Image, img_size: int) -> np.ndarray:
         image = ImageOps.fit(image, (img_size, img_size), method)
     pixels = np.asarray(image)
     return pixels.reshape(img_size, img_size, -1)
+
+
+def check_size(img_size: int | None, channels: int | None) -> None:
+    """Raise DataError for a size or a number of channels that pictures can't be given; None leaves it as it is."""
+    if img_size is not None and not 4 <= whole(img_size, "pictures", "their size", DataError) <= 4096:
+        raise DataError(f"an image size of {img_size} cannot be made: use --img-size 4 to 4096")
+    if channels not in (None, 1, 3):
+        raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels!r}")
 
 
 def fit_array(pictures: np.ndarray, img_size: int | None, channels: int | None, name: str) -> np.ndarray:

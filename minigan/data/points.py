@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.data.dataset import ArrayDataset
+from minigan.errors import DataError
+from minigan.given import whole
 
 
 class PointDataset(ArrayDataset):
@@ -18,6 +20,8 @@ class PointDataset(ArrayDataset):
 
     `centers` (K, 2) and `std` let one count afterwards which modes a generator hits, and how often it is within 3 std.
     """
+
+    labels: np.ndarray
 
     def __init__(self, name: str, points: np.ndarray, labels: np.ndarray, centers: np.ndarray, std: float):
         self.modes = [f"mode {k}" for k in range(len(centers))]  # the names of all, whether there are points or not
@@ -27,7 +31,7 @@ class PointDataset(ArrayDataset):
 
     def select(self, indices: np.ndarray) -> PointDataset:
         """Return a data set of these points only."""
-        return PointDataset(self.name, self.samples[indices], self.labels[indices], self.centers, self.std)
+        return PointDataset(self.name, self._chosen(indices), self.labels[indices], self.centers, self.std)
 
 
 def ring(n: int = 100_000, seed: int | list[int] = 0) -> PointDataset:
@@ -45,6 +49,8 @@ def grid(n: int = 100_000, seed: int | list[int] = 0) -> PointDataset:
 
 
 def _mixture(name: str, centers: np.ndarray, std: float, n: int, seed: int | list[int]) -> PointDataset:
+    if whole(n, name, "the number of points", DataError) < 1:
+        raise DataError(f"{name}: draw one point or more, not {n}")
     rng = np.random.default_rng(seed)
     labels = rng.integers(len(centers), size=n)
     points = centers[labels] + std * rng.standard_normal((n, 2))

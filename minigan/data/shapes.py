@@ -10,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.data.dataset import Dataset
+from minigan.data.pictures import check_size
+from minigan.errors import DataError
+from minigan.given import whole
 
 KINDS = ["circle", "square", "triangle", "cross", "ring"]
 
@@ -46,6 +49,9 @@ class ShapesDataset(Dataset):
         background: str = "colour",
         seed: int | list[int] = 0,
     ):
+        if whole(n, "shapes", "the number of pictures", DataError) < 1:
+            raise DataError(f"shapes: draw one picture or more, not {n}")
+        check_size(img_size, channels)
         rng = np.random.default_rng(seed)
         self.shape = (img_size, img_size, channels)
         self.labels = rng.integers(len(KINDS), size=n)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
-from minigan.layers import Layer, Sequential
+from minigan.layers import Sequential
 from minigan.optim import Optimizer, WeightAverage
 
 
@@ -65,7 +65,7 @@ class Model:
         raise NotImplementedError
 
     @property
-    def sampler(self) -> Layer:
+    def sampler(self) -> Sequential:
         """The network that `generate` draws with."""
         return self.networks["G"] if self.average is None else self.average.average
 

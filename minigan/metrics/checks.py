@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import array_module
+from minigan.backend import array_module, to_numpy
 from minigan.errors import MiniganError, ShapeError, described
 from minigan.given import finite, numbers, together
 
+LARGEST = 1e24  # a feature: the spread of the kernel distance has its twelfth power, which float64 must hold
 OUTSIDE = 1.01  # a picture in [-1, 1] may be out of it by rounding
 
 
@@ -26,7 +27,11 @@ def feature_sets(a: Any, b: Any, at_least: int, what: str) -> tuple[Any, Any]:
     if min(len(a), len(b)) < at_least:
         raise MiniganError(f"{what} needs {at_least} pictures or more in each set, got {len(a)} and {len(b)}")
     xp = array_module(a)
-    return tuple(finite(x if x.dtype.kind == "f" else x.astype(xp.float64), what, "features") for x in (a, b))
+    a, b = (finite(x if x.dtype.kind == "f" else x.astype(xp.float64), what, "features") for x in (a, b))
+    largest = max(float(to_numpy(xp.abs(x).max())) for x in (a, b))
+    if largest > LARGEST:
+        raise MiniganError(f"{what} takes features up to {LARGEST:.0e}, got {largest:.2g}: divide all by one number")
+    return a, b
 
 
 def no_probabilities(p: Any) -> Any:

@@ -74,6 +74,8 @@ def evaluate(
     Returns the evaluation and the pictures' own statistics. KID draws its subsets by the seed. Raises DataError for an
     unknown metric, one that lacks its reference, or too few pictures.
     """
+    if reference is not None and not isinstance(reference, Statistics):
+        raise DataError(f"a reference is Statistics, as read_statistics or observe gives them, got {reference!r}")
     metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     check_metrics(metrics, n, network, reference is not None)
     for name in NEEDS_FEATURES:

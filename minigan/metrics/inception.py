@@ -25,7 +25,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.data.download import cache_folder
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, described
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
 from minigan.metrics.checks import check_seen
 from minigan.metrics.features import FeatureNetwork, digest
@@ -127,6 +127,8 @@ def _checked(weights: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarra
     """The weights, if they are all there, and no others, finite and of the right shapes."""
     if weights is None:
         raise MiniganError("the Inception network needs weights: load_inception() says where they may be got")
+    if not isinstance(weights, Mapping):
+        raise MiniganError(f"the Inception network takes its weights by name, in a dict, got {described(weights)}")
     shapes = weight_shapes()
     found = {name: array for name, array in weights.items() if not name.endswith(".num_batches_tracked")}
     wrong = "these are not the weights of the FID's Inception network"

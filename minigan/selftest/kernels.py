@@ -1,8 +1,8 @@
 """Where the time of a step of DCGAN 64 goes on a GPU: its kernels, how many are launched, and how long it is idle.
 
-Two looks. From outside: how long the host needs to ask for a step, and when the step is done; if both are about the
+Three looks. From outside: how long the host needs to ask for a step, and when the step is done; if both are about the
 same, the card waits for the host. From inside, where PyTorch is installed: its profiler sees all kernels of the
-process, CuPy's as well.
+process, CuPy's as well. And by kind of layer, which waits for the device after each.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from minigan.bench.profile import profile
 from minigan.bench.workloads import WORKLOADS
 from minigan.selftest.part import Part
+from minigan.testing.strict import transfers
 
 ON_THE_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}  # categories of the profiler's events
 MOST = 10  # kernels in the table
@@ -24,7 +26,7 @@ STEPS, TIMED = 5, 20
 
 
 def run(part: Part) -> None:
-    """Look at a step from outside and from inside."""
+    """Look at a step from outside, from inside, and by kind of layer."""
     name, batch = ("dcgan-16", 2) if part.rehearsal else ("dcgan-64", 64)
     workload = WORKLOADS[name]
     step = workload.ready(workload.build(part.device), batch, part.device)
@@ -34,6 +36,10 @@ def run(part: Part) -> None:
     part.say(
         f"{name}, batch {batch}: the first step took {time.monotonic() - start:.1f} s, kernels to compile included"
     )
+    if part.rehearsal:
+        before = transfers.launches
+        step()
+        part.say(f"a step asks the device for {transfers.launches - before} things, by the stand-in's count")
     for tf32 in part.tf32_or_not():
         part.device.allow_tf32(tf32)
         step()
@@ -45,6 +51,8 @@ def run(part: Part) -> None:
             part.say("no PyTorch, whose profiler would show the kernels: pip install torch")
         else:
             part.say(summary(events, STEPS))
+    with part.attempt("the profile by kind of layer"):
+        part.say(profile(name, batch, STEPS, part.device))
 
 
 def outside(step: Callable[[], Any], synchronize: Callable[[], None], how: str) -> str:
@@ -64,15 +72,16 @@ def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[d
     """The events of some steps, as PyTorch's profiler writes them for Chrome: times in µs. None without PyTorch."""
     try:
         import torch
-        from torch.profiler import ProfilerActivity, profile
+        from torch import profiler as torch_profiler
     except ImportError:
         return None
-    kind = ProfilerActivity.CUDA if torch.cuda.is_available() else ProfilerActivity.CPU
-    if kind == ProfilerActivity.CUDA:
+    activities = torch_profiler.ProfilerActivity
+    kind = activities.CUDA if torch.cuda.is_available() else activities.CPU
+    if kind == activities.CUDA:
         torch.cuda.init()  # or its profiler wouldn't look at the GPU
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
-        with profile(activities=[kind]) as profiler:
+        with torch_profiler.profile(activities=[kind]) as profiler:
             for _ in range(STEPS):
                 step()
             synchronize()

@@ -69,24 +69,24 @@ def train(part: Part, seconds: float) -> None:
     config = SMALL if part.rehearsal else DIGITS
     gan, dataset = config.build_gan(part.device), config.open_data()
     rng, z = part.device.rng([0, 1]), gan.latent(64, part.device.rng([0, 2]))
-    steps, said, measured = 0, 0.0, []
+    steps, said, measured = 0, 0.0, {}
     with Batches(dataset, config.batch_size, 0, device=part.device) as batches:
         gan.step(batches.__next__, rng)  # in which kernels are compiled
         part.device.synchronize()
         start = time.monotonic()
-        while (elapsed := time.monotonic() - start) < seconds:
+        elapsed = 0.0
+        while elapsed < seconds:
             for _ in range(EVERY):
                 measured = gan.step(batches.__next__, rng)
             steps += EVERY
             losses = {name: float(to_numpy(value)) for name, value in measured.items()}
+            elapsed = time.monotonic() - start
             if not np.isfinite(list(losses.values())).all():
                 part.fail(f"a loss isn't finite after {steps} steps: {losses}")
                 return
             if elapsed >= said:
                 part.say(f"{elapsed:5.1f} s, {steps} steps: " + ", ".join(f"{n} {v:.3f}" for n, v in losses.items()))
                 said += seconds / 6
-        part.device.synchronize()
-        elapsed = time.monotonic() - start
     pictures = to_numpy(gan.generate(z))
     path, diversity = part.out / "dcgan.png", float(pictures.std(axis=0).mean())
     save_image(grid(pictures), path)

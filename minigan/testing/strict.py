@@ -59,10 +59,14 @@ class ForbiddenTransfer(RuntimeError):
 
 
 class Transfers:
-    """How often arrays were copied to the host and to the device, and whether the former is forbidden at the moment."""
+    """How often arrays were copied to the host and to the device, and whether the former is forbidden at the moment.
+
+    `launches` counts what the device was asked to do: whatever writes numbers, and not what makes a view. CuPy launches
+    at least one kernel for each, which costs some microseconds of the host's time.
+    """
 
     def __init__(self) -> None:
-        self.to_host = self.to_device = 0
+        self.to_host = self.to_device = self.launches = 0
         self.forbidden = False
 
 
@@ -118,6 +122,7 @@ class DeviceArray:
     def fill(self, value: Any) -> None:
         """Set every entry to a number."""
         self._host.fill(_operand(value))
+        transfers.launches += 1
 
     dtype = property(lambda self: self._host.dtype)
     shape = property(lambda self: self._host.shape)
@@ -136,18 +141,24 @@ class DeviceArray:
         return _to_device(self._host[_index(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._host[_index(key)] = _operand(value)
+        target, value = self._host[_index(key)], _operand(value)
+        self._host[_index(key)] = value
+        itself = isinstance(value, np.ndarray) and _place(value) == _place(target)  # d[i] += 1 ends with d[i] = d[i]
+        transfers.launches += bool(np.size(target)) and not itself
 
     def __deepcopy__(self, memo: dict) -> DeviceArray:
         return DeviceArray(self._host.copy())
 
     def __neg__(self) -> DeviceArray:
+        transfers.launches += 1
         return _to_device(-self._host)
 
     def __invert__(self) -> DeviceArray:
+        transfers.launches += 1
         return _to_device(~self._host)
 
     def __abs__(self) -> DeviceArray:
+        transfers.launches += 1
         return _to_device(abs(self._host))
 
     def __repr__(self) -> str:
@@ -185,6 +196,12 @@ def _array(value: Any) -> np.ndarray:
     if not isinstance(value, DeviceArray):
         raise TypeError(f"expected a device array, got {_what(value)}: make one with device.array(x)")
     return value._host
+
+
+def _place(a: Any) -> tuple:
+    """Which numbers in memory an array is made of."""
+    a = np.asarray(a)
+    return a.__array_interface__["data"], a.shape, a.strides
 
 
 def _needed_on_host(value: Any) -> Any:
@@ -239,6 +256,9 @@ def _strict(function: Callable, name: str, arguments: str) -> Callable:
         result = function(*host[: len(args)], **dict(zip(kwargs, host[len(args) :], strict=True)))
         if isinstance(result, tuple):
             raise HiddenCopy(f"the size of what {name} returns is known only when the device is done")
+        arrays = [a for a in host if isinstance(a, np.ndarray)] if isinstance(result, np.ndarray) else []
+        view = any(np.may_share_memory(a, result) for a in arrays)
+        transfers.launches += out is not None or not (view or name in ("empty", "empty_like"))
         return out if out is not None else _to_device(result)
 
     on_device.__name__ = name
@@ -256,12 +276,15 @@ def _add_operators() -> None:
     def binary(function: Callable, swapped: bool) -> Callable:
         def method(self: DeviceArray, other: Any) -> DeviceArray:
             pair = (_operand(other), self._host) if swapped else (self._host, _operand(other))
+            transfers.launches += 1
             return _to_device(function(*pair))
 
         return method
 
     def in_place(function: Callable) -> Callable:
         def method(self: DeviceArray, other: Any) -> DeviceArray:
+            _check_overlap([("the right side", other)], self)
+            transfers.launches += 1
             self._host = function(self._host, _operand(other))  # NumPy writes into the array and returns it
             return self
 

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
-from minigan.data import ArrayDataset, Batches
-from minigan.errors import DataError
+from minigan.data import ArrayDataset, Batches, ShapesDataset, grid, open_dataset, random_flip, ring
+from minigan.data.augment import random_rotation
+from minigan.errors import DataError, ShapeError
 from minigan.testing.strict import STRICT
 
 RNG = np.random.default_rng(0)
@@ -153,3 +154,53 @@ def test_batches_are_of_a_data_set(dataset):
 def test_a_batch_is_a_whole_number_of_samples(size):
     with pytest.raises(DataError, match="a batch is a whole number of samples, not"):
         Batches(ArrayDataset("mine", COLOUR), size)
+
+
+@pytest.mark.parametrize("choose", ["batch", "select"])
+@pytest.mark.parametrize("indices", [[6], [0.5], "x", None, 3, np.float64(1)])
+@pytest.mark.parametrize("data", [ArrayDataset("mine", COLOUR, RIGHT), ring(6)], ids=["pictures", "points"])
+def test_samples_are_chosen_by_numbers_in_a_list(data, choose, indices):
+    with pytest.raises(DataError, match="samples are chosen by a list of numbers from 0 to 5"):
+        getattr(data, choose)(indices)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "5", None])
+@pytest.mark.parametrize("draw", [ring, grid, ShapesDataset])
+def test_one_sample_or_more_can_be_drawn(draw, n):
+    with pytest.raises(DataError, match=r"draw one|must be a whole number"):
+        draw(n)
+
+
+@pytest.mark.parametrize("size", [0, -3, 3, 4.5, "8", 5000])
+def test_sizes_that_pictures_cannot_have(size):
+    for fit in (ArrayDataset("mine", COLOUR).fit, lambda s: ShapesDataset(4, s), lambda s: open_dataset("digits", s)):
+        with pytest.raises(DataError, match=r"an image size of|must be a whole number"):
+            fit(size)
+
+
+@pytest.mark.parametrize("channels", [0, 2, "3", 1.5])
+def test_channels_that_pictures_cannot_have(channels):
+    with pytest.raises(DataError, match="1 channel .* or 3"):
+        ArrayDataset("mine", COLOUR).fit(channels=channels)
+
+
+@pytest.mark.parametrize("option", ["seed", "limit"])
+@pytest.mark.parametrize("value", [1.5, "3", -1])
+def test_options_that_are_no_counts(option, value):
+    with pytest.raises(DataError):
+        open_dataset("digits", **{option: value})
+
+
+@pytest.mark.parametrize(
+    "spec", [None, COLOUR, ["a", "b"], 3, ArrayDataset("mine", COLOUR)], ids=lambda s: type(s).__name__
+)
+def test_what_is_no_name_or_path(spec):
+    with pytest.raises(DataError, match=r"by a name or a path, got .*: ArrayDataset\(name, array\) makes one"):
+        open_dataset(spec)
+
+
+def test_augmentations_take_arrays():
+    with pytest.raises(ShapeError, match="augmentation needs pictures .*, got a list"):
+        random_flip(COLOUR.tolist(), RNG)
+    with pytest.raises(ShapeError, match="must be floats, got uint8"):
+        random_rotation(COLOUR, RNG, 10)

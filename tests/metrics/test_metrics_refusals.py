@@ -10,6 +10,7 @@ from minigan.errors import MiniganError
 from minigan.metrics import (
     ClassCounts,
     DigitClassifier,
+    Inception,
     InceptionScore,
     Moments,
     evaluate,
@@ -307,3 +308,22 @@ def test_one_metric_needs_no_list(classifier):
     assert found.values["is"] >= 1
     with pytest.raises(MiniganError, match="n must be a whole number"):
         evaluate([(x, None)], 10.5, "mine", classifier, metrics="is")
+
+
+def test_a_reference_is_statistics(classifier):
+    with pytest.raises(MiniganError, match="a reference is Statistics, as read_statistics or observe gives them"):
+        evaluate([], 10, "mine", classifier, "reference.npz", ["fid"])
+
+
+@pytest.mark.parametrize("name", ["kid", "precision", "recall", "nearest"])
+def test_features_whose_powers_float64_cannot_hold(name):
+    measure, right = MEASURES[name]
+    assert np.isfinite(np.hstack(measure(1e23 * right))).all()
+    with pytest.raises(MiniganError, match="takes features up to 1e.24, got .*: divide all by one number"):
+        measure(1e30 * right)
+
+
+@pytest.mark.parametrize("weights", [[1], "weights.pt", Tensor()])
+def test_inception_takes_its_weights_by_name(weights):
+    with pytest.raises(MiniganError, match="takes its weights by name, in a dict, got"):
+        Inception(weights)

@@ -179,13 +179,15 @@ def test_a_slice_that_is_taken_twice_is_a_copy(d):
         lambda: xp.add(d[:, ::2], d[:, 1:], out=d[:, 1:]),
         lambda: d[0].clip(0, 1, out=d[0]),
         lambda: xp.matmul(d[:, :2], d[:, :2], out=d[:, 1:]),
+        lambda: d[0].__iadd__(d[0]),
+        lambda: d.__imul__(d[0]),
     ):
         with pytest.raises(HiddenCopy, match="bind the slice to a name"):
             use()
     row = d[0]
     xp.maximum(row, 1, out=row)
     xp.maximum(row, d[1], out=row)
-    row += d[0]
+    row += row
     np.testing.assert_array_equal(to_numpy(d), [[6, 8, 10], [3, 4, 5]])
 
 
@@ -240,6 +242,39 @@ def test_uploads_are_counted(d):
         use()
     xp.asarray(d), xp.array(d), STRICT.array(d), d + 1, xp.zeros(3)
     assert transfers.to_device == before + 3
+
+
+@pytest.mark.parametrize(
+    ("use", "launches"),
+    [
+        (lambda d: d + 1, 1),
+        (lambda d: -d, 1),
+        (lambda d: d > 0, 1),
+        (lambda d: (d * d).sum(axis=0), 2),
+        (lambda d: xp.add(d, 1, out=d), 1),
+        (lambda d: xp.zeros(3), 1),
+        (lambda d: d.fill(0), 1),
+        (lambda d: d.__setitem__(0, 1), 1),
+        (lambda d: d.T.reshape(6), 1),  # which copies
+        (lambda d: STRICT.rng(0).random(3), 1),
+        (lambda d: xp.empty((2, 3)), 0),
+        (lambda d: d[0, ::2], 0),
+        (lambda d: d.T.swapaxes(0, 1).reshape(6)[None], 0),
+        (lambda d: xp.broadcast_to(d, (4, 2, 3)), 0),
+        (lambda d: d.astype(d.dtype, copy=False), 0),
+        (lambda d: d.__setitem__((slice(None), slice(3, None)), 0), 0),  # nothing to be set
+    ],
+)
+def test_launches_are_counted(d, use, launches):
+    before = transfers.launches
+    use(d)
+    assert transfers.launches - before == launches
+
+
+def test_an_augmented_assignment_is_one_launch(d):
+    before = transfers.launches
+    d[0] += 1
+    assert transfers.launches == before + 1
 
 
 def test_waiting_is_forbidden_to_cupy_as_well(monkeypatch):

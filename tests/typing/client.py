@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_device
-from minigan.data import ArrayDataset, Batches, Dataset, open_dataset
+from minigan.data import ArrayDataset, Batches, Dataset, open_dataset, ring
 from minigan.errors import MiniganError
 from minigan.gans import MODELS
 from minigan.gans.dcgan import DCGAN
@@ -22,7 +22,8 @@ from minigan.layers import Dense, Flatten, Layer, LeakyReLU, Sequential
 from minigan.layers.base import Wrt
 from minigan.losses import Minimax
 from minigan.metrics import frechet_distance
-from minigan.optim import Adam, WeightAverage, clip_grad_norm
+from minigan.optim import SGD, Adam, WeightAverage, clip_grad_norm, cosine_decay
+from minigan.penalties import GradientPenalty
 from minigan.testing import GradientError, GradientReport, check_layer
 
 
@@ -87,7 +88,24 @@ def train_by_hand(x: Any, steps: int) -> list[float]:
         losses.append(total)
     D[1].s[...] = 1.0
     D[1].s = np.ones(features)
+    assert average.average[1].s.shape == (features,)
     return losses
+
+
+def flatten_a_critic(steps: int) -> float:
+    """A critic of points learns a gradient penalty alone, with a schedule for the learning rate."""
+    rng, schedule = np.random.default_rng(0), cosine_decay(steps)
+    critic = Sequential(Dense(2, 8, rng=rng), LeakyReLU(0.2), Dense(8, 1, rng=rng))
+    optimizer, penalty, value = SGD(critic.parameters(), lr=1e-2), GradientPenalty(), 0.0
+    points = ring(64, seed=0)
+    with Batches(points, batch_size=8) as batches:
+        for step in range(steps):
+            optimizer.lr = 1e-2 * schedule(step)
+            optimizer.zero_grad()
+            real, labels = batches.next_with_labels()
+            value = float(penalty(critic, real, points.centers[labels], rng))
+            optimizer.step()
+    return value
 
 
 def main() -> None:
@@ -106,6 +124,7 @@ def main() -> None:
     own = ArrayDataset("mine", np.zeros((4, 16, 16, 1), np.uint8), labels=np.arange(4))
     print(f"{len(own)} pictures, by hand: {train_by_hand(own.batch(np.arange(4)), steps=2)[0]:.2f}")
 
+    print(f"a penalty of {flatten_a_critic(steps=2):.2f}")
     report: GradientReport = check_layer(Scale(3), np.random.default_rng(0).standard_normal((4, 3)))
     assert max(report.worst()) < 1e-9
     try:
