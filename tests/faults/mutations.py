@@ -46,14 +46,15 @@ class Fault:
 
 def faults(source: str, filename: str) -> Iterator[Fault]:
     """Every fault that can be planted into a module."""
-    tree = ast.parse(source)
+    tree, whole = ast.parse(source), compile(source, filename, "exec")
     for path, function in _functions(tree):
         for node in _nodes(function):
             for change, put in _changes(node):
                 undo = put()
-                code = compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec")
+                changed = _code_of(compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec"), path)
                 undo()
-                yield Fault(path, node.lineno, change, _code_of(code, path))
+                if changed.co_freevars == _code_of(whole, path).co_freevars:  # without super() it can't be exchanged
+                    yield Fault(path, node.lineno, change, changed)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[tuple[str, ...], ast.FunctionDef]]:

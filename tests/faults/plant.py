@@ -99,12 +99,18 @@ class Planter:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            os._exit(self._run(session, fault))
+            status = 2
+            try:
+                status = self._run(session, fault)
+            finally:
+                os._exit(status)
         began = time.monotonic()
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
             if time.monotonic() - began > SECONDS:
                 os.kill(child, signal.SIGKILL)
             time.sleep(0.01)
+        if os.waitstatus_to_exitcode(ended[1]) == 2:
+            raise RuntimeError(f"{fault} can't be planted")
         return ended[1] == 0
 
     def _run(self, session, fault) -> int:
