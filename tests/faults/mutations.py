@@ -27,7 +27,7 @@ OPPOSITE = {
     ast.And: ast.Or,
     ast.Or: ast.And,
 }
-WORDS = {"input": "both", "params": "both"}  # of wrt
+WORDS = {"input": "both", "params": "input"}  # of wrt
 UNTOUCHED = {"__repr__", "macs"}  # no derivative depends on them
 
 
