@@ -50,10 +50,10 @@ def test_input_grad_is_the_adjoint_in_x(g, seed):
     )
 
 
-@pytest.mark.parametrize("channels", [(3, 2), (3, 3), (2, 3)])
+@pytest.mark.parametrize("channels", [(3, 2), (3, 3), (2, 3), (4, 4)])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (5, 3), (1, 3)])
 def test_input_grad_of_a_correlation_that_keeps_the_size(kernel, channels):
-    """Where there are no more channels out than in, it is a correlation itself."""
+    """Where there are no more channels out than in, and pixels enough (48 for 3), it is a correlation itself."""
     (R, S), (C, K), rng = kernel, channels, np.random.default_rng(0)
     x, W, dy = (rng.standard_normal(shape) for shape in ((2, 4, 6, C), (R, S, C, K), (2, 4, 6, K)))
     padding = (R // 2, S // 2)
