@@ -26,7 +26,7 @@ from minigan.testing.usable import check_layer_and_input
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
 NUDGES = 5  # other points tried, each 1e-3 away in every number of x
-KINK = 2 / 3  # error of the slope that one kink makes, as a part of the roughness: at most, wherever it lies
+KINK = 7 / 6  # error of the slope that one kink makes, as a part of the roughness: at most, when it lies at 2h/7
 
 
 class NotSmooth(GradientError):
