@@ -7,15 +7,18 @@ probabilities. Written on logits, log D and log(1 − D) are softplus functions 
 
 Every objective has three methods, `real`, `fake` (what the discriminator minimises on either kind of picture) and
 `generator` (what the generator minimises on its own pictures). Each takes logits of any shape and returns
-`(value, dlogits)`: the mean over the M logits as a 0-d array that stays on the device, and ∂value/∂logits.
+`(value, dlogits)`: the mean over the M logits as a 0-d array that stays on the device, and ∂value/∂logits. Logits that
+are no array of floats, or none at all, are a ShapeError.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from minigan.backend import array_module
-from minigan.errors import ShapeError
+import numpy as np
+
+from minigan.backend import array_module, is_array
+from minigan.errors import ShapeError, described
 from minigan.layers.activations import sigmoid, softplus
 
 
@@ -40,15 +43,18 @@ class Minimax:
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real pictures: cross-entropy with the target 1 − label_smoothing."""
+        _check(logits)
         s = self.label_smoothing
         return (softplus(-logits) + s * logits).mean(), (s - sigmoid(-logits)) / logits.size
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on generated pictures: cross-entropy with the target 0."""
+        _check(logits)
         return softplus(logits).mean(), sigmoid(logits) / logits.size
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
         """G's loss on generated pictures."""
+        _check(logits)
         if self.saturating:
             return -softplus(logits).mean(), sigmoid(logits) / -logits.size
         return softplus(-logits).mean(), sigmoid(-logits) / -logits.size
@@ -78,6 +84,7 @@ class LeastSquares:
 
     @staticmethod
     def _towards(logits: Any, target: float) -> tuple[Any, Any]:
+        _check(logits)
         error = logits - target
         return (error * error).mean() / 2, error / logits.size
 
@@ -92,14 +99,17 @@ class Wasserstein:
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """The critic's loss on real pictures."""
+        _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
         """The critic's loss on generated pictures."""
+        _check(logits)
         return logits.mean(), _constant(logits, 1)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
         """G's loss on generated pictures."""
+        _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
 
@@ -114,16 +124,19 @@ class Hinge:
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real pictures."""
+        _check(logits)
         margin = 1 - logits
         return array_module(logits).maximum(margin, 0).mean(), _constant(logits, -1) * (margin > 0)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on generated pictures."""
+        _check(logits)
         margin = 1 + logits
         return array_module(logits).maximum(margin, 0).mean(), _constant(logits, 1) * (margin > 0)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
         """G's loss on generated pictures."""
+        _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
 
@@ -144,11 +157,18 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     """mean over N of −log softmax(logits)[label]; logits (N, K), integer labels (N,).
 
     With p = softmax(l), ∂/∂l = (p − onehot(label))/N. The largest logit is subtracted first, so nothing overflows.
-    Raises ShapeError if the shapes don't fit. Labels must be in 0…K−1, which isn't checked: it would wait for a device.
+    Raises ShapeError if the shapes don't fit, for labels that are no integers, and on the host for labels that aren't
+    in 0…K−1; on a GPU looking for those would wait for it.
     """
+    _check(logits)
+    if not is_array(labels) or labels.dtype.kind not in "iu":
+        got = f"an array of {labels.dtype}" if is_array(labels) else described(labels)
+        raise ShapeError(f"labels are an array of integers, got {got}")
     xp = array_module(logits)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ShapeError(f"expected logits (N, K) and labels (N,), got {logits.shape} and {labels.shape}")
+    if xp is np and not 0 <= labels.min() <= labels.max() < logits.shape[1]:
+        raise ShapeError(f"labels are from 0 to {logits.shape[1] - 1}, got {labels.min()} to {labels.max()}")
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     onehot = labels[:, None] == xp.arange(logits.shape[1])  # (N, 1) == (K,) → (N, K)
@@ -159,7 +179,17 @@ def _constant(logits: Any, sign: int) -> Any:
     return array_module(logits).full_like(logits, sign / logits.size)
 
 
+def _check(logits: Any, name: str = "logits") -> None:
+    """Integers would have a gradient of 0 without a word, and no logits a mean of NaN."""
+    if not is_array(logits):
+        raise ShapeError(f"a loss takes an array of {name}, got {described(logits)}")
+    if logits.dtype.kind != "f" or not logits.size:
+        raise ShapeError(f"a loss takes {name} in floats, and one at least, got {logits.dtype} {tuple(logits.shape)}")
+
+
 def _difference(y: Any, target: Any) -> Any:
+    _check(y, "outputs")
+    _check(target, "targets")
     if y.shape != target.shape:
         raise ShapeError(f"y has shape {tuple(y.shape)}, its target {tuple(target.shape)}: they must be the same")
     return y - target

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from math import cos, inf, pi
 from numbers import Real
 from typing import Any
@@ -49,9 +50,11 @@ class Optimizer:
 
     def step(self) -> None:
         """Move the parameters by one update."""
-        self.t += 1
         p, g = self.parameters.values, self.parameters.grads
         state = [getattr(self, name) for name in self.state_names]
+        if any(type(s) is not type(p) or s.dtype != p.dtype for s in state):
+            raise LayerError(f"the network moved after {type(self).__name__} was made: make optimisers after .to(…)")
+        self.t += 1
         whole = array_module(p) is not np or len(p) <= PIECE
 
         def work(part: slice) -> None:
@@ -167,15 +170,36 @@ class Adam(Optimizer):
     def update(self, p: Any, g: Any, m: Any, v: Any) -> None:  # type: ignore[override]
         """One step on a piece of the vectors."""
         b1, b2 = self.betas
+        correction1, correction2 = 1 - b1**self.t, (1 - b2**self.t) ** 0.5
+        # √v̂ + ε = (√v + ε √(1 − β2ᵗ)) / √(1 − β2ᵗ)
+        eps = self.eps if self.epsilon_hat else self.eps * correction2
+        rate = self.lr * correction2 / correction1
+        xp = array_module(p)
+        if hasattr(xp, "ElementwiseKernel"):
+            _adam_kernel(xp)(g, b1, 1 - b1, b2, 1 - b2, eps, float(rate), p, m, v)
+            return
         m *= b1
         m += (1 - b1) * g
         v *= b2
         v += (1 - b2) * (g * g)
-        correction1, correction2 = 1 - b1**self.t, (1 - b2**self.t) ** 0.5
-        # √v̂ + ε = (√v + ε √(1 − β2ᵗ)) / √(1 − β2ᵗ)
-        denominator = array_module(p).sqrt(v)
-        denominator += self.eps if self.epsilon_hat else self.eps * correction2
-        p -= (self.lr * correction2 / correction1) * m / denominator
+        denominator = xp.sqrt(v)
+        denominator += eps
+        p -= rate * m / denominator
+
+
+@cache
+def _adam_kernel(cupy: Any) -> Any:
+    """`Adam.update` for CuPy: in one pass through memory, where the lines above make twelve."""
+    return cupy.ElementwiseKernel(
+        "T g, T b1, T b1_rest, T b2, T b2_rest, T eps, T rate",
+        "T p, T m, T v",
+        """
+        m = b1 * m + b1_rest * g;
+        v = b2 * v + b2_rest * (g * g);
+        p -= rate * m / (sqrt(v) + eps);
+        """,
+        "minigan_adam",
+    )
 
 
 # Schedules: the factor on the learning rate after t epochs (or steps: the unit is the caller's).

@@ -242,3 +242,47 @@ def test_a_masked_logit_costs_nothing():
     value, dlogits = softmax_cross_entropy(np.array([[0.0, -np.inf]]), np.array([0]))
     assert value == 0
     assert (dlogits == 0).all()
+
+
+Tensor = type("Tensor", (), {"__module__": "torch"})  # what a tensor looks like to a package that doesn't import torch
+
+
+@each_loss
+@pytest.mark.parametrize(
+    ("logits", "sentence"),
+    [
+        ([[1.0], [2.0]], "an array of logits, got a list: make an array"),
+        (Tensor(), "got a torch Tensor: hand over"),
+        (np.array([[1], [2]]), r"in floats, and one at least, got int64 \(2, 1\)"),  # whose gradient would be 0
+        (np.zeros((0, 1)), r"got float64 \(0, 1\)"),
+        (np.ones((2, 1), complex), "got complex128"),
+        (None, "got None"),
+    ],
+)
+def test_what_are_no_logits_is_refused(loss, logits, sentence):
+    with pytest.raises(ShapeError, match=sentence):
+        loss(logits)
+
+
+@pytest.mark.parametrize("loss", [l1, l2])
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], Tensor(), np.array([1, 2]), np.zeros(0), None])
+def test_what_are_no_outputs_or_targets_is_refused(loss, wrong):
+    right = np.ones(2)
+    for y, target, name in ((wrong, right, "outputs"), (right, wrong, "targets")):
+        with pytest.raises(ShapeError, match=name):
+            loss(y, target)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0, 1], "array of integers, got a list"),
+        (np.array([0.0, 1.7]), "array of integers, got an array of float64"),  # 1.7 would be no class, and cost nothing
+        (np.array([0, 3]), "labels are from 0 to 2, got 0 to 3"),
+        (np.array([-1, 0]), "labels are from 0 to 2, got -1 to 0"),
+        (np.array([[0], [1]]), r"labels \(N,\), got \(2, 3\) and \(2, 1\)"),
+    ],
+)
+def test_what_are_no_labels_is_refused(labels, sentence):
+    with pytest.raises(ShapeError, match=sentence):
+        softmax_cross_entropy(np.zeros((2, 3)), labels)

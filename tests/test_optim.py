@@ -2,6 +2,7 @@
 
 from math import factorial, inf, nan, sqrt
 
+import host_kernel
 import numpy as np
 import pytest
 from crews import number_of_threads
@@ -148,6 +149,20 @@ def test_a_step_on_every_device(make, device):
     assert parameters.values.dtype == np.float32
     assert all(getattr(optimizer, name).dtype == np.float32 for name in optimizer.state_names)
     np.testing.assert_allclose(to_numpy(parameters.values), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not host_kernel.COMPILER, reason="there is no C compiler")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("epsilon_hat", [False, True])
+def test_adams_kernel_for_cupy_does_what_its_lines_do(dtype, epsilon_hat, monkeypatch):
+    make = lambda: Adam(network(dtype=dtype).parameters(), 1e-2, (0.5, 0.99), 1e-3, epsilon_hat)  # noqa: E731
+    lines, kernel = make(), make()
+    expected = run(lines)
+    monkeypatch.setattr(optim, "array_module", lambda x: host_kernel)
+    tolerance = {"rtol": 0, "atol": 4 * np.finfo(dtype).eps}
+    np.testing.assert_allclose(run(kernel), expected, **tolerance)
+    for name in ("m", "v"):
+        np.testing.assert_allclose(getattr(kernel, name), getattr(lines, name), **tolerance)
 
 
 @each_rule

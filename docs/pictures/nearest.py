@@ -1,11 +1,12 @@
 """Draw samples of a run, and beside each of them the training picture that is most like it.
 
-    python docs/pictures/nearest.py runs/sngan-sunflowers sunflowers
+    python docs/pictures/nearest.py runs/dcgan-sunflowers sunflowers
 
 Two pictures are written next to this file: sunflowers.jpg, the first nine samples of a seed as `minigan sample RUN
 --n 9` draws them, and sunflowers-nearest.jpg, each of them with its neighbour to the right. The neighbour is searched
 among all training pictures and their mirror images, by the Euclidean distance of pixels. The names of the files that
-are shown go to the terminal, each with the distance, and with that of two different training pictures to compare.
+are shown go to the terminal, each with the distance; and to compare, the median distance from a training picture to the
+nearest other one.
 """
 
 import argparse
@@ -49,13 +50,15 @@ def main():
     real = dataset.batch(np.arange(len(dataset)))
     both = np.concatenate([real, real[:, :, ::-1]])  # (2 N, H, W, C)
     indices, distances = nearest(samples.reshape(args.n, -1), both.reshape(len(both), -1))
-    usual = np.median(nearest(real.reshape(len(real), -1), real.reshape(len(real), -1), 2)[1][:, 1])
+    near, far = nearest(real.reshape(len(real), -1), both.reshape(len(both), -1), 3)
+    other = near % len(real) != np.arange(len(real))[:, None]  # neither the picture itself nor its mirror image
+    usual = np.median(far[np.arange(len(real)), other.argmax(axis=1)])
     pairs = np.stack([samples, both[indices[:, 0]]], axis=1).reshape(-1, *samples.shape[1:])
     draw(samples, 3, HERE / f"{args.name}.jpg")
     draw(pairs, 6, HERE / f"{args.name}-nearest.jpg")
     for index, distance in zip(indices[:, 0], distances[:, 0], strict=True):
         print(f"{distance:6.2f}  {dataset.paths[index % len(real)]}")
-    print(f"{usual:6.2f}  from a training picture to the one most like it, median")
+    print(f"{usual:6.2f}  from a training picture to the nearest other one, median")
 
 
 if __name__ == "__main__":

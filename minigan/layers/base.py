@@ -34,7 +34,7 @@ class Layer:
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """Map x to y; return `(y, cache)`. `rng` is a generator of x's device, for layers that draw."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward: a layer needs all three verbs")
+        raise NotImplementedError(f"{type(self).__name__} has no forward: write forward(self, x, train, rng)")
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """Map dy = ∂L/∂y to dx = ∂L/∂x and add ∂L/∂parameter to `self.dW` and its like.
@@ -42,18 +42,21 @@ class Layer:
         `wrt="input"` leaves the parameters' gradients alone; `wrt="params"` returns None instead of dx.
         Raises ShapeError if dy hasn't the shape of y.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no backward: a layer needs all three verbs")
+        raise NotImplementedError(f"{type(self).__name__} has no backward: write backward(self, dy, cache, wrt)")
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """Differentiate `backward`. Given ddx = ∂P/∂(dx), return `(ddy, dx2)` and add ∂P/∂parameter.
 
         ddy = ∂P/∂(dy) has the shape of y, dx2 = ∂P/∂x that of x; dx2 is None where it is zero everywhere.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no double_backward: a layer needs all three verbs")
+        kind = type(self).__name__
+        raise NotImplementedError(
+            f"{kind} has no double_backward, which gradient penalties need: write double_backward(self, ddx, dy, cache)"
+        )
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """The y of `forward`, for a pass that nobody goes back through: composites let go of every cache at once."""
-        return self.forward(x, train, rng)[0]
+        return two(self, self.forward(x, train, rng))[0]
 
     # Parameters and inner layers
 
@@ -261,6 +264,14 @@ def add(a: Any, b: Any) -> Any:
     total = xp.empty(a.shape, a.dtype)
     over_rows(lambda rows: xp.add(a[rows], b[rows], out=total[rows]), total)
     return total
+
+
+def two(layer: Layer, result: Any) -> tuple[Any, Any]:
+    """What `forward` or `double_backward` of a layer returned, if it is a tuple of two: an array of two rows isn't."""
+    if isinstance(result, tuple) and len(result) == 2:
+        return result
+    got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+    raise LayerError(f"{layer!r} returned {got}: forward must return (y, cache), and double_backward (ddy, dx2)")
 
 
 def is_zero(gradient: Any) -> bool:

@@ -67,6 +67,9 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     """
     xp = array_module(dy)
     (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
+    if stride == (1, 1) and tuple(size) == (OH, OW) and K <= C and (xp is not np or N * OH * OW >= 16 * K):
+        # dx is a correlation, too, of dy with W turned round: to gather is less work than to scatter, if W is small
+        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding)
     dx = xp.empty((N, *size, C), dy.dtype)
     W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
 

@@ -27,7 +27,7 @@ OPPOSITE = {
     ast.And: ast.Or,
     ast.Or: ast.And,
 }
-WORDS = {"input": "both", "params": "both"}  # of wrt
+WORDS = {"input": "both", "params": "input"}  # of wrt
 UNTOUCHED = {"__repr__", "macs"}  # no derivative depends on them
 
 
@@ -46,14 +46,15 @@ class Fault:
 
 def faults(source: str, filename: str) -> Iterator[Fault]:
     """Every fault that can be planted into a module."""
-    tree = ast.parse(source)
+    tree, whole = ast.parse(source), compile(source, filename, "exec")
     for path, function in _functions(tree):
         for node in _nodes(function):
             for change, put in _changes(node):
                 undo = put()
-                code = compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec")
+                changed = _code_of(compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec"), path)
                 undo()
-                yield Fault(path, node.lineno, change, _code_of(code, path))
+                if changed.co_freevars == _code_of(whole, path).co_freevars:  # without super() it can't be exchanged
+                    yield Fault(path, node.lineno, change, changed)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[tuple[str, ...], ast.FunctionDef]]:
@@ -108,7 +109,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, object]]:
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield f"{old} → left out", _become(node, ast.Pass())
     elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-        for i in range(len(node.value.elts)):
+        for i in (i for i, element in enumerate(node.value.elts) if getattr(element, "value", 0) is not None):
             others = [ast.Constant(None) if k == i else element for k, element in enumerate(node.value.elts)]
             yield f"{old} → None for number {i}", _set(node, "value", ast.Tuple(others, ast.Load()))
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):

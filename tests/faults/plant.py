@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FunctionType
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120  # a child that takes longer is stuck in a loop, which somebody would notice: the fault is found
+LONGER = 10  # times as long as without a fault: a child is stuck in a loop, which somebody would notice
 
 # Each module with its tests, the quickest first
 LAYERS = ("layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
@@ -76,11 +76,13 @@ class Planter:
         self.file, self.planted = file, planted
         self.module = "minigan." + file.removesuffix(".py").replace("/", ".")
         self.outcomes: Counter = Counter()
-        self.healthy = False
+        self.healthy, self.seconds = False, float("inf")
 
     def pytest_runtestloop(self, session) -> bool:
         """Instead of pytest's own loop."""
+        began = time.monotonic()
         self.healthy = not session.testsfailed and self._survives(session, None)
+        self.seconds = 30 + LONGER * (time.monotonic() - began)
         for fault in self.planted if self.healthy else ():
             self.outcomes[self._outcome(session, fault)] += 1
         return True
@@ -99,10 +101,14 @@ class Planter:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            os._exit(self._run(session, fault))
+            status = 1  # a test that fails, in whatever way
+            try:
+                status = self._run(session, fault)
+            finally:
+                os._exit(status)
         began = time.monotonic()
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
-            if time.monotonic() - began > SECONDS:
+            if time.monotonic() - began > self.seconds:
                 os.kill(child, signal.SIGKILL)
             time.sleep(0.01)
         return ended[1] == 0

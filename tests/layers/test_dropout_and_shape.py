@@ -14,6 +14,16 @@ def test_dropout_zeroes_a_part_p_and_scales_the_rest():
     np.testing.assert_array_equal(Dropout(0.25).backward(np.ones((100, 100)), cache), y)
 
 
+def test_dropout_keeps_what_draws_exactly_p():
+    """Draws are from 0, included, to 1, excluded: those below p are a part p of them."""
+
+    class Always:
+        def random(self, shape, dtype):
+            return np.full(shape, 0.25, dtype)
+
+    np.testing.assert_array_equal(Dropout(0.25).forward(np.ones((1, 3)), rng=Always())[0], np.full((1, 3), 4 / 3))
+
+
 @pytest.mark.parametrize(("p", "train"), [(0.5, False), (0.0, True)])
 def test_dropout_that_drops_nothing_needs_no_generator(p, train):
     x = np.arange(6.0).reshape(2, 3)

@@ -19,22 +19,22 @@ FAN_IN, FAN_OUT = 40, 60
 
 
 @pytest.mark.parametrize(
-    ("init", "std"),
+    ("make", "arguments", "std"),
     [
-        (normal(0.02), 0.02),
-        (glorot_normal(), np.sqrt(2 / 100)),
-        (glorot_normal(gain=3), 3 * np.sqrt(2 / 100)),
-        (glorot_uniform(), np.sqrt(2 / 100)),
-        (glorot_uniform(gain=3), 3 * np.sqrt(2 / 100)),
-        (he_normal(), np.sqrt(2 / 40)),
-        (he_uniform(), np.sqrt(2 / 40)),
-        (he_normal(negative_slope=1), np.sqrt(1 / 40)),
-        (he_uniform(negative_slope=1), np.sqrt(1 / 40)),
-        (uniform(0.3), 0.3 / np.sqrt(3)),
+        (normal, {"std": 0.02}, 0.02),
+        (glorot_normal, {}, np.sqrt(2 / 100)),
+        (glorot_normal, {"gain": 3}, 3 * np.sqrt(2 / 100)),
+        (glorot_uniform, {}, np.sqrt(2 / 100)),
+        (glorot_uniform, {"gain": 3}, 3 * np.sqrt(2 / 100)),
+        (he_normal, {}, np.sqrt(2 / 40)),
+        (he_uniform, {}, np.sqrt(2 / 40)),
+        (he_normal, {"negative_slope": 0.5}, np.sqrt(2 / 1.25 / 40)),
+        (he_uniform, {"negative_slope": 0.5}, np.sqrt(2 / 1.25 / 40)),
+        (uniform, {"bound": 0.3}, 0.3 / np.sqrt(3)),
     ],
 )
-def test_spread_and_dtype(init, std):
-    weights = init(np.random.default_rng(0), (200, 100), FAN_IN, FAN_OUT)
+def test_spread_and_dtype(make, arguments, std):
+    weights = make(**arguments)(np.random.default_rng(0), (200, 100), FAN_IN, FAN_OUT)
     assert weights.dtype == np.float32
     assert weights.shape == (200, 100)
     assert abs(weights.mean()) < 0.03 * std

@@ -50,6 +50,20 @@ def test_input_grad_is_the_adjoint_in_x(g, seed):
     )
 
 
+@pytest.mark.parametrize("channels", [(3, 2), (3, 3), (2, 3), (4, 4)])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (5, 3), (1, 3)])
+def test_input_grad_of_a_correlation_that_keeps_the_size(kernel, channels):
+    """Where there are no more channels out than in, and pixels enough (48 for 3), it is a correlation itself."""
+    (R, S), (C, K), rng = kernel, channels, np.random.default_rng(0)
+    x, W, dy = (rng.standard_normal(shape) for shape in ((2, 4, 6, C), (R, S, C, K), (2, 4, 6, K)))
+    padding = (R // 2, S // 2)
+    dx = conv2d_input_grad(dy, W, (4, 6), padding=padding)
+    for index in np.ndindex(2, 4, 6, C):  # ∂⟨conv2d(x), dy⟩/∂x, entry by entry: the correlation of a single 1
+        one = np.zeros_like(x)
+        one[index] = 1
+        assert dx[index] == pytest.approx((conv2d(one, W, padding=padding) * dy).sum(), abs=1e-12)
+
+
 @given(conv_geometries(), seeds())
 def test_weight_grad_is_the_adjoint_in_W(g, seed):
     x, W, dy = arrays_of(g, seed)

@@ -65,7 +65,8 @@ def test_what_is_no_batch_of_pictures_is_refused():
 
 def test_gradients_of_a_critic_that_uses_it():
     rng = np.random.default_rng(0)
-    end = [MinibatchStdDev(2), Conv2D(4, 3, 3, padding=1, rng=rng), LeakyReLU(), Flatten(), Dense(27, 1, rng=rng)]
+    # groups of three: of two, x̂ is ±1 whatever x is, and all that is left of dx2 is what ε does
+    end = [MinibatchStdDev(3), Conv2D(4, 3, 3, padding=1, rng=rng), LeakyReLU(), Flatten(), Dense(27, 1, rng=rng)]
     critic = shake(Sequential(Conv2D(2, 3, 3, padding=1, rng=rng), LeakyReLU(), *end), rng)
     report = check_network(critic, smooth_point(rng, (6, 3, 3, 2)))
     assert report.second.keys() >= {"x", "dy", "0.W", "3.W"}

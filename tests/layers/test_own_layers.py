@@ -225,6 +225,57 @@ def test_optimizers_take_parameters(make):
             make(other)
 
 
+def test_an_optimizer_is_made_after_the_network_moves():
+    network = Sequential(Dense(2, 2))
+    optimizer = Adam(network.parameters())
+    network.to(dtype=np.float64)
+    with pytest.raises(LayerError, match=r"the network moved after Adam was made: make optimisers after \.to"):
+        optimizer.step()
+    assert optimizer.t == 0
+
+
+class Returns(Own):
+    """Two rows go in, so an array that comes back alone could be taken for a pair."""
+
+    def __init__(self, y=None, ddy=None):
+        super().__init__(1.0)
+        self.y, self.ddy = y, ddy
+
+    def forward(self, x, train=True, rng=None):
+        return super().forward(x) if self.y is None else self.y(x)
+
+    def double_backward(self, ddx, dy, cache):
+        return self.ddy(ddx)
+
+
+COMPOSITES = [Sequential, Residual, Parallel, lambda layer: Residual(ReLU(), layer), lambda layer: Branches(layer)]
+ONE, THREE = (lambda x: x + 1), (lambda x: (x + 1, x, x))
+
+
+@pytest.mark.parametrize("make", COMPOSITES)
+@pytest.mark.parametrize(("wrong", "got"), [(ONE, "ndarray"), (THREE, "a tuple of 3"), (lambda x: [x + 1, x], "list")])
+def test_a_layer_that_returns_no_pair_is_named(make, wrong, got):
+    x = np.ones((2, 3), np.float32)
+    given = (x,) if make is COMPOSITES[-1] else x
+    sentence = rf"Returns\(.*\) returned {got}: forward must return \(y, cache\), and double_backward \(ddy, dx2\)"
+    with pytest.raises(LayerError, match=sentence):
+        make(Returns(y=wrong)).forward(given)
+    network = make(Returns(ddy=wrong))
+    y, cache = network.forward(given)
+    with pytest.raises(LayerError, match=sentence):
+        network.double_backward(given, y, cache)
+    with pytest.raises(LayerError, match=sentence):
+        make(Returns(y=wrong)).output(given)
+
+
+def test_a_penalty_says_what_a_layer_lacks():
+    critic = Sequential(Own(np.ones(3)), Dense(3, 1))
+    x = np.ones((2, 3), np.float32)
+    y, cache = critic.forward(x)
+    with pytest.raises(NotImplementedError, match="Own has no double_backward, which gradient penalties need: write"):
+        critic.double_backward(x, y, cache)
+
+
 @pytest.mark.parametrize("lr", ["0.1", None, np.nan, np.inf, -1e-3, np.ones(2)])
 @pytest.mark.parametrize("make", [SGD, RMSprop, Adam])
 def test_a_learning_rate_is_a_number(make, lr):

@@ -1,0 +1,62 @@
+"""Whatever a layer can't take is refused by that layer, under its own name, and not somewhere inside of it."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minigan.errors import LayerError, ShapeError
+from minigan.layers import (
+    Branches,
+    Conditional,
+    Dense,
+    Embedding,
+    Parallel,
+    Projection,
+    Residual,
+    Sequential,
+    SpectralNorm,
+)
+from minigan.testing import standard_cases
+from minigan.testing.call import Call
+from minigan.testing.several import each, floats, is_float
+
+CONTAINERS = (Branches, Conditional, Parallel, Residual, Sequential)  # they leave it to the first layer inside
+CASES = list({type(case.layer): case for case in standard_cases() if not isinstance(case.layer, CONTAINERS)}.values())
+each_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: type(case.layer).__name__)
+
+
+def refused(layer, call):
+    name = re.escape(repr(layer)) if not isinstance(layer, SpectralNorm) else ""  # the layer inside speaks for it
+    return pytest.raises(ShapeError, match=f"^{name}")
+
+
+@each_layer
+def test_lists_and_integers(case):
+    layer = case.layer
+    for other in (lambda a: a.tolist(), lambda a: a.astype(np.int32), lambda a: a.astype(np.float16)):
+        if floats("x", case.x):
+            with refused(layer, "forward"):
+                layer.forward(each(lambda a, other=other: other(a) if is_float(a) else a, case.x), False)
+
+
+@each_layer
+def test_gradients_of_another_shape_or_kind(case):
+    call = Call(case.layer, case.x, False, 0)
+    layer, (_, cache) = call.layer, call.forward()
+    for other in (lambda a: a[None], lambda a: a.tolist()):
+        wrong = lambda a, other=other: other(a) if is_float(a) else a  # noqa: E731
+        with refused(layer, "backward"):
+            layer.backward(each(wrong, call.dy), cache)
+        with refused(layer, "double_backward"):
+            layer.double_backward(call.ddx, each(wrong, call.dy), cache)
+        if floats("ddx", call.ddx):
+            with refused(layer, "double_backward"):
+                layer.double_backward(each(wrong, call.ddx), call.dy, cache)
+
+
+@pytest.mark.parametrize("make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Sequential, Residual])
+@pytest.mark.parametrize("wrong", [Dense, [Dense(2, 2)], np.tanh], ids=["a class", "a list", "a function"])
+def test_a_composite_of_what_is_no_layer(make, wrong):
+    with pytest.raises(LayerError):
+        make(wrong)
