@@ -107,7 +107,10 @@ def _in_a_process(kernels: str, threads: int, names: list[str], args: argparse.N
     numbers = ["--seeds", args.seeds, "--first-seed", args.first_seed, "--noise", args.noise]
     command = [sys.executable, str(Path(__file__).resolve()), *names, *map(str, numbers), "--measure"]
     line = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return json.loads(line) | {"threads": threads, "noise": args.noise, "seeds": args.seeds}
+    row = json.loads(line) | {"threads": threads, "noise": args.noise, "seeds": args.seeds}
+    if kernels not in ("", row["kernels"]):  # OpenBLAS may have several names for the same ones
+        row["kernels"] = f"{kernels} ({row['kernels']})"
+    return row
 
 
 if __name__ == "__main__":
