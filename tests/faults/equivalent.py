@@ -1,3 +1,29 @@
 """Planted faults that change nothing, with the reason: (file, function, change) → why."""
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "penalties.py",
+        "norm_and_direction",
+        "largest + (largest == 0) → with the opposite operation",
+    ): "zeros are divided by 1 or by −1",
+    (
+        "layers/activations.py",
+        "sigmoid",
+        "x >= 0 → with the opposite comparison",
+    ): "at 0 both branches are 1, for e is 1 there",
+    (
+        "layers/activations.py",
+        "_times_step",
+        "if xp is not np: → the opposite condition",
+    ): "two ways of computing the same, each the faster one on its device",
+    (
+        "layers/activations.py",
+        "_times_step",
+        "xp is not np → with the opposite comparison",
+    ): "two ways of computing the same, each the faster one on its device",
+    (
+        "gans/dcgan.py",
+        "check_shape",
+        "0 → 1",
+    ): "height and width are the same there",
+}

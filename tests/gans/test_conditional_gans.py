@@ -29,6 +29,7 @@ def test_without_a_number_of_classes_it_is_refused(cls):
         cls((28, 28, 1), rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="n_classes is -3"):
         cls((28, 28, 1), n_classes=-3, rng=np.random.default_rng(0))
+    assert cls((28, 28, 1), n_classes=1, rng=np.random.default_rng(0)).n_classes == 1
 
 
 def test_projection_adds_the_inner_product_with_the_class():

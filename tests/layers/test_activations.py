@@ -72,6 +72,12 @@ def test_small_tails_keep_their_digits():
     assert np.isclose(Softplus().forward(np.array([[-80.0]]))[0], np.exp(-80), rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("slope", [-0.01, 1.01])
+def test_a_slope_that_would_not_make_y_the_larger_of_two_is_refused(slope):
+    with pytest.raises(ValueError, match="it must be between 0 and 1"):
+        LeakyReLU(slope)
+
+
 def test_prelu_slope_gradient():
     layer = PReLU(2, init=0.5)
     x, dy = np.array([[-1.0, -2.0], [3.0, -4.0]]), np.array([[10.0, 100.0], [1000.0, 10000.0]])
