@@ -24,6 +24,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     (
         "gans/dcgan.py",
         "check_shape",
-        "0 → 1",
+        "0 → 1 (2)",
     ): "height and width are the same there",
 }
