@@ -50,11 +50,11 @@ class Optimizer:
 
     def step(self) -> None:
         """Move the parameters by one update."""
-        self.t += 1
         p, g = self.parameters.values, self.parameters.grads
         state = [getattr(self, name) for name in self.state_names]
         if any(type(s) is not type(p) or s.dtype != p.dtype for s in state):
             raise LayerError(f"the network moved after {type(self).__name__} was made: make optimisers after .to(…)")
+        self.t += 1
         whole = array_module(p) is not np or len(p) <= PIECE
 
         def work(part: slice) -> None:

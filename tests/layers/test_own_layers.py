@@ -231,6 +231,7 @@ def test_an_optimizer_is_made_after_the_network_moves():
     network.to(dtype=np.float64)
     with pytest.raises(LayerError, match=r"the network moved after Adam was made: make optimisers after \.to"):
         optimizer.step()
+    assert optimizer.t == 0
 
 
 class Returns(Own):
