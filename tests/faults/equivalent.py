@@ -26,4 +26,14 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "check_shape",
         "0 → 1 (2)",
     ): "height and width are the same there",
+    (
+        "layers/activations.py",
+        "PReLU.forward",
+        "x > 0 → with the opposite comparison",
+    ): "at 0 both branches are 0",
+    (
+        "layers/spectral_norm.py",
+        "SpectralNorm._to_last",
+        "-2 → without its sign",
+    ): "of a transposed convolution's four axes, 2 is the one before the last",
 }

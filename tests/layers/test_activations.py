@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan import threads
+from minigan.backend import to_numpy
 from minigan.errors import ShapeError
 from minigan.layers import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.testing import check_layer
@@ -84,6 +85,15 @@ def test_prelu_slope_gradient():
     _, cache = layer.forward(x)
     layer.backward(dy, cache)
     np.testing.assert_array_equal(layer.dslope, [-10, -200 - 40000])
+
+
+@pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(0.5)], ids=repr)
+def test_at_the_kink_every_device_takes_the_lower_slope(device, layer):
+    x = device.array(np.zeros((1, 2), np.float32))
+    _, cache = layer.forward(x)
+    ones = device.array(np.ones((1, 2), np.float32))
+    for dx in (layer.backward(ones, cache), layer.double_backward(ones, ones, cache)[0]):
+        np.testing.assert_array_equal(to_numpy(dx), np.full((1, 2), getattr(layer, "negative_slope", 0)))
 
 
 def test_prelu_at_the_kink_counts_as_negative():
