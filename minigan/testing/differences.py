@@ -4,8 +4,8 @@ A function t → y(t) of one number is evaluated at ±h and ±h/2. Each pair giv
 
     D(h) = (y(h) − y(−h)) / 2h = y′(0) + y‴(0) h²/6 + O(h⁴),
 
-and (4 D(h/2) − D(h))/3 cancels the h² term (Richardson). In float64, with h = 1e-3, what is left of the truncation is
-of the order 1e-15 · y⁽⁵⁾ and the rounding is of the order 1e-12 · y. How exact that is for a gradient: see `rounding`.
+and (4 D(h/2) − D(h))/3 cancels the h² term (Richardson). In float64, with h = 1e-4, what is left of the truncation is
+y⁽⁵⁾ h⁴/480, of the order 1e-19 · y⁽⁵⁾, and the rounding is of the order 1e-12 · y: see `rounding`.
 
 A gradient of many entries is compared one entry at a time if it is small. Of a larger one a random choice of entries is
 taken, and a few random directions of ±1 through all of them, so that an error in any entry shows.

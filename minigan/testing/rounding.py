@@ -12,7 +12,7 @@ with the last bit of everything that they depend on changed at random; σ(dW) an
     σ(s)/h · √(2 (4/3)² + 2 (1/6)²) = 1.9 σ(s)/h.
 
 Let M be the largest entry of a gradient, t the tolerance, and E what may be wrong with a comparison though the gradient
-is right: 8 standard deviations, and, in a network, what a kink can do (`networks`). A gradient passes if
+is right: 8 standard deviations of either, and, in a network, what a kink can do (`networks`). A gradient passes if
 
     |written − numeric| ≤ t M + E.                                                                                  (1)
 
@@ -21,7 +21,7 @@ Only quotients with E ≤ 4 t M are used. Then (1) rejects every fault of 10 t M
 the quotient's 8 standard deviations down to 2 t M.
 
 Where all entries of a gradient are within 8 σ(dW) of zero, there is no M: it is measured against the others of the same
-call, from which its terms come, as if M were FLOOR times the largest of them.
+call, from which its terms come, and the terms of s: M is then FLOOR times the largest of these.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Written:
         self.sigma = {name: magnitude(np.std([one[name] for one in again], axis=0, ddof=1)) for name in moved}
 
     def scale(self, name: str) -> float:
-        """M: the largest entry of a gradient, or FLOOR times that of all if this one is nothing but rounding."""
+        """M: the largest entry of a gradient, or FLOOR times the largest of all if this one is nothing but rounding."""
         M = magnitude(self.gradients[name])
         return M if DEVIATIONS * self.sigma[name] < M else FLOOR * self.largest
 

@@ -39,7 +39,7 @@ class Faults:
         error = self.original(written, name, where, by_hand, *rest)
         self.compared += 1
         fault = 10 * written.tolerance * written.scale(name)
-        for planted in (-fault, fault) if where.startswith("at") else ():
+        for planted in (-fault, fault) if fault and where.startswith("at") else ():
             self.planted += 1
             try:
                 self.original(written, name, where, by_hand + planted, *rest)

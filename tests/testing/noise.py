@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -15,7 +16,10 @@ from minigan import threads
 
 @contextmanager
 def noisy_products(ulps: float, seed: int = 0) -> Iterator[None]:
-    """Multiply the results of matrix products and einsums in float64 by 1 + ulps · ε · u, with u uniform in ±1."""
+    """Multiply each product of arrays that is summed, in float64, by 1 + ulps · ε · u, with u uniform in ±1.
+
+    Those are the matrix products, and einsums of two factors or more; an einsum of one is a sum.
+    """
     rng = np.random.default_rng(seed)
     matmul, einsum = np.matmul, np.einsum
 
@@ -24,6 +28,10 @@ def noisy_products(ulps: float, seed: int = 0) -> Iterator[None]:
             result *= 1 + ulps * np.finfo(np.float64).eps * rng.uniform(-1, 1, result.shape)
         return result
 
+    def noisy_einsum(subscripts: str, *factors: np.ndarray, **options: Any) -> np.ndarray:
+        result = einsum(subscripts, *factors, **options)
+        return noisy(np.array(result)) if len(factors) > 1 else result
+
     def add_product(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
         out += np.matmul(a, b)
 
@@ -31,7 +39,7 @@ def noisy_products(ulps: float, seed: int = 0) -> Iterator[None]:
     with ExitStack() as stack:
         replace = lambda *args: stack.enter_context(mock.patch.object(*args))  # noqa: E731
         replace(np, "matmul", lambda *args, **kwargs: noisy(matmul(*args, **kwargs)))
-        replace(np, "einsum", lambda *args, **kwargs: noisy(np.array(einsum(*args, **kwargs))))
+        replace(np, "einsum", noisy_einsum)
         for module in users:
             replace(module, "add_product", add_product)
         yield
