@@ -73,6 +73,11 @@ def test_small_tails_keep_their_digits():
     assert np.isclose(Softplus().forward(np.array([[-80.0]]))[0], np.exp(-80), rtol=1e-14, atol=0)
 
 
+def test_softplus_wants_a_positive_beta():
+    with pytest.raises(ValueError, match="beta is 0"):
+        Softplus(beta=0)
+
+
 @pytest.mark.parametrize("slope", [-0.01, 1.01])
 def test_a_slope_that_would_not_make_y_the_larger_of_two_is_refused(slope):
     with pytest.raises(ValueError, match="it must be between 0 and 1"):

@@ -61,19 +61,12 @@ def test_labels_that_are_a_list():
 
 
 def test_what_passes_through_a_branch_unchanged():
-    layer, x, c = Branches(None, Dense(2, 3)), np.ones((4, 2)), np.ones((4, 2))
-    with pytest.raises(ShapeError, match="takes an array as its input"):
-        layer.forward(([1.0, 2.0], c))
-    (y, z), cache = layer.forward((x, c))
-    for wrong in (y[:1], y.tolist()):
-        with pytest.raises(ShapeError, match="the None of Branches"):
-            layer.backward((wrong, z), cache)
-        with pytest.raises(ShapeError, match="the None of Branches"):
-            layer.double_backward((x, c), (wrong, z), cache)
+    with pytest.raises(ShapeError, match="^the None of Branches takes an array as its input"):
+        Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
 
 
 @pytest.mark.parametrize(
-    "make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Branches, Sequential, Residual]
+    "make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Branches, Parallel, Sequential, Residual]
 )
 @pytest.mark.parametrize("wrong", [Dense, [Dense(2, 2)], np.tanh], ids=["a class", "a list", "a function"])
 def test_a_composite_of_what_is_no_layer(make, wrong):
