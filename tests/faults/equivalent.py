@@ -1,3 +1,49 @@
 """Planted faults that change nothing, with the reason: (file, function, change) → why."""
 
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (
+        "penalties.py",
+        "norm_and_direction",
+        "largest + (largest == 0) → with the opposite operation",
+    ): "zeros are divided by 1 or by −1",
+    (
+        "layers/activations.py",
+        "sigmoid",
+        "x >= 0 → with the opposite comparison",
+    ): "at 0 both branches are 1, for e is 1 there",
+    (
+        "layers/activations.py",
+        "_times_step",
+        "if xp is not np: → the opposite condition",
+    ): "two ways of computing the same, each the faster one on its device",
+    (
+        "layers/activations.py",
+        "_times_step",
+        "xp is not np → with the opposite comparison",
+    ): "two ways of computing the same, each the faster one on its device",
+    (
+        "gans/dcgan.py",
+        "check_shape",
+        "0 → 1 (2)",
+    ): "height and width are the same there",
+    (
+        "layers/activations.py",
+        "PReLU.forward",
+        "x > 0 → with the opposite comparison",
+    ): "at 0 both branches are 0",
+    (
+        "layers/spectral_norm.py",
+        "SpectralNorm._to_last",
+        "-2 → without its sign",
+    ): "of a transposed convolution's four axes, 2 is the one before the last",
+    (
+        "layers/branches.py",
+        "_Unchanged.backward",
+        "self.check_dy(dy, cache, wrt) → left out",
+    ): "Branches has looked at them",
+    (
+        "layers/branches.py",
+        "_Unchanged.double_backward",
+        "self.check_ddx(ddx, cache, dy, cache) → left out",
+    ): "Branches has looked at them",
+}

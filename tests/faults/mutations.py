@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -48,13 +49,16 @@ def faults(source: str, filename: str) -> Iterator[Fault]:
     """Every fault that can be planted into a module."""
     tree, whole = ast.parse(source), compile(source, filename, "exec")
     for path, function in _functions(tree):
+        seen: Counter = Counter()
         for node in _nodes(function):
             for change, put in _changes(node):
                 undo = put()
                 changed = _code_of(compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec"), path)
                 undo()
                 if changed.co_freevars == _code_of(whole, path).co_freevars:  # without super() it can't be exchanged
-                    yield Fault(path, node.lineno, change, changed)
+                    seen[change] += 1
+                    nth = f" ({seen[change]})" if seen[change] > 1 else ""  # so that each has a name of its own
+                    yield Fault(path, node.lineno, change + nth, changed)
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[tuple[str, ...], ast.FunctionDef]]:

@@ -29,6 +29,35 @@ def test_without_a_number_of_classes_it_is_refused(cls):
         cls((28, 28, 1), rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="n_classes is -3"):
         cls((28, 28, 1), n_classes=-3, rng=np.random.default_rng(0))
+    assert cls((28, 28, 1), n_classes=1, rng=np.random.default_rng(0)).n_classes == 1
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 1), (2,)], ids=["pictures", "points"])
+def test_latent_has_variance_one(shape):
+    gan = CGAN(shape, latent_dim=100, n_classes=3, rng=np.random.default_rng(0))
+    z = gan.latent(2000, np.random.default_rng(0))
+    assert (z.shape, z.dtype) == ((2000, 100), np.float32)
+    assert z.mean() == pytest.approx(0, abs=0.01)
+    assert z.var() == pytest.approx(1, abs=0.01)
+    assert (np.abs(z).max() <= np.float32(np.sqrt(3))) == (len(shape) == 3)  # uniform, or normal
+
+
+def test_what_g_draws_from_0_to_1_is_brought_to_pictures():
+    gan = make("cgan-pictures")
+    z, labels = gan.latent(5, np.random.default_rng(0)), np.array([0, 1, 2, 0, 1])
+    drawn = gan.networks["G"].output((z, labels), False)
+    np.testing.assert_array_equal(gan.generate(z, labels), 2 * drawn - 1)
+    gan = make("cgan-points")
+    z = gan.latent(5, np.random.default_rng(0))
+    np.testing.assert_array_equal(gan.generate(z, labels), gan.networks["G"].output((z, labels), False))
+
+
+def test_momentum_grows_for_pictures():
+    gan = make("cgan-pictures")
+    for optimizer in gan.optimizers.values():
+        optimizer.t = 125 * 500
+    gan.step(lambda: real_data(gan), np.random.default_rng(0))
+    assert [optimizer.momentum for optimizer in gan.optimizers.values()] == pytest.approx([0.6, 0.6], rel=1e-12)
 
 
 def test_projection_adds_the_inner_product_with_the_class():

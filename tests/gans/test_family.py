@@ -35,7 +35,6 @@ def test_a_step_changes_every_parameter_of_both_and_says_how_it_went(name):
             assert gradient.any(), f"{which}.{key} learns nothing"
 
 
-@pytest.mark.slow
 @each_member
 @pytest.mark.parametrize("which", ["G", "D"])
 def test_a_step_goes_down_the_gradient_of_the_loss_that_it_reports(name, which):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan import threads
+from minigan.backend import to_numpy
 from minigan.errors import ShapeError
 from minigan.layers import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.testing import check_layer
@@ -72,12 +73,32 @@ def test_small_tails_keep_their_digits():
     assert np.isclose(Softplus().forward(np.array([[-80.0]]))[0], np.exp(-80), rtol=1e-14, atol=0)
 
 
+def test_softplus_wants_a_positive_beta():
+    with pytest.raises(ValueError, match="beta is 0"):
+        Softplus(beta=0)
+
+
+@pytest.mark.parametrize("slope", [-0.01, 1.01])
+def test_a_slope_that_would_not_make_y_the_larger_of_two_is_refused(slope):
+    with pytest.raises(ValueError, match="it must be between 0 and 1"):
+        LeakyReLU(slope)
+
+
 def test_prelu_slope_gradient():
     layer = PReLU(2, init=0.5)
     x, dy = np.array([[-1.0, -2.0], [3.0, -4.0]]), np.array([[10.0, 100.0], [1000.0, 10000.0]])
     _, cache = layer.forward(x)
     layer.backward(dy, cache)
     np.testing.assert_array_equal(layer.dslope, [-10, -200 - 40000])
+
+
+@pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(0.5)], ids=repr)
+def test_at_the_kink_every_device_takes_the_lower_slope(device, layer):
+    x = device.array(np.zeros((1, 2), np.float32))
+    _, cache = layer.forward(x)
+    ones = device.array(np.ones((1, 2), np.float32))
+    for dx in (layer.backward(ones, cache), layer.double_backward(ones, ones, cache)[0]):
+        np.testing.assert_array_equal(to_numpy(dx), np.full((1, 2), getattr(layer, "negative_slope", 0)))
 
 
 def test_prelu_at_the_kink_counts_as_negative():

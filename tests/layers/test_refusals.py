@@ -55,7 +55,19 @@ def test_gradients_of_another_shape_or_kind(case):
                 layer.double_backward(each(wrong, call.ddx), call.dy, cache)
 
 
-@pytest.mark.parametrize("make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Sequential, Residual])
+def test_labels_that_are_a_list():
+    with pytest.raises(ShapeError, match=r"^Embedding\(3, 4\) takes an array as its labels"):
+        Embedding(3, 4).forward([0, 1])
+
+
+def test_what_passes_through_a_branch_unchanged():
+    with pytest.raises(ShapeError, match="^the None of Branches takes an array as its input"):
+        Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
+
+
+@pytest.mark.parametrize(
+    "make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Branches, Parallel, Sequential, Residual]
+)
 @pytest.mark.parametrize("wrong", [Dense, [Dense(2, 2)], np.tanh], ids=["a class", "a list", "a function"])
 def test_a_composite_of_what_is_no_layer(make, wrong):
     with pytest.raises(LayerError):
