@@ -218,7 +218,7 @@ def counting(layer):
 
 def test_backward_keeps_the_inner_dys_for_double_backward():
     rng = np.random.default_rng(0)
-    net, x = Conditional(Modulation(3, 2, rng=rng), Tanh()), inputs(rng)
+    net, x = Conditional(Modulation(3, 2, rng=rng), Tanh(), Dense(3, 3)), inputs(rng)
     calls, dy = counting(net[1]), np.ones((5, 3))
     _, cache = net.forward(x)
     net.backward(dy, cache, wrt="input")

@@ -65,6 +65,24 @@ def test_what_passes_through_a_branch_unchanged():
         Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
 
 
+def test_gradients_with_more_channels_than_all_ways_together():
+    layer = Parallel(Dense(2, 3), Dense(2, 1))
+    _, cache = layer.forward(np.ones((4, 2)))
+    with pytest.raises(ShapeError, match=r"dy has shape \(4, 5\), but the output has \(4, 4\)"):
+        layer.backward(np.ones((4, 5)), cache)
+    with pytest.raises(ShapeError, match=r"dy has shape \(4, 5\)"):
+        layer.double_backward(np.ones((4, 2)), np.ones((4, 5)), cache)
+
+
+@pytest.mark.parametrize("make", [Conditional, Residual])
+@pytest.mark.parametrize("verb", ["forward", "output"])
+def test_a_condition_too_many_or_none(make, verb):
+    layer, h = make(Projection(Dense(1, 1), Embedding(3, 1))), np.ones((2, 1))
+    for wrong in (h, (h,), (h, np.array([0, 1]), np.array([0, 1]))):
+        with pytest.raises(ShapeError, match=f"^{re.escape(repr(layer))} takes a tuple of 2 arrays as its input"):
+            getattr(layer, verb)(wrong)
+
+
 @pytest.mark.parametrize(
     "make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Branches, Parallel, Sequential, Residual]
 )
