@@ -46,4 +46,29 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "_Unchanged.double_backward",
         "self.check_ddx(ddx, cache, dy, cache) → left out",
     ): "Branches has looked at them",
+    (
+        "layers/kernels.py",
+        "conv2d",
+        "R * S * C → its left side",
+    ): "how many pictures are in a block decides the time alone",
+    (
+        "layers/kernels.py",
+        "conv2d",
+        "R * S → its left side",
+    ): "how many pictures are in a block decides the time alone",
+    (
+        "layers/kernels.py",
+        "conv2d",
+        "xp is np → with the opposite comparison",
+    ): "which threads compute decides the time alone",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "stride == (1, 1) → with the opposite comparison",
+    ): "gathering and scattering give the same, and so does a single pixel with a stride",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "K <= C → with the opposite comparison",
+    ): "gathering and scattering give the same",
 }

@@ -64,6 +64,17 @@ def test_input_grad_of_a_correlation_that_keeps_the_size(kernel, channels):
         assert dx[index] == pytest.approx((conv2d(one, W, padding=padding) * dy).sum(), abs=1e-12)
 
 
+@pytest.mark.parametrize("padding", [(0, 0), (0, 1), (2, 1), (2, 2)])
+def test_input_grad_of_a_correlation_that_changes_the_size(padding):
+    """With as many pixels as above."""
+    W, rng = np.random.default_rng(0).standard_normal((3, 3, 3, 2)), np.random.default_rng(1)
+    out = output_size((4, 6), (3, 3), (1, 1), padding)
+    x, dy = rng.standard_normal((9, 4, 6, 3)), rng.standard_normal((9, *out, 2))
+    check_adjoint(
+        lambda x: conv2d(x, W, padding=padding), lambda dy: conv2d_input_grad(dy, W, (4, 6), padding=padding), x, dy
+    )
+
+
 @given(conv_geometries(), seeds())
 def test_weight_grad_is_the_adjoint_in_W(g, seed):
     x, W, dy = arrays_of(g, seed)
