@@ -71,4 +71,29 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "conv2d_input_grad",
         "K <= C → with the opposite comparison",
     ): "gathering and scattering give the same",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "xp is np → with the opposite comparison",
+    ): "which way is taken decides the time alone",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "xp is np → with the opposite comparison (2)",
+    ): "which threads compute decides the time alone",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "1 → 2",
+    ): "another stride than 1 that keeps the size: a single pixel",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "1 → 2 (2)",
+    ): "another stride than 1 that keeps the size: a single pixel",
+    (
+        "layers/kernels.py",
+        "conv2d_input_grad",
+        "N * OH * OW → its left side",
+    ): "gathering and scattering give the same",
 }
