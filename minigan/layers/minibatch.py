@@ -49,7 +49,7 @@ class MinibatchStdDev(Layer):
         G = max(1, min(self.group_size, N))
         if N % G:
             raise ShapeError(f"{self!r} can't divide a batch of {N} into groups of {G}: use a multiple of {G}")
-        x_hat, inv_sigma, _, _ = normalize(x.reshape(G, N // G, H, W, C), MEMBERS, self.eps)
+        x_hat, inv_sigma = normalize(x.reshape(G, N // G, H, W, C), MEMBERS, self.eps)
         s = mean(1 / inv_sigma, (2, 3, 4))  # (1, M, H, W, C) → (1, M, 1, 1, 1)
         return _append(x, s, G), (x_hat, inv_sigma)
 

@@ -46,15 +46,15 @@ from minigan.threads import over_rows
 Axes = tuple[int, ...]
 
 
-def normalize(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any]:
-    """Return x̂ (the shape of x), 1/σ, μ and the variance σ² − ε (of length 1 along `axes`)."""
-    centred, rest, inv_sigma, mu, var = centre(x, axes, eps)
+def normalize(x: Any, axes: Axes, eps: float) -> tuple[Any, Any]:
+    """Return x̂ (the shape of x) and 1/σ (of length 1 along `axes`)."""
+    centred, rest, inv_sigma, _, _ = centre(x, axes, eps)
     standardize(centred, rest, inv_sigma)
-    return centred, inv_sigma, mu, var
+    return centred, inv_sigma
 
 
 def centre(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any, Any]:
-    """What `normalize` does, but for its last pass: return centred, rest, 1/σ, μ and the variance σ² − ε.
+    """What `normalize` does, but for its last pass: return centred (like x), rest, 1/σ, μ and the variance σ² − ε.
 
     x̂ = (centred − rest)/σ, with centred = x − near for a number near μ, and rest = ⟨centred⟩ = μ − near. Subtracting
     the mean at once would not do: it is rounded, and in float32 a mean of 100 is off by a few millionths, which is much
@@ -152,7 +152,7 @@ def sum_products(products: tuple[tuple[Any, ...], ...], axes: Axes) -> list[Any]
 
 def of_rows(statistic: Any, rows: slice) -> Any:
     """The part of an array of length 1 along the normalised axes that belongs to some rows of x."""
-    return statistic if statistic.ndim == 0 or len(statistic) == 1 else statistic[rows]
+    return statistic if len(statistic) == 1 else statistic[rows]
 
 
 def _partial_sum(factors: tuple[Any, ...], axes: Axes) -> Any:
