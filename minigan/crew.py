@@ -3,14 +3,13 @@
 NumPy's loops run on one core, but release the interpreter's lock while they run, so Python threads can run them side by
 side. Four decisions make that pay:
 
-* **The caller works too, and takes parts until there are none.** A thread that the system starts late finds nothing
-  left to do, and nobody waits for it. So on a busy machine a call costs what one thread needs, and a wait is only for
-  a part that has begun.
+* **The calling thread also takes parts.** A worker that the system starts late finds no parts left, and the caller
+  waits only for workers that have begun one. So on a busy machine a call costs what one thread needs.
 * **Waiting threads spin first, then sleep.** Waking a thread takes up to a third of a millisecond on a virtual machine,
   as long as a small layer. Between two layers a thread therefore spins for SPIN_TRIES looks at its signal, some tens of
   microseconds; on a machine with other work to do, longer would take the core from a thread that could use it.
-* **Which thread works on which part is left to chance, what is summed in which order isn't.** Parts are the same in
-  every run with the same number of threads, and each writes to memory of its own, so load never changes a bit.
+* **Threads take parts in any order, but the parts and the order of every sum are fixed** by the shapes and the number
+  of threads, and each part writes to memory of its own. So the load of the machine never changes a bit.
 * **BLAS gets one thread** (`blas.py`): its own threads would compete with these for the cores.
 
 There are as many threads as BLAS would use, but no more than MOST_THREADS: with OPENBLAS_NUM_THREADS=1 or
@@ -134,7 +133,7 @@ class _Worker:
     def end(self) -> None:
         """Take the job back, or wait for its end if it has begun. To call this again does no harm."""
         self.jobs.clear()
-        while self.busy:  # a signal may be left of a call that didn't wait for it
+        while self.busy:  # `done` may hold signals of earlier calls, so `busy` is looked at again
             self.done.wait()
 
     def take_problem(self) -> BaseException | None:
@@ -157,7 +156,7 @@ class _Crew:
         return self.workers
 
 
-_here = local()  # what is so for the calling thread
+_here = local()  # state of the calling thread
 _crew = _Crew()
 if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 

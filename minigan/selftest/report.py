@@ -1,4 +1,4 @@
-"""The parts one after the other, each in a process of its own, and what they print as it comes."""
+"""Run the parts of the self-test in turn, each in its own process, and copy their output to the terminal and a file."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def check_layer(
     order:     2, or 1 to leave double_backward alone.
     tolerance: largest relative error at first and second order, or one for both. An entry's error is relative to the
                entry, or to 1/100 of the largest in its array, if that is more, with room for what rounding does to the
-               comparison (see `rounding`). A fault of ten times the tolerance, relative to the largest entry, is never
-               accepted.
+               comparison (see `rounding`). In an entry that is compared alone, a fault of ten times the tolerance,
+               relative to the largest entry, is rejected.
     entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
                along two random directions (see `differences`).
     promises:  also check what every layer promises besides its numbers (see `promises`).

@@ -1,11 +1,10 @@
 """Check the gradients of whole networks: a random choice of entries, and a way around kinks.
 
-In a network the input of a ReLU is what it is, and a step may carry it across its kink. Widening the tolerance would
-hide errors. Instead, `slope_and_roughness` tells a kink from the differences themselves, and what it may have done to
-the slope is part of the comparison's uncertainty (`rounding`). Where that is too large another entry is drawn; where it
-is for every entry (a bias moves all pixels), x is moved a little and the check begins again. Neither decision looks at
-the entry under test, so they can't let a wrong one pass. The step is small, 1e-5, so that crossings are rare; it is
-larger where rounding asks for it.
+Inside a network the input of a ReLU can't be chosen, so a step of ±h may cross its kink. Widening the tolerance would
+hide errors. Instead, `slope_and_roughness` detects a kink by the differences themselves, and the error that it can make
+in the slope is part of the comparison's uncertainty (`rounding`). An entry with too large an uncertainty is replaced by
+another. If an array has no usable entry (a bias moves all pixels), x is moved by about 1e-3 and the check starts again.
+The step is small, 1e-5, so that crossings are rare; it is larger where rounding requires it.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from minigan.testing.several import floats
 from minigan.testing.usable import check_layer_and_input
 
 TRIES = 20  # entries drawn for each one wanted, before giving up
-NUDGES = 5  # other points tried, each 1e-3 away in every number of x
-KINK = 7 / 6  # error of the slope that one kink makes, as a part of the roughness: at most, when it lies at 2h/7
+NUDGES = 5  # other points tried, each about 1e-3 from the one before in every number of x
+KINK = 7 / 6  # error of the slope by one kink, as a part of the roughness: at most, at 2h/7. Of several it may be more
 
 
 class NotSmooth(GradientError):
@@ -47,7 +46,8 @@ def check_network(
     """Compare `entries` random entries of dx and of every parameter's gradient with differences, in float64.
 
     As `check_layer`, but for networks: with order=2 also those of ddy, dx2 and what double_backward adds to the
-    parameters' gradients. Errors are relative to the largest magnitude of the array. Raises GradientError.
+    parameters' gradients. Errors are relative to the largest magnitude of the array, with room for rounding (see
+    `rounding`). Raises GradientError.
     x may be a tuple, with labels in it: see `check_layer`.
     """
     check_layer_and_input(network, x, order)

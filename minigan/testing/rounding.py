@@ -1,27 +1,31 @@
 """What rounding leaves of a gradient that is written by hand, and of a difference quotient; and how far to step.
 
-Each float64 operation is off by up to 1.1e-16 of its result, otherwise on every processor, with every BLAS and every
-number of threads. Where terms cancel, that is all that remains: the gradient of a bias before a batch norm is zero, and
-what is computed is the rounding of its terms. A difference quotient divides it by h besides: 1e-16/1e-5 is 1e-11.
+Results differ between processors, BLAS libraries and numbers of threads, because sums are taken in another order, and
+each operation has a relative error of up to 1.1e-16. Where terms cancel, that is all that remains: the gradient of a
+bias before a batch norm is zero, and what is computed is the rounding of its terms. A difference quotient divides it by
+h besides: 1e-16/1e-5 is 1e-11.
 
-So rounding is measured, where it occurs. The gradients, and s = ⟨weights, output()⟩, are computed again a few times,
+So rounding is estimated, where it occurs. The gradients, and s = ⟨weights, output()⟩, are computed again a few times,
 with the last bit of everything that they depend on changed at random; σ(dW) and σ(s) are their standard deviations
 (stochastic arithmetic: Vignes 1993, "A stochastic arithmetic for reliable scientific computation"). The quotient
-(4 D(h/2) − D(h))/3 is made of four values of s, so rounding makes it uncertain by
+(4 D(h/2) − D(h))/3 is made of four values of s, with independent errors, so rounding makes it uncertain by
 
     σ(s)/h · √(2 (4/3)² + 2 (1/6)²) = 1.9 σ(s)/h.
 
-Let M be the largest entry of a gradient, t the tolerance, and E what may be wrong with a comparison though the gradient
-is right: 8 standard deviations of either, and, in a network, what a kink can do (`networks`). A gradient passes if
+Let M be the largest entry of a gradient, t the tolerance, and E the estimate of the largest error of a comparison when
+the gradient is right: 8 standard deviations of either, and, in a network, what a kink can do (`networks`). An entry
+passes if
 
     |written − numeric| ≤ t M + E.                                                                                  (1)
 
-Only quotients with E ≤ 4 t M are used. Then (1) rejects every fault of 10 t M, whatever rounding does:
-|written + fault − numeric| ≥ 10 t M − E ≥ 6 t M > t M + E. A larger h makes E smaller, so h is the least that brings
-the quotient's 8 standard deviations down to 2 t M.
+Only quotients with E ≤ 4 t M are used. Then (1) rejects every fault of 10 t M in an entry that is compared alone,
+provided that the quotient is within 5 t M of the right gradient: |written + fault − numeric| > 10 t M − 5 t M ≥ t M +
+E. Along a direction through all entries, the length of the gradient stands for M, so that a fault in one of many
+entries must be larger. A larger h makes E smaller, so h is the least, from `step` to 1e-2, that brings the quotient's 8
+standard deviations down to 2 t M.
 
-Where all entries of a gradient are within 8 σ(dW) of zero, there is no M: it is measured against the others of the same
-call, from which its terms come, and the terms of s: M is then FLOOR times the largest of these.
+Where no entry exceeds 8 σ(dW), the gradient is nothing but rounding. M is then FLOOR times the largest gradient of the
+same call, or the largest term of s, because that is where its terms come from.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ TINY = 1e-12  # of a variance: no division by zero
 
 
 def neighbour_correlation(pictures: np.ndarray) -> float:
-    """How much a pixel of pictures (N, H, W, C) tells of the one beside it or below it: the correlation, −1 to 1.
+    """How much a pixel of pictures (N, H, W, C) tells of the one beside it or below it: the correlation, about −1 to 1.
 
     Photographs, drawings and digits have 0.8 to 0.95, white noise and untrained generators about 0; generators that
-    have begun to draw, after some hundred steps, 0.5 to 0.9. Brightness and contrast are nothing to it, because each
-    channel of each picture is measured from its own mean:
+    have begun to draw, after some hundred steps, 0.5 to 0.9. Brightness and the contrast of all don't matter, because
+    each channel of each picture is measured from its own mean:
 
         1 − Σ (difference of neighbours)² / (2 Σ (difference from the mean)²), as means
 

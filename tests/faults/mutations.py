@@ -55,7 +55,9 @@ def faults(source: str, filename: str) -> Iterator[Fault]:
                 undo = put()
                 changed = _code_of(compile(ast.fix_missing_locations(copy.deepcopy(tree)), filename, "exec"), path)
                 undo()
-                if changed.co_freevars == _code_of(whole, path).co_freevars:  # without super() it can't be exchanged
+                if (
+                    changed.co_freevars == _code_of(whole, path).co_freevars
+                ):  # else the only super() is gone, and the closure differs
                     seen[change] += 1
                     nth = f" ({seen[change]})" if seen[change] > 1 else ""  # so that each has a name of its own
                     yield Fault(path, node.lineno, change + nth, changed)
@@ -86,7 +88,7 @@ def _nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
         elif isinstance(node, ast.FunctionDef):
             waiting += node.body
         elif _is_minus_one(node):
-            continue  # an axis or a length that NumPy is to find: −2 means the same in reshape
+            continue  # reshape treats −2 as it does −1
         else:
             waiting += ast.iter_child_nodes(node)
 

@@ -7,7 +7,8 @@
 A fault is a small change to one function (`mutations.py`): an operation turned round, a term or factor left out, a
 comparison that is off at its boundary, a constant that is another, a statement that is missing. The tests of the module
 are collected once; then for each fault a child process is forked, the changed code is put into the function there, and
-the tests run until one fails. Faults that change nothing are listed with the reason in `equivalent.py`.
+the tests (those of TESTS that aren't slow) run until one fails. Faults that change nothing are listed with the reason
+in `equivalent.py`.
 
 Exit status 1 if a fault is not found that isn't in that list.
 """
@@ -26,7 +27,7 @@ from pathlib import Path
 from types import FunctionType
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGER = 10  # times as long as without a fault: a child is stuck in a loop, which somebody would notice
+LONGER = 10  # times as long as without a fault, and half a minute: then a child is stuck, and its fault is found
 
 # Each module with its tests, the quickest first
 LAYERS = ("layers/test_refusals.py", "layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
@@ -145,9 +146,12 @@ def main() -> int:
     args = parser.parse_args()
     # the tests' own cases, the same every time, and no time spent on finding smaller ones
     os.environ.update(CI="1", HYPOTHESIS_PROFILE="faults", OMP_NUM_THREADS="1")
+    names = [os.path.relpath(path.resolve(), ROOT / "minigan") for path in args.files] or list(TESTS)
+    for name in names:
+        if name not in TESTS:
+            parser.error(f"{name} has no tests here: choose from {', '.join(TESTS)}")
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "faults")]
-    names = [str(path.resolve().relative_to(ROOT / "minigan")) for path in args.files] or list(TESTS)
     everything = [(name, fault) for name in names for fault in _faults(name)]
     chosen = everything
     if args.sample is not None and args.sample < len(everything):

@@ -253,3 +253,17 @@ def test_wrong_labels_are_refused_before_the_running_statistics_move():
     with pytest.raises(ShapeError, match="takes a tuple of 2 arrays as its input"):
         layer.forward(x)
     assert not layer.running_mean.any()
+
+
+def test_gamma_may_be_drawn():
+    """By the generator that is given; a number is scaled alone, so both fans are 1."""
+    fans = []
+
+    def init(rng, shape, fan_in, fan_out):
+        fans.append((fan_in, fan_out))
+        return rng.standard_normal(shape).astype(np.float32)
+
+    one, other = (BatchNorm(4, init=init, rng=np.random.default_rng(7)).gamma for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    assert BatchNorm(4, init=init).gamma.shape == (4,)
+    assert set(fans) == {(1, 1)}

@@ -9,6 +9,7 @@ from minigan.errors import LayerError, ShapeError
 from minigan.layers import (
     Branches,
     Conditional,
+    ConditionalBatchNorm,
     Dense,
     Embedding,
     Parallel,
@@ -32,12 +33,18 @@ def refused(layer, call):
 
 
 @each_layer
-def test_lists_and_integers(case):
-    layer = case.layer
-    for other in (lambda a: a.tolist(), lambda a: a.astype(np.int32), lambda a: a.astype(np.float16)):
+@pytest.mark.parametrize("verb", ["forward", "output"])
+def test_what_is_no_array_of_floats(case, verb):
+    layer, kinds = case.layer, [lambda a: a.tolist(), lambda a: a.astype(np.int32), lambda a: a.astype(np.float16)]
+    for other in kinds:
         if floats("x", case.x):
-            with refused(layer, "forward"):
-                layer.forward(each(lambda a, other=other: other(a) if is_float(a) else a, case.x), False)
+            with refused(layer, verb):
+                getattr(layer, verb)(each(lambda a, other=other: other(a) if is_float(a) else a, case.x), False)
+
+
+def test_a_single_number_as_the_input_of_a_conditional_norm():
+    with pytest.raises(ShapeError, match=r"^ConditionalBatchNorm\(2, 3\) takes"):
+        ConditionalBatchNorm(2, 3).forward((np.array(1.0), np.array([0])))
 
 
 @each_layer
@@ -63,6 +70,13 @@ def test_labels_that_are_a_list():
 def test_what_passes_through_a_branch_unchanged():
     with pytest.raises(ShapeError, match="^the None of Branches takes an array as its input"):
         Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
+
+
+def test_the_sum_of_two_ways_speaks_for_both():
+    layer = Residual(Dense(2, 3), Dense(2, 3))
+    _, cache = layer.forward(np.ones((4, 2)))
+    with pytest.raises(ShapeError, match=f"^{re.escape(repr(layer))}: dy has shape"):
+        layer.backward(np.ones((4, 1)), cache)
 
 
 def test_gradients_with_more_channels_than_all_ways_together():
