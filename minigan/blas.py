@@ -6,9 +6,8 @@ and a run that goes on with other kernels is no longer the same to the last bit:
 `environment` returns the variables that overrule the choice.
 
 OpenBLAS has threads of its own. Two Python threads that multiply a matrix each would set four threads to work on two
-cores, and those of OpenBLAS wait by spinning after a product. So when a layer first works in several threads
-(`crew.py`), OpenBLAS is told to use one, for the rest of the process (`claim`). `all_of_blas` gives the others back for
-a block.
+cores, and those of OpenBLAS wait by spinning after a product. So when a layer first computes (`crew.in_parallel`),
+OpenBLAS is told to use one, for the rest of the process (`claim`). `all_of_blas` gives the others back for a block.
 """
 
 from __future__ import annotations
@@ -106,7 +105,10 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def all_of_blas() -> Iterator[None]:
-    """Within this block BLAS, and LAPACK with it, use as many threads as they would without minigan."""
+    """Within this block BLAS, and LAPACK with it, use as many threads as they would without minigan.
+
+    It is for NumPy code: a layer of minigan in the block takes the threads back.
+    """
     library = openblas()
     if library is None or not library.has_one:
         yield
