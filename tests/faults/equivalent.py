@@ -6,7 +6,7 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → with the opposite comparison",
     " → the opposite condition",
 )
-KERNELS, NORMALIZE = "layers/kernels.py", "layers/normalize.py"
+KERNELS, NORMALIZE, TILES = "layers/kernels.py", "layers/normalize.py", "layers/tiles.py"
 Name = tuple[str, str, str]
 
 REASONS: dict[str, list[Name]] = {
@@ -33,10 +33,26 @@ REASONS: dict[str, list[Name]] = {
             for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
             for size in ("R * S * C", "R * S")
         ),
-        (KERNELS, "blocks_of_pictures", "if OH == OW == 1:" + CONDITION),
-        (KERNELS, "blocks_of_pictures", "1 → 2"),
-        (KERNELS, "blocks_of_pictures", "1 → 2 (2)"),
-        (KERNELS, "blocks_of_pictures", "OH * OW * patch_size * y.dtype.itemsize" + LEFT),
+        *(
+            (KERNELS, "blocks_of_pictures", change)
+            for change in (
+                "if OH == OW == 1:" + CONDITION,
+                "if not isinstance(y, np.ndarray):" + CONDITION,
+                "OH == OW == 1" + COMPARED,
+                "1 → 2",
+                "1 → 2 (2)",
+                "1 → 2 (3)",
+                "1 → 2 (4)",
+                "OH * OW * patch_size * y.dtype.itemsize" + LEFT,
+                "OH * OW * patch_size * y.dtype.itemsize" + OPPOSITE,
+                "OH * OW * patch_size" + LEFT,
+                "OH * OW" + LEFT,
+                "1 if y.size * patch_size < LEAST_PRODUCT else None" + CONDITION,
+                "y.size * patch_size < LEAST_PRODUCT" + COMPARED,
+                "y.size * patch_size" + LEFT,
+                "y.size * patch_size" + OPPOSITE,
+            )
+        ),
     ],
     "which threads compute decides the time alone": [
         (KERNELS, "conv2d", "xp is np" + COMPARED),
@@ -69,6 +85,55 @@ REASONS: dict[str, list[Name]] = {
         (KERNELS, "scatter_patches", "stride[1] <= S" + COMPARED),
         (KERNELS, "scatter_patches", "OH * stride[0]" + LEFT),
         (KERNELS, "scatter_patches", "OW * stride[1]" + LEFT),
+    ],
+    "only height and width are looked at, or a picture has a channel": [
+        ("layers/pooling.py", "_Windows._check_x", "3 → 4"),
+        ("layers/pooling.py", "AvgPool2D.backward", "3 → 4"),
+        ("layers/pooling.py", "Upsample._repeat", "3 → 4"),
+    ],
+    "the larger numbers hold the smaller ones": [
+        ("layers/pooling.py", "MaxPool2D.forward", "self.kernel_size[0] * self.kernel_size[1] <= 256" + COMPARED),
+    ],
+    "what is in the frame never counts": [
+        ("layers/pooling.py", "MaxPool2D.backward", "0 → 1"),
+        ("layers/pooling.py", "MaxPool2D.double_backward", "0 → 1"),
+    ],
+    "a line of tiles that is longer, or ends later, has more zeros": [
+        *((TILES, "Tiling.inputs", f"k + 2 * self.{side} - 1" + LEFT) for side in ("TH", "TW")),
+        *(
+            (TILES, "Tiling._fold", f"2 * self.{side} + self.taps - 1" + change)
+            for side in ("TH", "TW")
+            for change in (LEFT, OPPOSITE)
+        ),
+        (TILES, "Tiling._fold", "2 → 3"),
+        (TILES, "Tiling._fold", "2 → 3 (2)"),
+        (TILES, "Tiling._line", "length - start" + LEFT),  # pixels are left over only where start is 0
+        (TILES, "Tiling._line", "length - start" + OPPOSITE),
+    ],
+    "it is overwritten by the next line": [(TILES, "Tiling._overlapping", "1 → 2 (2)")],
+    "zeros are written where nothing is left over": [
+        (
+            TILES,
+            "Tiling._unfold",
+            "sum((x[:1][pixels].size for *_, pixels in parts)) < x[:1].size" + COMPARED,
+        ),
+        (TILES, "Tiling._unfold", "1 → 2"),
+    ],
+    "with a stride of 1 or 2 the remainder is the same": [(TILES, "Tiling._line", "phase - padding" + OPPOSITE)],
+    "a shortcut that is taken or not, and the order of terms": [
+        (TILES, "combine", "terms.sort(key=lambda term: -term[0]) → left out"),
+        (TILES, "combine", "-term[0] → without its sign"),
+        (TILES, "combine", "c > 0" + COMPARED),  # a coefficient of 0 is left out before
+        (TILES, "combine", "1 → 2"),
+        (TILES, "combine", "1 → 2 (2)"),
+        (TILES, "combined", "[0] * (len(coefficients) - 1) + [1]" + LEFT),
+        (TILES, "combined", "[0] * (len(coefficients) - 1)" + LEFT),
+        (TILES, "combined", "len(coefficients) - 1" + LEFT),
+        (TILES, "combined", "len(coefficients) - 1" + OPPOSITE),
+        (TILES, "combined", "0 → 1"),
+        (TILES, "combined", "0 → 1 (3)"),
+        (TILES, "combined", "1 → 2"),
+        (TILES, "combined", "1 → 2 (3)"),
     ],
     "any number near the mean will do": [
         (NORMALIZE, "centre", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),

@@ -38,6 +38,7 @@ def test_without_the_padding_a_picture_of_ones_stays_one():
     x = np.ones((1, 5, 4, 2), np.float32)
     np.testing.assert_array_equal(AvgPool2D(3, 1, 1, count_include_pad=False).forward(x)[0], x)
     assert AvgPool2D(3, 1, 1).forward(x)[0].min() == np.float32(4 / 9)
+    np.testing.assert_array_equal(AvgPool2D(3, 2, 1, count_include_pad=False).forward(x)[0], np.ones((1, 3, 2, 2)))
     assert repr(AvgPool2D(3, 1, 1, False)) == "AvgPool2D(3, stride=1, padding=1, count_include_pad=False)"
 
 
@@ -64,11 +65,12 @@ def test_the_padding_never_wins():
     assert MaxPool2D(3, 1, 1).backward(np.ones_like(y), cache).sum() == 4.0
 
 
-def test_the_place_of_the_winner_is_known_in_kernels_of_more_than_256_pixels():
-    x = np.arange(17 * 17.0).reshape(1, 17, 17, 1)
-    y, cache = MaxPool2D(17).forward(x)
-    dx = MaxPool2D(17).backward(np.ones_like(y), cache)
-    assert dx.ravel().argmax() == 17 * 17 - 1
+@pytest.mark.parametrize("kernel", [(17, 17), (1, 257), (257, 1)])
+def test_the_place_of_the_winner_is_known_in_kernels_of_more_than_256_pixels(kernel):
+    x = np.arange(float(np.prod(kernel))).reshape(1, *kernel, 1)
+    y, cache = MaxPool2D(kernel).forward(x)
+    dx = MaxPool2D(kernel).backward(np.ones_like(y), cache)
+    assert dx.ravel().argmax() == x.size - 1
     assert dx.sum() == 1.0
 
 

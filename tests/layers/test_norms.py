@@ -267,3 +267,9 @@ def test_gamma_may_be_drawn():
     np.testing.assert_array_equal(one, other)
     assert BatchNorm(4, init=init).gamma.shape == (4,)
     assert set(fans) == {(1, 1)}
+
+
+@pytest.mark.parametrize("size", [(1, 2), (2, 1)])
+def test_two_pixels_are_enough_for_an_instance_norm(size):
+    y, _ = InstanceNorm(1, eps=0).forward(np.array([3.0, 7.0]).reshape(1, *size, 1))
+    np.testing.assert_array_equal(y.ravel(), [-1, 1])
