@@ -6,7 +6,8 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → with the opposite comparison",
     " → the opposite condition",
 )
-KERNELS, NORMALIZE, TILES = "layers/kernels.py", "layers/normalize.py", "layers/tiles.py"
+KERNELS, MINIMAL, NORMALIZE, TILES = (f"layers/{name}.py" for name in ("kernels", "minimal", "normalize", "tiles"))
+ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
 
 REASONS: dict[str, list[Name]] = {
@@ -33,27 +34,11 @@ REASONS: dict[str, list[Name]] = {
             for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
             for size in ("R * S * C", "R * S")
         ),
-        *(
-            (KERNELS, "blocks_of_pictures", change)
-            for change in (
-                "if OH == OW == 1:" + CONDITION,
-                "if not isinstance(y, np.ndarray):" + CONDITION,
-                "OH == OW == 1" + COMPARED,
-                "1 → 2",
-                "1 → 2 (2)",
-                "1 → 2 (3)",
-                "1 → 2 (4)",
-                "OH * OW * patch_size * y.dtype.itemsize" + LEFT,
-                "OH * OW * patch_size * y.dtype.itemsize" + OPPOSITE,
-                "OH * OW * patch_size" + LEFT,
-                "OH * OW" + LEFT,
-                "1 if y.size * patch_size < LEAST_PRODUCT else None" + CONDITION,
-                "y.size * patch_size < LEAST_PRODUCT" + COMPARED,
-                "y.size * patch_size" + LEFT,
-                "y.size * patch_size" + OPPOSITE,
-            )
-        ),
+        (KERNELS, "blocks_of_pictures", ANY),
+        (MINIMAL, "_blocks", ANY),
+        (MINIMAL, "_over_channels", ANY),
     ],
+    "which of two ways is taken decides the time, and the last bits": [(MINIMAL, "pays", ANY)],
     "which threads compute decides the time alone": [
         (KERNELS, "conv2d", "xp is np" + COMPARED),
         (KERNELS, "conv2d_input_grad", "xp is np" + COMPARED),
