@@ -20,7 +20,6 @@ REASONS: dict[str, list[Name]] = {
         ("layers/activations.py", "_times_step", "if xp is not np:" + CONDITION),
         ("layers/activations.py", "_times_step", "xp is not np" + COMPARED),
     ],
-    "height and width are the same there": [("gans/dcgan.py", "check_shape", "0 → 1 (2)")],
     "of a transposed convolution's four axes, 2 is the one before the last": [
         ("layers/spectral_norm.py", "SpectralNorm._to_last", "-2 → without its sign"),
     ],
