@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, Phase, settings
 
 from minigan.testing import devices_under_test
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C; a shell's background jobs ignore it
+# Some tests press Ctrl-C or close the terminal, which a shell's background jobs and nohup ignore
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 DETERMINISTIC = bool(os.environ.get("CI"))
 settings.register_profile(

@@ -139,24 +139,31 @@ def check_entries(
     """
     errors: dict[str, float] = {}
     for name, array in written.moved.items():
-        gradient, M = written.gradients[name], written.scale(name)
-        label = f"{gradient_name(name, order)} of {title}"
-        first = np.abs(gradient).argmax(keepdims=True).ravel()
-        h, wanted, used = written.step(name, step), min(entries, array.size), 0
-        for number in np.concatenate([first, rng.permutation(array.size)[: TRIES * wanted]]):
-            index = tuple(int(i) for i in np.unravel_index(number, array.shape))
-            y = along(array, one_entry(array.shape, index), written.output)
-            slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(written.weights, y(t) - written.start), h)
-            uncertainty = written.uncertainty(name, h) + KINK * roughness
-            if not written.can_tell(name, uncertainty):
-                continue
-            error = written.judge(name, f"at {index}", float(gradient[index]), slope, M, uncertainty, label)
-            errors[name] = max(errors.get(name, 0.0), error)
-            used += 1
-            if used == wanted:
-                break
-        if used == 0 < wanted:
+        label, wanted = f"{gradient_name(name, order)} of {title}", min(entries, array.size)
+        h = written.step(name, step)
+        found = _errors(written, name, label, wanted, h, rng)
+        while not found and h >= step and written.is_small(name):  # the largest step at which there is no kink
+            found, h = _errors(written, name, label, wanted, h, rng), h / 10
+        if not found and wanted:
             raise NotSmooth(f"{label}: no entry is smooth within ±{h:.0e}, beyond rounding; try another step or input")
+        errors |= {name: max(found)} if found else {}
+    return errors
+
+
+def _errors(written: Written, name: str, label: str, wanted: int, h: float, rng: np.random.Generator) -> list[float]:
+    """The errors of up to `wanted` entries of one gradient; fewer where too few can be compared."""
+    array, gradient, M = written.moved[name], written.gradients[name], written.scale(name)
+    first, errors = np.abs(gradient).argmax(keepdims=True).ravel(), []
+    for number in np.concatenate([first, rng.permutation(array.size)[: TRIES * wanted]]) if wanted else ():
+        index = tuple(int(i) for i in np.unravel_index(number, array.shape))
+        y = along(array, one_entry(array.shape, index), written.output)
+        slope, roughness = slope_and_roughness(lambda t, y=y: np.vdot(written.weights, y(t) - written.start), h)
+        uncertainty = written.uncertainty(name, h) + KINK * roughness
+        if not written.can_tell(name, uncertainty):
+            continue
+        errors.append(written.judge(name, f"at {index}", float(gradient[index]), slope, M, uncertainty, label))
+        if len(errors) == wanted:
+            break
     return errors
 
 

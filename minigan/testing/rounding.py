@@ -25,7 +25,11 @@ entries must be larger. A larger h makes E smaller, so h is the least, from `ste
 standard deviations down to 2 t M.
 
 Where no entry exceeds 8 σ(dW), the gradient is nothing but rounding. M is then FLOOR times the largest gradient of the
-same call, or the largest term of s, because that is where its terms come from.
+same call, or the largest term of s, because that is where its terms come from. In a network a gradient may also be a
+ten-millionth of the others and yet more than rounding: two samples in a group of the minibatch standard deviation are
+±1, whatever they are, but for ε. s has the rounding of the others, so a millionth of this gradient can't be seen at any
+h. Where no entry of such an array can be compared (`is_small`), E may be as large as if M were FLOOR times the largest.
+(1) stays as it is, but it can't see faults that are smaller than E.
 """
 
 from __future__ import annotations
@@ -69,6 +73,7 @@ class Written:
             with other_last_bits(moved, rng):
                 sums.append(np.vdot(weights, output() - self.start))
                 again.append(gradients())
+        self.small: set[str] = set()
         self.sigma_of_s = float(np.std(sums, ddof=1))
         self.sigma = {name: magnitude(np.std([one[name] for one in again], axis=0, ddof=1)) for name in moved}
 
@@ -76,6 +81,16 @@ class Written:
         """M: the largest entry of a gradient, or FLOOR times the largest of all if this one is nothing but rounding."""
         M = magnitude(self.gradients[name])
         return M if DEVIATIONS * self.sigma[name] < M else FLOOR * self.largest
+
+    def is_small(self, name: str) -> bool:
+        """Whether M is less than FLOOR times the largest; from here on a larger E will do for this gradient."""
+        if self.scale(name) < FLOOR * self.largest:
+            self.small.add(name)
+        return name in self.small
+
+    def visible(self, name: str) -> float:
+        """What faults that are seen for certain are relative to: M, or more for a small gradient."""
+        return FLOOR * self.largest if name in self.small else self.scale(name)
 
     def step(self, name: str, least: float) -> float:
         """h, for the entries of a gradient."""
@@ -88,8 +103,8 @@ class Written:
         return DEVIATIONS * (QUOTIENT * self.sigma_of_s / step + self.sigma[name] * length)
 
     def can_tell(self, name: str, uncertainty: float) -> bool:
-        """Whether a comparison with this E can't miss a fault of 10 t M."""
-        return uncertainty <= 4 * self.tolerance * self.scale(name)
+        """Whether a comparison with this E can't miss a fault of 10 t M; in a small gradient, 10 t `visible`."""
+        return uncertainty <= 4 * self.tolerance * self.visible(name)
 
     def judge(
         self, name: str, where: str, by_hand: float, numeric: float, scale: float, uncertainty: float, what: str

@@ -244,6 +244,8 @@ def load_rng(saved: dict, device: Device) -> Any:
     """
     try:
         rng, state = device.rng(saved["seed"]), saved.get("state")
+        if not isinstance(state, (dict, np.ndarray, type(None))):
+            raise TypeError(f"a state can't be {type(state).__name__}")
         if isinstance(rng, np.random.Generator) and isinstance(state, dict):
             rng.bit_generator.state = state
         elif not isinstance(rng, np.random.Generator) and isinstance(state, np.ndarray):

@@ -108,7 +108,12 @@ CASES = [
     Case("npy: pictures", alone("x.npy", npz_member(PICTURES)), NPY, None),
     Case("npy: objects", alone("x.npy", npy("|O", "(1,)", gadgets()["os.system"])), NPY, "x.npy can't be used"),
     Case("npy: 40 GB that aren't there", alone("x.npy", npy("|u1", "(100000, 200, 200)")), NPY, "x.npy can't be used"),
-    Case("npy: NaN", alone("x.npy", npz_member(np.full((2, 8, 8), np.nan))), NPY, "from nan to nan"),
+    Case(
+        "npy: NaN",
+        alone("x.npy", npz_member(np.full((2, 8, 8), np.nan))),
+        NPY,
+        "some of its values are NaN or infinity",
+    ),
     Case("npy: nothing", alone("x.npy", b""), NPY, "x.npy"),
     Case("npy: a pickle", alone("x.npy", gadgets()["os.system"]), NPY, "x.npy"),
 ]

@@ -38,7 +38,7 @@ class Faults:
     def judge(self, written: Written, name: str, where: str, by_hand: float, *rest: Any) -> float:
         error = self.original(written, name, where, by_hand, *rest)
         self.compared += 1
-        fault = 10 * written.tolerance * written.scale(name)
+        fault = 10 * written.tolerance * written.visible(name)
         for planted in (-fault, fault) if fault and where.startswith("at") else ():
             self.planted += 1
             try:
