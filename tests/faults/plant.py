@@ -180,7 +180,7 @@ def _plant(name: str, planted: list) -> Counter:
         return Counter()
     began, planter = time.monotonic(), Planter(name, planted)
     tests = [str(ROOT / "tests" / test) for test in TESTS[name]]
-    silent = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal"]
+    silent = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler"]
     pytest.main([*silent, "-m", "not slow", *tests], plugins=[planter])
     if not planter.healthy:
         raise SystemExit(f"the tests of {name} fail without a fault: mend them first")
