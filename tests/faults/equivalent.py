@@ -130,6 +130,7 @@ REASONS: dict[str, list[Name]] = {
         (NORMALIZE, "_partial_sum", "1 → 2"),
         (NORMALIZE, "_partial_sum", "2 → 3"),
     ],
+    "a table has two axes": [("layers/norms.py", "ConditionalBatchNorm._rows", "-1 → without its sign")],
     "both arrays are of the same kind": [
         (NORMALIZE, "_total", "0 → 1 (4)"),
         ("layers/norms.py", "_Norm._sum", "0 → 1"),
