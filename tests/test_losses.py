@@ -286,3 +286,9 @@ def test_what_are_no_outputs_or_targets_is_refused(loss, wrong):
 def test_what_are_no_labels_is_refused(labels, sentence):
     with pytest.raises(ShapeError, match=sentence):
         softmax_cross_entropy(np.zeros((2, 3)), labels)
+
+
+@pytest.mark.parametrize("logits", [[[1.0, 2.0]], np.array([[1, 2]])], ids=["a list", "integers"])
+def test_cross_entropy_of_what_are_no_logits_is_refused(logits):
+    with pytest.raises(ShapeError, match="a loss takes"):
+        softmax_cross_entropy(logits, np.array([0]))

@@ -39,6 +39,7 @@ REASONS: dict[str, list[Name]] = {
     ],
     "which of two ways is taken decides the time, and the last bits": [(MINIMAL, "pays", ANY)],
     "which threads compute decides the time alone": [
+        *((MINIMAL, name, "xp is np" + COMPARED) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")),
         (KERNELS, "conv2d", "xp is np" + COMPARED),
         (KERNELS, "conv2d_input_grad", "xp is np" + COMPARED),
         (KERNELS, "conv2d_weight_grad", "shares(blocks) if xp is np else [blocks]" + CONDITION),
@@ -129,6 +130,12 @@ REASONS: dict[str, list[Name]] = {
         (NORMALIZE, "_partial_sum", "x.ndim - 2" + OPPOSITE),
         (NORMALIZE, "_partial_sum", "1 → 2"),
         (NORMALIZE, "_partial_sum", "2 → 3"),
+    ],
+    "kernel and stride are square here": [
+        (MINIMAL, "conv2d", "0 → 1"),
+        (MINIMAL, "conv2d_input_grad", "0 → 1"),
+        (MINIMAL, "conv2d_weight_grad", "0 → 1"),
+        (MINIMAL, "conv2d_weight_grad", "0 → 1 (2)"),
     ],
     "a table has two axes": [("layers/norms.py", "ConditionalBatchNorm._rows", "-1 → without its sign")],
     "both arrays are of the same kind": [
