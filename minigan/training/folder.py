@@ -109,8 +109,8 @@ class RunFolder:
         self.lock()
         if not self.checkpoints():
             made = (self.records.path, self.best, self.losses, self.evaluations, self.report, self.failure, self.frozen)
-            pictures = [picture for exhibit in self.exhibits() for picture in self.pictures(exhibit)]
-            for old in (*made, self.declared, *self.path.glob("*.gif"), *self.path.glob("phase-*.npz"), *pictures):
+            shown = [path for name in self.exhibits() for path in (*self.pictures(name), self.film(name))]
+            for old in (*made, self.declared, *self.path.glob("phase-*.npz"), *shown):
                 old.unlink(missing_ok=True)
         for folder in (self.path, self._checkpoints):
             folder.mkdir(exist_ok=True)
