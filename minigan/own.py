@@ -1,0 +1,168 @@
+"""A user's own model, layer or data: `my_gan.py:MyGAN` is a name in a Python file.
+
+Loading a file runs it. So only what is typed, or handed over by a program, is loaded, and never what a file such as
+config.json says. The path is relative to the working directory; modules beside the file can be imported by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+from typing import Any
+
+from minigan.errors import MiniganError
+from minigan.model import Model
+from minigan.words import near
+
+MARK = ".py:"
+_loaded: dict[
+    tuple[Path, str], ModuleType
+] = {}  # by path and checksum: a class is the same one wherever it is asked for
+
+
+class OwnError(MiniganError):
+    """A user's own file that can't be used; the sentence has the file, and the line where there is one."""
+
+
+def is_own(word: str) -> bool:
+    """Whether a word names something in a user's file, and not a model or data set of ours."""
+    return MARK in word
+
+
+def short_name(word: str) -> str:
+    """The name without the file: MyGAN of my_gan.py:MyGAN; any other word as it is."""
+    return word.rpartition(MARK)[2]
+
+
+def load_own(word: str) -> tuple[Any, dict[str, str]]:
+    """What `file.py:name` names, and the SHA-256 of the file and of the modules beside it that it imports, by name.
+
+    Raises OwnError if there is no such file or name, or if running the file ends in an exception.
+    """
+    file, _, name = word.rpartition(":")
+    path = Path(file).expanduser().absolute()
+    module = _load(path)
+    if not name or not hasattr(module, name):
+        there = [n for n, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        like = near(name, there)
+        hint = f"did you mean {like}?" if like else f"it has {', '.join(there) or 'no class and no function'}"
+        raise OwnError(f"there is no {name!r} in {file}: {hint}")
+    return getattr(module, name), {one.name: _checksum(one) for one in (path, *_beside(path))}
+
+
+def own_model(word: str) -> tuple[type[Model], dict[str, str]]:
+    """The class of a user's own model, and checksums as of `load_own`. Raises OwnError if it is no model."""
+    cls, checksums = load_own(word)
+    if not isinstance(cls, type) or not issubclass(cls, Model) or cls is Model:
+        raise OwnError(
+            f"{definition(cls, word)}: {short_name(word)} is no model: make it a class that inherits from "
+            "minigan.model.Model"
+        )
+    return cls, checksums
+
+
+def own_data(word: str) -> tuple[Any, dict[str, str]]:
+    """What a user's own function returns, called without arguments, and checksums as of `load_own`.
+
+    Raises OwnError if it isn't a function, needs arguments, raises an exception, or returns nothing.
+    """
+    function, checksums = load_own(word)
+    place, name = definition(function, word), short_name(word)
+    if not inspect.isroutine(function):
+        raise OwnError(f"{place}: {name} is no function: write def {name}() that returns an array or a dict of arrays")
+    with _beside_importable(Path(function.__code__.co_filename if hasattr(function, "__code__") else word).parent):
+        try:
+            inspect.signature(function).bind()
+        except TypeError as error:
+            raise OwnError(f"{place}: {name} is called without arguments: {error}") from error
+        try:
+            data = function()
+        except (Exception, SystemExit) as error:
+            raise OwnError(_problem(error, place)) from error
+    if data is None:
+        raise OwnError(f"{place}: {name} returns nothing: return an array, a dict of arrays, or a data set")
+    return data, checksums
+
+
+def definition(value: Any, word: str) -> str:
+    """Where something of a user's file is defined, such as `my_gan.py, line 12`; the file alone if that isn't known."""
+    try:
+        return f"{Path(inspect.getsourcefile(value) or '').name}, line {inspect.getsourcelines(value)[1]}"
+    except (TypeError, OSError):
+        return Path(word.rpartition(":")[0]).name
+
+
+def place_in_own(error: BaseException | None) -> str:
+    """Where in a user's files an exception passed last, such as `my_gan.py, line 34, in step`; "" if in none."""
+    files = {str(one) for path, _ in _loaded for one in (path, *_beside(path))}
+    place = ""
+    while error is not None and not place:
+        for frame, line in walk_tb(error.__traceback__):
+            if frame.f_code.co_filename in files:
+                place = f"{Path(frame.f_code.co_filename).name}, line {line}, in {frame.f_code.co_name}"
+        error = error.__cause__ or error.__context__
+    return place.removesuffix(", in <module>")
+
+
+def _load(path: Path) -> ModuleType:
+    """Run a file as a module. Raises OwnError."""
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        like = near(path.name, (one.name for one in path.parent.glob("*.py"))) if path.parent.is_dir() else None
+        hint = f"did you mean {like}?" if like else "give the path of a Python file and a name in it, my_gan.py:MyGAN"
+        raise OwnError(f"{path} can't be read ({error.strerror}): {hint}") from error
+    key = (path, hashlib.sha256(source).hexdigest())
+    if key in _loaded:
+        return _loaded[key]
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{key[1][:8]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses, and modules beside it that import this one, look there
+    _loaded[key] = module
+    try:
+        with _beside_importable(path.parent):
+            exec(compile(source, str(path), "exec"), vars(module))
+    except (Exception, SystemExit) as error:
+        what = _problem(error, path.name)
+        del sys.modules[name], _loaded[key]
+        raise OwnError(what) from error
+    return module
+
+
+@contextmanager
+def _beside_importable(folder: Path) -> Iterator[None]:
+    """Have the modules of a folder importable in this block."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files in the folder of a user's file that have been imported, but for the file itself."""
+    files = (Path(file) for name, m in list(sys.modules.items()) if name != "__main__" and (file := _file(m)))
+    return sorted({file for file in files if file.parent == path.parent and file != path})
+
+
+def _file(module: Any) -> str | None:
+    return getattr(module, "__file__", None)
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _problem(error: BaseException, otherwise: str) -> str:
+    """What an exception in a user's file says, after the place."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{Path(error.filename).name}, line {error.lineno}: {error.msg}"
+    text = str(error) if isinstance(error, MiniganError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"{place_in_own(error) or otherwise}: {text}"
