@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,66 +18,16 @@ import numpy as np
 from minigan.backend import is_array
 from minigan.model import Now
 from minigan.optim import Optimizer
+from minigan.training.finding import Finding, Seen
 from minigan.training.tally import short, tally
 from minigan.training.watching import Call, Watching
 
 VERBS = {"output": "forward", "double_backward": "double backward"}  # for people, where it isn't the method's name
-WHEN = {
-    "start": "before the step begins",
-    "data": "",
-    "loss": "",
-    "update": "after the update",
-    "step": "that the step returned",
-}
 IN_A_GAME = {  # the methods of an objective in losses.py
     "real": "the loss of {critic} on real data",
     "fake": "the loss of {critic} on fakes",
     "generator": "the loss of {generator}",
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The first number that isn't finite.
-
-    network: "D", or "" for the data and for what a step returned.
-    layer:   its name in the network, such as "3" or "5.body.0"; "" for the network itself, and for no layer.
-    what:    the repr of the layer, or what it is else, such as "the loss of D on fakes".
-    verb:    "forward", "backward", "double backward" or "update"; or "start" (there already before the step), "data",
-             "loss", "step" (among the measures that the step returned).
-    part:    which array of it: "the output", "dx", "dgamma", "Adam's v for W", …
-    detail:  how many of its numbers, and how large those are that it was made from.
-    """
-
-    network: str
-    layer: str
-    what: str
-    verb: str
-    part: str
-    detail: str
-
-    @property
-    def sentence(self) -> str:
-        """One sentence for people."""
-        of = f"of {self.what}" if self.what else ""
-        place = f"(layer {self.network}.{self.layer})" if self.layer else ""
-        where = " ".join(filter(None, (self.part, of, place, WHEN.get(self.verb, f"in {self.verb}"))))
-        return f"the first number that isn't finite is in {where}: {self.detail}"
-
-
-@dataclass
-class Seen:
-    """One thing that happened in a step, and the largest magnitude in each array that came of it, by name.
-
-    Names are as in `Finding`. `begins` says that a pass through a whole network starts here.
-    """
-
-    network: str
-    layer: str
-    what: str
-    verb: str
-    largest: dict[str, float] = field(default_factory=dict)
-    begins: bool = False
 
 
 def first_not_finite(

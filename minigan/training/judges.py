@@ -14,7 +14,7 @@ import numpy as np
 from minigan.backend import to_numpy
 from minigan.errors import CheckpointError
 from minigan.metrics import FeatureNetwork, evaluate, modes_and_quality, observe
-from minigan.model import Judgement
+from minigan.model import Judgement, can
 from minigan.training.checkpoint import load_checkpoint
 from minigan.training.evaluation import generated_pictures, real_pictures
 from minigan.training.folder import RunFolder
@@ -87,6 +87,14 @@ class ModesJudge:
         return modes_found(found, len(self.centers))
 
 
+def modes_judge(model: Any, feeds: Any, seed: int) -> ModesJudge | None:
+    """The judge of a generator of points, if its data is a mixture whose centres are known."""
+    sources = [source for source in feeds.sources.values() if getattr(source, "centers", None) is not None]
+    if not sources or not can(model, "generate"):
+        return None
+    return ModesJudge(sources[0].centers, sources[0].std, seed)
+
+
 def modes_found(found: dict[str, float], of: int) -> str:
     """Such as `modes 7 of 8, good 93 %`."""
     return f"modes {found['modes']} of {of}, good {100 * found['quality']:.0f} %"
@@ -96,7 +104,8 @@ class Best:
     """Keeps count of the best value of one judgement; there is none if `judgements` is empty."""
 
     def __init__(self, judgements: dict[str, Judgement]) -> None:
-        self.key, self.judgement = next(iter(judgements.items()), ("", Judgement("")))
+        ranked = [(key, judgement) for key, judgement in judgements.items() if judgement.better]
+        self.key, self.judgement = ranked[0] if ranked else ("", Judgement(""))
         self.value, self.step = float("inf"), 0
 
     def update(self, found: dict[str, float], step: int) -> bool:
@@ -115,9 +124,9 @@ class Best:
         for record in folder.records.read():
             self.update(record, record["step"])
 
-    def in_words(self) -> str:
-        """Such as `FID 12.34`."""
-        return f"{self.judgement.words} {self.value:.4g}"
+    def describe(self, found: dict[str, float]) -> str:
+        """Such as `FID 12.34`; empty if there is no such number."""
+        return f"{self.judgement.words} {found[self.key]:.4g}" if self.key in found else ""
 
     def _cost(self, value: float, first: bool = False) -> float:
         """What is to be small."""

@@ -28,7 +28,7 @@ class Recorder:
         self._waiting.append((step, measured))
 
     def fetch(self) -> list[tuple[int, dict[str, float]]]:
-        """Each step and its measures, fetched in one transfer. Raises NotFiniteError for the first that isn't finite."""
+        """Each step and its measures, in one transfer. Raises NotFiniteError for the first that isn't finite."""
         arrays = [array for _, measured in self._waiting for array in measured.values()]
         values = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist() if arrays else ())
         for step, measured in self._waiting:

@@ -87,7 +87,7 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
     what are none.
     """
     if "shape" in values and "shapes" not in values:
-        raise CheckpointError("this run was made by an older minigan, and this one can't go on with it: start a new one")
+        raise CheckpointError("it was made by an older minigan, and this one can't go on with it: start a new run")
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
     config = RunConfig(**{name: values[name] for name in known})
     tuples = {name: tuple(getattr(config, name)) for name in ("augment", "classes", "changes")}

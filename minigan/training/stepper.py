@@ -53,7 +53,7 @@ class Stepper:
     def now(self) -> Now:
         """The moment of the next step."""
         rng = np.random.default_rng([self.config.seed, HOST, self.step])
-        return Now(self.step, self.feeds.position, rng)
+        return Now(self.step, self.feeds.position, rng, self.step / self.config.n_steps, self.next_phase())
 
     def rng(self) -> Any:
         """The generator of the next step, on the device."""
@@ -71,12 +71,12 @@ class Stepper:
 
     def prepare(self) -> Now:
         """What comes before a step: the beginning of a phase, the size of its batch, and the learning rates."""
-        now, phase = self.now(), self.next_phase()
-        if phase.name != self.phase:
-            self.phase = phase.name
-            self.model.begin(phase, now)
-            self.doctor.begin(phase)
-        self.feeds.batch_size = phase.batch_size or self.config.batch_size
+        now = self.now()
+        if now.phase.name != self.phase:
+            self.phase = now.phase.name
+            self.model.begin(now.phase, now)
+            self.doctor.begin(now.phase)
+        self.feeds.batch_size = now.phase.batch_size or self.config.batch_size
         rates = self._lr | self.model.rates(now)
         for name, optimizer in self.model.optimizers.items():
             optimizer.lr = rates[name] * self._decay(self.step) * self.lr_factor

@@ -1,0 +1,297 @@
+"""The loop around a model: it makes steps, and records, shows, judges and saves what is due.
+
+It knows of a model what `minigan.model.Model` declares and no more. Nothing that it does between two steps acts on
+training: a record waits for the device, a step doesn't.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.data import Feeds
+from minigan.model import Exhibit
+from minigan.training import judges as judging
+from minigan.training.checkpoint import Checkpoint, NotFiniteError, save_checkpoint
+from minigan.training.curves import draw_run
+from minigan.training.declared import Declared
+from minigan.training.doctor import Doctor, Note
+from minigan.training.exhibits import draw_exhibit
+from minigan.training.folder import RunFolder
+from minigan.training.frozen import load_frozen, save_frozen
+from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
+from minigan.training.recorder import fetch_norms
+from minigan.training.recovery import Memory
+from minigan.training.report import Report, Status
+from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig, TrainingError
+from minigan.training.stepper import Stepper
+
+RECORD_INTERVAL = 10  # steps; a record is the mean over them
+EARLY = (20, 50, 100, 200, 400)  # steps that are shown however far apart other exhibits are: a first look soon
+BEHIND = 1000  # real points behind generated ones
+MOST_ROLLBACKS, SMALLER = 3, 0.3  # times that a run goes back, each time with so much of the learning rate
+
+
+class Run:
+    """Trains `model` on `feeds` and keeps everything in `folder`.
+
+    judges: asked every `eval_interval` steps, besides the model's own judgements on `held_out`, items that training
+    doesn't see. A doctor looks at the measures and the exhibits as they come.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        feeds: Feeds,
+        config: RunConfig,
+        folder: RunFolder,
+        judges: Sequence[Any] = (),
+        held_out: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        self.model, self.feeds, self.config, self.folder, self.held_out = model, feeds, config, folder, held_out
+        own = [judging.OwnJudge(model, held_out, config.seed)] if model.judgements else []
+        self.judges, self.counter = [*own, *judges], judging.modes_judge(model, feeds, config.seed)
+        judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
+        self.declared = Declared.of(model, judgements | (self.counter.judgements if self.counter else {}))
+        self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.real))
+        self.memory, self.best = Memory(self.stepper), judging.Best(judgements)
+        self.report = Report(folder, config, self.declared)
+        self.begun = False  # whether the folder is this run's, to be written into
+        self.saved_step = 0
+        self.record: dict[str, Any] = {}  # the newest one
+        self._started = self._record_start = 0.0  # times; the second is moved by what isn't training
+        self._record_position = feeds.position
+
+    def train(self, progress: Progress) -> int:
+        """Train until `config.n_steps`. Returns 0, or the number of the signal that ended it before.
+
+        Whether it ends or is ended, a checkpoint is saved. If a number isn't finite any more, the run goes back to the
+        last checkpoint with `on_nan="rollback"`; else, or after some times, TrainingError is raised, which says where
+        the number came from. The folder is made when the first step has gone well.
+        """
+        try:
+            with Interrupts() as interrupts, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                if self.stepper.step == 0 and not self.stepper.rollbacks:
+                    self.stepper.notes += self.stepper.doctor.at_start()
+                while True:
+                    try:
+                        self._train(progress, interrupts)
+                        break
+                    except NotFiniteError as problem:
+                        self._recover(problem, progress, interrupts)
+            if not self.stepper.finished:
+                self._conclude("interrupted")
+        except Exception as error:
+            if self.begun:
+                with suppress(OSError):  # the disk may be what is wrong
+                    self.write_report("stopped", str(error))
+            raise
+        finally:
+            self.folder.unlock()
+        return 0 if self.stepper.finished else interrupts.signal
+
+    def _train(self, progress: Progress, interrupts: Interrupts) -> None:
+        """Make steps until the last one, or until a signal asks for an end."""
+        first = self.show() if self.stepper.step == 0 else {}  # shown now, written after the first step
+        self.memory.keep()
+        self._start_clock()
+        for new, step in enumerate(self.steps()):
+            self.stepper.advance()
+            progress.advance()
+            if not new:
+                self._begin(first)
+            last = self.stepper.finished or interrupts.signal
+            shown = self.show() if self.shows(step) else {}
+            judged = self.judge(progress) if self.judges_at(step) else {}
+            if shown or judged or step % RECORD_INTERVAL == 0 or self.at_boundary():
+                self.close_record(self.look_at(shown, progress) | judged, progress)
+                if shown or judged:
+                    progress.line(self.record)
+            self.keep(shown, step)
+            best = self.best.update(judged, step)
+            if self.stepper.finished:  # before the last checkpoint: with that, nothing is left to be done
+                self._conclude("finished")
+            if step % self.config.checkpoint_interval == 0 or last or best or self.at_boundary():
+                self.save(best)
+            if shown and not last:
+                self.write_report("running")
+            if last:
+                return
+
+    def steps(self) -> Iterator[int]:
+        """The numbers of the steps that are left, each before the step is made."""
+        while not self.stepper.finished:
+            yield self.stepper.step + 1
+
+    def shows(self, step: int) -> bool:
+        """Whether exhibits are due after this step."""
+        return self._regular(step) or step in EARLY
+
+    def _regular(self, step: int) -> bool:
+        return step % self.config.sample_interval == 0 or step == self.config.n_steps
+
+    def judges_at(self, step: int) -> bool:
+        """Whether judgements are due after this step."""
+        interval = self.config.eval_interval
+        return bool(self.judges and interval) and (step % interval == 0 or step == self.config.n_steps)
+
+    def at_boundary(self) -> bool:
+        """Whether the next step is of another phase than the last one."""
+        return not self.stepper.finished and self.stepper.next_phase().name != self.stepper.phase
+
+    def show(self) -> dict[str, Exhibit]:
+        """What the model has to show, on the host."""
+        rng = self.model.device.rng([self.config.seed, EXHIBITED])
+        shown = self.model.show(self.held_out, rng)
+        return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
+
+    def look_at(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:
+        """What can be told of exhibits: their diversity, and the modes among points. Signs are counted regularly."""
+        if not shown or not self._regular(self.stepper.step):
+            return {}
+        found = self.counter(self.model) if self.counter else {}
+        if self.counter:
+            progress.note = self.counter.in_words(found)
+        more, notes = self.stepper.doctor.look_at(self.stepper.step, shown)
+        self.stepper.notes += notes
+        return found | more
+
+    def judge(self, progress: Progress) -> dict[str, float]:
+        """Ask all judges. The time that it takes doesn't count as time of training on samples."""
+        start = time.perf_counter()
+        found = {name: value for judge in self.judges for name, value in judge(self.model).items()}
+        progress.note = self.best.describe(found)
+        self._record_start += time.perf_counter() - start
+        return found
+
+    def close_record(self, found: dict[str, Any], progress: Progress) -> None:
+        """Write down the means of the measures of the steps since the last record, and what else was found."""
+        stepper, now, position = self.stepper, time.perf_counter(), self.feeds.position
+        stepper.seconds = now - self._started
+        seconds = max(now - self._record_start, 1e-9)
+        self.record = {
+            "step": stepper.step,
+            "epoch": round(position / self.feeds.epoch_length, 3),
+            "seconds": round(stepper.seconds, 3),
+            **({"phase": stepper.phase} if len(self.model.phases) > 1 else {}),
+            **stepper.recorder.close(),
+            "pictures_per_second": round((position - self._record_position) / seconds, 1),
+            **found,
+            **fetch_norms(stepper.doctor.measure(), self.model, stepper.step),
+        }
+        stepper.notes += stepper.doctor.check(self.record)
+        if stepper.notes:
+            self.record["notes"] = [asdict(note) for note in stepper.notes]
+        for note in stepper.notes:
+            progress.warn(stepper.step, note.sentence)
+        self.folder.records.add(self.record)
+        progress.show(self.record)
+        stepper.notes, self._record_start, self._record_position = [], now, position
+        self.memory.keep_now_and_then()
+
+    def keep(self, shown: dict[str, Exhibit], step: int) -> None:
+        """Write the pictures of exhibits."""
+        for name, exhibit in shown.items():
+            real = centers = None
+            if exhibit.samples.ndim == 2 and exhibit.like:
+                real = self.real(exhibit.like, BEHIND)
+                centers = self.counter.centers if self.counter else None
+            self.folder.add_picture(name, step, draw_exhibit(exhibit, real, centers))
+
+    def real(self, array: str, n: int) -> np.ndarray:
+        """So many real samples, from all over the data: a folder may be sorted by class."""
+        source = self.feeds.sources[self.model.arrays[array].feed]
+        order = np.random.default_rng([self.config.seed, REAL_SAMPLES]).permutation(len(source))
+        return source.read(order[:n])[array]
+
+    def save(self, best: bool = False) -> None:
+        """Save a checkpoint, two if it is the best or ends a phase, and delete the oldest.
+
+        Those come first: a run that is killed before the other is there will find them again. Raises NotFiniteError if
+        a number isn't finite.
+        """
+        state = self.stepper.state()
+        self.folder.records.flush()
+        path = self.folder.checkpoint(self.stepper.step)
+        others = [self.folder.best] if best else []
+        others += [self.folder.phase(self.stepper.phase)] if self.at_boundary() else []
+        first, *copies = [*others, path]
+        save_checkpoint(first, self.model, state)
+        for copy in copies:
+            self.folder.copy(first, copy)
+        self.saved_step = self.stepper.step
+        self.folder.keep_newest(self.config.keep_checkpoints)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of this folder. Whatever came after it there is forgotten.
+
+        Raises CheckpointError if it doesn't fit the model, TrainingError if there is nothing left to do.
+        """
+        if checkpoint.state["step"] >= self.config.n_steps:
+            steps = count_steps(checkpoint.state["step"])
+            raise TrainingError(f"{self.folder.path} has {steps} behind it: give a larger `n_steps` or `n_epochs`")
+        self.folder.lock()
+        self.begun = True
+        load_frozen(self.folder, self.model)
+        self.stepper.restore(checkpoint)
+        self.folder.forget_after(self.stepper.step)
+        self.saved_step = self.stepper.step
+        self.best.load(self.folder, self.config.model)
+
+    def write_report(self, phase: str, reason: str = "") -> None:
+        """Write report.html."""
+        goes_on = self.saved_step and phase in ("interrupted", "stopped")
+        go_on = resume_command(self.folder.path) if goes_on else ""
+        self.report.write(Status(phase, self.stepper.step, self.stepper.seconds, peak_bytes(), reason, go_on))
+
+    def _start_clock(self) -> None:
+        now = time.perf_counter()
+        self._started, self._record_start = now - self.stepper.seconds, now
+        self._record_position = self.feeds.position
+
+    def _begin(self, first: dict[str, Exhibit]) -> None:
+        """After the first step: write the settings, and what the folder has from its beginning."""
+        self.stepper.recorder.fetch()
+        self.folder.create(self.config)
+        self.declared.write(self.folder.declared)
+        if not self.begun:
+            save_frozen(self.folder, self.model)
+        self.begun = True
+        self.keep(first, 0)
+
+    def _conclude(self, phase: str) -> None:
+        """Draw the curves and the films, and write the page, at the end of a run or of a part of it."""
+        draw_run(self.folder, self.declared, self.config)
+        self.write_report(phase)
+
+    def _recover(self, problem: NotFiniteError, progress: Progress, interrupts: Interrupts) -> None:
+        """Find the beginning of a number that isn't finite, and go back to the last checkpoint if the run is to do so.
+
+        Raises TrainingError if it isn't, or has done it `MOST_ROLLBACKS` times.
+        """
+        stepper, folder = self.stepper, self.folder
+        factor, rollbacks = stepper.lr_factor * SMALLER, stepper.rollbacks + 1
+        progress.say("looking for the layer in which it began")
+        where = folder if self.begun else None
+        finding, saved = self.memory.find_beginning(problem.step, where, lambda: bool(interrupts.signal))
+        what = f"{problem}: {finding.sentence}" if finding else str(problem)
+        if self.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
+            hint = "try a smaller `lr` or another `seed`"
+            hint += f", and see minigan replay {shlex.quote(str(folder.failure))}" if saved else ""
+            kept = f"the checkpoint of step {self.saved_step} is kept in {folder.path}"
+            raise TrainingError(f"{what}; {hint}; {kept if folder.checkpoints() else 'no checkpoint had been saved yet'}")
+        stepper.restore(self.memory.last_good(folder, bool(self.saved_step)))
+        stepper.lr_factor, stepper.rollbacks = factor, rollbacks
+        then = f"gone back to step {stepper.step}, to go on with {factor:.2g} of the learning rate"
+        stepper.notes.append(Note("not finite", f"{what}; {then}"))
+        progress.go_back(stepper.step)
+        if self.begun:
+            folder.forget_after(stepper.step)
+            self.save()  # so that a run that is killed now remembers it, too
