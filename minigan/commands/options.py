@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from minigan.errors import MiniganError, printable
+from minigan.cli import UsageError
+from minigan.errors import printable
 from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.options import Argument, Count, Fraction, NotNegative, Option, Positive, WholeNumber, arguments_of
 from minigan.own import is_own, own_model, short_name
 from minigan.training.build import check_arguments, open_model
+from minigan.training.changes import other_files
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.folder import RunFolder
 from minigan.training.plan import NUMBERS
@@ -25,10 +28,6 @@ from minigan.words import flag
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"
 FEW = 3  # models: where no more have an option, its help names them
-
-
-class UsageError(MiniganError):
-    """A command line that can't be understood."""
 
 
 def typed(kind: type, option: Option) -> Callable[[str], Any]:
@@ -86,41 +85,44 @@ def add_model(parser: Any) -> None:
     parser.add_argument("--model", metavar="FILE:NAME", help=what)
 
 
-def read_run(path: Path, model: str | None = None) -> tuple[RunFolder, RunConfig, type[Model] | None]:
+def read_run(
+    command: str, path: Path, model: str | None = None, data: str | None = None
+) -> tuple[RunFolder, RunConfig, type[Model] | None]:
     """The folder of a run, its settings, and the class of its model if that is a user's own, named by --model.
 
-    A file that has changed since the run began is warned of. Raises CheckpointError also for arguments that nobody
-    could have given, and UsageError for a model that isn't the run's.
+    data: what was given for it, "" for nothing; None if the command needs none. Raises CheckpointError also for
+    arguments that nobody could have given, and UsageError where a user's own file is needed and wasn't named.
     """
     folder = RunFolder(path)
     config = folder.config()
     if not is_own(config.model) and model not in (None, config.model):
         raise UsageError(f"the model {model} doesn't fit this run, which began with {config.model}: leave it out")
-    if is_own(config.model) and model is None:
-        typed = " ".join(os.path.basename(word) if i == 0 else word for i, word in enumerate(sys.argv[:3]))
-        raise UsageError(f"{path} has a model of your own: say where it is, {typed} … --model {config.model}")
+    missing = [f"--model {config.model}"] if is_own(config.model) and not model else []
+    missing += [f"--data {config.data}"] if is_own(config.data) and data == "" else []
+    if missing:
+        given = [f"--model {model}"] if model else []
+        typed = " ".join(["minigan", command, shlex.quote(str(path)), *given, *missing])
+        raise UsageError(f"this run is of a file of your own, and a run's folder never loads Python: name it, {typed}")
     cls = None
     if is_own(config.model):
-        cls, checksums = own_model(str(model))
+        cls, files = own_model(str(model))
         if cls.__name__ != short_name(config.model):
             raise UsageError(f"{path} began with {config.model}, and not with {cls.__name__}: give that to --model")
-        config = replace(config, own=(config.own or {}) | checksums)
+        config = replace(config, own=(config.own or {}) | files)
     check_arguments(config, folder.path / "config.json", cls)
     return folder, config, cls
 
 
-def warn_of_changes(folder: RunFolder, config: RunConfig) -> None:
-    """Say which of the user's own files aren't what they were when the run began, or last went on."""
+def open_run(
+    command: str, path: Path, model: str | None = None, checkpoint: Path | None = None, device: str = "cpu"
+) -> tuple[Any, RunConfig, Checkpoint]:
+    """The model of a run as it was trained, its settings, and the checkpoint that it is of.
+
+    A user's own file that isn't what it was when the run began is warned of.
+    """
+    folder, config, cls = read_run(command, path, model)
     for sentence in other_files(folder.config(), config):
         warn(sentence)
-
-
-def open_run(
-    path: Path, model: str | None = None, checkpoint: Path | None = None, device: str = "cpu"
-) -> tuple[Any, RunConfig, Checkpoint]:
-    """The model of a run as it was trained, its settings, and the checkpoint that it is of."""
-    folder, config, cls = read_run(path, model)
-    warn_of_changes(folder, config)
     built, found = open_model(folder, config, checkpoint, device, cls, warn)
     return built, config, found
 

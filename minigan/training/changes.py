@@ -82,14 +82,14 @@ def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[
         old, new = old_values[name], new_values[name]
         if old != new:
             found.append(f"{name} {_plain(new)}, before {_plain(old)}")
-    return [*found, *_other_files(before, after), *_other_data(before, after), *_other_machine(state)]
+    return [*found, *other_files(before, after), *_other_data(before, after), *_other_machine(state)]
 
 
-def _other_files(before: RunConfig, after: RunConfig) -> list[str]:
+def other_files(before: RunConfig, after: RunConfig) -> list[str]:
     """A user's own files that aren't what they were when the run began, or last went on."""
     old, new = before.own or {}, after.own or {}
     changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
-    return [f"{name} isn't what it was: from here on the run computes what it says now" for name in sorted(changed)]
+    return [f"{name} isn't what it was: the run goes by what it says now" for name in sorted(changed)]
 
 
 def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
