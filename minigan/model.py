@@ -122,11 +122,12 @@ WHOLE = Phase("whole")
 
 @dataclass(frozen=True)
 class Judgement:
-    """A number that tells how good a model is. `better`: "lower" or "higher". The words name it for people."""
+    """A number that tells how good a model is. `better`: "lower" or "higher". Words, note and scale as of a measure."""
 
     words: str
     better: str = "lower"
     note: str = ""
+    scale: str = "positive"
 
 
 @dataclass(frozen=True)
