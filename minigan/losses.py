@@ -38,7 +38,7 @@ class Minimax:
 
     def __init__(self, saturating: bool = False, label_smoothing: float = 0.0) -> None:
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label smoothing is {label_smoothing}: it must be at least 0 and less than 1")
+            raise ValueError(f"`label_smoothing` is {label_smoothing}: it must be at least 0 and less than 1")
         self.saturating, self.label_smoothing = saturating, float(label_smoothing)
 
     def real(self, logits: Any) -> tuple[Any, Any]:

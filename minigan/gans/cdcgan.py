@@ -14,49 +14,56 @@ should be.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import LatentGAN, at_least_one
 from minigan.layers import Branches, Concat, Dense, Embedding, Flatten, Projection, Reshape, Sequential, normal
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
+from minigan.model import LABEL, PICTURE, Now
 from minigan.optim import Adam
+from minigan.options import Count, Fraction, Option, Positive
 
 SIZES = dcgan.SIZES
 EMBEDDED = 50  # numbers that tell G the class
 
 
-class CDCGAN(Model):
+class CDCGAN(LatentGAN):
     """A generator and a discriminator for pictures (H, W, C) of `n_classes` classes, and their two steps.
 
     H = W is 16, 28, 32, 64 or 128; C is 1 or 3. Raises ShapeError for others.
     """
 
-    depends = {"n_classes": "as many as the data has"}
+    paper = "DCGAN's networks (Radford et al. 2015), told the class (Mirza and Osindero 2014; Miyato and Koyama 2018)"
+    makes = "pictures of 16, 28, 32, 64 or 128 pixels, of the data's classes"
+    suits = "for pictures of a class that you name"
+    arrays = {"real": PICTURE, "label": LABEL}
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int = 100,
-        lr: float = 2e-4,
-        b1: float = 0.5,
-        b2: float = 0.999,
-        n_critic: int = 1,
-        label_smoothing: float = 0.0,
-        n_classes: int | None = None,
-        projection: bool = False,
-        features: int = 64,
+        latent_dim: Annotated[int, Count("length of the latent vector z")] = 100,
+        lr: Annotated[float, Positive("learning rate")] = 2e-4,
+        b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
+        b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        label_smoothing: Annotated[float, Fraction("how far the target for real samples is below 1")] = 0.0,
+        n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
+        projection: Annotated[bool, Option("judge the class by a projection instead of one more channel")] = False,
+        features: Annotated[
+            int, Count("channels of the layers nearest to the picture; deeper ones have multiples of it")
+        ] = 64,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         dcgan.check_shape(shape, "cdcgan")
         if not n_classes or n_classes < 1:
-            raise ValueError(f"cdcgan has to know the number of classes: n_classes is {n_classes}")
+            raise ValueError(f"cdcgan has to know the number of classes: `n_classes` is {n_classes}")
         G = Sequential(
             Branches(None, Embedding(n_classes, EMBEDDED, rng=rng)),
             Concat(),  # (N, latent_dim + 50)
@@ -64,14 +71,15 @@ class CDCGAN(Model):
         )
         D = (_projecting if projection else _joining)(shape, features, n_classes, rng)
         self.n_classes = n_classes
-        self.setup(shape, latent_dim, G, D, device)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic, self.loss = at_least_one(n_critic), Minimax(label_smoothing=label_smoothing)
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
         for _ in range(self.n_critic):
-            real, labels = next_batch()  # (N, H, W, C), (N,)
+            batch = next_batch()
+            real, labels = batch["real"], batch["label"]  # (N, H, W, C), (N,)
             fake, G_cache = self.networks["G"].forward((self.latent(len(real), rng), labels))  # (N, H, W, C)
             measured = self.discriminator_step(real, fake, labels)
         return measured | self.generator_step(fake, labels, G_cache)

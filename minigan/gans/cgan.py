@@ -28,13 +28,13 @@ with the dropout and not with z, and without the dropout drew the same picture a
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import LatentGAN, at_least_one
 from minigan.gans.gan import grow_momentum
 from minigan.gans.networks import point_features
 from minigan.layers import (
@@ -53,28 +53,31 @@ from minigan.layers import (
 )
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
+from minigan.model import LABEL, SAMPLES, Now
 from minigan.optim import SGD, Adam
+from minigan.options import Count, Fraction, Positive
 
 
-class CGAN(Model):
+class CGAN(LatentGAN):
     """A dense generator and discriminator that know `n_classes` classes, for pictures of any size or points (2,)."""
 
+    paper = "Conditional Generative Adversarial Nets (Mirza and Osindero 2014)"
+    makes = "pictures of any size, and points on the plane, of the data's classes"
+    suits = "for points or very small pictures of a class that you name: all layers are dense"
+    arrays = {"real": SAMPLES, "label": LABEL}
     batch_size = 100
-    depends = {
-        "lr": "0.1 for pictures, 0.0005 for points",
-        "latent_dim": "100 for pictures, 2 for points",
-        "n_classes": "as many as the data has",
-    }
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int | None = None,
-        lr: float | None = None,
-        b1: float = 0.5,
-        b2: float = 0.999,
-        n_critic: int = 1,
-        n_classes: int | None = None,
+        latent_dim: Annotated[
+            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
+        ] = None,
+        lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
+        b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
+        b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
@@ -82,19 +85,21 @@ class CGAN(Model):
         if len(shape) not in (1, 3):
             raise ShapeError(f"cgan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
         if not n_classes or n_classes < 1:
-            raise ValueError(f"cgan has to know the number of classes: n_classes is {n_classes}")
+            raise ValueError(f"cgan has to know the number of classes: `n_classes` is {n_classes}")
         self.pictures, self.n_classes = len(shape) == 3, n_classes
         if lr is None:
             lr = 0.1 if self.pictures else 5e-4
         if latent_dim is None:
             latent_dim = 100 if self.pictures else 2
         networks = picture_networks if self.pictures else _point_networks
-        self.setup(shape, latent_dim, *networks(shape, latent_dim, n_classes, rng), device)
+        G, D = networks(shape, latent_dim, n_classes, rng)
+        self.setup(shape, latent_dim, G, D, Minimax(), device)
         self.optimizers = {}
         for name, network in self.networks.items():
             parameters = network.parameters()
             self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
-        self.n_critic, self.b1, self.loss = at_least_one(n_critic), b1, Minimax()
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.b1 = b1
 
     def latent(self, n: int, rng: Any) -> Any:
         """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
@@ -107,10 +112,11 @@ class CGAN(Model):
         x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
         for _ in range(self.n_critic):
-            real, labels = next_batch()  # (N, H, W, C) or (N, 2), (N,)
+            batch = next_batch()
+            real, labels = batch["real"], batch["label"]  # (N, H, W, C) or (N, 2); (N,)
             measured = self.discriminator_step((real + 1) / 2 if self.pictures else real, labels, rng)
         return measured | self.generator_step(labels, rng)
 

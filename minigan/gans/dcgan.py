@@ -28,13 +28,13 @@ example does, too) instead of drawing new ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import LatentGAN, at_least_one
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -51,12 +51,14 @@ from minigan.layers import (
 )
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
+from minigan.model import PICTURE, Now
 from minigan.optim import Adam
+from minigan.options import Count, Fraction, Positive
 
 SIZES = (16, 28, 32, 64, 128)
 
 
-class DCGAN(Model):
+class DCGAN(LatentGAN):
     """A generator and a discriminator for pictures of `shape` (H, W, C), and their two steps.
 
     H = W is 16, 28, 32, 64 or 128; C is 1 or 3. `features` is the number of channels of the layers nearest to the
@@ -64,31 +66,37 @@ class DCGAN(Model):
     others.
     """
 
+    paper = "Unsupervised Representation Learning with Deep Convolutional GANs (Radford, Metz and Chintala 2015)"
+    makes = "pictures of 16, 28, 32, 64 or 128 pixels"
+    suits = "for pictures, as the first one to try: it is fast, and its loss says whether the game is even"
+    arrays = {"real": PICTURE}
+
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int = 100,
-        lr: float = 2e-4,
-        b1: float = 0.5,
-        b2: float = 0.999,
-        n_critic: int = 1,
-        label_smoothing: float = 0.0,
-        features: int = 64,
+        latent_dim: Annotated[int, Count("length of the latent vector z")] = 100,
+        lr: Annotated[float, Positive("learning rate")] = 2e-4,
+        b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
+        b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        label_smoothing: Annotated[float, Fraction("how far the target for real samples is below 1")] = 0.0,
+        features: Annotated[
+            int, Count("channels of the layers nearest to the picture; deeper ones have multiples of it")
+        ] = 64,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         check_shape(shape)
-        self.n_critic = at_least_one(n_critic)
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
         G, D = generator(shape, latent_dim, features, rng), discriminator(shape, features, rng)
-        self.setup(shape, latent_dim, G, D, device)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.loss = Minimax(label_smoothing=label_smoothing)
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
         for _ in range(self.n_critic):
-            real = next_batch()  # (N, H, W, C)
+            real = next_batch()["real"]  # (N, H, W, C)
             fake, G_cache = self.networks["G"].forward(self.latent(len(real), rng), rng=rng)  # (N, H, W, C)
             measured = self.discriminator_step(real, fake, rng)
         return measured | self.generator_step(fake, G_cache, rng)
@@ -133,7 +141,7 @@ def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
         got = "×".join(map(str, shape))
         raise ShapeError(
             f"{model} makes square pictures of {', '.join(map(str, SIZES[:-1]))} or {SIZES[-1]} pixels "
-            f"with 1 or 3 channels, not {got}: use --img-size"
+            f"with 1 or 3 channels, not {got}: give another `img_size`"
         )
 
 

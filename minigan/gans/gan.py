@@ -23,58 +23,64 @@ sigmoid and D. The noise is uniform; the authors' code knows that, too, but mnis
 from __future__ import annotations
 
 from math import prod, sqrt
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import LatentGAN, at_least_one
 from minigan.gans.networks import point_networks
 from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
+from minigan.model import Now
 from minigan.optim import SGD, Adam, Optimizer
+from minigan.options import Count, Fraction, Positive
 
 
-class GAN(Model):
+class GAN(LatentGAN):
     """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
 
     `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the first
     momentum, or Adam's β1.
     """
 
+    paper = "Generative Adversarial Nets (Goodfellow et al. 2014)"
+    makes = "pictures of any size, and points on the plane"
+    suits = "for points, for very small pictures, and to see the idea at its plainest: all layers are dense"
     batch_size = 100
-    depends = {"lr": "0.1 for pictures, 0.0005 for points", "latent_dim": "100 for pictures, 2 for points"}  # for help
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int | None = None,
-        lr: float | None = None,
-        b1: float = 0.5,
-        b2: float = 0.999,
-        n_critic: int = 1,
-        label_smoothing: float = 0.0,
+        latent_dim: Annotated[
+            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
+        ] = None,
+        lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
+        b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
+        b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        label_smoothing: Annotated[float, Fraction("how far the target for real samples is below 1")] = 0.0,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        self.n_critic, self.b1 = at_least_one(n_critic), b1
-        self.pictures = len(shape) == 3
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.pictures, self.b1 = len(shape) == 3, b1
         if lr is None:
             lr = 0.1 if self.pictures else 5e-4
         if latent_dim is None:
             latent_dim = 100 if self.pictures else 2
         networks = picture_networks if self.pictures else point_networks
-        self.setup(shape, latent_dim, *networks(shape, latent_dim, rng), device)
+        G, D = networks(shape, latent_dim, rng)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
         self.optimizers = {}
         for name, network in self.networks.items():
             parameters = network.parameters()
             self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
-        self.loss = Minimax(label_smoothing=label_smoothing)
 
     def latent(self, n: int, rng: Any) -> Any:
         """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
@@ -87,10 +93,10 @@ class GAN(Model):
         x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
         for _ in range(self.n_critic):
-            real = next_batch()  # (N, H, W, C), or (N, 2)
+            real = next_batch()["real"]  # (N, H, W, C), or (N, 2)
             measured = self.discriminator_step((real + 1) / 2 if self.pictures else real, rng)
         return measured | self.generator_step(len(real), rng)
 

@@ -14,36 +14,46 @@ points on the plane (`ring`, `grid`) they are those of gan.py, with Adam 5e-4.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import Model, at_least_one, choose
+from minigan.gans.base import LatentGAN, at_least_one, choose
 from minigan.gans.networks import point_networks
 from minigan.losses import LeastSquares
+from minigan.model import Now
 from minigan.optim import Adam
+from minigan.options import Count, Fraction, Option, Positive
 
 SIZES = dcgan.SIZES
 CODINGS = {"binary": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}  # a, b, c
 
 
-class LSGAN(Model):
+class LSGAN(LatentGAN):
     """DCGAN's networks for pictures, dense ones for points (2,), and the two steps of the least-squares game."""
 
-    depends = {"lr": "0.0002 for pictures, 0.0005 for points", "latent_dim": "100 for pictures, 2 for points"}
+    paper = "Least Squares Generative Adversarial Networks (Mao et al. 2016)"
+    makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane"
+    suits = "where dcgan's discriminator wins too soon: a fake that it is sure of still tells the generator where to go"
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int | None = None,
-        lr: float | None = None,
-        b1: float = 0.5,
-        b2: float = 0.999,
-        n_critic: int = 1,
-        coding: Literal["binary", "pearson"] = "binary",
-        features: int = 64,
+        latent_dim: Annotated[
+            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
+        ] = None,
+        lr: Annotated[float | None, Positive("learning rate", default="0.0002 for pictures, 0.0005 for points")] = None,
+        b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
+        b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        coding: Annotated[
+            Literal["binary", "pearson"], Option("the logits that are aimed at for real and for generated samples")
+        ] = "binary",
+        features: Annotated[
+            int, Count("channels of the layers nearest to the picture; deeper ones have multiples of it")
+        ] = 64,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
@@ -58,15 +68,14 @@ class LSGAN(Model):
         else:
             dcgan.check_shape(shape, "lsgan")
             G, D = dcgan.generator(shape, latent_dim, features, rng), dcgan.discriminator(shape, features, rng)
-        self.setup(shape, latent_dim, G, D, device)
+        self.setup(shape, latent_dim, G, D, LeastSquares(*choose("coding", coding, CODINGS)), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = at_least_one(n_critic)
-        self.loss = LeastSquares(*choose("coding", coding, CODINGS))
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the mean logits of real data and of fakes."""
         for _ in range(self.n_critic):
-            real = next_batch()  # (N, H, W, C), or (N, 2)
+            real = next_batch()["real"]  # (N, H, W, C), or (N, 2)
             fake, G_cache = self.networks["G"].forward(self.latent(len(real), rng), rng=rng)  # the shape of real
             measured = self.discriminator_step(real, fake)
         return measured | self.generator_step(fake, G_cache)

@@ -24,7 +24,7 @@ def check_shape(shape: tuple[int, ...], model: str) -> None:
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
         raise ShapeError(
-            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: use --img-size 32 or --networks dcgan"
+            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32 or `networks` dcgan"
         )
 
 

@@ -24,13 +24,13 @@ in a straight line, with the other networks too.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import Model, at_least_one, choose, filled
+from minigan.gans.base import LatentGAN, at_least_one, choose, filled
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import (
     BatchNorm,
@@ -49,57 +49,72 @@ from minigan.layers import (
     normal,
 )
 from minigan.losses import Hinge
+from minigan.model import LABEL, Kind, Now
 from minigan.optim import Adam
+from minigan.options import Count, Fraction, Option, Positive
 
 SIZES = dcgan.SIZES
 
 
-class SNGAN(Model):
+class SNGAN(LatentGAN):
     """A generator, a spectrally normalised discriminator, and the two steps.
 
     `labels` makes it conditional on `n_classes` classes. Raises ShapeError for pictures that the networks can't make,
     and ValueError for labels without a number of classes.
     """
 
+    paper = "Spectral Normalization for Generative Adversarial Networks (Miyato et al. 2018)"
+    makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane; with labels, of the data's classes"
+    suits = "for the best pictures of small sizes: steady like wgan-gp, and nearly as fast as dcgan"
     lr_decay = "linear"
-    depends = {
-        "b1": "0.5; resnet: 0",
-        "b2": "0.999; resnet: 0.9",
-        "n_critic": "1; resnet: 5",
-        "latent_dim": "128; points: 2",
-        "features": "64; resnet and points: 128",
-    }
+
+    @classmethod
+    def needs(cls, labels: bool = False, **arguments: Any) -> dict[str, Kind]:
+        """Labels too, if it is to learn them."""
+        return cls.arrays | {"label": LABEL} if labels else cls.arrays
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int | None = None,
-        lr: float = 2e-4,
-        b1: float | None = None,
-        b2: float | None = None,
-        n_critic: int | None = None,
-        networks: Literal["dcgan", "resnet"] = "dcgan",
-        labels: bool = False,
-        n_classes: int | None = None,
-        features: int | None = None,
+        latent_dim: Annotated[int | None, Count("length of the latent vector z", default="128; points: 2")] = None,
+        lr: Annotated[float, Positive("learning rate")] = 2e-4,
+        b1: Annotated[float | None, Fraction("Adam's decay of the first moment", default="0.5; resnet: 0")] = None,
+        b2: Annotated[float | None, Fraction("Adam's decay of the second moment", default="0.999; resnet: 0.9")] = None,
+        n_critic: Annotated[
+            int | None, Count("updates of the discriminator for each one of the generator", default="1; resnet: 5")
+        ] = None,
+        networks: Annotated[
+            Literal["dcgan", "resnet"], Option("which networks, for pictures; resnet is for 32 pixels")
+        ] = "dcgan",
+        labels: Annotated[bool, Option("learn the data's classes")] = False,
+        n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
+        features: Annotated[
+            int | None,
+            Count(
+                "channels of the layers nearest to the picture; deeper ones have multiples of it",
+                default="64; resnet and points: 128",
+            ),
+        ] = None,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         if labels != bool(n_classes):
-            raise ValueError(f"labels is {labels} and n_classes is {n_classes}: a conditional model needs both")
+            raise ValueError(f"`labels` is {labels} and `n_classes` is {n_classes}: a conditional model needs both")
         make, *defaults = POINTS if len(shape) == 1 and networks == "dcgan" else choose("networks", networks, KINDS)
         given = (latent_dim, b1, b2, n_critic, features)
         latent_dim, b1, b2, n_critic, features = filled(given, defaults)
-        self.n_classes = n_classes or 0
-        self.setup(shape, latent_dim, *make(shape, latent_dim, features, self.n_classes, rng), device)
+        self.n_classes, self.arrays = n_classes or 0, self.needs(labels)
+        G, D = make(shape, latent_dim, features, self.n_classes, rng)
+        self.setup(shape, latent_dim, G, D, Hinge(), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic, self.loss = at_least_one(n_critic), Hinge()
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """`n_critic` updates of D, then one of G. Returns the losses and the mean logits of real data and of fakes."""
         for _ in range(self.n_critic):
-            real, labels = next_batch() if self.n_classes else (next_batch(), None)  # (N, H, W, C) or (N, 2), (N,)
+            batch = next_batch()
+            real, labels = batch["real"], batch.get("label")  # (N, H, W, C) or (N, 2); (N,) or None
             measured = self.discriminator_step(real, labels, rng)
         return measured | self.generator_step(len(real), labels, rng)
 

@@ -17,44 +17,54 @@ bounds; algorithm 1 and this file clip after it. RMSprop's decay, which algorith
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import Model, at_least_one
+from minigan.gans.base import LatentGAN, at_least_one
 from minigan.gans.networks import point_networks
 from minigan.losses import Wasserstein
+from minigan.model import Now
 from minigan.optim import RMSprop, clip_weights
+from minigan.options import Count, Option, Positive
 
 SIZES = dcgan.SIZES
 MANY = 100  # critic steps while the critic is new, and now and then
 
 
-class WGAN(Model):
+class WGAN(LatentGAN):
     """DCGAN's networks for pictures, dense ones for points (2,), and the two steps.
 
     `extra_critic=False` leaves out the extra critic steps. Raises ValueError for a clip_value that isn't positive.
     """
 
-    depends = {"latent_dim": "100 for pictures, 2 for points"}
+    paper = "Wasserstein GAN (Arjovsky, Chintala and Bottou 2017)"
+    makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane"
+    suits = "to see where critics with bounded slopes began: wgan-gp learns the same better"
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: int | None = None,
-        lr: float = 5e-5,
-        n_critic: int = 5,
-        clip_value: float = 0.01,
-        extra_critic: bool = True,
-        features: int = 64,
+        latent_dim: Annotated[
+            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
+        ] = None,
+        lr: Annotated[float, Positive("learning rate")] = 5e-5,
+        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 5,
+        clip_value: Annotated[float, Positive("bound of the critic's weights")] = 0.01,
+        extra_critic: Annotated[
+            bool, Option("a hundred critic updates for each of the first, and now and then")
+        ] = True,
+        features: Annotated[
+            int, Count("channels of the layers nearest to the picture; deeper ones have multiples of it")
+        ] = 64,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         if not clip_value > 0:
-            raise ValueError(f"clip_value is {clip_value}: it must be greater than 0")
+            raise ValueError(f"`clip_value` is {clip_value}: it must be greater than 0")
         points = len(shape) == 1
         if latent_dim is None:
             latent_dim = 2 if points else 100
@@ -63,18 +73,18 @@ class WGAN(Model):
         else:
             dcgan.check_shape(shape, "wgan")
             G, D = dcgan.generator(shape, latent_dim, features, rng), dcgan.discriminator(shape, features, rng)
-        self.setup(shape, latent_dim, G, D, device)
+        self.setup(shape, latent_dim, G, D, Wasserstein(), device)
         self.optimizers = {name: RMSprop(net.parameters(), lr) for name, net in self.networks.items()}
-        self.n_critic, self.clip_value, self.extra_critic = at_least_one(n_critic), clip_value, extra_critic
-        self.loss = Wasserstein()
+        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.clip_value, self.extra_critic = clip_value, extra_critic
 
-    def step(self, next_batch: Any, rng: Any) -> dict[str, Any]:
+    def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """The critic's updates, then one of G. Returns the losses and the mean scores of real data and of fakes.
 
         −d_loss estimates the Wasserstein distance, up to the factor that clipping leaves open.
         """
         for _ in range(self.critic_steps()):
-            real = next_batch()  # (N, H, W, C), or (N, 2)
+            real = next_batch()["real"]  # (N, H, W, C), or (N, 2)
             measured = self.critic_step(real, rng)
         return measured | self.generator_step(len(real), rng)
 

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from minigan.training.declared import Declared
+from minigan.training.folder import RunFolder
+from minigan.training.pictures import save_film, save_image
 
 WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
@@ -16,6 +18,20 @@ SHARP = 2  # drawn this many times larger, then reduced
 INK, FAINT = (60, 60, 60), (225, 225, 225)
 COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70), (140, 70, 160), (150, 120, 0), (0, 135, 140))
 MOST_PANELS = 6
+
+
+def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) -> None:
+    """Draw losses.png, evaluations.png and the film of each exhibit from what has been recorded."""
+    records = folder.records.read()
+    drawn = {
+        folder.losses: draw_curves(records, declared, title),
+        folder.evaluations: draw_evaluations(records, declared, f"{title}: {judged_by}" if judged_by else title),
+    }
+    for path, image in drawn.items():
+        if image is not None:
+            save_image(image, path)
+    for exhibit in folder.exhibits():
+        save_film(folder.pictures(exhibit), folder.film(exhibit))
 
 
 def draw_curves(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
@@ -30,7 +46,7 @@ def draw_curves(records: list[dict], declared: Declared, title: str) -> Image.Im
 def draw_evaluations(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
     """Draw the judgements, each as a panel over the steps; None if no record has any of them."""
     charts = [
-        (f"{judgement.words} ({judgement.better} is better)", {name: judgement.words}, True)
+        (judgement.words + f" ({judgement.better} is better)" * bool(judgement.better), {name: judgement.words}, True)
         for name, judgement in declared.judgements.items()
     ]
     return _draw_panels(charts, records, title)

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from operator import index
 from typing import Any
 
-from minigan.model import Judgement, Measure, Phase
+from minigan.model import Judgement, Measure
 from minigan.training.files import write_text
 from minigan.untrusted import open_file
 
 LARGEST_FILE = 1 << 20  # bytes; that of a network of a hundred layers has about ten thousand
 SCALES = ("any", "positive", "share", "opinion")
-EXHIBIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # the name of one, which a folder has, too
 LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and "D" in the chart
 
 
@@ -29,19 +26,18 @@ class Declared:
 
     networks: the title of each; critics come first, as their measures do
     layers:   what they are, by the names in records: {"G.0": "Dense(100, 2048)", …}
-    exhibits: the names of its exhibits; the first one is the largest on the page
+    exhibits: the names of its exhibits, in the order of the page; the first one is large
     """
 
     measures: dict[str, Measure] = field(default_factory=dict)
     judgements: dict[str, Judgement] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
-    phases: tuple[Phase, ...] = ()
     exhibits: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Any, exhibits: Iterable[str] = (), judgements: dict[str, Judgement] | None = None) -> Declared:
-        """Read it off a model. `exhibits` are the names that its `show` returned; `judgements` replace its own."""
+        """Read it off a model. `exhibits`: the names that `show` returns. `judgements`: all of a run's, or its own."""
         roles = {}
         if len(model.games) == 1:  # of several, "Generator" would not say which
             roles = {model.games[0].generator: "Generator", model.games[0].critic: "Discriminator"}
@@ -57,7 +53,6 @@ class Declared:
             dict(model.judgements if judgements is None else judgements),
             {name: roles.get(name, name) for name in dict.fromkeys([*critics, *model.networks])},
             layers,
-            tuple(model.phases),
             tuple(exhibits),
         )
 
@@ -84,10 +79,9 @@ class Declared:
                 {name: _judgement(value) for name, value in values["judgements"].items()},
                 {name: _text(value) for name, value in values["networks"].items()},
                 {name: _text(value) for name, value in values["layers"].items()},
-                tuple(Phase(_text(value["name"]), index(value["begins"])) for value in values["phases"]),
-                tuple(name for name in values["exhibits"] if EXHIBIT.fullmatch(name)),
+                tuple(map(_text, values["exhibits"])),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls()
         return found
 
@@ -99,7 +93,7 @@ def _measure(value: dict[str, Any]) -> Measure:
 
 
 def _judgement(value: dict[str, Any]) -> Judgement:
-    better, scale = _one_of(("lower", "higher"), value["better"]), _one_of(SCALES, value["scale"])
+    better, scale = _one_of(("lower", "higher", ""), value["better"]), _one_of(SCALES, value["scale"])
     return Judgement(_text(value["words"]), better, _text(value["note"]), scale)
 
 

@@ -105,8 +105,15 @@ class Progress:
     pictures and checkpoints between them. `steps_per_epoch` is for people, too.
     """
 
-    def __init__(self, total: int, start: int = 0, quiet: bool = False, steps_per_epoch: float | None = None) -> None:
-        self.total, self.quiet, self.note, self.declared = total, quiet, "", Declared()
+    def __init__(
+        self,
+        total: int,
+        start: int = 0,
+        quiet: bool = False,
+        steps_per_epoch: float | None = None,
+        declared: Declared | None = None,
+    ) -> None:
+        self.total, self.quiet, self.note, self.declared = total, quiet, "", declared or Declared()
         self.steps_per_epoch, self.step = steps_per_epoch, start
         self._measured = (start, 0.0)  # from which step on, and its time
         self._told = False

@@ -1,6 +1,6 @@
 """What the eight GANs declare, and what a model with three networks does, for tests of what is drawn of them."""
 
-from minigan.model import Judgement, Measure, Phase
+from minigan.model import Judgement, Measure
 from minigan.training.declared import Declared
 
 GAN = Declared(
@@ -26,6 +26,5 @@ THREE = Declared(
     },
     judgements={"psnr": Judgement("PSNR", "higher"), "lpips": Judgement("distance", "lower", scale="share")},
     networks={"critic": "critic", "encoder": "encoder", "decoder": "decoder"},
-    phases=(Phase("autoencoder"), Phase("with the critic", 640)),
     exhibits=("samples", "reconstructions"),
 )
