@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from doctored import KINDS, REAL, exhibit, healthy, make, places, say, sick
+from doctored import KINDS, REAL, doctor_of, exhibit, healthy, make, places, say, sick
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,8 +76,9 @@ def test_only_options_that_the_model_has_are_advised(model):
         doctor = make(model, lr=10.0)
         records = [healthy(10 * i, doctor) for i in range(1, 30)]
         notes += [note for _, note in say(doctor, records + [sick(r, what) for r in records for _ in range(5)])]
-    notes += [note for i in range(1, 5) for note in doctor.look_at(1000 * i, np.zeros_like(REAL))[1]]
-    known = {option.flag for option in model_options(MODELS[model]).values()} | {"--seed", "--batch-size", "--n-steps"}
+    notes += [note for i in range(1, 5) for note in doctor.look_at(1000 * i, exhibit(np.zeros_like(REAL)))[1]]
+    flags = {"--" + name.replace("_", "-") for name in arguments_of(MODELS[model])}
+    known = flags | {"--seed", "--batch-size", "--n-steps"}
     advised = {flag for note in notes for flag in re.findall(r"--[a-z0-9-]+", note.sentence)}
     assert len(notes) >= 5
     assert advised >= {"--seed", "--lr"}
@@ -135,7 +136,7 @@ def test_defaults_are_fine_from_the_start(model):
 @pytest.mark.parametrize("model", ["dcgan", "cdcgan", "sngan"])
 def test_measures_are_norms_of_layers_and_rms_of_networks_and_stay_on_the_device(model):
     doctor = make(model, device=STRICT)
-    gan = doctor.gan
+    gan = doctor.case.model
     rng = STRICT.rng(3)
     for network in gan.networks.values():
         network.parameters().grads[...] = rng.standard_normal(len(network.parameters()), dtype=np.float32)
@@ -158,7 +159,7 @@ def test_measures_are_norms_of_layers_and_rms_of_networks_and_stay_on_the_device
 def test_weights_that_were_tiny_may_grow():
     """The first discriminator began at 0.003; that it has grown a hundredfold means nothing."""
     doctor = make()
-    doctor.initial["D"] = 0.003
+    doctor.case.initial["D"] = 0.003
     assert say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 0.3}} for i in range(1, 20)]) == []
     ((_, note),) = say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 3.0}} for i in range(20, 40)])
     assert "the weights of D explode: they are 3 in root mean square since step 200, 1000 times" in note.sentence
@@ -173,12 +174,9 @@ class Gain(Sequential):
 
 
 def test_a_composite_layers_own_gradient_is_not_that_of_the_layers_inside():
-    network = Gain(Dense(2, 2, rng=np.random.default_rng(0)))
-    doctor = make()
-    doctor.gan = SimpleNamespace(networks={"D": network})
+    model, network = Model(), Gain(Dense(2, 2, rng=np.random.default_rng(0)))
+    model.networks, model.optimizers = {"D": network}, {}
     network.parameters().grads[...] = 1
-    measured = doctor.measure()
+    measured = doctor_of(model, make().case.config).measure()
     assert measured["gradients.D"] == pytest.approx(3**0.5)
     assert measured["gradients.D.0"] == pytest.approx(6**0.5)
-
-

@@ -13,7 +13,7 @@ SMOOTHING = 0.1  # of Salimans et al. 2016
 
 
 def advice(model: Model, config: RunConfig) -> dict[str, str]:
-    """What to try, by kind, such as `--lr 0.0001`; empty where the model has no such option, or nothing is to be won."""
+    """What to try, by kind, such as `--lr 0.0001`; empty where the model has no such option, or tries it already."""
     arguments = arguments_of(type(model))
     values = {name: config.model_args.get(name, argument.default) for name, argument in arguments.items()}
     rate = values.get("lr") or max((optimizer.lr for optimizer in model.optimizers.values()), default=0.0)

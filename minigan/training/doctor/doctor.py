@@ -31,7 +31,7 @@ class Doctor:
     """
 
     def __init__(self, model: Model, config: RunConfig, real: Callable[[str, int], np.ndarray] | None) -> None:
-        initial = {name: float(to_numpy(_rms(model.networks[name].parameters().values))) for name in model.optimizers}
+        initial = {name: float(to_numpy(_rms(net.parameters().values))) for name, net in model.networks.items()}
         self.case = Case(model, config, model.phases[0], initial)
         self.real, self.advice = real, advice(model, config)
         self.signs: dict[str, Sign] = {}
@@ -62,8 +62,8 @@ class Doctor:
                 own = sum(getattr(layer, parameter).size for parameter in layer.parameter_names)
                 grads = layer.parameters().grads[:own]  # its own come before those of inner layers
                 found[f"gradients.{place}"] = array_module(grads).sqrt(array_module(grads).vdot(grads, grads))
-        for name in self.case.model.optimizers:
-            found[f"weights.{name}"] = _rms(self.case.model.networks[name].parameters().values)
+        for name, network in self.case.model.networks.items():
+            found[f"weights.{name}"] = _rms(network.parameters().values)
         return found
 
     def check(self, record: dict[str, Any]) -> list[Note]:
@@ -109,7 +109,7 @@ class Doctor:
         model, config = self.case.model, self.case.config
         try:
             phase = {phase.name: phase for phase in model.phases}[state["phase"]]
-            initial = {name: float(state["initial"][name]) for name in model.optimizers}
+            initial = {name: float(state["initial"][name]) for name in model.networks}
             trends = {str(name): [float(mean), float(most)] for name, (mean, most) in state["trends"].items()}
             signs = {str(key): Sign(**sign) for key, sign in state["signs"].items()}
             if any(type(n) is not int for sign in signs.values() for n in (sign.seen, sign.since, sign.gone)):
@@ -155,7 +155,7 @@ def fitted(real: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
     n, H, W, C = real.shape
     h, w, _ = shape
-    return real.reshape(n, h, H // h, w, W // w, C).mean(axis=(2, 4)) if C == shape[2] else None
+    return real.reshape(n, h, H // h, w, W // w, C).mean(axis=(2, 4)) if shape[2] == C else None
 
 
 def _rms(vector: Any) -> Any:

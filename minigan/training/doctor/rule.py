@@ -93,9 +93,9 @@ class Case:
     diverse: set[str] = field(default_factory=set)
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
-        """The layers of all networks that learn, by place, such as "G.8"."""
-        for name in self.model.optimizers:
-            for prefix, layer in self.model.networks[name].walk():
+        """All layers of all networks that learn, by place, such as "G.8"."""
+        for name, network in self.model.networks.items():
+            for prefix, layer in network.walk():
                 yield f"{name}.{prefix}".rstrip("."), layer
 
 

@@ -44,13 +44,13 @@ def few_pictures(case: Case, _: Any) -> Iterator[Seen]:
         ]
         if "picture" not in kinds and "samples" not in kinds:
             continue
-        pictures = f"each of only {n:,} pictures" + (f" of feed {feed}" if len(config.samples) > 1 else "")
+        each = f"each of only {n:,} pictures" + (f" of feed {feed}" if len(config.samples) > 1 else "")
         times = f"{drawn / n:,.0f} times"
         if len(games) == 1 and len(config.samples) == 1:
             critic, generator = games[0].critic, games[0].generator
-            why = f"{critic} sees {pictures} {times}, so it learns them by heart and {generator} to copy them"
+            why = f"{critic} sees {each} {times}, so it learns them by heart and {generator} to copy them"
         else:
-            why = f"{pictures} is seen {times}, so they are learned by heart"
+            why = f"{each} is seen {times}, so they are learned by heart"
         yield Seen(n < few and drawn >= OFTEN * n, why, feed)
 
 
