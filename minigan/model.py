@@ -126,7 +126,7 @@ class Game:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A number that tells how good a model is. The words name it for people.
+    """A number that tells how good a model is. Words, note and scale as of a measure.
 
     better: "lower" or "higher"; empty for a number that is only told, such as a threshold.
     """
@@ -134,6 +134,7 @@ class Judgement:
     words: str
     better: str = "lower"
     note: str = ""
+    scale: str = "positive"
 
 
 @dataclass(frozen=True)
