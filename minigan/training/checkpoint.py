@@ -176,7 +176,9 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan") from error
     if known and state["format"] != FORMAT:
         age = "a newer" if state["format"] > FORMAT else "an older"
-        raise CheckpointError(f"{path} was made by {age} minigan (format {state['format']}): start a new run with this one")
+        raise CheckpointError(
+            f"{path} was made by {age} minigan (format {state['format']}): start a new run with this one"
+        )
     problem = "its form is unknown" if not known else _problem(arrays, state)
     if problem:
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan: {problem}")

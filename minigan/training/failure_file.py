@@ -1,6 +1,6 @@
 """failure.npz: a checkpoint of the state before the step that failed, with the batches that were handed out in it.
 
-    batch.0.real, batch.0.label, batch.1.real, …     (N, …) by the number of the batch and the name of the array
+batch.0.real, batch.0.label, batch.1.real, …     (N, …) by the number of the batch and the name of the array
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """metrics.jsonl: one JSON object for every ten steps of a run.
 
-    {"step": 10, "epoch": 0.3, "seconds": 1.2, "d_loss": 1.3, …, "gradients": {"G.0": 0.1, …}, "weights": {…}, "notes": […]}
+{"step": 10, "epoch": 0.3, "seconds": 1.2, "d_loss": 1.3, …, "gradients": {"G.0": 0.1, …}, "weights": {…}, "notes": […]}
 """
 
 from __future__ import annotations

@@ -8,17 +8,22 @@ began is kept in failure.npz, with its data, for `minigan replay`.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 
 from minigan.errors import CheckpointError
-from minigan.training.checkpoint import Checkpoint, check_finite, load_newest
+from minigan.training.checkpoint import Checkpoint, NotFiniteError, check_finite, load_newest
+from minigan.training.doctor import Note
 from minigan.training.failure import Finding, first_not_finite
 from minigan.training.failure_file import save_failure
 from minigan.training.folder import RunFolder
+from minigan.training.progress import Interrupts, Progress
+from minigan.training.settings import TrainingError
 from minigan.training.stepper import Stepper
 
 SHARE = 0.005  # of the time, at most, goes into remembering
+MOST_ROLLBACKS, SMALLER = 3, 0.3  # times that a run goes back, each time with so much of the learning rate
 
 
 class Memory:
@@ -43,6 +48,34 @@ class Memory:
         """Remember the present state, unless that has been done a short while ago."""
         if time.perf_counter() - self._kept > self._took / SHARE:
             self.keep()
+
+    def recover(
+        self, problem: NotFiniteError, folder: RunFolder | None, saved_step: int, progress: Progress, stop: Interrupts
+    ) -> None:
+        """Find the beginning of a number that isn't finite, and go back to the last checkpoint if the run is to do so.
+
+        `folder` is None before the run has one, and `saved_step` 0 before its first checkpoint. Raises TrainingError if
+        it isn't to go back, or has done so `MOST_ROLLBACKS` times.
+        """
+        stepper = self.stepper
+        factor, rollbacks = stepper.lr_factor * SMALLER, stepper.rollbacks + 1
+        progress.say("looking for the layer in which it began")
+        finding, saved = self.find_beginning(problem.step, folder, lambda: bool(stop.signal))
+        what = f"{problem}: {finding.sentence}" if finding else str(problem)
+        if stepper.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
+            hint, kept = "try a smaller `lr` or another `seed`", "no checkpoint had been saved yet"
+            if folder and saved:
+                hint += f", and see minigan replay {shlex.quote(str(folder.failure))}"
+            if folder and folder.checkpoints():
+                kept = f"the checkpoint of step {saved_step} is kept in {folder.path}"
+            raise TrainingError(f"{what}; {hint}; {kept}")
+        stepper.restore(self.last_good(folder, saved_step))
+        stepper.lr_factor, stepper.rollbacks = factor, rollbacks
+        then = f"gone back to step {stepper.step}, to go on with {factor:.2g} of the learning rate"
+        stepper.notes.append(Note("not finite", f"{what}; {then}"))
+        progress.go_back(stepper.step)
+        if folder:
+            folder.forget_after(stepper.step)
 
     def find_beginning(
         self, step: int, folder: RunFolder | None, stopped: Callable[[], bool]
@@ -71,11 +104,11 @@ class Memory:
             return False
         return True
 
-    def last_good(self, folder: RunFolder, saved: bool) -> Checkpoint:
+    def last_good(self, folder: RunFolder | None, saved_step: int) -> Checkpoint:
         """The newest checkpoint in the folder, if this run has saved one, or the state from which the run began."""
-        paths = folder.checkpoints()
+        paths = folder.checkpoints() if folder else []
         try:
-            if saved and paths:
+            if saved_step and paths:
                 return load_newest(paths, self.stepper.config.model, lambda _: None)
         except CheckpointError:
             pass

@@ -6,37 +6,33 @@ training: a record waits for the device, a step doesn't.
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from minigan.backend import to_numpy
 from minigan.data import Feeds
 from minigan.model import Exhibit
-from minigan.training import judges as judging
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, save_checkpoint
 from minigan.training.curves import draw_run
 from minigan.training.declared import Declared
-from minigan.training.doctor import Doctor, Note
-from minigan.training.exhibits import draw_exhibit
+from minigan.training.doctor import Doctor
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen, save_frozen
+from minigan.training.gallery import Gallery
+from minigan.training.judges import Best, OwnJudge, modes_judge
 from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import Memory
 from minigan.training.report import Report, Status
-from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig, TrainingError
+from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.stepper import Stepper
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
 EARLY = (20, 50, 100, 200, 400)  # steps that are shown however far apart other exhibits are: a first look soon
-BEHIND = 1000  # real points behind generated ones
-MOST_ROLLBACKS, SMALLER = 3, 0.3  # times that a run goes back, each time with so much of the learning rate
 
 
 class Run:
@@ -55,13 +51,16 @@ class Run:
         judges: Sequence[Any] = (),
         held_out: Sequence[dict[str, Any]] = (),
     ) -> None:
-        self.model, self.feeds, self.config, self.folder, self.held_out = model, feeds, config, folder, held_out
-        own = [judging.OwnJudge(model, held_out, config.seed)] if model.judgements else []
-        self.judges, self.counter = [*own, *judges], judging.modes_judge(model, feeds, config.seed)
+        self.model, self.feeds, self.config, self.folder = model, feeds, config, folder
+        own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
+        self.judges, self.counter = [*own, *judges], modes_judge(model, feeds, config.seed)
         judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
-        self.declared = Declared.of(model, judgements | (self.counter.judgements if self.counter else {}))
-        self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.real))
-        self.memory, self.best = Memory(self.stepper), judging.Best(judgements)
+        told = judgements | (self.counter.judgements if self.counter else {})
+        self.declared = Declared.of(model, (), told)
+        centers = self.counter.centers if self.counter else None
+        self.gallery = Gallery(model, feeds, config, folder, held_out, centers)
+        self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.gallery.real))
+        self.memory, self.best = Memory(self.stepper), Best(judgements)
         self.report = Report(folder, config, self.declared)
         self.begun = False  # whether the folder is this run's, to be written into
         self.saved_step = 0
@@ -85,7 +84,10 @@ class Run:
                         self._train(progress, interrupts)
                         break
                     except NotFiniteError as problem:
-                        self._recover(problem, progress, interrupts)
+                        where = self.folder if self.begun else None
+                        self.memory.recover(problem, where, self.saved_step, progress, interrupts)
+                        if self.begun:
+                            self.save()  # so that a run that is killed now remembers it, too
             if not self.stepper.finished:
                 self._conclude("interrupted")
         except Exception as error:
@@ -99,7 +101,7 @@ class Run:
 
     def _train(self, progress: Progress, interrupts: Interrupts) -> None:
         """Make steps until the last one, or until a signal asks for an end."""
-        first = self.show() if self.stepper.step == 0 else {}  # shown now, written after the first step
+        first = self.gallery.show() if self.stepper.step == 0 else {}  # shown now, written after the first step
         self.memory.keep()
         self._start_clock()
         for new, step in enumerate(self.steps()):
@@ -108,13 +110,13 @@ class Run:
             if not new:
                 self._begin(first)
             last = self.stepper.finished or interrupts.signal
-            shown = self.show() if self.shows(step) else {}
+            shown = self.gallery.show() if self.shows(step) else {}
             judged = self.judge(progress) if self.judges_at(step) else {}
             if shown or judged or step % RECORD_INTERVAL == 0 or self.at_boundary():
                 self.close_record(self.look_at(shown, progress) | judged, progress)
                 if shown or judged:
                     progress.line(self.record)
-            self.keep(shown, step)
+            self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
             if self.stepper.finished:  # before the last checkpoint: with that, nothing is left to be done
                 self._conclude("finished")
@@ -145,12 +147,6 @@ class Run:
     def at_boundary(self) -> bool:
         """Whether the next step is of another phase than the last one."""
         return not self.stepper.finished and self.stepper.next_phase().name != self.stepper.phase
-
-    def show(self) -> dict[str, Exhibit]:
-        """What the model has to show, on the host."""
-        rng = self.model.device.rng([self.config.seed, EXHIBITED])
-        shown = self.model.show(self.held_out, rng)
-        return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
 
     def look_at(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:
         """What can be told of exhibits: their diversity, and the modes among points. Signs are counted regularly."""
@@ -196,21 +192,6 @@ class Run:
         stepper.notes, self._record_start, self._record_position = [], now, position
         self.memory.keep_now_and_then()
 
-    def keep(self, shown: dict[str, Exhibit], step: int) -> None:
-        """Write the pictures of exhibits."""
-        for name, exhibit in shown.items():
-            real = centers = None
-            if exhibit.samples.ndim == 2 and exhibit.like:
-                real = self.real(exhibit.like, BEHIND)
-                centers = self.counter.centers if self.counter else None
-            self.folder.add_picture(name, step, draw_exhibit(exhibit, real, centers))
-
-    def real(self, array: str, n: int) -> np.ndarray:
-        """So many real samples, from all over the data: a folder may be sorted by class."""
-        source = self.feeds.sources[self.model.arrays[array].feed]
-        order = np.random.default_rng([self.config.seed, REAL_SAMPLES]).permutation(len(source))
-        return source.read(order[:n])[array]
-
     def save(self, best: bool = False) -> None:
         """Save a checkpoint, two if it is the best or ends a phase, and delete the oldest.
 
@@ -239,6 +220,7 @@ class Run:
             raise TrainingError(f"{self.folder.path} has {steps} behind it: give a larger `n_steps` or `n_epochs`")
         self.folder.lock()
         self.begun = True
+        self._declare(Declared.read(self.folder.declared).exhibits)
         load_frozen(self.folder, self.model)
         self.stepper.restore(checkpoint)
         self.folder.forget_after(self.stepper.step)
@@ -260,38 +242,20 @@ class Run:
         """After the first step: write the settings, and what the folder has from its beginning."""
         self.stepper.recorder.fetch()
         self.folder.create(self.config)
-        self.declared.write(self.folder.declared)
         if not self.begun:
+            self._declare(first)
             save_frozen(self.folder, self.model)
+        self.declared.write(self.folder.declared)
         self.begun = True
-        self.keep(first, 0)
+        self.gallery.keep(first, 0)
+
+    def _declare(self, exhibits: Iterable[str]) -> None:
+        """Remember the names of the exhibits, for the page."""
+        self.declared = self.report.declared = replace(self.declared, exhibits=tuple(exhibits))
 
     def _conclude(self, phase: str) -> None:
         """Draw the curves and the films, and write the page, at the end of a run or of a part of it."""
-        draw_run(self.folder, self.declared, self.config)
+        config, data = self.config, ", ".join(source.name for source in self.feeds.sources.values())
+        judged_by = f"{config.eval_samples:,} samples, features of {config.eval_features}"
+        draw_run(self.folder, self.declared, f"{config.model} on {data}", judged_by if config.eval_features else "")
         self.write_report(phase)
-
-    def _recover(self, problem: NotFiniteError, progress: Progress, interrupts: Interrupts) -> None:
-        """Find the beginning of a number that isn't finite, and go back to the last checkpoint if the run is to do so.
-
-        Raises TrainingError if it isn't, or has done it `MOST_ROLLBACKS` times.
-        """
-        stepper, folder = self.stepper, self.folder
-        factor, rollbacks = stepper.lr_factor * SMALLER, stepper.rollbacks + 1
-        progress.say("looking for the layer in which it began")
-        where = folder if self.begun else None
-        finding, saved = self.memory.find_beginning(problem.step, where, lambda: bool(interrupts.signal))
-        what = f"{problem}: {finding.sentence}" if finding else str(problem)
-        if self.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:
-            hint = "try a smaller `lr` or another `seed`"
-            hint += f", and see minigan replay {shlex.quote(str(folder.failure))}" if saved else ""
-            kept = f"the checkpoint of step {self.saved_step} is kept in {folder.path}"
-            raise TrainingError(f"{what}; {hint}; {kept if folder.checkpoints() else 'no checkpoint had been saved yet'}")
-        stepper.restore(self.memory.last_good(folder, bool(self.saved_step)))
-        stepper.lr_factor, stepper.rollbacks = factor, rollbacks
-        then = f"gone back to step {stepper.step}, to go on with {factor:.2g} of the learning rate"
-        stepper.notes.append(Note("not finite", f"{what}; {then}"))
-        progress.go_back(stepper.step)
-        if self.begun:
-            folder.forget_after(stepper.step)
-            self.save()  # so that a run that is killed now remembers it, too
