@@ -33,7 +33,7 @@ from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.model import Model
-from minigan.own import is_own, own_data, own_model, short_name
+from minigan.own import about_data, is_own, own_data, own_model, short_name
 from minigan.training.build import build_model
 from minigan.training.changes import extend
 from minigan.training.doctor import Doctor
@@ -127,7 +127,8 @@ def main(args: argparse.Namespace) -> int:
         cls, more = own_model(word) if word and is_own(word) else (None, {})
         if args.out:
             RunFolder(args.out).check_unused()
-        config, sources, kept = new_config(given | ({"model": word} if word else {}), cls, data)
+        with about_data(args.data):
+            config, sources, kept = new_config(given | ({"model": word} if word else {}), cls, data)
         config = replace(config, own=(more | files) or None)
         name = f"{short_name(config.model)}-{next(iter(sources.values())).name}"
         folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / name)
@@ -152,7 +153,8 @@ def _go_on(
     folder, config, cls = read_run("train --resume", args.resume, word, args.data or "")
     config = extend(config, given, cls)
     config = replace(config, own=((config.own or {}) | files) or None)
-    return folder, cls, *reopened(config, cls, data)
+    with about_data(args.data):
+        return folder, cls, *reopened(config, cls, data)
 
 
 def _dry_run(config: RunConfig, sources: Sources, cls: type[Model] | None) -> int:

@@ -18,8 +18,8 @@ import PIL
 
 from minigan import __version__, blas
 from minigan.backend import get_device
+from minigan.checks import check_arrays
 from minigan.data import AUGMENTATIONS
-from minigan.errors import DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.model import Model, can
@@ -102,10 +102,8 @@ def new_config(
         init_from=str(Path(given["init_from"]).resolve()) if given.get("init_from") else "",
     )
     get_device(config.device)
-    try:
-        sources, kept = open_sources(replace(config, data=word), cls, data, held_out)
-    except DataError as error:
-        raise DataError(f"{given['model']} can't be trained on {word}: {error}") from error
+    check_arrays(cls, cls.needs(**config.model_args))
+    sources, kept = open_sources(replace(config, data=word), cls, data, held_out)
     config = replace(
         config,
         model_args=config.model_args | _number_of_classes(given, cls, config, sources),

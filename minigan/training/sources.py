@@ -92,4 +92,9 @@ def absolute(data: str) -> str:
 
 def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
     """The shape of a sample of each array that isn't a label."""
-    return {name: tuple(shape) for source in sources.values() for name, shape in source.shapes.items() if shape}
+    return {
+        name: tuple(shape)
+        for source in sources.values()
+        for name, shape in source.shapes.items()
+        if source.kinds[name].what != "label"
+    }
