@@ -183,6 +183,8 @@ class Model:
     judgements: dict[str, Judgement] = {}
     batches_per_step: int = 1  # how many batches a step takes; for an epoch's length in steps
     n_classes: int = 0
+    applied: tuple[str, ...] = ()  # networks that `apply` sends a picture through, in inference and in this order
+    multiple: int = 1  # what height and width of a picture must be multiples of, for `apply`
     reads: float = 0.0  # how many times a step waits for a number of the device, to decide by it; on average
 
     @classmethod

@@ -32,8 +32,8 @@ class FeatureJudge:
     """
 
     judgements = {
-        "fid": Judgement("FID", "lower", "lower is better"),
-        "is": Judgement("Inception Score", "higher", "higher is better"),
+        "fid": Judgement("FID"),
+        "is": Judgement("Inception Score", "higher"),
     }
 
     def __init__(self, network: FeatureNetwork, dataset: Any, n: int, seed: int, device: Any) -> None:
@@ -70,7 +70,7 @@ class ModesJudge:
 
     judgements = {
         "modes": Judgement("modes found", "higher", "of the data, by the generator"),
-        "quality": Judgement("good samples", "higher", "share of samples near a mode"),
+        "quality": Judgement("good samples", "higher", "share of samples near a mode", "share"),
     }
 
     def __init__(self, centers: np.ndarray, std: float, seed: int) -> None:

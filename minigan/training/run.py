@@ -7,9 +7,9 @@ training: a record waits for the device, a step doesn't.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,8 @@ class Run:
         own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
         self.judges, self.counter = [*own, *judges], modes_judge(model, feeds, config.seed)
         judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
-        self.declared = Declared.of(model, judgements | (self.counter.judgements if self.counter else {}))
+        told = judgements | (self.counter.judgements if self.counter else {})
+        self.declared = Declared.of(model, (), told)
         centers = self.counter.centers if self.counter else None
         self.gallery = Gallery(model, feeds, config, folder, held_out, centers)
         self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.gallery.real))
@@ -219,6 +220,7 @@ class Run:
             raise TrainingError(f"{self.folder.path} has {steps} behind it: give a larger `n_steps` or `n_epochs`")
         self.folder.lock()
         self.begun = True
+        self._declare(Declared.read(self.folder.declared).exhibits)
         load_frozen(self.folder, self.model)
         self.stepper.restore(checkpoint)
         self.folder.forget_after(self.stepper.step)
@@ -240,13 +242,20 @@ class Run:
         """After the first step: write the settings, and what the folder has from its beginning."""
         self.stepper.recorder.fetch()
         self.folder.create(self.config)
-        self.declared.write(self.folder.declared)
         if not self.begun:
+            self._declare(first)
             save_frozen(self.folder, self.model)
+        self.declared.write(self.folder.declared)
         self.begun = True
         self.gallery.keep(first, 0)
 
+    def _declare(self, exhibits: Iterable[str]) -> None:
+        """Remember the names of the exhibits, for the page."""
+        self.declared = self.report.declared = replace(self.declared, exhibits=tuple(exhibits))
+
     def _conclude(self, phase: str) -> None:
         """Draw the curves and the films, and write the page, at the end of a run or of a part of it."""
-        draw_run(self.folder, self.declared, self.config)
+        config, data = self.config, ", ".join(source.name for source in self.feeds.sources.values())
+        judged_by = f"{config.eval_samples:,} samples, features of {config.eval_features}"
+        draw_run(self.folder, self.declared, f"{config.model} on {data}", judged_by if config.eval_features else "")
         self.write_report(phase)
