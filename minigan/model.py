@@ -56,15 +56,34 @@ CONTENTS = ("picture", "points", "samples", "label", "mask", "numbers")
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of training. It begins at a count of samples; `batch_size` None is the run's.
+
+    idle: networks or layers that learn nothing in it, such as "D" or "G.8": the doctor doesn't expect gradients there.
+    """
+
+    name: str
+    begins: int = 0
+    batch_size: int | None = None
+    idle: tuple[str, ...] = ()
+
+
+WHOLE = Phase("whole")
+
+
+@dataclass(frozen=True)
 class Now:
     """The moment of a step. `rng` is a generator on the host, for decisions; that of the device is the step's `rng`.
 
-    step: steps made before it. samples: samples handed out before it, of each feed.
+    step: steps made before it. samples: samples handed out before it, of each feed. progress: the share of the planned
+    length that is over, from 0 on and less than 1; for schedules, which a longer resume stretches.
     """
 
     step: int
     samples: int
     rng: np.random.Generator
+    progress: float = 0.0
+    phase: Phase = WHOLE
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,8 @@ class Game:
 
     critic, generator: names of networks. critic_loss, generator_loss, real, fake: names of measures; `real` and `fake`
     are the means of the critic's output on either kind, as probabilities or logits, as its objective has them.
-    objective: of losses.py. penalty: the measure of a gradient penalty whose weight is `penalty_weight`.
+    objective: of losses.py, or None for another one. penalty: the measure of a gradient penalty whose weight is
+    `penalty_weight`.
     """
 
     objective: Any
@@ -105,28 +125,16 @@ class Game:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A part of training. It begins at a count of samples; `batch_size` None is the run's.
-
-    idle: layers that learn nothing in it, such as "G.8": the doctor doesn't expect gradients there.
-    """
-
-    name: str
-    begins: int = 0
-    batch_size: int | None = None
-    idle: tuple[str, ...] = ()
-
-
-WHOLE = Phase("whole")
-
-
-@dataclass(frozen=True)
 class Judgement:
-    """A number that tells how good a model is. `better`: "lower" or "higher". The words name it for people."""
+    """A number that tells how good a model is. Words, note and scale as of a measure.
+
+    better: "lower" or "higher"; empty for a number that is only told, such as a threshold.
+    """
 
     words: str
     better: str = "lower"
     note: str = ""
+    scale: str = "positive"
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,10 @@ class Model:
     """The base of all models: what isn't declared is empty, and what isn't written is left out.
 
     Of each instance: `networks`, any number under any names; `optimizers`, under the names of the networks that they
-    move; `device`. A network without an optimiser is in `frozen`: written once, into RUN/frozen.npz. `averages` follow
-    their networks after every step. `losses` are the objects of losses.py that the step uses: the search for a NaN
-    looks into them.
+    move; `device`. A network without an optimiser isn't in `networks` but in `frozen`: written once, into
+    RUN/frozen.npz. `step` finds networks and optimisers in these dicts anew each time, because a run may wrap them.
+    `averages` follow their networks after every step. `losses` are the objects of losses.py that the step uses: the
+    search for a NaN looks into them.
     """
 
     paper: ClassVar[str] = ""  # for `minigan models`: title, authors, year
@@ -174,6 +183,9 @@ class Model:
     judgements: dict[str, Judgement] = {}
     batches_per_step: int = 1  # how many batches a step takes; for an epoch's length in steps
     n_classes: int = 0
+    applied: tuple[str, ...] = ()  # networks that `apply` sends a picture through, in inference and in this order
+    multiple: int = 1  # what height and width of a picture must be multiples of, for `apply`
+    reads: float = 0.0  # how many times a step waits for a number of the device, to decide by it; on average
 
     @classmethod
     def needs(cls, **arguments: Any) -> dict[str, Kind]:
@@ -192,11 +204,17 @@ class Model:
         """
         raise NotImplementedError(f"{type(self).__name__} has no step(self, next_batch, rng, now)")
 
+    def fill_frozen(self) -> None:
+        """Give the networks in `frozen` their weights: called once, when a run begins. Later they are in frozen.npz."""
+
     def begin(self, phase: Phase, now: Now) -> None:
         """Called before the first step of each phase but the first: to reset optimisers, for instance."""
 
     def rates(self, now: Now) -> dict[str, float]:
-        """The learning rate of each optimiser; those that are left out keep the rate that they were made with."""
+        """The learning rate of each optimiser; those that are left out have the rate that they were made with.
+
+        The run's --lr-decay multiplies them. `step` sets what else has a schedule, by `now`: `optimizer.betas = …`.
+        """
         return {}
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
@@ -228,9 +246,13 @@ class Model:
 
 # What a model can do besides is told by the methods that it has:
 #
+#   damage(item, rng) → arrays                                                  training, and items that are held out
 #   latent(n, rng) → z (n, latent_dim); generate(z, labels=None) → samples      minigan sample
 #   apply(x, …) → y: one item, a batch of one                                   minigan apply
 #   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
+#
+# `damage` makes arrays of a batch out of others, for one item on the host: {"target": (H, W, C)} → {"input": …, "mask":
+# …}, which join it. The generator belongs to the item, so a batch of another size sees the same damage.
 #
 # `applied` names the networks that `apply` sends a picture through, one after the other: if all their layers are
 # local, large pictures are worked on in tiles. `multiple` is the number that height and width must be multiples of.

@@ -48,6 +48,12 @@ class Optimizer:
         """Forget the gradients of the last step."""
         self.parameters.zero_grad()
 
+    def reset(self) -> None:
+        """Begin anew: no moments, no count of steps. A layer whose gradient is zero from here on keeps every bit."""
+        for name in self.state_names:
+            getattr(self, name)[...] = 0
+        self.t = 0
+
     def step(self) -> None:
         """Move the parameters by one update."""
         p, g = self.parameters.values, self.parameters.grads

@@ -191,6 +191,20 @@ def test_a_new_learning_rate_acts_at_once(make):
     np.testing.assert_allclose(run(half, [3])[-1] - before, (run(whole, [3])[-1] - before) / 2, rtol=1e-9, atol=1e-15)
 
 
+@each_rule
+def test_after_a_reset_nothing_moves_without_a_gradient_and_the_rule_begins_anew(make):
+    optimizer, fresh = (make(network().parameters()) for _ in range(2))
+    run(optimizer, [1, 2])
+    optimizer.reset()
+    before = optimizer.parameters.values.copy()
+    optimizer.zero_grad()
+    optimizer.step()
+    np.testing.assert_array_equal(optimizer.parameters.values, before)
+    optimizer.reset()
+    optimizer.parameters.values[:] = fresh.parameters.values
+    np.testing.assert_array_equal(run(optimizer, [3]), run(fresh, [3]))
+
+
 def test_the_two_epsilons_agree_as_the_paper_says():
     """ε̂ = ε √(1 − β2ᵗ), at the first step."""
     p, q = network().parameters(), network().parameters()
