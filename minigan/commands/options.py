@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from minigan.cli import UsageError
-from minigan.errors import printable
+from minigan.data import as_size, parse_size
+from minigan.errors import DataError, printable
 from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.options import Argument, Count, Fraction, NotNegative, Option, Positive, WholeNumber, arguments_of
@@ -23,7 +24,7 @@ from minigan.training.checkpoint import Checkpoint
 from minigan.training.folder import RunFolder
 from minigan.training.plan import NUMBERS
 from minigan.training.settings import RunConfig
-from minigan.words import flag
+from minigan.words import flag, with_flags
 
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"
@@ -60,11 +61,10 @@ def place(text: str) -> Path:
 
 def size(text: str) -> tuple[int, int]:
     """Height and width of pictures: `64`, or `96x64` in the order of arrays."""
-    sides = text.lower().replace("×", "x").split("x")
-    if len(sides) > 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give 64, or HEIGHTxWIDTH such as 96x64")
-    height, width = (count(side) for side in (sides[0], sides[-1]))
-    return height, width
+    try:
+        return as_size(parse_size(text))
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def check_writable(folder: Path) -> None:
@@ -114,17 +114,15 @@ def read_run(
 
 
 def open_run(
-    command: str, path: Path, model: str | None = None, checkpoint: Path | None = None, device: str = "cpu"
-) -> tuple[Any, RunConfig, Checkpoint]:
-    """The model of a run as it was trained, its settings, and the checkpoint that it is of.
+    folder: RunFolder, config: RunConfig, cls: type[Model] | None, checkpoint: Path | None = None, device: str = "cpu"
+) -> tuple[Any, Checkpoint]:
+    """The model of a run as it was trained, and the checkpoint that it is of.
 
-    A user's own file that isn't what it was when the run began is warned of.
+    A user's own file that isn't what it was when the run began is warned of, and so are damaged checkpoints.
     """
-    folder, config, cls = read_run(command, path, model)
     for sentence in other_files(folder.config(), config):
         warn(sentence)
-    built, found = open_model(folder, config, checkpoint, device, cls, warn)
-    return built, config, found
+    return open_model(folder, config, checkpoint, device, cls, warn)
 
 
 def add_skip_bad(parser: Any) -> None:
@@ -136,7 +134,7 @@ def add_skip_bad(parser: Any) -> None:
 def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:
     """Print what the user should know about data, a line each."""
     for note in notes:
-        print(f"note: {printable(note)}", file=file)
+        print(f"note: {printable(with_flags(note))}", file=file)
 
 
 def warn(sentence: str) -> None:

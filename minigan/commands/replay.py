@@ -58,7 +58,9 @@ def main(args: argparse.Namespace) -> int:
         return first_not_finite(model, next_batch, rng, now, seen.append)
 
     found, _ = stepper.watched(looked_at)
-    print(f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest magnitude")
+    print(
+        f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest magnitude"
+    )
     print("in everything that is made, in order of time\n")
     print(timetable(seen, None if args.all else PASSES))
     end = found.sentence if isinstance(found, Finding) else "every number in this step is finite"
@@ -79,7 +81,9 @@ class _Handed:
     def next(self, n: int | None = None) -> dict[str, Any]:
         batch = next(self.batches, {})
         if not self._fits(batch):
-            raise CheckpointError(f"{self.path} is damaged: its batches aren't those of one step of {self.config.model}")
+            raise CheckpointError(
+                f"{self.path} is damaged: its batches aren't those of one step of {self.config.model}"
+            )
         self.position += len(next(iter(batch.values())))
         return {name: self.model.device.array(rows) for name, rows in batch.items()}
 
@@ -87,7 +91,11 @@ class _Handed:
         """Whether it has the arrays of the model, in the shapes of the run."""
         for name, kind in self.model.arrays.items():
             rows = batch.get(name)
-            if rows is None or not len(rows) or rows.dtype.kind not in ("iu" if kind.what in ("label", "mask") else "f"):
+            if (
+                rows is None
+                or not len(rows)
+                or rows.dtype.kind not in ("iu" if kind.what in ("label", "mask") else "f")
+            ):
                 return False
             wanted = self.config.shapes.get(name, ()) if kind.what != "label" else ()
             if tuple(rows.shape[1:]) != tuple(wanted):

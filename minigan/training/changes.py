@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, replace
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from minigan import blas, threads
 from minigan.backend import CPU
 from minigan.model import Model
 from minigan.training.build import build_model
-from minigan.training.length import planned, steps_for
+from minigan.training.length import steps_for
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.sources import Sources, absolute
 

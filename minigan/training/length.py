@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
-from typing import Any
 
 from minigan.backend import CPU
 from minigan.model import Model, Phase
@@ -60,7 +59,7 @@ def planned(
         if phase.begins >= reached:
             names = [f"`{name}`" for name, a in arguments_of(cls).items() if isinstance(a.option, Samples)]
             raise TrainingError(
-                f"the phase {phase.name} of {config.model} begins after {phase.begins:,} samples, and the run ends after "
+                f"the phase {phase.name} of {config.model} begins after {phase.begins:,} samples, the run ends after "
                 f"{reached:,}: give more `n_steps`, or a smaller {either(names) if names else 'boundary'}"
             )
     return replace(config, n_steps=steps), model

@@ -222,8 +222,9 @@ def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sou
             raise TrainingError(f"`{name}` is about evaluations during training: add `eval_interval`")
     if config.eval_samples < FEWEST_JUDGED:
         raise TrainingError(f"`eval_samples` {config.eval_samples} are too few: give {FEWEST_JUDGED} at least")
+    datasets = [p for source in sources.values() for p in source.parts.values() if not isinstance(p, np.ndarray)]
     interval = given.get("eval_interval") or (config.sample_interval if model.judgements else None)
-    features = given.get("eval_features") or (usual_features(*sources.values()) if asked and measured else "")
+    features = given.get("eval_features") or (usual_features(*datasets) if asked and measured else "")
     return replace(config, eval_interval=interval, eval_features=features)
 
 
@@ -236,5 +237,3 @@ def _versions() -> dict[str, str]:
         "blas": str(blas.describe()),
         **blas.environment(),
     }
-
-

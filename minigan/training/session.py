@@ -1,7 +1,7 @@
 """From settings and data to a run that trains: for the command line, and in a program of ten lines.
 
-    run = train(DCGAN, pictures, "runs/mine", n_steps=2000)      # (N, H, W, C), a dict of arrays, or a data set
-    samples = run.model.generate(run.model.latent(64, run.model.device.rng(0)))
+run = train(DCGAN, pictures, "runs/mine", n_steps=2000)      # (N, H, W, C), a dict of arrays, or a data set
+samples = run.model.generate(run.model.latent(64, run.model.device.rng(0)))
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def reopened(
 
 
 def locked(folder: RunFolder, resume: bool = False, free: bool = False) -> RunFolder:
-    """Lock a folder to train in; with `free` the next one with a name like it, should another process have been quicker.
+    """Lock a folder to train in; with `free` the next one of its kind, should another process have been quicker.
 
     Raises LockedError, or TrainingError if somebody has trained there since it was last looked at.
     """

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from minigan.data import number_classes
-from minigan.data.feeds import Source, hold_out, open_feeds
+from minigan.data import Source, hold_out, number_classes, open_feeds, open_own_parts
 from minigan.errors import DataError
 from minigan.model import Model
-from minigan.own import is_own
+from minigan.own import is_own, short_name
 from minigan.training.build import model_class
 from minigan.training.settings import RunConfig, TrainingError
 
@@ -25,20 +23,10 @@ def open_split(config: RunConfig, cls: type[Model] | None = None, data: Any = No
     Raises DataError if they can't be opened, TrainingError for data that only a program can hand over.
     """
     if data is None and is_own(config.data):
-        raise TrainingError(f"this run's data is {config.data}, a file of your own: add `data` {config.data}")
+        raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
         raise TrainingError("this run was trained on arrays that a program handed over: give other data by `data`")
-    arrays = (cls or model_class(config.model)).needs(**config.model_args)
-    return open_feeds(
-        config.data if data is None else data,
-        arrays,
-        img_size=config.img_size,
-        channels=config.channels,
-        limit=config.limit,
-        seed=config.seed,
-        skip_bad=config.skip_bad,
-        split=split,
-    )
+    return open_feeds(config.data if data is None else data, **_options(config, cls), split=split)
 
 
 def open_sources(
@@ -51,12 +39,22 @@ def open_sources(
     sources = open_split(config, cls, data)
     if not (cls or model_class(config.model)).holds_out:
         return sources, {}
-    given: Sources = open_split(config, cls, held_out) if held_out is not None else {}
-    if not given and data is None:
-        for split in ("val", "test"):
-            with suppress(DataError):
-                given = given or open_split(config, cls, split=split)
-    return hold_out(sources, config.seed, given)
+    if held_out is not None:
+        return sources, open_split(config, cls, held_out)
+    own = open_own_parts(config.data if data is None else data, **_options(config, cls))
+    return hold_out(sources, config.seed, own)
+
+
+def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
+    return {
+        "kinds": (cls or model_class(config.model)).needs(**config.model_args),
+        "img_size": config.img_size,
+        "channels": config.channels,
+        "limit": config.limit,
+        "seed": config.seed,
+        "skip_bad": config.skip_bad,
+        "name": short_name(config.data),
+    }
 
 
 def check_sources(config: RunConfig, sources: Sources) -> Sources:
@@ -76,7 +74,7 @@ def check_sources(config: RunConfig, sources: Sources) -> Sources:
     try:
         for source in sources.values():
             if source.labels is not None:
-                number_classes(source, config.classes)
+                number_classes(source, config.classes)  # type: ignore[arg-type]
     except DataError as error:
         changed = f"the classes of {config.data} have changed since this run began"
         raise TrainingError(f"{changed}: it can't go on with others") from error
