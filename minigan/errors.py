@@ -44,6 +44,10 @@ class LayerError(MiniganError, ValueError):
     """A layer, network or optimiser that is put together in a way that can't work."""
 
 
+class ModelError(MiniganError, ValueError):
+    """A model that doesn't keep to the contract of model.py, and so can't be trained."""
+
+
 class DataError(MiniganError):
     """A data set, a file or a folder that cannot be used as training data."""
 

@@ -126,7 +126,7 @@ class Game:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A number that tells how good a model is. The words name it for people.
+    """A number that tells how good a model is. Words, note and scale as of a measure.
 
     better: "lower" or "higher"; empty for a number that is only told, such as a threshold.
     """
@@ -134,6 +134,7 @@ class Judgement:
     words: str
     better: str = "lower"
     note: str = ""
+    scale: str = "positive"
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,8 @@ class Model:
     judgements: dict[str, Judgement] = {}
     batches_per_step: int = 1  # how many batches a step takes; for an epoch's length in steps
     n_classes: int = 0
+    applied: tuple[str, ...] = ()  # networks that `apply` sends a picture through, in inference and in this order
+    multiple: int = 1  # what height and width of a picture must be multiples of, for `apply`
     reads: float = 0.0  # how many times a step waits for a number of the device, to decide by it; on average
 
     @classmethod

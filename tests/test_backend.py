@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from minigan.backend import CPU, Device, array_module, get_device, register_array_module, to_numpy
+from minigan.backend import CPU, STREAMS, Device, array_module, get_device, register_array_module, to_numpy
 from minigan.errors import DeviceError
 from minigan.testing import STRICT
 
@@ -41,6 +41,20 @@ def test_moving_copies(device):
 def test_generators_repeat_themselves(device):
     one, other = (to_numpy(device.rng(5).random((2, 3))) for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_generators_by_seed_and_step(device):
+    """A pair seeds a generator of its own: near ones draw other numbers, and order counts."""
+    seeds = [[0, 0], [0, 1], [1, 0], [0, 1 << 20], [5, 1]]
+    draws = {to_numpy(device.rng(seed).random(4)).tobytes() for seed in seeds}
+    assert len(draws) == len(seeds)
+
+
+def test_on_cuda_it_is_philox():
+    """With the same number of streams on every card, so that a seed draws the same on each of them."""
+    random = SimpleNamespace(Generator=lambda bits: ("generator", bits), Philox4x3210=lambda seed, size: (seed, size))
+    device = Device("cuda:0", SimpleNamespace(random=random))
+    assert device.rng([3, 4]) == ("generator", ([3, 4], STREAMS))
 
 
 def test_devices_by_name():
@@ -107,7 +121,7 @@ def test_a_gpu_becomes_the_current_one(monkeypatch, name, index):
 )
 def test_a_gpu_that_is_not_there(monkeypatch, count, found):
     monkeypatch.setitem(sys.modules, "cupy", CuPyWithDevices(count))
-    with pytest.raises(DeviceError, match=f"cuda:2 is not there .{found}.*--device cpu"):
+    with pytest.raises(DeviceError, match=f"cuda:2 is not there .{found}.*`device` cpu"):
         get_device("cuda:2")
 
 

@@ -23,6 +23,7 @@ from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, 
 from minigan.layers.parameters import Parameters
 from minigan.layers.pooling import AvgPool2D, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
+from minigan.layers.reach import Chain, Ways, Window
 from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.spectral_norm import SpectralNorm
 
@@ -30,6 +31,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "Branches",
+    "Chain",
     "Concat",
     "Conditional",
     "ConditionalBatchNorm",
@@ -60,6 +62,8 @@ __all__ = [
     "SpectralNorm",
     "Tanh",
     "Upsample",
+    "Ways",
+    "Window",
     "down_block",
     "first_down_block",
     "glorot_normal",

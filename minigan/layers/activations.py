@@ -41,6 +41,8 @@ class LeakyReLU(Layer):
     Raises ValueError for a slope outside [0, 1].
     """
 
+    per_pixel = True
+
     def __init__(self, negative_slope: float = 0.2) -> None:
         if not 0 <= negative_slope <= 1:
             raise ValueError(f"negative_slope is {negative_slope}: it must be between 0 and 1")
@@ -74,6 +76,8 @@ class LeakyReLU(Layer):
 
 class ReLU(Layer):
     """y = max(x, 0). f′ is 1 or 0 (0 at 0); f″ = 0."""
+
+    per_pixel = True
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, of any shape."""
@@ -131,6 +135,8 @@ class PReLU(Layer):
         ddy = v · f′(x)         dslope += Σ_{x ≤ 0} v · dy         dx2 is nothing
     """
 
+    per_pixel = True
+
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.num_parameters, self.init = num_parameters, init
         self.add_parameters(slope=np.full(num_parameters, init, np.float32))
@@ -168,6 +174,8 @@ class PReLU(Layer):
 class Tanh(Layer):
     """y = tanh x. f′ = 1 − y²; f″ = −2 y (1 − y²)."""
 
+    per_pixel = True
+
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y in (−1, 1), of any shape."""
         self.check_input(x, None, None)
@@ -192,6 +200,8 @@ class Tanh(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + e^−x). f′ = y (1 − y); f″ = y (1 − y)(1 − 2 y)."""
 
+    per_pixel = True
+
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y in (0, 1), of any shape."""
         self.check_input(x, None, None)
@@ -214,6 +224,8 @@ class Sigmoid(Layer):
 
 class Softplus(Layer):
     """y = log(1 + e^(βx)) / β, a smooth ReLU. With s = sigmoid(βx): f′ = s; f″ = β s (1 − s)."""
+
+    per_pixel = True
 
     def __init__(self, beta: float = 1.0) -> None:
         if not beta > 0:
@@ -248,6 +260,8 @@ class Maxout(Layer):
 
     where winner (pieces, …, K) is 1 at the first largest piece and 0 elsewhere, and v = ddx.
     """
+
+    per_pixel = True
 
     def __init__(self, pieces: int) -> None:
         if pieces < 1:

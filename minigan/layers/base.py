@@ -11,6 +11,7 @@ import numpy as np
 from minigan.backend import Device, array_module, get_device, is_array, to_numpy
 from minigan.errors import CheckpointError, LayerError, ShapeError, described
 from minigan.layers.parameters import Parameters, fitting, new_parameter
+from minigan.layers.reach import Reach, Window
 from minigan.threads import over_rows
 
 Wrt = Literal["both", "input", "params"]
@@ -28,6 +29,7 @@ class Layer:
     """
 
     conditional = False  # True: the input is (x, c), features and a condition such as labels
+    per_pixel = False  # True: at inference an output pixel depends on nothing but the input pixel in the same place
     parameter_names: tuple[str, ...] = ()
     state_names: tuple[str, ...] = ()  # other arrays that persist, such as running statistics
     _parameters: Parameters | None = None
@@ -188,6 +190,14 @@ class Layer:
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Multiply-adds of one forward pass from `x_shape` to `y_shape`; 0 for layers without a matrix product."""
         return 0
+
+    def reach(self) -> Reach | None:
+        """How far the layer looks around in a picture at inference; None if an output may depend on all of it.
+
+        Large pictures go through a network in tiles if every layer of it says so: `per_pixel = True` is enough for one
+        that works pixel by pixel, others return one of the three in reach.py.
+        """
+        return Window() if self.per_pixel else None
 
     # Checks that every backward makes: NumPy would broadcast a wrong dy into a wrong gradient without a word
 

@@ -18,6 +18,7 @@ from typing import Any
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero, two
+from minigan.layers.reach import Ways
 
 
 class Branches(Layer):
@@ -69,6 +70,10 @@ class Branches(Layer):
         ddy, dx2 = (tuple(entries) for entries in zip(*results, strict=True))
         return ddy, None if is_zero(dx2) else dx2
 
+    def reach(self) -> Ways:
+        """That of each branch; their inputs lie on one grid."""
+        return Ways(self.layers)
+
     def _check_dys(self, dy: Any, cache: Any, wrt: Wrt = "both") -> None:
         """Check every dy_i here: that of a branch which isn't called would go unseen."""
         self.check_several(dy, len(self.layers), "dy")
@@ -88,6 +93,8 @@ def _shape(y: Any) -> tuple[int, ...] | None:
 
 class _Unchanged(Layer):
     """y = x, of any shape and dtype; a copy, so that no output shares memory with an input."""
+
+    per_pixel = True
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         self.check_array(x)
@@ -111,6 +118,8 @@ class Concat(Layer):
     x_i has the shape (…, C_i), with the same axes before the last for all, and y (…, C_1 + … + C_n). The dtype of y is
     that of x_1. Nothing is computed: dx_i are the parts of dy, ddy is made of the ddx_i, and dx2 is nothing.
     """
+
+    per_pixel = True
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """(x_1 (…, C_1), …, x_n (…, C_n)) → y. Raises ShapeError if the other axes differ."""
@@ -199,6 +208,10 @@ class Parallel(Layer):
             ddys.append(ddy_part)
             dx2 = add(dx2, dx2_part)
         return array_module(dy).concatenate(ddys, axis=-1), dx2
+
+    def reach(self) -> Ways:
+        """That of all ways."""
+        return Ways(self.layers)
 
     def _parts(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Iterator[tuple[Layer, Any, Any]]:
         """Check dy, and yield each layer with its part of dy and its cache."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero, two
+from minigan.layers.reach import Chain, Ways
 
 
 @dataclass
@@ -89,6 +90,10 @@ class Sequential(Layer):
             dx = add(dx2, None if dx is None else layer.backward(dx, inner))
         return ddx, dx
 
+    def reach(self) -> Chain:
+        """That of all layers, one after the other."""
+        return Chain(self.layers)
+
     def _first_with_parameters(self) -> int:
         has = (any(inner.parameter_names for _, inner in layer.walk()) for layer in self.layers)
         return next((i for i, found in enumerate(has) if found), len(self.layers))
@@ -162,6 +167,10 @@ class Residual(Layer):
             way_ddy, way_dx2 = (v, None) if way is None else two(way, way.double_backward(v, dy, way_cache))
             ddy, dx2 = add(ddy, way_ddy), add(dx2, self._out_of(way, way_dx2))
         return ddy, dx2
+
+    def reach(self) -> Ways:
+        """That of both ways."""
+        return Ways((self.body, self.shortcut))
 
     def _sum(self, y: Any, short: Any) -> Any:
         if y.shape != short.shape:

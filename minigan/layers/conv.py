@@ -21,6 +21,7 @@ from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_gra
 from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.kernels import Pair, output_size
 from minigan.layers.normalize import sum_product
+from minigan.layers.reach import Window
 from minigan.threads import over_rows
 
 
@@ -93,6 +94,10 @@ class Conv2D(Layer):
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums R·S·C products."""
         return int(np.prod(y_shape)) * self.kernel_size[0] * self.kernel_size[1] * self.in_channels
+
+    def reach(self) -> Window:
+        """Its own window."""
+        return Window(self.kernel_size, self.stride, self.padding)
 
     def _out_size(self, x: Any) -> Pair:
         return output_size(x.shape[1:3], self.kernel_size, self.stride, self.padding)
@@ -171,6 +176,10 @@ class ConvTranspose2D(Layer):
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every input is multiplied with R·S·K weights."""
         return int(np.prod(x_shape)) * self.kernel_size[0] * self.kernel_size[1] * self.out_channels
+
+    def reach(self) -> Window:
+        """The window of the convolution that it is the adjoint of, spread."""
+        return Window(self.kernel_size, self.stride, self.padding, spread=True, extra=self.output_padding)
 
     def _out_size(self, x: Any) -> Pair:
         geometry = zip(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.output_padding, strict=True)

@@ -17,6 +17,8 @@ class Dropout(Layer):
     In inference y = x: the factor 1/(1 − p) has kept the mean the same.
     """
 
+    per_pixel = True
+
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"dropout probability is {p}: it must be at least 0 and less than 1")

@@ -134,6 +134,7 @@ class BatchNorm(_Norm):
     """
 
     state_names = ("running_mean", "running_var")
+    per_pixel = True
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ from minigan.layers.base import Layer, Wrt
 from minigan.layers.conv import pair
 from minigan.layers.kernels import Pair, output_size, patches, scatter_patches, unpadded
 from minigan.layers.normalize import sum_product
+from minigan.layers.reach import Window
 
 
 class _Windows(Layer):
@@ -36,6 +37,10 @@ class _Windows(Layer):
         self.stride = self.kernel_size if stride is None else pair(stride, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ShapeError(f"padding {padding} is more than half of the kernel {kernel_size}: use less")
+
+    def reach(self) -> Window:
+        """Its own window."""
+        return Window(self.kernel_size, self.stride, self.padding)
 
     def _check_x(self, x: Any) -> None:
         self.check_input(x, 4, None)
@@ -204,6 +209,10 @@ class Upsample(Layer):
         """ddx (N, H, W, C) → ddy (N, F·H, F·W, C), upsampled; dx2 is nothing."""
         self.check_ddx(ddx, cache, dy, self._y_shape(cache))
         return self._repeat(ddx), None
+
+    def reach(self) -> Window:
+        """Blocks side by side."""
+        return Window(self._block, self._block, spread=True)
 
     def _repeat(self, x: Any) -> Any:
         return window_spread(x, self._y_shape(x.shape)[1:3], self._block, stride=self._block)

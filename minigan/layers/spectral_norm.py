@@ -11,6 +11,7 @@ import numpy as np
 from minigan.backend import array_module, to_numpy
 from minigan.layers.base import Layer, Wrt, check_layers
 from minigan.layers.conv import ConvTranspose2D
+from minigan.layers.reach import Chain
 
 FIRST_ITERATIONS = 15  # when the layer is made, as in PyTorch's parametrization
 
@@ -128,6 +129,10 @@ class SpectralNorm(Layer):
         ddy, dx2 = layer.double_backward(ddx, dy, cache.inner)
         self._add_to_dW(layer.dW, cache)
         return ddy, dx2
+
+    def reach(self) -> Chain:
+        """That of the inner layer."""
+        return Chain((self.layer,))
 
     def _with(self, W_bar: Any, gradient: bool = False) -> Layer:
         """The inner layer computing with W̄: a shallow copy, so that nothing of a call stays on the layer itself.

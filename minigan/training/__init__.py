@@ -1,15 +1,19 @@
-"""The loop around a GAN: progress, records, pictures, checkpoints, and going on where a run stopped."""
+"""The loop around a model: progress, records, exhibits, checkpoints, and going on where a run stopped."""
 
+from minigan.training.build import build_model, open_model
 from minigan.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from minigan.training.run import RunConfig, RunFolder, TrainingError
-from minigan.training.trainer import Trainer
+from minigan.training.folder import RunFolder
+from minigan.training.run import Run
+from minigan.training.settings import RunConfig, TrainingError
 
 __all__ = [
     "Checkpoint",
+    "Run",
     "RunConfig",
     "RunFolder",
-    "Trainer",
     "TrainingError",
+    "build_model",
     "load_checkpoint",
+    "open_model",
     "save_checkpoint",
 ]

@@ -1,12 +1,14 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped, in one .npz file.
 
-    networks.G.0.W, …       parameters and running statistics by name
+    networks.G.0.W, …       parameters and running statistics by network and name
     optimizers.G.m, …       the optimisers' vectors and step counts
-    averages.G.0.W, …       with --ema only: the average of the generator's weights, and its count of updates
-    generator               of runs on a GPU only: the state of the random generator
-    state                   JSON as bytes: format, model, configuration, step, position in the data, seconds, state of
-                            the random generator, measures that are not in a record yet, the doctor's memory
+    averages.G.0.W, …       averages of weights, and their counts of updates
+    model.pool, …           arrays of the model's own
+    state                   JSON as bytes: format, model, settings, step, samples handed out, phase, seconds, measures
+                            that are not in a record yet, the doctor's memory
     checksum                SHA-256 of all of that
+
+No state of a random generator is kept: those of a step follow from the seed and the step.
 
 Nothing in it is pickled: a checkpoint from a stranger can't run code. NumPy alone reads it, too:
 `np.load(path)["networks.G.1.W"]`.
@@ -27,15 +29,15 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import CPU, Device, to_numpy
 from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
 
-FORMAT = 2
+FORMAT = 3
 KINDS = ("networks", "optimizers", "averages")
-MOST = 1 << 60  # steps, and seconds
-KNOWN = {"model": (str,), "step": (int,), "position": (int,), "seconds": (int, float), "rng": (dict,)}  # no bool
+MOST = 1 << 60  # steps, samples, and seconds
+COUNTS = ("step", "samples", "seconds")
+KNOWN = {"model": (str,), "step": (int,), "samples": (int,), "seconds": (int, float), "phase": (str,)}  # no bool
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -58,19 +60,38 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     state: dict[str, Any]
 
-    def restore(self, gan: Any, weights_only: bool = False) -> None:
-        """Copy the networks, the optimisers and the average into `gan`; with `weights_only` leave out the optimisers.
+    def restore(self, model: Any, weights_only: bool = False) -> None:
+        """Copy networks, optimisers, averages and the model's own arrays into `model`.
 
-        An average that only the file has is left out; one that only `gan` has begins anew from the weights. Raises
-        CheckpointError, with nothing changed, if any other array is missing, left over or of another shape.
+        With `weights_only`, networks and averages alone. An average that only the file has is left out; one that only
+        `model` has begins anew from the weights. Raises CheckpointError, with no network changed, if another array is
+        missing, left over or of another shape.
         """
-        parts = _parts(gan)
+        parts = _parts(model)
         averaged = any(name.startswith("averages.") for name in self.arrays)
         for kind, wanted in (("optimizers", not weights_only), ("averages", averaged)):
             if not wanted:
                 del parts[kind]
-        own = _arrays(parts)
-        left_out = set(KINDS) - {kind for kind, some in parts.items() if some}
+        self._check(parts)
+        for kind, some in parts.items():
+            for name, part in some.items():
+                part.load_state_dict(self._below(f"{kind}.{name}."))
+        for average in () if averaged else model.averages.values():
+            average.restart()
+        if not weights_only:
+            try:
+                model.load_state_dict(self._below("model."))
+            except (KeyError, ValueError, TypeError, AttributeError) as error:
+                raise CheckpointError(f"{self.path} doesn't fit: the model's own arrays are others") from error
+
+    def _below(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays whose names begin so, by the rest of their names."""
+        return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
+
+    def _check(self, parts: dict[str, dict[str, Any]]) -> None:
+        """Raise CheckpointError unless the arrays for these parts are there, no others, and fit."""
+        own = {f"{kind}.{name}": array for kind, some in parts.items() for name, array in named_arrays(some).items()}
+        left_out = {*KINDS, "model"} - {kind for kind, some in parts.items() if some}
         saved = {name for name in self.arrays if name.partition(".")[0] not in left_out}
         for name in sorted(own.keys() ^ saved):
             raise CheckpointError(f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model")
@@ -83,49 +104,34 @@ class Checkpoint:
                 )
             if found.dtype.kind == "f" and np.abs(found).max(initial=0) > np.finfo(array.dtype).max:
                 raise CheckpointError(f"{self.path}: {name} has numbers that are too large for {array.dtype}")
-        for kind, some in parts.items():
-            for name, part in some.items():
-                prefix = f"{kind}.{name}."
-                part.load_state_dict(
-                    {key.removeprefix(prefix): a for key, a in self.arrays.items() if key.startswith(prefix)}
-                )
-        if gan.average is not None and not averaged:
-            gan.average.restart()
 
 
-def gan_arrays(gan: Any) -> dict[str, np.ndarray]:
-    """Copy every array of a GAN's networks, optimisers and average to the host, by name."""
-    return _arrays(_parts(gan))
+def model_arrays(model: Any) -> dict[str, np.ndarray]:
+    """Copy every array of a model's networks, optimisers, averages and its own to the host, by name."""
+    arrays = {f"{kind}.{name}": a for kind, some in _parts(model).items() for name, a in named_arrays(some).items()}
+    return arrays | {f"model.{name}": np.asarray(a) for name, a in model.state_dict().items()}
 
 
-def _arrays(parts: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
-    return {
-        f"{kind}.{name}.{key}": np.asarray(array)
-        for kind, some in parts.items()
-        for name, part in some.items()
-        for key, array in part.state_dict().items()
-    }
+def named_arrays(parts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Copy the arrays of networks, or of optimisers, to the host, as NAME.ARRAY."""
+    return {f"{name}.{key}": np.asarray(a) for name, part in parts.items() for key, a in part.state_dict().items()}
 
 
-def _parts(gan: Any) -> dict[str, dict[str, Any]]:
-    averages = {} if gan.average is None else {"G": gan.average}
-    return {"networks": gan.networks, "optimizers": gan.optimizers, "averages": averages}
+def _parts(model: Any) -> dict[str, dict[str, Any]]:
+    return {"networks": model.networks, "optimizers": model.optimizers, "averages": model.averages}
 
 
 def save_checkpoint(
-    path: str | os.PathLike, gan: Any, state: dict[str, Any], extra: dict[str, np.ndarray] | None = None
+    path: str | os.PathLike, model: Any, state: dict[str, Any], extra: dict[str, np.ndarray] | None = None
 ) -> None:
-    """Write a checkpoint. `state` has "model", "step", "position", "seconds" and "rng" (see `save_rng`), or more.
+    """Write a checkpoint. `state` has "model", "step", "samples", "phase" and "seconds", or more.
 
     `extra` are further arrays, under names of their own. Raises NotFiniteError, and leaves an older file as it is, if a
     parameter is NaN or infinite.
     """
-    arrays = gan_arrays(gan)
+    arrays = model_arrays(model)
     check_finite(arrays, state["step"])
-    rng = dict(state["rng"])
-    if isinstance(rng.get("state"), np.ndarray):
-        arrays["generator"] = rng.pop("state")
-    text = json.dumps({"format": FORMAT} | state | {"rng": rng})
+    text = json.dumps({"format": FORMAT} | state)
     arrays |= {"state": np.frombuffer(text.encode(), np.uint8)} | (extra or {})
     with replacing(path) as file:
         np.savez(file, **arrays, checksum=checksum(arrays))
@@ -169,15 +175,15 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
     except UNREADABLE_NPZ as error:
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan") from error
     if known and state["format"] != FORMAT:
-        age = "newer" if state["format"] > FORMAT else "older"
-        raise CheckpointError(f"{path} is of format {state['format']}, this is {FORMAT}: use the {age} minigan for it")
+        age = "a newer" if state["format"] > FORMAT else "an older"
+        raise CheckpointError(
+            f"{path} was made by {age} minigan (format {state['format']}): start a new run with this one"
+        )
     problem = "its form is unknown" if not known else _problem(arrays, state)
     if problem:
         raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint of minigan: {problem}")
     if state["model"] != (model or state["model"]):
         raise CheckpointError(f"{path} is a checkpoint of {state['model']}, not of {model}")
-    if "generator" in arrays:
-        state["rng"]["state"] = arrays.pop("generator")
     del arrays["state"], arrays["checksum"]
     return Checkpoint(path, arrays, state)
 
@@ -186,19 +192,17 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     """What is wrong with the contents of a checkpoint; empty if nothing is."""
     if not all(type(state.get(name)) in kinds for name, kinds in KNOWN.items()):
         return "its state is of an unknown form"
-    if not all(0 <= state[name] < MOST for name in ("step", "position", "seconds")):
+    if not all(0 <= state[name] < MOST for name in COUNTS):
         return "its counts make no sense"
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
             return f"{name} holds no numbers"
-        if array.dtype.kind == "f" and not name.startswith("batch.") and not np.isfinite(array).all():
-            return f"{name} is not finite"  # the data of failure.npz may be what failed
-        if array.dtype.kind == "i" and (array < 0).any():  # counts of steps and updates
+        if name.startswith("batch."):  # the data of failure.npz may be what failed
+            continue
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"{name} is not finite"
+        if array.dtype.kind == "i" and name.partition(".")[0] in KINDS and (array < 0).any():  # counts of updates
             return f"{name} is negative"
-    try:
-        load_rng(state["rng"], CPU)
-    except CheckpointError:
-        return "its random state makes no sense"
     others = {name: array for name, array in arrays.items() if name != "checksum"}
     if not np.array_equal(arrays.get("checksum"), checksum(others)):
         return "its contents are not those that its checksum was made of"
@@ -222,36 +226,3 @@ def load_newest(paths: Sequence[Path], model: str, damaged: Callable[[DamagedChe
             damaged(problem)
         return checkpoint
     raise problems[0]
-
-
-def save_rng(rng: Any, seed: list[int]) -> dict:
-    """The state of a generator, and the seed of another for where the state means nothing.
-
-    NumPy's state is a dict. CuPy's is an array of bytes on the device, the same for every card, and comes as one here,
-    uint8 (1.5 MiB): CuPy has no function for it, but never changes it behind this array's back.
-    """
-    if isinstance(rng, np.random.Generator):
-        return {"seed": seed, "state": rng.bit_generator.state}
-    return {"seed": seed, "state": to_numpy(rng.bit_generator._state).view(np.uint8)}
-
-
-def load_rng(saved: dict, device: Device) -> Any:
-    """Make the generator that a checkpoint speaks of; from its seed where it was saved on another kind of device.
-
-    An array of another length is of another kind too.
-
-    Raises CheckpointError if `saved` makes no sense.
-    """
-    try:
-        rng, state = device.rng(saved["seed"]), saved.get("state")
-        if not isinstance(state, (dict, np.ndarray, type(None))):
-            raise TypeError(f"a state can't be {type(state).__name__}")
-        if isinstance(rng, np.random.Generator) and isinstance(state, dict):
-            rng.bit_generator.state = state
-        elif not isinstance(rng, np.random.Generator) and isinstance(state, np.ndarray):
-            there = rng.bit_generator._state
-            if state.nbytes == there.nbytes:
-                there[...] = device.array(state.view(there.dtype))
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise CheckpointError("the checkpoint's random state is damaged") from error
-    return rng

@@ -2,47 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import floor, isfinite, log10
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from minigan.training.declared import Declared
+from minigan.training.folder import RunFolder
+from minigan.training.pictures import save_film, save_image
 
 WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
 MARGIN = 1.15  # the factor by which a logarithmic axis goes beyond its ends
 SHARP = 2  # drawn this many times larger, then reduced
 INK, FAINT = (60, 60, 60), (225, 225, 225)
-COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70))
-PANELS = (
-    ("loss", {"d_loss": "D", "g_loss": "G"}),
-    ("D's mean output", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}),
-)
-MEASURES = {name for _, names in PANELS for name in names}
-EVALUATIONS = (
-    ("FID (lower is better)", {"fid": "FID"}),
-    ("Inception Score (higher is better)", {"is": "Inception Score"}),
-)
-EVALUATED = {name for _, names in EVALUATIONS for name in names}
+COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70), (140, 70, 160), (150, 120, 0), (0, 135, 140))
+MOST_PANELS = 6
 
 
-def draw_curves(records: list[dict], title: str) -> Image.Image:
-    """Draw the records of a run (each with "step" and the four measures) as two panels over the steps."""
-    return _draw_panels(PANELS, records, title)
+def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) -> None:
+    """Draw losses.png, evaluations.png and the film of each exhibit from what has been recorded."""
+    records = folder.records.read()
+    drawn = {
+        folder.losses: draw_curves(records, declared, title),
+        folder.evaluations: draw_evaluations(records, declared, f"{title}: {judged_by}" if judged_by else title),
+    }
+    for path, image in drawn.items():
+        if image is not None:
+            save_image(image, path)
+    for exhibit in folder.exhibits():
+        save_film(folder.pictures(exhibit), folder.film(exhibit))
 
 
-def draw_evaluations(records: list[dict], title: str) -> Image.Image:
-    """Draw the records of a run that have FID and Inception Score ("step", "fid" and "is") as two panels."""
-    return _draw_panels(EVALUATIONS, records, title, dots=True)
+def draw_curves(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
+    """Draw the first two charts of measures as panels over the steps; None if no record has any of them."""
+    charts = [
+        (chart, {name: measure.words for name, measure in measures.items()}, False)
+        for chart, measures in list(declared.charts.items())[:2]
+    ]
+    return _draw_panels(charts, records, title)
 
 
-def _draw_panels(
-    panels: Sequence[tuple[str, dict[str, str]]], records: list[dict], title: str, dots: bool = False
-) -> Image.Image:
+def draw_evaluations(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
+    """Draw the judgements, each as a panel over the steps; None if no record has any of them."""
+    charts = [
+        (judgement.words + f" ({judgement.better} is better)" * bool(judgement.better), {name: judgement.words}, True)
+        for name, judgement in declared.judgements.items()
+    ]
+    return _draw_panels(charts, records, title)
+
+
+def _draw_panels(charts: list[tuple[str, dict[str, str], bool]], records: list[dict], title: str) -> Image.Image | None:
+    """charts: label, {name in the records: words}, and whether every value gets a dot."""
+    panels = []
+    for label, names, dots in charts:
+        some = [record for record in records if not names.keys().isdisjoint(record)]
+        curves = {
+            words: np.array([record.get(name, np.nan) for record in some], float)
+            for name, words in names.items()
+            if any(name in record for record in some)
+        }
+        if curves:
+            panels.append((label, np.array([record["step"] for record in some], float), curves, dots))
+    panels = panels[:MOST_PANELS]
+    if not panels:
+        return None
     canvas = Image.new("RGB", (WIDTH * SHARP, len(panels) * PANEL * SHARP), (255, 255, 255))
-    steps = np.array([r["step"] for r in records], float)
-    for i, (label, names) in enumerate(panels):
-        curves = {shown: np.array([r[name] for r in records], float) for name, shown in names.items()}
+    for i, (label, steps, curves, dots) in enumerate(panels):
         Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
     return canvas.reduce(SHARP)
 
@@ -65,7 +91,8 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 class Panel:
     """One pair of axes on a part of the canvas, at (x, y). Positions are in pixels of the finished picture.
 
-    steps: (n,) where the values of each curve (n,) stand, in rising order; `across` is what they are.
+    steps: (n,) where the values of each curve (n,) stand, in rising order; `across` is what they are. A value that
+           isn't known is NaN.
     dots:  every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts.
     log:   the axis across is logarithmic, and has a tick at each of `steps`.
     """
@@ -89,23 +116,24 @@ class Panel:
         self.steps, self.curves, self.dotted, self.across, self.log = steps, curves, dots, across, log
         self.x_range = (steps[0] / MARGIN, steps[-1] * MARGIN) if log else (0.0, max(float(steps[-1]), 1.0))
         values = np.concatenate(list(curves.values()))
-        self.y_range = (0.0, 1.05 * float(values.max()) or 1.0) if dots else value_range(values)
+        values = values[np.isfinite(values)]
+        reach = min(0.0, 1.05 * float(values.min())), 1.05 * max(0.0, float(values.max()))
+        self.y_range = (reach if reach[0] < reach[1] else (0.0, 1.0)) if dots else value_range(values)
 
     def draw(self, label: str, title: str) -> None:
         """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
         self._axes(label)
-        if title:
-            self._text((self.left, self.top - 22), title, "la")
-        shown = list(zip(self.curves.items(), COLOURS, strict=False))
+        self._text((self.left, self.top - 22), title, "la")
+        place, start = (self.right, self.top - 15), self.left + self.font.getlength(title) / SHARP + 30
         window = max(1, len(self.steps) // 40) * 2 - 1
-        for (_, y), colour in shown:
-            self._line(y, tuple((c + 3 * 255) // 4 for c in colour), 1)
-        x = self.right
-        for (name, y), colour in shown[::-1]:
-            self._line(y if self.dotted else smooth(y, window), colour, 2)
+        for i, (name, y) in reversed(list(enumerate(self.curves.items()))):
+            known, colour = np.isfinite(y), COLOURS[i % len(COLOURS)]
+            steps, y = self.steps[known], y[known]
+            self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
+            self._line(steps, y if self.dotted else smooth(y, window), colour, 2)
             if self.dotted:
-                self._dots(y, colour)
-            x = self._legend(x, name, colour)
+                self._dots(steps, y, colour)
+            place = self._legend(place, name, colour, start)
 
     def _axes(self, label: str) -> None:
         for value in ticks(*self.y_range, 5):
@@ -129,22 +157,21 @@ class Panel:
         middle = (self.top + self.bottom) / 2 * SHARP
         self.pen.bitmap(((self.edge + 4) * SHARP, int(middle - strip.height / 2)), strip, INK)
 
-    def _legend(self, right: float, name: str, colour: tuple[int, ...]) -> float:
-        """Write one entry, ending at `right` above the panel; return where the next one to its left may end."""
-        y = self.top - 15
-        self._text((right, y), name, "rm")
-        start = right - self.font.getlength(name) / SHARP - 8
-        self._stroke([(start - 20, y), (start, y)], colour, 3)
-        return start - 38
+    def _legend(self, at: tuple[float, float], name: str, colour: tuple[int, ...], start: float) -> tuple[float, float]:
+        """Write one entry that ends at a place, or in the next row if it began before `start`; return the next one."""
+        (x, y), width = at, self.font.getlength(name) / SHARP + 8
+        if x - width - 20 < start and x < self.right:
+            x, y = self.right, y + 18
+        self._text((x, y), name, "rm")
+        self._stroke([(x - width - 20, y), (x - width, y)], colour, 3)
+        return x - width - 38, y
 
-    def _line(self, y: np.ndarray, colour: tuple[int, ...], width: int) -> None:
-        low, high = self.y_range
-        self._stroke(
-            [(self._x(a), self._y(min(max(b, low), high))) for a, b in zip(self.steps, y, strict=True)], colour, width
-        )
+    def _line(self, steps: np.ndarray, y: np.ndarray, colour: tuple[int, ...], width: int) -> None:
+        heights = map(self._y, np.clip(y, *self.y_range))
+        self._stroke(list(zip(map(self._x, steps), heights, strict=True)), colour, width)
 
-    def _dots(self, y: np.ndarray, colour: tuple[int, ...]) -> None:
-        for a, b in zip(self.steps, y, strict=True):
+    def _dots(self, steps: np.ndarray, y: np.ndarray, colour: tuple[int, ...]) -> None:
+        for a, b in zip(steps, y, strict=True):
             at, radius = (self._x(a) * SHARP, self._y(b) * SHARP), 4 * SHARP
             self.pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), colour)
 

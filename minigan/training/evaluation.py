@@ -1,4 +1,4 @@
-"""Sets of pictures for `minigan.metrics`, a batch at a time: of a data set, of a generator; and the judge of a run.
+"""Sets of pictures for `minigan.metrics`, a batch at a time: of a data set, or of a generator.
 
 Nothing here holds more than a batch of pictures.
 """
@@ -14,11 +14,10 @@ import numpy as np
 from minigan.backend import Device
 from minigan.data import Dataset, FolderDataset, Pairs
 from minigan.errors import DataError, ShapeError
-from minigan.metrics import FeatureNetwork, evaluate, observe, psnr, ssim
+from minigan.metrics import psnr, ssim
 from minigan.terminal import bar
 
 AT_ONCE = 250  # pictures
-REFERENCE = 10_000  # pictures of the data that a run is compared with while it is trained
 DIGIT_SETS = ("digits", "mnist")
 
 
@@ -86,25 +85,6 @@ def usual_features(*datasets: Dataset | None) -> str:
     """The name of the feature network that suits data sets: the classifier of digits if one of them is of digits."""
     named = (data.name for data in datasets if data is not None and not isinstance(data, FolderDataset))
     return "digits" if any(name in DIGIT_SETS for name in named) else "inception"
-
-
-class Judge:
-    """Measures a GAN in training: FID and Inception Score of `n` samples, from the same latents every time.
-
-    The reference is the training data without augmentation; of a large set 10,000 pictures. Raises DataError if it has
-    fewer than two.
-    """
-
-    def __init__(self, network: FeatureNetwork, dataset: Dataset, n: int, seed: int, device: Device) -> None:
-        self.network, self.n = network, n
-        real = real_pictures(dataset, REFERENCE, seed, device)
-        self.reference = observe(real, network, real.source)
-
-    def __call__(self, gan: Any, seed: Any) -> dict[str, float]:
-        """Return {"fid", "is"}."""
-        samples = generated_pictures(gan, self.n, seed, "the generator")
-        answer, _ = evaluate(samples, self.n, samples.source, self.network, self.reference, ("fid", "is"))
-        return {name: round(answer.values[name], 4) for name in ("fid", "is")}
 
 
 def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:

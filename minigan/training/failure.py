@@ -1,128 +1,69 @@
 """Where did the first NaN or infinity come from? A step made again, while every array in it is looked at.
 
-A run that fails says only that a loss isn't finite any more. By then the number has gone through every layer, down and
+A run that fails tells only that a loss isn't finite any more. By then the number has gone through every layer, down and
 up again, and what began it is long past. Here every array is looked at as soon as it is there: the data, what layers
 hand up (forward) and down (backward, double backward), the parameters' gradients, running statistics, the losses, and
 what an optimiser makes of the parameters and of its own vectors. The first one with a number that isn't finite, in
 order of time, is where it began.
-
-failure.npz is a checkpoint of the state before such a step, with the batches that were handed out in it:
-
-    batch.0, batch.1, …     real data (N, H, W, C) or (N, 2), in order
-    labels.0, labels.1, …   labels (N,), of conditional models
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
-from minigan.backend import to_numpy
-from minigan.errors import CheckpointError
+from minigan.backend import is_array
+from minigan.model import Now
 from minigan.optim import Optimizer
-from minigan.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from minigan.training.finding import Finding, Seen
 from minigan.training.tally import short, tally
 from minigan.training.watching import Call, Watching
 
-BATCH, LABELS = "batch.", "labels."
 VERBS = {"output": "forward", "double_backward": "double backward"}  # for people, where it isn't the method's name
-WHEN = {
-    "start": "before the step begins",
-    "data": "",
-    "loss": "",
-    "update": "after the update",
-    "step": "that the step returned",
+IN_A_GAME = {  # the methods of an objective in losses.py
+    "real": "the loss of {critic} on real data",
+    "fake": "the loss of {critic} on fakes",
+    "generator": "the loss of {generator}",
 }
-OBJECTIVE = {  # the methods of an objective in losses.py: whose it is, and what it is
-    "real": ("D", "the loss of D on real data"),
-    "fake": ("D", "the loss of D on fakes"),
-    "generator": ("G", "the loss of G"),
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The first number that isn't finite.
-
-    network: "D", or "" for the data and for what a step returned.
-    layer:   its name in the network, such as "3" or "5.body.0"; "" for the network itself, and for no layer.
-    what:    the repr of the layer, or what it is else, such as "the loss of D on fakes".
-    verb:    "forward", "backward", "double backward" or "update"; or "start" (there already before the step), "data",
-             "loss", "step" (among the measures that the step returned).
-    part:    which array of it: "the output", "dx", "dgamma", "Adam's v for W", …
-    detail:  how many of its numbers, and how large those are that it was made from.
-    """
-
-    network: str
-    layer: str
-    what: str
-    verb: str
-    part: str
-    detail: str
-
-    @property
-    def sentence(self) -> str:
-        """One sentence for people."""
-        of = f"of {self.what}" if self.what else ""
-        place = f"(layer {self.network}.{self.layer})" if self.layer else ""
-        where = " ".join(filter(None, (self.part, of, place, WHEN.get(self.verb, f"in {self.verb}"))))
-        return f"the first number that isn't finite is in {where}: {self.detail}"
-
-
-@dataclass
-class Seen:
-    """One thing that happened in a step, and the largest magnitude in each array that came of it, by name.
-
-    Names are as in `Finding`. `begins` says that a pass through a whole network starts here.
-    """
-
-    network: str
-    layer: str
-    what: str
-    verb: str
-    largest: dict[str, float] = field(default_factory=dict)
-    begins: bool = False
 
 
 def first_not_finite(
-    gan: Any, next_batch: Callable[[], Any], rng: Any, seen: Callable[[Seen], None] | None = None
-) -> Finding | None:
-    """Make one step of `gan`, and return the first number in it that isn't finite; None if all are.
+    model: Any, next_batch: Callable[..., Any], rng: Any, now: Now, seen: Callable[[Seen], None] | None = None
+) -> Finding | dict[str, Any]:
+    """Make one step of `model`, and return the first number in it that isn't finite; its measures if all are.
 
-    With None the step has been made as `gan.step` makes it; with a finding it was left in its midst, and `gan` is
-    spoilt. `seen` is called with everything that happens, in order of time. The numbers are looked at on the host, so
-    this waits for the device again and again.
+    With a finding the step was left in its midst, and `model` is spoilt. `seen` is called with everything that happens,
+    in order of time. The numbers are looked at on the host, so this waits for the device again and again.
     """
-    look = Look(gan, seen or (lambda _: None))
+    look = Look(model, seen or (lambda _: None))
     try:
-        with np.errstate(all="ignore"), look, look.at_the_rest(gan):
-            look.at_state(gan)
-            for name, value in gan.step(look.at_batches(next_batch), rng).items():
+        with np.errstate(all="ignore"), look, look.at_the_rest():
+            look.at_state()
+            measured = model.step(look.at_batches(next_batch), rng, now)
+            for name, value in measured.items():
                 look.at({name: value}, "", "", "", "step", lambda: "all that its layers and losses made is finite")
     except Found as found:
         return found.finding
-    return None
+    return measured
 
 
 class Found(Exception):
-    """Carries the finding out of the midst of a step."""
+    """Ends a step with its finding."""
 
     def __init__(self, finding: Finding) -> None:
         self.finding = finding
 
 
 class Look(Watching):
-    """Looks at every array that the layers of a GAN make. Raises Found at the first that isn't finite."""
+    """Looks at every array that the layers of a model make. Raises Found at the first that isn't finite."""
 
-    def __init__(self, gan: Any, seen: Callable[[Seen], None]) -> None:
-        self.seen, self.calls, self.batches = seen, 0, 0
+    def __init__(self, model: Any, seen: Callable[[Seen], None]) -> None:
+        self.model, self.seen, self.calls, self.batches = model, seen, 0, 0
         self.inputs: dict[str, float] = {}  # by place: the largest magnitude that its last forward was given
-        super().__init__(gan.networks)
+        super().__init__({**model.networks, **model.frozen})
 
     def at(
         self, arrays: dict[str, Any], network: str, layer: str, what: str, verb: str, why: Callable[[], str]
@@ -156,46 +97,57 @@ class Look(Watching):
             self.seen(Seen(*where, largest))
         return result
 
-    def at_state(self, gan: Any) -> None:
+    def at_state(self) -> None:
         """Look at everything that was there before the step."""
-        for network, layers in gan.networks.items():
+        for network, layers in (*self.model.networks.items(), *self.model.frozen.items()):
             for prefix, layer in layers.walk():
                 arrays = {name: getattr(layer, name) for name in layer.parameter_names + layer.state_names}
                 self.at(arrays, network, prefix.rstrip("."), repr(layer), "start", lambda: "the step didn't make it")
-        for network, optimizer in gan.optimizers.items():
+        for network, optimizer in self.model.optimizers.items():
             self._at_vectors(network, optimizer, "start", lambda _: "the step didn't make it")
 
-    def at_batches(self, next_batch: Callable[[], Any]) -> Callable[[], Any]:
+    def at_batches(self, next_batch: Callable[..., Any]) -> Callable[..., Any]:
         """`next_batch`, whose batches are looked at."""
 
-        def looked_at() -> Any:
-            batch = next_batch()
-            name, self.batches = f"batch {self.batches}", self.batches + 1
-            largest = self.at({name: batch}, "", "", "the data", "data", lambda: "it came so from the data set")
+        def looked_at(n: int | None = None) -> Any:
+            batch = next_batch(n)
+            number, self.batches = self.batches, self.batches + 1
+            arrays = {f"{name} of batch {number}": array for name, array in batch.items()}
+            largest = self.at(arrays, "", "", "the data", "data", lambda: "it came so from the data set")
             self.seen(Seen("", "", "the data", "data", largest))
             return batch
 
         return looked_at
 
     @contextmanager
-    def at_the_rest(self, gan: Any) -> Iterator[None]:
+    def at_the_rest(self) -> Iterator[None]:
         """Look at objectives and optimisers as well, within this block."""
-        has_loss = "loss" in vars(gan)
-        loss = vars(gan).get("loss")
-        own = {name: vars(optimizer).get("step") for name, optimizer in gan.optimizers.items()}
-        if has_loss:
-            gan.loss = _Objective(loss, self)
-        for name, optimizer in gan.optimizers.items():
-            optimizer.step = self._updating(name, optimizer, optimizer.step)
-        try:
+        with ExitStack() as stack:
+            for name, loss in self.model.losses.items():
+                for method in (m for m in dir(type(loss)) if not m.startswith("_") and callable(getattr(loss, m))):
+                    stack.enter_context(_instead(loss, method, self._at_loss(name, loss, method)))
+            for name, optimizer in self.model.optimizers.items():
+                stack.enter_context(_instead(optimizer, "step", self._updating(name, optimizer, optimizer.step)))
             yield
-        finally:
-            if has_loss:
-                gan.loss = loss
-            for name, optimizer in gan.optimizers.items():
-                del optimizer.step
-                if own[name] is not None:
-                    optimizer.step = own[name]
+
+    def _at_loss(self, name: str, loss: Any, method: str) -> Callable[..., Any]:
+        """A method of an objective, (…) → (value, gradient), that is looked at."""
+        network, what, compute = "", f"{name}.{method}", getattr(loss, method)
+        for game in self.model.games:
+            if game.objective is loss and method in IN_A_GAME:
+                network = game.generator if method == "generator" else game.critic
+                what = IN_A_GAME[method].format(critic=game.critic, generator=game.generator)
+
+        def looked_at(*inputs: Any) -> Any:
+            result = compute(*inputs)
+            if isinstance(result, tuple) and len(result) == 2:
+                arrays = {"the value": result[0], "its gradient": result[1]}
+                why = f"its inputs reach {short(tally(tuple(x for x in inputs if is_array(x))).largest)}"
+                largest = self.at(arrays, network, "", what, "loss", lambda: why)
+                self.seen(Seen(network, "", what, "loss", largest))
+            return result
+
+        return looked_at
 
     def _updating(self, network: str, optimizer: Optimizer, step: Callable[[], None]) -> Callable[[], None]:
         def update() -> None:
@@ -227,27 +179,17 @@ class Look(Watching):
         return largest
 
 
-class _Objective:
-    """An objective of losses.py whose values and gradients are looked at; in everything else it is that objective."""
-
-    def __init__(self, loss: Any, look: Look) -> None:
-        self._loss, self._look = loss, look
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._loss, name)
-        if name not in OBJECTIVE:
-            return method
-        network, what = OBJECTIVE[name]
-
-        def looked_at(logits: Any) -> tuple[Any, Any]:
-            value, dlogits = method(logits)
-            arrays = {"the value": value, "dlogits": dlogits}
-            why = f"the logits reach {short(tally(logits).largest)}"
-            largest = self._look.at(arrays, network, "", what, "loss", lambda: why)
-            self._look.seen(Seen(network, "", what, "loss", largest))
-            return value, dlogits
-
-        return looked_at
+@contextmanager
+def _instead(thing: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Within this block, a method of this one object is another function."""
+    own = vars(thing).get(name)
+    object.__setattr__(thing, name, function)
+    try:
+        yield
+    finally:
+        object.__delattr__(thing, name)
+        if own is not None:
+            object.__setattr__(thing, name, own)
 
 
 def _made(call: Call, result: Any) -> dict[str, Any]:
@@ -279,29 +221,3 @@ def _why(call: Call, given: dict[str, float], last_input: float | None) -> str:
 
 def _part(name: str) -> str:
     return f"the {name}" if name in ("input", "output") else name
-
-
-def save_failure(path: str | os.PathLike, gan: Any, state: dict[str, Any], batches: list[tuple[Any, Any]]) -> None:
-    """Write failure.npz: `gan` and `state` before the step that failed, and (data, labels or None) of its batches.
-
-    `state` is that of a checkpoint (see `save_checkpoint`), with the configuration of the run as state["config"].
-    Raises CheckpointError if the state isn't finite itself, or cannot be written.
-    """
-    extra = {f"{BATCH}{i}": to_numpy(x) for i, (x, _) in enumerate(batches)}
-    extra |= {f"{LABELS}{i}": to_numpy(labels) for i, (_, labels) in enumerate(batches) if labels is not None}
-    save_checkpoint(path, gan, state, extra)
-
-
-def load_failure(path: str | os.PathLike) -> tuple[Checkpoint, list[tuple[np.ndarray, np.ndarray | None]]]:
-    """Read what `save_failure` wrote: the checkpoint, without the batches, and the batches.
-
-    Raises CheckpointError if the file isn't there, is damaged, or holds no batches.
-    """
-    checkpoint = load_checkpoint(path)
-    arrays, batches = checkpoint.arrays, []
-    while f"{BATCH}{len(batches)}" in arrays:
-        i = len(batches)
-        batches.append((arrays.pop(f"{BATCH}{i}"), arrays.pop(f"{LABELS}{i}", None)))
-    if not batches:
-        raise CheckpointError(f"{path} holds no batches: it is a checkpoint, but not of a step that failed")
-    return checkpoint, batches

@@ -16,7 +16,10 @@ from typing import Any
 from tqdm import tqdm
 
 from minigan.terminal import is_terminal
+from minigan.training.declared import LOSSES, Declared
 
+LINE, BAR = 100, 42  # characters for the measures in a plain line, and beside a bar
+HUGE = 1e5  # a value from which on digits behind the point don't count
 TELL_AFTER_S = 2.0  # of steps: how long a run takes is told as soon as these are measured
 
 try:
@@ -25,18 +28,28 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-def describe(record: dict) -> str:
-    """The measures of a record in one line."""
-    return (
-        f"D loss {record['d_loss']:.3f}  G loss {record['g_loss']:.3f}  D(x) {record['d_real']:.2f}  "
-        f"D(G(z)) {record['d_fake']:.2f}  {record['pictures_per_second']:,.0f} samples/s"
+def describe(record: dict, declared: Declared) -> str:
+    """The measures of the first two charts, as many as there is room for, and the speed."""
+    return "  ".join(
+        [*_told(record, declared, (3, 2), LINE, " loss"), f"{record['pictures_per_second']:,.0f} samples/s"]
     )
 
 
-def abridge(record: dict, note: str = "") -> str:
-    """The same so short that a bar has room beside it in 80 columns: the losses, and the note or D's opinions."""
-    losses = f"D {record['d_loss']:.2f} G {record['g_loss']:.2f}"
-    return f"{losses} {note}" if note else f"{losses} D(x) {record['d_real']:.2f} D(G(z)) {record['d_fake']:.2f}"
+def abridge(record: dict, declared: Declared, note: str = "") -> str:
+    """The same so short that a bar has room beside it in 80 columns; with a note, the first chart and the note."""
+    return " ".join(_told(record, declared, (2,) if note else (2, 2), BAR - len(note)) + ([note] if note else []))
+
+
+def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, loss: str = "") -> list[str]:
+    """Such as `D loss 1.234`: words up to a comma, and the value with so many digits, of each chart's measures."""
+    parts = []
+    for (title, measures), n in zip(declared.charts.items(), digits, strict=False):
+        for name in [name for name in measures if name in record]:
+            value, words = record[name], measures[name].words.partition(",")[0] + loss * (title == LOSSES)
+            part = f"{words} {value:.{n}f}" if abs(value) < HUGE else f"{words} {value:.3g}"
+            room -= len(part) + 1
+            parts += [part] if room >= 0 else []
+    return parts
 
 
 def count_steps(n: int) -> str:
@@ -87,13 +100,20 @@ def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -
 class Progress:
     """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
 
-    `note` is what the trainer found out last, beyond the measures of a record. How long the run will take is told once,
-    after some seconds, and in every plain line: from all steps but the first, with the pictures and checkpoints between
-    them. `steps_per_epoch` is for people, too.
+    `declared` has the words for measures, and `note` is what was found out last besides: the run sets both. How long
+    it will take is told once, after some seconds, and in every plain line: from all steps but the first, with the
+    pictures and checkpoints between them. `steps_per_epoch` is for people, too.
     """
 
-    def __init__(self, total: int, start: int = 0, quiet: bool = False, steps_per_epoch: float | None = None) -> None:
-        self.total, self.quiet, self.note = total, quiet, ""
+    def __init__(
+        self,
+        total: int,
+        start: int = 0,
+        quiet: bool = False,
+        steps_per_epoch: float | None = None,
+        declared: Declared | None = None,
+    ) -> None:
+        self.total, self.quiet, self.note, self.declared = total, quiet, "", declared or Declared()
         self.steps_per_epoch, self.step = steps_per_epoch, start
         self._measured = (start, 0.0)  # from which step on, and its time
         self._told = False
@@ -143,7 +163,7 @@ class Progress:
     def show(self, record: dict) -> None:
         """Show the measures of a record in the bar."""
         if self._bar is not None:
-            self._bar.set_postfix_str(abridge(record, self.note), refresh=False)
+            self._bar.set_postfix_str(abridge(record, self.declared, self.note), refresh=False)
 
     def line(self, record: dict) -> None:
         """Print the measures of a record, where there is no bar."""
@@ -151,7 +171,15 @@ class Progress:
             seconds, left = self.seconds_a_step(), self.total - record["step"]
             more = [self.note] if self.note else []
             more += [f"{duration(seconds * left)} left"] if seconds and left else []
-            say("  ".join([f"step {record['step']}/{self.total}  epoch {record['epoch']}", describe(record), *more]))
+            say(
+                "  ".join(
+                    [
+                        f"step {record['step']}/{self.total}  epoch {record['epoch']}",
+                        describe(record, self.declared),
+                        *more,
+                    ]
+                )
+            )
 
     def close(self) -> None:
         """Leave the bar as it is."""

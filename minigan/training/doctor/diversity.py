@@ -17,7 +17,7 @@ is like nothing, may be above 1.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Look:
 
 
 class Likeness:
-    """Compares samples of a run with real ones (n, …); with None, with the most different samples of the run so far."""
+    """Compares samples with real ones (n, …). Without two of these at least, nothing is said."""
 
     def __init__(self, real: np.ndarray | None) -> None:
         self.real = None if real is None or len(real) < 2 else _rows(real)
@@ -68,17 +68,15 @@ class Likeness:
     def __call__(self, samples: np.ndarray) -> Look:
         """Look at samples (n, …). Nothing is said of samples that aren't finite, and nothing of a single one."""
         x = _rows(samples)
-        if len(x) < 2 or not np.isfinite(x).all():
+        if self.real is None or self.most is None or len(x) < 2 or not np.isfinite(x).all():
             return Look(float("nan"))
         found = _measure(x)
-        if self.real is None:
-            self.most = _larger(found, self.most)
         spread = found.spread / max(self.most.spread, TINY)
         nearest = found.nearest / max(self.most.nearest, TINY)
         points = x.shape[1] == 2
-        few_real = self.real is not None and len(self.real) < len(x)  # a generator that knows all of them has twins
+        few_real = len(self.real) < len(x)  # a generator that knows all of them has twins
         if points:
-            other = spread if self.real is None else _reached(x, self.real, NEAR * self.most.spread)
+            other = _reached(x, self.real, NEAR * self.most.spread)
         else:
             other = spread if few_real else nearest
         diversity = round(min(spread, other), 4)
@@ -92,16 +90,6 @@ class Likeness:
             return Look(diversity, True, False, f"only {_percent(other)} of the data have a generated point near them")
         what = f"the samples differ only {_percent(diversity)} as much as real data"
         return Look(diversity, True, False, what) if diversity < LOW else Look(diversity)
-
-    def state(self) -> dict[str, float] | None:
-        """What has to be remembered, as plain JSON: nothing where there are real samples."""
-        return asdict(self.most) if self.real is None and self.most else None
-
-    def load(self, state: dict[str, float] | None) -> None:
-        """Take up what `state` returned. Raises TypeError, KeyError or ValueError for what it never returns."""
-        if self.real is None and state:
-            numbers = {name: float(state[name]) for name in ("spread", "nearest", "largest")}
-            self.most = Spread(int(state["n"]), **numbers)
 
 
 def count_different(samples: np.ndarray, radius: float) -> int:
@@ -124,12 +112,6 @@ def _measure(x: np.ndarray) -> Spread:
     np.fill_diagonal(distances, np.inf)
     spread = float(np.sqrt(x.var(axis=0).sum()))
     return Spread(len(x), spread, float(distances.min(axis=1).mean()), float(np.abs(x).max()))
-
-
-def _larger(a: Spread, b: Spread | None) -> Spread:
-    if b is None:
-        return a
-    return Spread(a.n, max(a.spread, b.spread), max(a.nearest, b.nearest), max(a.largest, b.largest))
 
 
 def _reached(x: np.ndarray, real: np.ndarray, radius: float) -> float:

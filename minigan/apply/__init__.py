@@ -1,0 +1,1 @@
+"""Pictures of any size, kind and number through a trained network."""

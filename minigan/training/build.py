@@ -1,0 +1,97 @@
+"""From the settings of a run to its model, and from the folder of a run to the model as it was trained."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import Device, get_device
+from minigan.checks import check_model
+from minigan.errors import CheckpointError, MiniganError
+from minigan.gans import MODELS
+from minigan.model import Model
+from minigan.training.checkpoint import Checkpoint, DamagedCheckpoint, load_checkpoint, load_newest
+from minigan.training.folder import RunFolder
+from minigan.training.frozen import load_frozen
+from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
+from minigan.words import nearest
+
+OWN = ".py:"  # in the name of a user's own model, my_gan.py:MyGAN
+
+
+def model_class(name: str) -> type[Model]:
+    """Look up a model that ships. Raises TrainingError, with the nearest name, if there is none."""
+    if name in MODELS:
+        return MODELS[name]
+    if OWN in name:
+        raise TrainingError(f"this run's model is {name}, a file of your own: add --model {name}")
+    raise TrainingError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
+
+
+def build_model(config: RunConfig, cls: type[Model] | None = None, device: Device | str | None = None) -> Any:
+    """Build the model with its initial weights, averaged if that was asked for. `cls` is a user's own.
+
+    Raises MiniganError for arguments that the model can't take, and for a model that can't work.
+    """
+    cls = cls or model_class(config.model)
+    takes = inspect.signature(cls).parameters
+    for name in config.model_args.keys() - takes.keys():
+        raise TrainingError(f"{config.model}: it takes no {name}, which this run was begun with")
+    rng = np.random.default_rng([config.seed, INITIAL_WEIGHTS])
+    given = {"rng": rng, "device": device if device is not None else get_device(config.device)}
+    try:
+        model = cls(**_shapes(config, takes), **config.model_args, **given)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, MiniganError):
+            raise
+        raise TrainingError(f"{config.model}: {error}") from error
+    check_model(model)
+    if config.ema is not None:
+        if not model.averaged:
+            raise TrainingError(f"{config.model} averages no weights: leave out --ema")
+        model.average_weights(config.ema)
+    return model
+
+
+def _shapes(config: RunConfig, takes: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes that a constructor asks for: `shape` of the first array, or `NAME_shape`."""
+    shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
+    shapes["shape"] = next(iter(config.shapes.values()), ())
+    return {name: shape for name, shape in shapes.items() if name in takes}
+
+
+def open_model(
+    folder: RunFolder,
+    config: RunConfig,
+    checkpoint: Path | None = None,
+    device: Device | str = "cpu",
+    cls: type[Model] | None = None,
+    warn: Any = None,
+) -> tuple[Any, Checkpoint]:
+    """The model of a run with the weights of a checkpoint, or of the newest one that isn't damaged.
+
+    warn: a function that is told, in a sentence, of damaged checkpoints that were passed over. Raises CheckpointError
+    if there is none that can be read.
+    """
+    found = open_checkpoint(folder, config.model, checkpoint, warn)
+    model = build_model(config, cls, get_device(device))
+    load_frozen(folder, model)
+    found.restore(model)
+    return model, found
+
+
+def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None, warn: Any = None) -> Checkpoint:
+    """Read the checkpoint in `file`, or the newest of a run; see `open_model`."""
+    if file is not None:
+        return load_checkpoint(file, model)
+    paths: list[Path] = folder.checkpoints()
+    if not paths:
+        raise CheckpointError(f"there is no checkpoint in {folder.path}: nothing has been saved there yet")
+    problems: list[DamagedCheckpoint] = []
+    checkpoint = load_newest(paths, model, problems.append)
+    for problem in problems if warn else ():
+        warn(f"{problem}; {checkpoint.path} is used instead")
+    return checkpoint

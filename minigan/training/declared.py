@@ -1,0 +1,109 @@
+"""What a model declares for people to read: enough for the page of a run, its plain lines and its drawings.
+
+It is kept in RUN/declared.json, so that none of them needs the model itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from minigan.model import Judgement, Measure
+from minigan.training.files import write_text
+from minigan.untrusted import open_file
+
+LARGEST_FILE = 1 << 20  # bytes; that of a network of a hundred layers has about ten thousand
+SCALES = ("any", "positive", "share", "opinion")
+LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and "D" in the chart
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Of a model: everything that has a name in its records, and the words for it.
+
+    networks: the title of each; critics come first, as their measures do
+    layers:   what they are, by the names in records: {"G.0": "Dense(100, 2048)", …}
+    exhibits: the names of its exhibits, in the order of the page; the first one is large
+    """
+
+    measures: dict[str, Measure] = field(default_factory=dict)
+    judgements: dict[str, Judgement] = field(default_factory=dict)
+    networks: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    exhibits: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Any, exhibits: Iterable[str] = (), judgements: dict[str, Judgement] | None = None) -> Declared:
+        """Read it off a model. `exhibits`: the names that `show` returns. `judgements`: all of a run's, or its own."""
+        roles = {}
+        if len(model.games) == 1:  # of several, "Generator" would not say which
+            roles = {model.games[0].generator: "Generator", model.games[0].critic: "Discriminator"}
+        critics = [game.critic for game in model.games]
+        layers = {
+            f"{name}.{prefix}".rstrip("."): repr(layer)
+            for name, network in model.networks.items()
+            for prefix, layer in network.walk()
+            if not layer.children()
+        }
+        return cls(
+            dict(model.measures),
+            dict(model.judgements if judgements is None else judgements),
+            {name: roles.get(name, name) for name in dict.fromkeys([*critics, *model.networks])},
+            layers,
+            tuple(exhibits),
+        )
+
+    @property
+    def charts(self) -> dict[str, dict[str, Measure]]:
+        """The measures of each chart, by its title, in the order in which they were declared."""
+        found: dict[str, dict[str, Measure]] = {}
+        for name, measure in self.measures.items():
+            found.setdefault(measure.chart, {})[name] = measure
+        return found
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write declared.json. Raises OSError if it can't be written."""
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Declared:
+        """Read declared.json. If it is missing or damaged, nothing is declared: names in records stand for words."""
+        try:
+            with open_file(path) as file:
+                values = json.loads(file.read(LARGEST_FILE))
+            found = cls(
+                {name: _measure(value) for name, value in values["measures"].items()},
+                {name: _judgement(value) for name, value in values["judgements"].items()},
+                {name: _text(value) for name, value in values["networks"].items()},
+                {name: _text(value) for name, value in values["layers"].items()},
+                tuple(map(_text, values["exhibits"])),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return cls()
+        return found
+
+
+def _measure(value: dict[str, Any]) -> Measure:
+    """Of what JSON gave; raises ValueError for what is none. How healthy it is doesn't matter here."""
+    scale = _one_of(SCALES, value["scale"])
+    return Measure(_text(value["words"]), _text(value["chart"]), scale, note=_text(value["note"]))
+
+
+def _judgement(value: dict[str, Any]) -> Judgement:
+    better, scale = _one_of(("lower", "higher", ""), value["better"]), _one_of(SCALES, value["scale"])
+    return Judgement(_text(value["words"]), better, _text(value["note"]), scale)
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> str:
+    if value not in known:
+        raise ValueError(f"{value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"{value!r} is not text")
+    return value

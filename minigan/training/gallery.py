@@ -1,0 +1,52 @@
+"""What a run shows: the exhibits of its model, beside real samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.data import Feeds
+from minigan.model import Exhibit
+from minigan.training.exhibits import draw_exhibit
+from minigan.training.folder import RunFolder
+from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig
+
+BEHIND = 1000  # real points behind generated ones
+
+
+class Gallery:
+    """Asks a model for its exhibits, always with the same random numbers, and draws them into the run's folder."""
+
+    def __init__(
+        self,
+        model: Any,
+        feeds: Feeds,
+        config: RunConfig,
+        folder: RunFolder,
+        held_out: Sequence[dict[str, Any]],
+        centers: np.ndarray | None,
+    ) -> None:
+        self.model, self.feeds, self.seed, self.folder = model, feeds, config.seed, folder
+        self.held_out, self.centers = held_out, centers
+
+    def show(self) -> dict[str, Exhibit]:
+        """What the model has to show, on the host."""
+        shown = self.model.show(self.held_out, self.model.device.rng([self.seed, EXHIBITED]))
+        return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
+
+    def keep(self, shown: dict[str, Exhibit], step: int) -> None:
+        """Write a picture of each exhibit."""
+        for name, exhibit in shown.items():
+            behind = exhibit.samples.ndim == 2 and exhibit.like
+            real = self.real(exhibit.like, BEHIND) if behind else None
+            self.folder.add_picture(name, step, draw_exhibit(exhibit, real, self.centers if behind else None))
+
+    def real(self, array: str, n: int) -> np.ndarray:
+        """So many real samples, from all over the data: a folder may be sorted by class."""
+        source = self.feeds.sources[self.model.arrays[array].feed]
+        order = np.random.default_rng([self.seed, REAL_SAMPLES]).permutation(len(source))
+        return source.read(order[:n])[array]

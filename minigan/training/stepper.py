@@ -1,0 +1,141 @@
+"""Steps that can be made again: a model, its data, and all that the next step depends on.
+
+A checkpoint is the state of a Stepper on the disk, `recovery.Memory` is that state in memory, and `restore` is the way
+back from either: for a run that goes on, for the search for a NaN, for a rollback. The generators of a step follow from
+(seed, step), and the data from a count of samples, so neither has a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan import blas, threads
+from minigan.checks import check_measures
+from minigan.data import Feeds
+from minigan.errors import CheckpointError
+from minigan.model import Now, Phase, phase_at
+from minigan.training.checkpoint import Checkpoint, model_arrays
+from minigan.training.doctor import Doctor, Note
+from minigan.training.recorder import Recorder
+from minigan.training.settings import DECAYS, HOST, TRAINING, RunConfig
+
+
+class Stepper:
+    """Makes the steps of a run.
+
+    step      steps made since the beginning of the run
+    seconds   of training so far, when the state is taken
+    phase     the name of the phase of the last step
+    lr_factor of all learning rates; it falls with every rollback, of which there were `rollbacks`
+    notes     of the doctor and others, for the next record
+    """
+
+    def __init__(self, model: Any, feeds: Feeds, config: RunConfig, doctor: Doctor) -> None:
+        self.model, self.feeds, self.config, self.doctor = model, feeds, config, doctor
+        self.step, self.seconds, self.phase = 0, 0.0, model.phases[0].name
+        self.lr_factor, self.rollbacks = 1.0, 0
+        self.notes: list[Note] = []
+        self.recorder = Recorder()
+        self._lr = {name: optimizer.lr for name, optimizer in model.optimizers.items()}
+        self._decay = DECAYS[config.lr_decay](config.n_steps)
+        self._checked: set[tuple[str, ...]] = set()  # names of measures that a step has returned together
+
+    @property
+    def finished(self) -> bool:
+        """Whether no step is left."""
+        return self.step >= self.config.n_steps
+
+    def now(self) -> Now:
+        """The moment of the next step."""
+        rng = np.random.default_rng([self.config.seed, HOST, self.step])
+        return Now(self.step, self.feeds.position, rng, self.step / self.config.n_steps, self.next_phase())
+
+    def rng(self) -> Any:
+        """The generator of the next step, on the device."""
+        return self.model.device.rng([self.config.seed, TRAINING, self.step])
+
+    def next_phase(self) -> Phase:
+        """The phase of the next step."""
+        return phase_at(self.model.phases, self.feeds.position)
+
+    def advance(self) -> None:
+        """Make one step, and keep what it measured."""
+        now = self.prepare()
+        measured = self.model.step(self.feeds.next, self.rng(), now)
+        self.count(measured)
+
+    def prepare(self) -> Now:
+        """What comes before a step: the beginning of a phase, the size of its batch, and the learning rates."""
+        now = self.now()
+        if now.phase.name != self.phase:
+            self.phase = now.phase.name
+            self.model.begin(now.phase, now)
+            self.doctor.begin(now.phase)
+        self.feeds.batch_size = now.phase.batch_size or self.config.batch_size
+        rates = self._lr | self.model.rates(now)
+        for name, optimizer in self.model.optimizers.items():
+            optimizer.lr = rates[name] * self._decay(self.step) * self.lr_factor
+        return now
+
+    def count(self, measured: dict[str, Any]) -> None:
+        """What follows a step: the averages of weights, the count, the measures."""
+        names = tuple(measured) if isinstance(measured, dict) else ()
+        if names not in self._checked or not names:
+            check_measures(self.model, measured)
+            self._checked.add(names)
+        for average in self.model.averages.values():
+            average.update()
+        self.step += 1
+        self.recorder.add(self.step, measured)
+
+    def present(self) -> Checkpoint:
+        """What a checkpoint would hold now, in memory."""
+        return Checkpoint(Path("memory"), model_arrays(self.model), self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds besides arrays. Raises NotFiniteError if a measure isn't finite."""
+        return {
+            "model": self.config.model,
+            "config": asdict(self.config),
+            "step": self.step,
+            "samples": self.feeds.position,
+            "phase": self.phase,
+            "seconds": self.seconds,
+            "measured": self.recorder.state(),
+            "lr_factor": self.lr_factor,
+            "rollbacks": self.rollbacks,
+            "doctor": self.doctor.state_dict(),
+            "notes": [asdict(note) for note in self.notes],
+            "threads": threads.count(),
+            "blas": str(blas.describe()),
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Be where the run was when this checkpoint was made. Raises CheckpointError if it doesn't fit."""
+        state = checkpoint.state
+        try:
+            self.recorder.load(state["measured"])
+            self.notes = [Note(**note) for note in state["notes"]]
+            self.doctor.load_state_dict(state["doctor"])
+            self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
+        except (KeyError, TypeError, ValueError, AttributeError, CheckpointError) as error:
+            raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
+        checkpoint.restore(self.model)
+        self.step, self.seconds, self.phase = state["step"], state["seconds"], state["phase"]
+        self.feeds.seek(state["samples"])
+
+    def watched(self, step: Callable[..., Any]) -> tuple[Any, list[dict[str, Any]]]:
+        """Make the next step through `step(next_batch, rng, now)`; return what it returned, and the batches it took."""
+        batches: list[dict[str, Any]] = []
+
+        def hand_out(n: int | None = None) -> dict[str, Any]:
+            batches.append(self.feeds.next(n))
+            return batches[-1]
+
+        now = self.prepare()
+        return step(hand_out, self.rng(), now), batches
