@@ -76,9 +76,7 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument("--features", choices=FEATURE_NETWORKS, help=features)
     weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
-    sides = (
-        "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
-    )
+    sides = "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
     how.add_argument("--img-size", type=size, metavar="N", help=sides)
     add_model(how)
     how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")

@@ -155,7 +155,7 @@ def add_number(parser: Any, name: str, default: str = "") -> None:
 def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = None) -> None:
     """Add the options of all models, and of a user's own; the help is about the model `shown`, if there is one."""
     offers: dict[str, dict[str, Argument]] = {}
-    for model, cls in ({shown: own} if own else {}) | MODELS:
+    for model, cls in (MODELS | ({str(shown): own} if own else {})).items():
         for name, argument in arguments_of(cls).items():
             offers.setdefault(name, {})[model] = argument
     for by_model in offers.values():
