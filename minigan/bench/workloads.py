@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -54,7 +55,7 @@ class Training:
 
     def ready(self, model: Any, batch_size: int, device: Device) -> Callable[[], Any]:
         """A function that makes one step on a batch that is on the device already."""
-        rng, now = device.rng(0), list(moments(model))[self.phase]
+        rng, now = device.rng(0), next(islice(moments(model), self.phase, None))
         batch = random_batch(model, {"real": self.shape}, batch_size, np.random.default_rng(0))
         there = {name: device.array(rows) for name, rows in batch.items()}
         return lambda: STEPS[self.step](model, lambda n=None: there, rng, now)
