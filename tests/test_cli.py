@@ -14,10 +14,11 @@ from PIL import Image
 import minigan
 from minigan.cli import main
 from minigan.commands import gradcheck
-from minigan.commands.configure import LEAST_STEPS, new_config
-from minigan.commands.options import model_options
 from minigan.gans import DCGAN, MODELS
 from minigan.layers import Embedding, LeakyReLU
+from minigan.options import arguments_of
+from minigan.training.plan import LEAST_STEPS, new_config
+from minigan.words import flag
 
 
 def weights(folder):
@@ -124,10 +125,10 @@ def test_help_shows_every_default(capsys, model):
     assert len(options) > 15
     for option in options:
         assert "default: " in option.replace("\n", " "), option
-    own = {option.flag for option in model_options(MODELS[model]).values()} if model else set()
+    own = arguments_of(MODELS[model]).keys() if model else set()
     for cls in MODELS.values():
-        for option in model_options(cls).values():
-            assert model is None or (f"  {option.flag}" in out) == (option.flag in own), option.flag
+        for name in arguments_of(cls):
+            assert model is None or (f"  {flag(name)} " in out or f"  {flag(name)}," in out) == (name in own), name
     if model == "dcgan":
         assert re.search(r"learning rate \(default:\s+0.0002\)", out)
         assert re.search(rf"samples in a batch \(default:\s+{DCGAN.batch_size}\)", out)
