@@ -29,6 +29,12 @@ def either(words: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+def every(words: Iterable[str]) -> str:
+    """Such as `a, b and c`."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def flag(name: str) -> str:
     """Spell an argument as an option of the command line: latent_dim becomes --latent-dim."""
     return "--" + name.replace("_", "-")

@@ -1,15 +1,23 @@
-"""Data: `open_dataset` turns a name or a path into a `Dataset`, and `Batches` turns that into minibatches."""
+"""Data: `open_feeds` turns names, paths or arrays into sources, `Feeds` turns these into batches.
+
+A `Dataset`, which `open_dataset` makes of a name or a path, is what a source is made of where it holds pictures.
+"""
 
 from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
 from minigan.data.batches import Batches
 from minigan.data.catalogue import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
+from minigan.data.feeds import Feeds
 from minigan.data.folder import BadFilesError, FolderDataset, natural_size, open_folder
-from minigan.data.listing import SPLITS
+from minigan.data.held_out import HeldOut, hold_out
+from minigan.data.listing import SPLITS, NoSplitError
 from minigan.data.pairs import Pairs
+from minigan.data.pictures import Size, as_size, parse_size
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
+from minigan.data.source import Source, source_of, source_of_arrays
+from minigan.data.sources import open_feeds, open_own_parts
 
 __all__ = [
     "AUGMENTATIONS",
@@ -20,19 +28,31 @@ __all__ = [
     "Batches",
     "Dataset",
     "DatasetInfo",
+    "Feeds",
     "FolderDataset",
+    "HeldOut",
+    "NoSplitError",
     "Pairs",
     "PointDataset",
     "ShapesDataset",
+    "Size",
+    "Source",
+    "as_size",
     "grid",
+    "hold_out",
     "list_datasets",
     "natural_size",
     "number_classes",
     "open_dataset",
     "open_digits",
+    "open_feeds",
     "open_folder",
+    "open_own_parts",
+    "parse_size",
     "random_crop",
     "random_flip",
     "random_rotation",
     "ring",
+    "source_of",
+    "source_of_arrays",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.dataset import ArrayDataset
-from minigan.data.listing import SPLIT_OF, listed
+from minigan.data.listing import SPLIT_OF, NoSplitError, listed
 from minigan.errors import DataError
 from minigan.untrusted import MAGIC, Unreadable, open_file, read_npy, read_npz
 
@@ -54,6 +54,8 @@ def read_arrays(path: Path, split: str = "train") -> ArrayDataset:
             values, labels = np.unique(labels, return_inverse=True)
             classes = [f"{value:g}" for value in values]
         dataset = ArrayDataset(path.stem, samples, labels, classes)
+    except NoSplitError as error:
+        raise NoSplitError(f"{path} can't be used as pictures: {error}") from error
     except Unreadable as error:
         raise DataError(f"{path} can't be used as pictures: {error}") from error
     except MemoryError as error:
@@ -69,7 +71,7 @@ def _choose(arrays: dict[str, np.ndarray], split: str) -> tuple[np.ndarray, np.n
     splits = {name: _words(name) & SPLIT_OF.keys() for name in arrays}
     there = {SPLIT_OF[word] for words in splits.values() for word in words}
     if split not in there and (there or split != "train"):
-        raise Unreadable(f"it has no {split} split" + (f", only {listed(sorted(there))}" if there else ""))
+        raise NoSplitError(f"it has no {split} split" + (f", only {listed(sorted(there))}" if there else ""))
     of_split = {name: a for name, a in arrays.items() if not there or split in {SPLIT_OF[w] for w in splits[name]}}
     found = {name: pictures for name, a in of_split.items() if (pictures := as_pictures(a)) is not None}
     if len(found) != 1:

@@ -1,11 +1,14 @@
 """Augmentation: new pictures from old ones, by changes that leave them pictures of the same thing.
 
-Every function takes pictures (N, H, W, C) and a generator, draws for each picture on its own, and returns a new array
-of the same shape and dtype. Whatever comes to lie outside the picture is taken from the nearest pixel of its border.
+Every function takes pictures (N, H, W, C) and a generator for each of them, and returns a new array of the same shape
+and dtype. What it draws for a picture follows from its generator alone, whatever the picture is: pictures that belong
+together are changed alike by equal generators. Whatever comes to lie outside the picture is taken from the nearest
+pixel of its border.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -13,31 +16,35 @@ import numpy as np
 from minigan.backend import is_array
 from minigan.errors import ShapeError, described
 
+Generators = Sequence[np.random.Generator]
 
-def random_flip(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+
+def random_flip(x: np.ndarray, rngs: Generators) -> np.ndarray:
     """Mirror left and right with probability 1/2."""
-    _check(x)
-    flip = rng.random(len(x)) < 0.5
+    _check(x, rngs)
+    flip = np.array([rng.random() < 0.5 for rng in rngs])
     return np.where(flip[:, None, None, None], x[:, :, ::-1], x)
 
 
-def random_crop(x: np.ndarray, rng: np.random.Generator, padding: int) -> np.ndarray:
+def random_crop(x: np.ndarray, rngs: Generators, padding: int) -> np.ndarray:
     """Shift by up to `padding` pixels in each direction: pad on all sides, then crop to the old size."""
-    _check(x)
+    _check(x, rngs)
     n, h, w, _ = x.shape
-    top, left = rng.integers(-padding, padding + 1, (2, n))
+    drawn = np.array([(rng.random(), rng.random()) for rng in rngs]).T  # (2, N) in [0, 1)
+    top, left = (drawn * (2 * padding + 1)).astype(int) - padding
     rows = np.clip(np.arange(h) + top[:, None], 0, h - 1)  # (N, H)
     columns = np.clip(np.arange(w) + left[:, None], 0, w - 1)  # (N, W)
     return x[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def random_rotation(x: np.ndarray, rng: np.random.Generator, degrees: float) -> np.ndarray:
+def random_rotation(x: np.ndarray, rngs: Generators, degrees: float) -> np.ndarray:
     """Rotate about the centre by an angle in [-degrees, degrees], with bilinear interpolation."""
-    _check(x)
+    _check(x, rngs)
     if x.dtype.kind != "f":
         raise ShapeError(f"rotated pictures are mixed from several pixels, so they must be floats, got {x.dtype}")
     n, h, w, _ = x.shape
-    angle = np.deg2rad(rng.uniform(-degrees, degrees, (n, 1, 1))).astype(np.float32)
+    drawn = np.array([rng.uniform(-degrees, degrees) for rng in rngs])
+    angle = np.deg2rad(drawn).astype(np.float32).reshape(n, 1, 1)
     v = np.arange(h, dtype=np.float32)[None, :, None] - (h - 1) / 2
     u = np.arange(w, dtype=np.float32)[None, None, :] - (w - 1) / 2
     # Where in the old picture does each pixel of the new one come from? (N, H, W)
@@ -59,11 +66,13 @@ def _bilinear(x: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     return upper * (1 - down) + lower * down
 
 
-def _check(x: np.ndarray) -> None:
+def _check(x: np.ndarray, rngs: Generators) -> None:
     if not is_array(x):
         raise ShapeError(f"augmentation needs pictures (N, H, W, C), got {described(x)}")
     if x.ndim != 4:
         raise ShapeError(f"augmentation needs pictures (N, H, W, C), got shape {x.shape}")
+    if isinstance(rngs, np.random.Generator) or len(rngs) != len(x):
+        raise ShapeError(f"augmentation needs a list of {len(x):,} generators, one for each picture")
 
 
 AUGMENTATIONS = {

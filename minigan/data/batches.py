@@ -113,5 +113,5 @@ class Batches(Iterator):
         x = self._dataset.batch(indices)
         rng = np.random.default_rng([self._seed, epoch, b + 1])  # + 1: [seed, 0, 0] would give the numbers of [seed, 0]
         for augment in self._augment:
-            x = augment(x, rng)
+            x = augment(x, [rng] * len(x))
         return x, None if self._dataset.labels is None else self._dataset.labels[indices]

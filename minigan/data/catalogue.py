@@ -15,8 +15,8 @@ from minigan.data.dataset import ArrayDataset, Dataset
 from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
 from minigan.data.idx import GZIP_MAGIC
-from minigan.data.listing import SPLITS, without_pictures
-from minigan.data.pictures import check_size
+from minigan.data.listing import SPLITS, NoSplitError, without_pictures
+from minigan.data.pictures import Size, check_size
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
@@ -58,7 +58,7 @@ def list_datasets() -> dict[str, DatasetInfo]:
 
 def open_dataset(
     spec: str | os.PathLike,
-    img_size: int | None = None,
+    img_size: Size | None = None,
     channels: int | None = None,
     seed: int = 0,
     split: str = "train",
@@ -68,11 +68,11 @@ def open_dataset(
     """Open a data set by name (see `DATASETS`), or from a path.
 
     A path may lead to pictures in a folder or a .zip archive, IDX files of the MNIST family, CIFAR-10 or CIFAR-100 in a
-    folder or their .tar.gz, or arrays in a .npy or .npz file. `split` is
-    train, val or test, where the data has them. Pictures are made squares of `img_size` with 1 or 3 `channels`; None
-    keeps what is natural to the data set. `limit` keeps that many samples, chosen by `seed`, which also decides what
-    the synthetic sets draw. `skip_bad` leaves pictures out that can't be read. Classes of which there is no sample are
-    left out: labels and `classes` are of those that occur.
+    folder or their .tar.gz, or arrays in a .npy or .npz file. `split` is train, val or test, where the data has them.
+    Pictures are given `img_size`, the side of a square or (height, width), and 1 or 3 `channels`; None keeps what is
+    natural to the data set. `limit` keeps that many samples, chosen by `seed`, which also decides what the synthetic
+    sets draw. `skip_bad` leaves pictures out that can't be read. Classes of which there is no sample are left out:
+    labels and `classes` are of those that occur.
 
     Raises DataError, in one sentence, for everything that cannot be opened as asked.
     """
@@ -88,7 +88,7 @@ def open_dataset(
     else:
         dataset = _open_name(spec, img_size, channels, seed, split)
     if isinstance(dataset, PointDataset) and (img_size or channels):
-        raise DataError(f"{spec} is a set of points, not of pictures: leave out --img-size and --channels")
+        raise DataError(f"{spec} is a set of points, not of pictures: leave out `img_size` and `channels`")
     if limit and limit < len(dataset):
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
         dataset = dataset.select(np.sort(chosen))
@@ -122,17 +122,17 @@ def _note_darkness(dataset: Dataset) -> None:
         )
 
 
-def _check_arguments(img_size: int | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:
+def _check_arguments(img_size: Size | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:
     check_size(img_size, channels)
     if split not in SPLITS:
         raise DataError(f"there is no split {split!r}: use train, val or test")
     if whole(seed, "a data set", "the seed", DataError) < 0:
         raise DataError(f"a seed is a number from 0 on, got {seed}")
     if limit is not None and whole(limit, "a data set", "the limit", DataError) < 1:
-        raise DataError(f"--limit must be at least 1, got {limit}")
+        raise DataError(f"`limit` must be at least 1, got {limit}")
 
 
-def _open_name(name: str, img_size: int | None, channels: int | None, seed: int, split: str) -> Dataset:
+def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int, split: str) -> Dataset:
     if name not in DATASETS:
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder or file"
@@ -155,10 +155,10 @@ def _open_name(name: str, img_size: int | None, channels: int | None, seed: int,
 def _check_split(name: str | Path, split: str, there: tuple[str, ...] = ("train", "test")) -> None:
     if split not in there:
         only = " and ".join(there)
-        raise DataError(f"{name} has no {split} split, only {only}: use --split {there[0]}, or other data")
+        raise NoSplitError(f"{name} has no {split} split, only {only}: use `split` {there[0]}, or other data")
 
 
-def _open_path(path: Path, img_size: int | None, channels: int | None, split: str, skip_bad: bool) -> Dataset:
+def _open_path(path: Path, img_size: Size | None, channels: int | None, split: str, skip_bad: bool) -> Dataset:
     if not os.path.exists(path):
         raise DataError(f"{path} does not exist: check the path")
     try:

@@ -25,6 +25,7 @@ import numpy as np
 
 from minigan.data.dataset import ArrayDataset
 from minigan.data.download import cache_folder, fetch
+from minigan.data.listing import NoSplitError
 from minigan.data.unpickle import load_plain
 from minigan.errors import DataError
 from minigan.untrusted import open_file
@@ -118,7 +119,7 @@ def read_cifar(path: Path, split: str = "train") -> ArrayDataset:
             break
     else:
         wanted = "data_batch_1 or train" if split == "train" else "test_batch or test"
-        raise DataError(f"{path} has no CIFAR files for the {split} split ({wanted}, with or without .bin)")
+        raise NoSplitError(f"{path} has no CIFAR files for the {split} split ({wanted}, with or without .bin)")
     pictures = np.concatenate(rows).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)  # (N, 3, 32, 32) -> (N, 32, 32, 3)
     return ArrayDataset(path.resolve().name, np.ascontiguousarray(pictures), np.concatenate(labels), form.classes)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan.backend import to_numpy
 from minigan.data.as_bytes import as_pictures, to_bytes
-from minigan.data.pictures import check_size, fit_array
+from minigan.data.pictures import Size, check_size, fit_array
 from minigan.errors import DataError
 from minigan.given import labels_of, numbers
 from minigan.untrusted import Unreadable
@@ -38,6 +38,10 @@ class Dataset(Protocol):
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Return samples (n, *shape) as a new float32 array; pictures are in [-1, 1]."""
         ...
+
+    def item(self, i: int) -> np.ndarray:
+        """Return one sample as (1, …): as `batch` does, but whole, at its own size, if it is a picture from a file."""
+        return self.batch(np.array([i]))
 
     def select(self, indices: np.ndarray) -> Dataset:
         """Return a data set of these samples only."""
@@ -140,10 +144,11 @@ class ArrayDataset(Dataset):
             raise DataError(f"{self.name}: samples are chosen by a list of numbers from 0 to {len(self) - 1}")
         return samples
 
-    def fit(self, img_size: int | None = None, channels: int | None = None) -> ArrayDataset:
-        """Return the pictures as squares of `img_size` pixels with 1 or 3 `channels`; None leaves them as they are.
+    def fit(self, img_size: Size | None = None, channels: int | None = None) -> ArrayDataset:
+        """Return the pictures in `img_size` pixels with 1 or 3 `channels`; None leaves them as they are.
 
-        Raises DataError if the result would not fit into memory.
+        A size is the side of a square or (height, width): the centre is cut to its aspect and shrunk. Raises DataError
+        if the result would not fit into memory.
         """
         check_size(img_size, channels)
         samples = fit_array(self.samples, img_size, channels, self.name)

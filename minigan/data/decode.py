@@ -28,7 +28,7 @@ from PIL import Image
 
 from minigan.data.archive import Member
 from minigan.data.kinds import FORMATS, kind_of
-from minigan.data.pictures import GREY_MODES, to_pixels, to_square
+from minigan.data.pictures import GREY_MODES, to_pixels, to_size, upright_size
 from minigan.errors import DataError
 
 FREE_BYTES, RATIO = 64 << 20, 900
@@ -44,7 +44,7 @@ JPEG = ("JPEG", "MPO")  # a JPEG with further pictures behind it is called MPO
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture say: its format, as Pillow calls it, width and height, whether it is grey."""
+    """What the first bytes of a picture say: its format, as Pillow calls it, (height, width), whether it is grey."""
 
     format: str
     size: tuple[int, int]
@@ -54,17 +54,21 @@ class Header:
 def read_header(path: Path | Member) -> Header:
     """Read the header of a picture. Raises DataError, naming the file, if it can't be decoded or is too large."""
     with open_picture(path) as image:
-        return Header("JPEG" if image.format in JPEG else str(image.format), image.size, image.mode in GREY_MODES)
+        form = "JPEG" if image.format in JPEG else str(image.format)
+        return Header(form, upright_size(image), image.mode in GREY_MODES)
 
 
-def decode(path: Path | Member, img_size: int, channels: int) -> np.ndarray:
-    """Decode a picture to uint8 (img_size, img_size, channels). Raises DataError, naming the file, if it is damaged."""
-    return _decode(path, lambda image: to_square(image, img_size, channels))
+def decode(path: Path | Member, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Decode a picture to uint8 (*size, channels), size (height, width). Raises DataError, naming a damaged file."""
+    return _decode(path, lambda image: to_size(image, size, channels))
 
 
-def decode_whole(path: Path | Member) -> np.ndarray:
-    """Decode a picture to uint8 (H, W, 1) if it is grey, else (H, W, 3). Raises DataError as `decode` does."""
-    return _decode(path, to_pixels)
+def decode_whole(path: Path | Member, channels: int | None = None) -> np.ndarray:
+    """Decode a picture at its own size to uint8 (H, W, channels): 1 if it is grey, else 3, unless one is given.
+
+    Raises DataError as `decode` does.
+    """
+    return _decode(path, lambda image: to_pixels(image, channels))
 
 
 def _decode(path: Path | Member, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:

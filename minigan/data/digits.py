@@ -13,18 +13,18 @@ from importlib.resources import files
 import numpy as np
 
 from minigan.data.dataset import ArrayDataset
-from minigan.data.pictures import fit_array
+from minigan.data.pictures import Size, fit_array
 
 
-def open_digits(img_size: int = 16) -> ArrayDataset:
-    """Open the digits: white on black, (img_size, img_size, 1), ten classes."""
+def open_digits(img_size: Size = 16) -> ArrayDataset:
+    """Open the digits: white on black, (16, 16, 1) or of another `img_size`, ten classes."""
     pictures, labels = _read(img_size)
     return ArrayDataset("digits", pictures, labels, [str(k) for k in range(10)])
 
 
 @lru_cache(maxsize=4)
-def _read(img_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (1797, img_size, img_size, 1) of bytes and labels (1797,): shared, so nobody may write to them."""
+def _read(img_size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (1797, H, W, 1) of bytes and labels (1797,): shared, so nobody may write to them."""
     with files("minigan.data").joinpath("digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         levels, labels = data["images"], data["labels"]  # (1797, 8, 8) in 0..16, (1797,)
     # The digits fill their 8 rows. One pixel of margin keeps the strokes from being cut off at the border.

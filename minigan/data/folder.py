@@ -11,15 +11,17 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
-from minigan.data.decode import Header, decode, no_warnings, read_header
+from minigan.data.decode import Header, decode, decode_whole, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
 from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
+from minigan.data.pictures import Size, as_size, size_words
 from minigan.errors import DataError
 from minigan.terminal import bar
 
@@ -36,12 +38,12 @@ class BadFilesError(DataError):
         self.problems = problems
         n = len(problems)
         more = f"; this is one of {n:,} bad files: minigan data {root} lists them all" if n > 1 else ""
-        skip = f", or go on without {'it' if n == 1 else 'them'} by --skip-bad" if some_are_good else ""
+        skip = f", or go on without {'it' if n == 1 else 'them'} by `skip_bad`" if some_are_good else ""
         super().__init__(problems[0] + more + skip)
 
 
 class FolderDataset(Dataset):
-    """Pictures from files, (img_size, img_size, channels), and the class of each if they are sorted into folders.
+    """Pictures from files, (*img_size, channels), and the class of each if they are sorted into folders.
 
     `altered` counts those of another size, `bad` has a sentence for each file that was left out. Raises DataError from
     `batch` if a file turns out to be damaged.
@@ -51,7 +53,7 @@ class FolderDataset(Dataset):
         self,
         name: str,
         paths: list[Path | Member],
-        img_size: int,
+        img_size: Size,
         channels: int,
         labels: np.ndarray | None = None,
         classes: list[str] | None = None,
@@ -62,13 +64,13 @@ class FolderDataset(Dataset):
         self.name = name
         self.paths = paths
         self.altered = altered
-        self.shape = (img_size, img_size, channels)
+        self.shape = (*as_size(img_size), channels)
         self.labels = labels
         self.classes = classes
         self.bad = bad
         self.notes = notes
         self._cache: np.ndarray | None = None
-        if len(paths) * img_size * img_size * channels <= CACHE_BUDGET:
+        if len(paths) * prod(self.shape) <= CACHE_BUDGET:
             self._cache = np.empty((len(paths), *self.shape), np.uint8)  # takes memory only as it is written
             self._cached = np.zeros(len(paths), bool)
 
@@ -76,7 +78,7 @@ class FolderDataset(Dataset):
         return len(self.paths)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """Return pictures (n, img_size, img_size, channels), float32 in [-1, 1], decoding those not seen before."""
+        """Return pictures (n, *self.shape), float32 in [-1, 1], decoding those not seen before."""
         indices = np.asarray(indices)
         if self._cache is None:
             return to_unit_range(self._decode(indices))
@@ -86,12 +88,18 @@ class FolderDataset(Dataset):
             self._cached[missing] = True
         return to_unit_range(self._cache[indices])
 
+    def item(self, i: int) -> np.ndarray:
+        """Return one picture whole, at its own size, (1, H, W, channels), float32 in [-1, 1]."""
+        with no_warnings():
+            return to_unit_range(decode_whole(self.paths[i], self.shape[2]))[None]
+
     def select(self, indices: np.ndarray) -> FolderDataset:
         """Return a data set of these files only."""
-        size, _, channels = self.shape
+        height, width, channels = self.shape
         labels = None if self.labels is None else self.labels[indices]
         paths = [self.paths[i] for i in indices]
-        some = FolderDataset(self.name, paths, size, channels, labels, self.classes, 0, self.bad, self.notes)
+        about = (labels, self.classes, 0, self.bad, self.notes)
+        some = FolderDataset(self.name, paths, (height, width), channels, *about)
         if self._cache is not None and self._cached[indices].any():
             some._cache, some._cached = self._cache[indices], self._cached[indices]
         return some
@@ -113,31 +121,31 @@ class FolderDataset(Dataset):
     def _try(self, i: int) -> np.ndarray | str:
         """A picture, or what is wrong with it."""
         try:
-            return decode(self.paths[i], *self.shape[1:])
+            return decode(self.paths[i], self.shape[:2], self.shape[2])
         except DataError as error:
             return str(error)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
-        """Decode files in parallel to uint8 (n, img_size, img_size, channels)."""
+        """Decode files in parallel to uint8 (n, *self.shape)."""
         pictures = np.empty((len(indices), *self.shape), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool, no_warnings():
-            decoded = pool.map(lambda i: decode(self.paths[i], *self.shape[1:]), indices)
+            decoded = pool.map(lambda i: decode(self.paths[i], self.shape[:2], self.shape[2]), indices)
             for slot, picture in zip(pictures, decoded, strict=True):
                 slot[...] = picture
         return pictures
 
 
 def open_folder(
-    root: Path, img_size: int | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
+    root: Path, img_size: Size | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
 ) -> FolderDataset:
     """Open all pictures in a folder or a .zip archive, and in the folders in it, by name in order.
 
-    Hidden and other files are passed over. `img_size` is 64 by default. `channels` is 3, or 1 if every picture is grey.
-    `listing` says which folders are splits and classes. What was passed over, cut and shrunk is in `notes`. Raises
-    DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if there is none. With
-    `skip_bad` all pictures are decoded once, and those that can't be are left out.
+    Hidden and other files are passed over. `img_size`, of a square or (height, width), is 64 by default. `channels` is
+    3, or 1 if every picture is grey. `listing` says which folders are splits and classes. What was passed over, cut and
+    shrunk is in `notes`. Raises DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if
+    there is none. With `skip_bad` all pictures are decoded once, and those that can't be are left out.
     """
-    size = img_size or DEFAULT_SIZE
+    size = as_size(img_size or DEFAULT_SIZE)
     everything = _list(root)
     passed_over = count_kinds(everything.passed_over)
     listing = _of_split(everything, split, root)
@@ -160,7 +168,7 @@ def open_folder(
     listing = replace(listing, pictures=[(parts, path) for parts, path in listing.pictures if path in good])
     dataset.labels, dataset.classes, about_classes = find_classes(listing)
     sizes = [headers[path].size for path in dataset.paths]
-    dataset.altered = sum(other != (size, size) for other in sizes)
+    dataset.altered = sum(other != size for other in sizes)
     skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
     about_files = (passed_over, skipped if bad else "", _misnamed(headers), _resized(sizes, size, img_size is None))
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
@@ -197,27 +205,33 @@ def natural_size(root: Path) -> int | None:
     return None
 
 
-def _read_headers(listing: Listing, img_size: int) -> tuple[dict[Path | Member, Header], list[str]]:
+def _read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:
     """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
     headers, bad = {}, []
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:
             try:
-                headers[path] = _check_size(read_header(path), path, img_size)
+                headers[path] = _check_size(read_header(path), path, size)
             except DataError as error:
                 bad.append(str(error))
             shown.update()
     return headers, bad
 
 
-def _check_size(header: Header, path: Path | Member, img_size: int) -> Header:
-    width, height = header.size
-    if min(width, height) < img_size:
+def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> Header:
+    shrink = min(header.size[0] / size[0], header.size[1] / size[1])
+    if shrink < 1:
+        most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
         raise DataError(
-            f"{path} is {width}x{height}, smaller than {img_size}x{img_size}: "
-            f"use --img-size {min(width, height)} or less, or take it out of the folder"
+            f"{path} is {size_words(*header.size)}{_in_order(header.size)}, smaller than {size_words(*size)}: "
+            f"use `img_size` {most} or less, or take it out of the folder"
         )
     return header
+
+
+def _in_order(*sizes: tuple[int, int]) -> str:
+    """How sizes in a sentence are to be read, unless all are square."""
+    return "" if all(height == width for height, width in sizes) else " in height x width"
 
 
 def _misnamed(headers: dict[Path | Member, Header]) -> str:
@@ -231,15 +245,18 @@ def _misnamed(headers: dict[Path | Member, Header]) -> str:
     return f"{len(found):,} files are of another format than their names say, such as {path.name}, a {header.format}"
 
 
-def _resized(sizes: list[tuple[int, int]], img_size: int, default: bool) -> str:
+def _resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) -> str:
     """The note about pictures that are cut and shrunk."""
-    altered = [size for size in sizes if size != (img_size, img_size)]
+    altered = [other for other in sizes if other != size]
     if not altered:
         return ""
-    cut = "cut to the square at their centre and " if any(width != height for width, height in altered) else ""
+    shape = "the square" if size[0] == size[1] else f"the aspect of {size_words(*size)}"
+    cut = any(other[0] * size[1] != other[1] * size[0] for other in altered)
     smallest, largest = min(altered, key=min), max(altered, key=max)
-    of = "x".join(map(str, smallest)) + ("" if smallest == largest else " to " + "x".join(map(str, largest)))
+    of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
+    of += _in_order(smallest, largest, size)
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
     which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
-    return f"{which_are} {cut}shrunk to {img_size}x{img_size}{which}: --img-size N gives another size"
+    how = f"cut to {shape} at their centre and " if cut else ""
+    return f"{which_are} {how}shrunk to {size_words(*size)}{which}: `img_size` gives another size"

@@ -35,6 +35,11 @@ SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in name
 SPLIT = re.compile(rf"({'|'.join(SPLIT_OF)})([AB]?)", re.IGNORECASE)
 SHOWN = 8  # names in a sentence
 
+
+class NoSplitError(DataError):
+    """Data that hasn't the part that was asked for: train, val or test."""
+
+
 Parts = tuple[str, ...]  # a path below the root, or what is left of it: folders, and for a picture its own name
 
 
@@ -109,7 +114,7 @@ def choose_split(listing: Listing, split: str, root: Path) -> Listing:
     wanted = split if split in there else None
     if wanted is None and (split != "train" or (there and not outside)):
         only = f", only {listed(sorted(there))}: give the path of one of its folders" if there else ""
-        raise DataError(f"{root} has no {split} split{only or f': it needs a folder called {split}'}")
+        raise NoSplitError(f"{root} has no {split} split{only or f': it needs a folder called {split}'}")
     _refuse_twins([place for place in places if place.split == wanted], root)
     chosen = zip(places, listing.pictures, strict=True)
     pictures = [(place.rest, path) for place, (_, path) in chosen if place.split == wanted]

@@ -18,7 +18,7 @@ import numpy as np
 from minigan.data.dataset import ArrayDataset
 from minigan.data.download import cache_folder, fetch
 from minigan.data.idx import read_idx
-from minigan.data.listing import listed
+from minigan.data.listing import NoSplitError, listed
 from minigan.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}
@@ -97,7 +97,7 @@ def read_mnist(path: Path, split: str = "train") -> ArrayDataset:
         folder, (split, only) = path.parent, _split_and_set(path)
     images = _find(folder, split, "images", only)
     if images is None:
-        raise DataError(f"{folder} has no {PREFIX[split]}-images-idx3-ubyte or .gz for the {split} split")
+        raise NoSplitError(f"{folder} has no {PREFIX[split]}-images-idx3-ubyte or .gz for the {split} split")
     labels = _find(folder, split, "labels", _split_and_set(images)[1])
     emnist = EMNIST.fullmatch(images.name)
     pictures = read_idx(images, axes=3)[..., None]

@@ -1,11 +1,14 @@
-"""Pillow at work: one picture, of any kind and size, becomes a square of bytes with 1 or 3 channels.
+"""Pillow at work: one picture, of any kind and size, becomes bytes of one size with 1 or 3 channels.
 
-* The shorter side is resized to the size asked for, and the centre is cut out.
+* The centre is cut out, with the aspect that is asked for and as large as it can be, and resized.
 * What is transparent is shown on white, as a page would show it.
 * EXIF orientation is applied; 16-bit grey is scaled to 8 bits; of an animation, the first frame is used.
 """
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,25 +19,70 @@ from minigan.given import whole
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257  # tags; with an orientation from 5 on, the sides change places
+SMALLEST, LARGEST = 4, 4096  # pixels of a side
 GREY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
+SIZE = re.compile(r"([0-9]{1,9})(?:[x×]([0-9]{1,9}))?", re.IGNORECASE)
+
+Size = int | tuple[int, int]  # of the side of a square, or (height, width)
 
 
-def to_square(image: Image.Image, img_size: int, channels: int) -> np.ndarray:
-    """Decode a picture to uint8 (img_size, img_size, channels)."""
+def parse_size(text: str) -> tuple[int, int]:
+    """Read `64`, or `96x64` for height and width, as (height, width). Raises DataError for anything else."""
+    found = SIZE.fullmatch(text.strip())
+    if found is None:
+        raise DataError(f"a size is a number, or HEIGHTxWIDTH such as 96x64, not {text!r}")
+    return as_size((int(found[1]), int(found[2] or found[1])))
+
+
+def as_size(img_size: Any) -> tuple[int, int]:
+    """(height, width) of a size as a number, the side of a square, or a pair. Raises DataError for any other."""
+    pair = tuple(img_size) if isinstance(img_size, (tuple, list)) else (img_size, img_size)
+    if len(pair) != 2:
+        raise DataError(f"a size is a number, or a pair (height, width), not {img_size!r}")
+    height, width = (whole(side, "pictures", "their size", DataError) for side in pair)
+    if min(height, width) < SMALLEST or max(height, width) > LARGEST:
+        raise DataError(
+            f"an image size of {size_words(height, width)} cannot be made: use `img_size` {SMALLEST} to {LARGEST}"
+        )
+    return height, width
+
+
+def size_words(height: int, width: int) -> str:
+    """A size for people, as `parse_size` reads it: `64x64`, `96x64`."""
+    return f"{height}x{width}"
+
+
+def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Decode a picture to uint8 (*size, channels), size (height, width)."""
     _read_key(image)
-    image.draft(None, (2 * img_size, 2 * img_size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
+    least = 2 * max(size)  # in both directions: the picture may lie on its side
+    image.draft(None, (least, least))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
     image = _upright(image)
     image = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
-    pixels = _resize(image, img_size)  # (img_size, img_size, 1 or 3)
-    return np.broadcast_to(pixels, (img_size, img_size, channels))
+    pixels = _resize(image, size)  # (*size, 1 or 3)
+    return np.broadcast_to(pixels, (*size, channels))
 
 
-def to_pixels(image: Image.Image) -> np.ndarray:
-    """Decode a picture at its own size to uint8, (H, W, 1) if it is grey, else (H, W, 3)."""
+def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
+    """Decode a picture at its own size to uint8 (H, W, channels): 1 if it is grey, else 3, unless one is given."""
     _read_key(image)
     image = _upright(image)
-    pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    return pixels.reshape(image.height, image.width, -1)
+    grey = channels == 1 or image.mode in ("1", "L")
+    pixels = np.asarray(image.convert("L" if grey else "RGB")).reshape(image.height, image.width, -1)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], channels or pixels.shape[2]))
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of a picture whose header was read, after the turn that its EXIF data asks for."""
+    width, height = image.size
+    try:
+        turned = Image.Image.getexif(image).get(ORIENTATION, 1) > 4  # a PNG's own method would decode all of it
+        tags = getattr(image, "tag_v2", {})  # of a TIFF, whose size some versions of Pillow turn as they open it
+        width, height = tags.get(TIFF_WIDTH, width), tags.get(TIFF_HEIGHT, height)
+    except Exception:  # damaged data: decoding will tell whether it matters
+        turned = False
+    return (width, height) if turned else (height, width)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -81,48 +129,48 @@ def on_white(image: Image.Image) -> Image.Image:
     return page
 
 
-def _resize(image: Image.Image, img_size: int) -> np.ndarray:
-    """Resize the shorter side to `img_size`, cut out the centre; return uint8 (img_size, img_size, C)."""
-    if image.size != (img_size, img_size):
-        enlarge = min(image.size) < img_size
+def _resize(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Cut out the centre with the aspect of `size` (height, width) and resize it; return uint8 (*size, C)."""
+    height, width = size
+    if image.size != (width, height):
+        enlarge = image.width < width or image.height < height
         method = Image.Resampling.BICUBIC if enlarge else Image.Resampling.LANCZOS  # Lanczos rings when it enlarges
-        image = ImageOps.fit(image, (img_size, img_size), method)
-    pixels = np.asarray(image)
-    return pixels.reshape(img_size, img_size, -1)
+        image = ImageOps.fit(image, (width, height), method)
+    return np.asarray(image).reshape(height, width, -1)
 
 
-def check_size(img_size: int | None, channels: int | None) -> None:
+def check_size(img_size: Size | None, channels: int | None) -> None:
     """Raise DataError for a size or a number of channels that pictures can't be given; None leaves it as it is."""
-    if img_size is not None and not 4 <= whole(img_size, "pictures", "their size", DataError) <= 4096:
-        raise DataError(f"an image size of {img_size} cannot be made: use --img-size 4 to 4096")
+    if img_size is not None:
+        as_size(img_size)
     if channels not in (None, 1, 3):
         raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels!r}")
 
 
-def fit_array(pictures: np.ndarray, img_size: int | None, channels: int | None, name: str) -> np.ndarray:
-    """Make uint8 pictures (N, H, W, C) square with side `img_size` and 1 or 3 `channels`; None leaves them as they are.
+def fit_array(pictures: np.ndarray, img_size: Size | None, channels: int | None, name: str) -> np.ndarray:
+    """Bring uint8 pictures (N, H, W, C) to `img_size` and 1 or 3 `channels`; None leaves them as they are.
 
     Returns `pictures` itself if nothing is to be done. Raises DataError, naming the data set, if the result would take
     more than `ARRAY_BUDGET` bytes.
     """
-    n, *size, c = pictures.shape
+    c = pictures.shape[3]
     if channels == 1 and c == 3:
         pictures = np.stack([np.asarray(Image.fromarray(p).convert("L")) for p in pictures])[..., None]
-    if img_size and size != [img_size, img_size]:
-        pictures = _resize_array(pictures, img_size, name)
+    if img_size is not None and pictures.shape[1:3] != as_size(img_size):
+        pictures = _resize_array(pictures, as_size(img_size), name)
     if channels == 3 and c == 1:
         pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3))  # a view: three channels in the memory of one
     return pictures
 
 
-def _resize_array(pictures: np.ndarray, img_size: int, name: str) -> np.ndarray:
+def _resize_array(pictures: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     n, c = len(pictures), pictures.shape[-1]
-    if (needed := n * img_size * img_size * c) > ARRAY_BUDGET:
+    if (needed := n * size[0] * size[1] * c) > ARRAY_BUDGET:
         raise DataError(
-            f"{name} at {img_size}x{img_size} takes {needed / 2**30:.1f} GiB of memory: "
-            "use a smaller --img-size, or fewer pictures with --limit"
+            f"{name} at {size_words(*size)} takes {needed / 2**30:.1f} GiB of memory: "
+            "use a smaller `img_size`, or fewer pictures with `limit`"
         )
-    out = np.empty((n, img_size, img_size, c), np.uint8)
+    out = np.empty((n, *size, c), np.uint8)
     for row, picture in zip(out, pictures, strict=True):
-        row[...] = _resize(Image.fromarray(picture[..., 0] if c == 1 else picture), img_size)
+        row[...] = _resize(Image.fromarray(picture[..., 0] if c == 1 else picture), size)
     return out

@@ -1,8 +1,8 @@
 """Circles, squares, triangles, crosses and rings, drawn when they are asked for, at any size.
 
 A shape is the set of points p where its signed distance d(p) is negative. How much of a pixel it covers is about
-1/2 - d / (width of a pixel), clipped to [0, 1]: that is the anti-aliasing. All lengths are parts of the picture's side,
-so the same seed gives the same drawings at 16 and at 256 pixels.
+1/2 - d / (width of a pixel), clipped to [0, 1]: that is the anti-aliasing. All lengths are parts of the shorter side,
+so the same seed gives the same drawings at 16 and at 256 pixels; a shape lies in the square at the centre.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.data.dataset import Dataset
-from minigan.data.pictures import check_size
+from minigan.data.pictures import Size, as_size, check_size
 from minigan.errors import DataError
 from minigan.given import whole
 
@@ -32,7 +32,7 @@ def _distance(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 class ShapesDataset(Dataset):
-    """`n` pictures of one shape each, (img_size, img_size, channels); the class is the kind of shape.
+    """`n` pictures of one shape each, (*img_size, channels); the class is the kind of shape.
 
     With `background="colour"` the shape lies on a darker colour, with `"black"` on black. With one channel, colours are
     greys. Position, size, angle and colours are drawn from `seed`; the pictures are drawn in `batch`.
@@ -44,7 +44,7 @@ class ShapesDataset(Dataset):
     def __init__(
         self,
         n: int = 10_000,
-        img_size: int = 32,
+        img_size: Size = 32,
         channels: int = 3,
         background: str = "colour",
         seed: int | list[int] = 0,
@@ -53,7 +53,7 @@ class ShapesDataset(Dataset):
             raise DataError(f"shapes: draw one picture or more, not {n}")
         check_size(img_size, channels)
         rng = np.random.default_rng(seed)
-        self.shape = (img_size, img_size, channels)
+        self.shape = (*as_size(img_size), channels)
         self.labels = rng.integers(len(KINDS), size=n)
         self._radius = rng.uniform(0.2, 0.4, n).astype(np.float32)
         spread = 0.46 - self._radius[:, None]  # the shape stays inside the picture
@@ -66,7 +66,7 @@ class ShapesDataset(Dataset):
         return len(self.labels)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """Draw pictures (n, img_size, img_size, channels), float32 in [-1, 1]."""
+        """Draw pictures (n, *self.shape), float32 in [-1, 1]."""
         indices = np.asarray(indices)
         mask = self._coverage(indices)[..., None]
         colour, ground = self._colour[indices, None, None], self._ground[indices, None, None]
@@ -81,12 +81,13 @@ class ShapesDataset(Dataset):
         return chosen
 
     def _coverage(self, indices: np.ndarray) -> np.ndarray:
-        """Return the covered part of every pixel (n, img_size, img_size), in [0, 1]."""
-        side = self.shape[0]
-        pixels = (np.arange(side, dtype=np.float32) + 0.5) / side
+        """Return the covered part of every pixel (n, H, W), in [0, 1]."""
+        height, width = self.shape[:2]
+        side = min(height, width)
+        across, down = ((np.arange(n, dtype=np.float32) + 0.5 - (n - side) / 2) / side for n in (width, height))
         radius, angle = self._radius[indices, None, None], self._angle[indices, None, None]
-        x = pixels[None, None, :] - self._center[indices, 0, None, None]
-        y = pixels[None, :, None] - self._center[indices, 1, None, None]
+        x = across[None, None, :] - self._center[indices, 0, None, None]
+        y = down[None, :, None] - self._center[indices, 1, None, None]
         u = (np.cos(angle) * x + np.sin(angle) * y) / radius
         v = (np.cos(angle) * y - np.sin(angle) * x) / radius
         distance = np.empty_like(u)

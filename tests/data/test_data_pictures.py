@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.data.pictures import to_square
+from minigan.data.pictures import to_size
 
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 
@@ -33,7 +33,7 @@ def png(left, right, depth, kind, *chunks):
 
 def halves(data, channels=3):
     """The colours of the left and the right half."""
-    picture = to_square(Image.open(io.BytesIO(data)), 8, channels)
+    picture = to_size(Image.open(io.BytesIO(data)), (8, 8), channels)
     for half in (picture[:, :4], picture[:, 4:]):
         assert (half == half[0, 0]).all()
     return picture[0, 0].tolist(), picture[0, 7].tolist()

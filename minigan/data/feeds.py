@@ -1,0 +1,175 @@
+"""Feeds: endless streams of samples in a shuffled order, of which any part can be read at any time.
+
+Sample s of a feed of N samples is of epoch s // N, at place s mod N of that epoch's permutation. It follows from the
+seed, the feed's name and s alone, and so do its augmentation and its damage. How the stream is cut into batches
+changes nothing: they may straddle epochs, be of any size, and begin anywhere.
+
+One thread reads ahead, so that decoding and augmentation hide behind the training step.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
+from minigan.data.source import Source
+from minigan.errors import DataError
+from minigan.model import Kind
+
+READ_AHEAD = 3  # batches
+KEPT_ORDERS = 2  # epochs whose permutation is kept, for each feed
+
+Rows = dict[str, np.ndarray]  # {array name: (n, …)}
+Augmentation = Callable[[np.ndarray, Sequence[np.random.Generator]], np.ndarray]
+Damage = Callable[[Rows, Sequence[np.random.Generator]], Rows]
+
+
+class Feeds:
+    """The samples of all feeds of a model, `next(n)` of each at a time, epoch after epoch without end.
+
+    `sources` are by feed; `kinds` says which arrays a batch has. `augment` are functions of (x, one generator per
+    sample), applied in order to pictures, points and masks; all arrays of a feed get the same change, so that they stay
+    aligned. `damage` is a function of (rows, one generator per sample) that returns rows: changed, or further arrays
+    made of them. With a `device`, batches are moved there when they are handed out.
+
+    `position` counts the samples that were handed out of each feed. An exception in the reading thread is raised by
+    `next`. Raises DataError for a batch size or an array that can't be.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        kinds: Mapping[str, Kind],
+        batch_size: int,
+        seed: int = 0,
+        augment: Sequence[Augmentation] = (),
+        damage: Damage | None = None,
+        device: Any = None,
+        position: int = 0,
+    ) -> None:
+        self.sources, self.kinds, self.batch_size, self.position = dict(sources), dict(kinds), batch_size, position
+        for array, kind in kinds.items():
+            if not isinstance(sources.get(kind.feed), Source) or array not in sources[kind.feed].kinds:
+                raise DataError(
+                    f'the feed "{kind.feed}" has no array "{array}": open_feeds(data, kinds) opens all feeds'
+                )
+        self.epoch_length = max(len(sources[kind.feed]) for kind in kinds.values())  # samples of the longest feed
+        self._seed, self._augment, self._damage, self._device = seed, tuple(augment), damage, device
+        self._check_augmentation()
+        self._orders: dict[tuple[str, int], np.ndarray] = {}  # the permutations of the last epochs
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="feeds")
+        self._ahead: deque[Future] = deque()
+        self._ahead_n = _checked(batch_size)  # samples in each batch that is read ahead
+        self._closed = False
+        self.seek(position)
+
+    @property
+    def epoch(self) -> float:
+        """How many times the longest feed was handed out."""
+        return self.position / self.epoch_length
+
+    def seek(self, position: int) -> None:
+        """Go on with this sample, counted from the beginning of training."""
+        for batch in self._ahead:
+            batch.cancel()
+        self.position = position
+        n = self._ahead_n
+        self._ahead = deque(self._reader.submit(self._read, position + k * n, n) for k in range(READ_AHEAD))
+
+    def next(self, n: int | None = None) -> dict[str, Any]:
+        """Return the next n samples of each feed, `batch_size` if n is left out, as {array name: rows}.
+
+        Batches are read ahead in the size of the last one; another size costs the time to read it.
+        """
+        n = _checked(self.batch_size if n is None else n)
+        if self._closed:
+            raise ValueError("these feeds are closed")
+        if n != self._ahead_n:
+            self._ahead_n = n
+            self.seek(self.position)
+        rows = self._ahead[0].result()  # stays in the queue if it raises, so that it raises again
+        self._ahead.popleft()
+        self._ahead.append(self._reader.submit(self._read, self.position + READ_AHEAD * n, n))
+        self.position += n
+        return rows if self._device is None else {array: self._device.array(x) for array, x in rows.items()}
+
+    def close(self) -> None:
+        """End the thread. Batches that were read ahead are lost."""
+        self._closed = True
+        self._ahead.clear()
+        self._reader.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Feeds:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, start: int, n: int) -> Rows:
+        """Read samples start … start + n − 1 of each feed. Runs in the reading thread."""
+        found: Rows = {}
+        for feed in dict.fromkeys(kind.feed for kind in self.kinds.values()):
+            rows = self.sources[feed].read(self._indices(feed, start, n))
+            rows = {array: self._augmented(x, array, feed, start) for array, x in rows.items() if array in self.kinds}
+            if self._damage is not None:
+                rows |= self._damage(rows, generators(self._seed, DAMAGED, feed, range(start, start + n)))
+            found |= rows
+        return {array: found[array] for array in self.kinds} | found
+
+    def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
+        """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
+        size = len(self.sources[feed])
+        epochs = range(start // size, (start + n - 1) // size + 1)
+        order = np.concatenate([self._order(feed, epoch) for epoch in epochs])
+        first = start - epochs[0] * size
+        return order[first : first + n]
+
+    def _order(self, feed: str, epoch: int) -> np.ndarray:
+        """The permutation of an epoch of a feed."""
+        order = self._orders.pop((feed, epoch), None)
+        if order is None:
+            rng = np.random.default_rng([*entropy(self._seed, SHUFFLED, feed), epoch])
+            order = rng.permutation(len(self.sources[feed]))
+        self._orders[feed, epoch] = order
+        for key in [key for key in self._orders if key[0] == feed][:-KEPT_ORDERS]:
+            del self._orders[key]
+        return order
+
+    def _augmented(self, x: np.ndarray, array: str, feed: str, start: int) -> np.ndarray:
+        """Rows after all augmentations. Each array of a feed gets generators that draw the same numbers."""
+        what = self.kinds[array].what
+        if not self._augment or what in ("label", "numbers"):
+            return x
+        rngs = generators(self._seed, AUGMENTED, feed, range(start, start + len(x)))
+        changed = x.astype(np.float32) if what == "mask" else x  # pixels may be mixed
+        for augment in self._augment:
+            changed = augment(changed, rngs)
+        return (changed >= 0.5).astype(np.uint8) if what == "mask" else changed
+
+    def _check_augmentation(self) -> None:
+        """Raise DataError if pictures that belong together differ in size: a shift in pixels would part them."""
+        sizes: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for array, kind in self.kinds.items() if self._augment else ():
+            shape = self.sources[kind.feed].shapes[array]
+            if kind.what in ("label", "numbers") or len(shape) != 3:
+                continue
+            other, size = sizes.setdefault(kind.feed, (array, shape[:2]))
+            if size != shape[:2]:
+                raise DataError(
+                    f'"{other}" and "{array}" belong together and differ in size, {size[0]}x{size[1]} and '
+                    f"{shape[0]}x{shape[1]}, so that `augment` can't change both alike: leave it out"
+                )
+
+
+def _checked(n: Any) -> int:
+    if not isinstance(n, Integral) or isinstance(n, bool):
+        raise DataError(f"a batch is a whole number of samples, not {n!r}")
+    if n < 1:
+        raise DataError(f"a batch has at least 1 sample, not {n}: use a larger `batch_size`")
+    return int(n)

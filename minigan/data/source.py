@@ -1,0 +1,218 @@
+"""What a feed draws from: samples by index, as {array name: rows}. Row i of every array belongs to sample i.
+
+A source is a thin layer over what holds the samples: a `Dataset` for pictures or points, a NumPy array for labels,
+masks and other numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import to_numpy
+from minigan.data.dataset import ArrayDataset, Dataset
+from minigan.data.pictures import Size, fit_array
+from minigan.data.points import PointDataset
+from minigan.errors import DataError
+from minigan.given import labels_of, numbers
+from minigan.model import Kind
+from minigan.words import every
+
+SHOWN = ("picture", "points", "samples")  # kinds that a data set holds; the others are plain arrays
+
+
+class Source:
+    """Samples of one feed.
+
+    `parts` holds each array's samples: a data set, or an array (N, …). `kinds` says what they are, and `shapes` which
+    shape one of them has. `classes` names the values of labels. `notes` are sentences about what was changed or left
+    out. `centers` (K, 2) and `std` are those of a mixture of Gaussians, else None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Mapping[str, Dataset | np.ndarray],
+        kinds: Mapping[str, Kind],
+        classes: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.name, self.parts, self.kinds = name, dict(parts), dict(kinds)
+        self.classes = None if classes is None else list(classes)
+        self.notes = tuple(notes)
+        plain = {array: part.shape[1:] if isinstance(part, np.ndarray) else part.shape for array, part in parts.items()}
+        self.shapes: dict[str, tuple[int, ...]] = plain
+        mixtures = [part for part in parts.values() if isinstance(part, PointDataset)]
+        self.centers = mixtures[0].centers if mixtures else None
+        self.std = mixtures[0].std if mixtures else None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.parts.values())))
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The labels (N,) of all samples; None without any. They may be replaced: see `number_classes`."""
+        return next((self.parts[array] for array, kind in self.kinds.items() if kind.what == "label"), None)  # type: ignore[return-value]
+
+    @labels.setter
+    def labels(self, labels: np.ndarray) -> None:
+        self.parts |= {array: labels for array, kind in self.kinds.items() if kind.what == "label"}
+
+    def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Return samples as new arrays {array name: (n, …)}, pictures as float32 in [-1, 1]."""
+        return {
+            array: part[indices] if isinstance(part, np.ndarray) else part.batch(indices)
+            for array, part in self.parts.items()
+        }
+
+    def item(self, i: int) -> dict[str, np.ndarray]:
+        """Return one sample as {array name: (1, …)}; a picture from a file is whole, at its own size."""
+        return {
+            array: part[[i]] if isinstance(part, np.ndarray) else part.item(i) for array, part in self.parts.items()
+        }
+
+    def select(self, indices: np.ndarray) -> Source:
+        """Return a source of these samples only."""
+        parts = {
+            array: part[indices] if isinstance(part, np.ndarray) else part.select(indices)
+            for array, part in self.parts.items()
+        }
+        return Source(self.name, parts, self.kinds, self.classes, self.notes)
+
+    def describe(self) -> str:
+        """Return one line for people, such as `mine: 100 samples of input 16x16x1 and target 16x16x1, 3 classes`."""
+        shown = [array for array, kind in self.kinds.items() if kind.what in SHOWN]
+        others = [array for array, kind in self.kinds.items() if kind.what in ("mask", "numbers")]
+        only = self.parts[shown[0]] if len(shown) == 1 and not others else None
+        if only is not None and not isinstance(only, np.ndarray):
+            return only.describe()
+        arrays = [f"{array} {'x'.join(map(str, self.shapes[array]))}".rstrip() for array in (*shown, *others)]
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"{self.name}: {len(self):,} samples of {every(arrays or ['labels'])}{classes}"
+
+
+def source_of(dataset: Dataset, kinds: Mapping[str, Kind]) -> Source:
+    """The samples of a data set, and its labels, under the names that a model gives its arrays of one feed.
+
+    Raises DataError if the data set hasn't what the model needs.
+    """
+    shown = [array for array, kind in kinds.items() if kind.what in SHOWN]
+    if len(shown) > 1:
+        raise DataError(
+            f"{dataset.name} has one array of samples, but {quoted(shown)} belong together: give both by a function "
+            "that returns arrays"
+        )
+    parts: dict[str, Dataset | np.ndarray] = {}
+    for array, kind in kinds.items():
+        if kind.what in SHOWN:
+            check_kind(dataset, kind, f'{dataset.name} as "{array}"')
+            parts[array] = dataset
+        elif kind.what != "label":
+            raise DataError(f'{dataset.name} has no array "{array}": give it by a function that returns arrays')
+        elif dataset.labels is None:
+            raise DataError(
+                f'{dataset.name} has no labels, which the model learns as "{array}": put each class, two at least, '
+                "into a folder of its own, or choose other data"
+            )
+        else:
+            parts[array] = dataset.labels
+    return Source(dataset.name, parts, kinds, dataset.classes, dataset.notes)
+
+
+def source_of_arrays(
+    arrays: Mapping[str, Any],
+    kinds: Mapping[str, Kind],
+    name: str = "arrays",
+    img_size: Size | None = None,
+    channels: int | None = None,
+) -> Source:
+    """A source of arrays in memory, each checked by its kind. Pictures are kept as bytes.
+
+    Pictures and points may come as `ArrayDataset` takes them, masks as (N, H, W) or (N, H, W, 1) of 0 and 1, 0 and 255,
+    or truth values. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and `channels` are
+    for pictures, and the size for masks too.
+
+    Raises DataError for what is missing or of another kind, for NaN, and for arrays of different lengths.
+    """
+    parts: dict[str, Dataset | np.ndarray] = {}
+    classes: list[str] | None = None
+    notes: list[str] = []
+    for array, kind in kinds.items():
+        if array not in arrays:
+            raise DataError(f'the data has no array "{array}": the model takes {quoted(kinds)}')
+        given, who = arrays[array], f'the data\'s array "{array}"'
+        if kind.what in SHOWN:
+            dataset = _shown(given, kind, who, img_size, channels)
+            dataset.name = name
+            notes += [f"{array}: {note}" for note in dataset.notes]
+            parts[array] = dataset
+        elif kind.what == "label":
+            parts[array], classes = _labels(given, who)
+        else:
+            parts[array] = _mask(given, who, img_size) if kind.what == "mask" else _numbers(given, who)
+    first = next(iter(parts))
+    for array, part in parts.items():
+        if len(part) != len(parts[first]):
+            raise DataError(
+                f'the data\'s array "{first}" has {len(parts[first]):,} samples and "{array}" {len(part):,}, but they '
+                "belong together, row by row: give as many of each"
+            )
+        if not isinstance(part, np.ndarray):
+            part.classes = classes
+    return Source(name, parts, kinds, classes, notes)
+
+
+def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
+    """Raise DataError if a data set holds points and the model takes pictures, or the other way round."""
+    pictures = len(dataset.shape) == 3
+    if kind.what == ("points" if pictures else "picture"):
+        has, needs = ("pictures", "points (N, F)") if pictures else ("points", "pictures (N, H, W, 1 or 3)")
+        raise DataError(f"{who} holds {has}, but the model takes {needs}: choose other data, or another model")
+
+
+def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None) -> ArrayDataset:
+    """Pictures or points."""
+    dataset = ArrayDataset(who, _numbers(given, who) if kind.what == "points" else given)
+    check_kind(dataset, kind, who)
+    return dataset.fit(img_size, channels) if len(dataset.shape) == 3 else dataset
+
+
+def _labels(given: Any, who: str) -> tuple[np.ndarray, list[str]]:
+    """Labels (N,) of the classes that occur, numbered from 0 on, and the names of these classes."""
+    array = to_numpy(numbers(given, who, "labels", DataError))
+    whole = labels_of(array, len(array) if array.ndim else 0, None, who, DataError)
+    values, labels = np.unique(whole, return_inverse=True)
+    return labels, [str(value) for value in values]
+
+
+def _numbers(given: Any, who: str) -> np.ndarray:
+    """(N, …) as float32. Raises DataError without a row, and for NaN and infinity."""
+    array = to_numpy(numbers(given, who, "values", DataError))
+    if not array.ndim or not array.size:
+        raise DataError(f"{who} has no samples, its shape is {array.shape}: give one row for each sample")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise DataError(f"{who} has NaN or infinity in sample {np.argwhere(~np.isfinite(array))[0][0]:,}: take it out")
+    return array
+
+
+def _mask(given: Any, who: str, img_size: Size | None) -> np.ndarray:
+    """(N, H, W, 1) as uint8 of 0 and 1."""
+    array = to_numpy(numbers(given, who, "a mask", DataError))
+    if array.ndim == 3:
+        array = array[..., None]  # (N, H, W) -> (N, H, W, 1)
+    if array.ndim != 4 or array.shape[3] != 1 or not array.size:
+        raise DataError(f"{who} is a mask, (N, H, W) or (N, H, W, 1), and not of shape {array.shape}")
+    if not (np.isin(array, (0, 1)).all() or np.isin(array, (0, 255)).all()):
+        low, high = array.min(), array.max()
+        raise DataError(f"{who} is a mask, of 0 and 1 or of 0 and 255, and holds other values: {low!s} to {high!s}")
+    fitted = fit_array(np.where(array, np.uint8(255), np.uint8(0)), img_size, None, who)
+    return (fitted >= 128).astype(np.uint8)
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names of arrays in a sentence: "a", "b" and "c"."""
+    return every(f'"{name}"' for name in names)

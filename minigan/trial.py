@@ -1,0 +1,129 @@
+"""Models on trial: made small, and given random batches. For dry runs, benchmarks, self-tests and gradient checks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.errors import ModelError
+from minigan.model import Kind, Now, can
+from minigan.options import arguments_of
+
+SIZES = (4, 8, 16, 28, 32, 64)  # pictures of the first of these sizes that a model can make
+SMALL = {"latent_dim": 6, "features": 2}  # arguments of small models, where they have such
+CLASSES = 3  # of small models that learn classes
+POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers
+PLANNED = 1000  # samples of the run that they believe to be in
+
+
+class Small(NamedTuple):
+    """A small model, the shapes of a sample of each of its arrays, and the options that aren't the defaults."""
+
+    model: Any
+    shapes: dict[str, tuple[int, ...]]
+    variant: str  # such as ", networks resnet, labels"
+
+    @property
+    def title(self) -> str:
+        """What it makes, for people: the shape of its first array that is no label, and the variant."""
+        shape = next(shape for shape in self.shapes.values() if shape)
+        return "×".join(map(str, shape)) + self.variant
+
+
+def random_batch(model: Any, shapes: dict[str, tuple[int, ...]], n: int, rng: np.random.Generator) -> dict[str, Any]:
+    """n samples of each array, on the host: numbers from −1 to 1, labels that go round the classes, masks of 0 and 1.
+
+    shapes: of a sample of each array. What the model's `damage` makes of them is there, too.
+    """
+    batch = {name: _rows(model, model.arrays[name], (n, *shape), rng) for name, shape in shapes.items()}
+    if not can(model, "damage"):
+        return batch
+    made = [model.damage({name: rows[i] for name, rows in batch.items()}, rng) for i in range(n)]
+    return batch | {name: np.stack([item[name] for item in made]) for name in made[0]}
+
+
+def _rows(model: Any, kind: Kind, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if kind.what == "label":
+        return np.arange(shape[0]) % (model.n_classes or CLASSES)
+    if kind.what == "mask":
+        return rng.integers(2, size=shape, dtype=np.uint8)
+    return 2 * rng.random(shape, dtype=np.float32) - 1
+
+
+def moments(model: Any, seed: int = 0) -> Iterator[Now]:
+    """The beginning of each phase of a model, which has been told of it as in a run."""
+    for i, phase in enumerate(model.phases):
+        now = Now(0, phase.begins, np.random.default_rng([seed, i]), phase=phase)
+        if i:
+            model.begin(phase, now)
+        yield now
+
+
+def small_models(cls: type[Any], seed: int = 0) -> Iterator[Small]:
+    """Build small instances of a model, for pictures and for points as far as it takes them.
+
+    Every choice of networks is built, such as with and without labels; and every network is built once. Raises
+    ModelError if none can be built.
+    """
+    seen, refusals = set(), []
+    for variant in _variants(cls):
+        for options in _shapes(cls.needs(**variant)):
+            for shapes in options:
+                try:
+                    model = cls(**_given(cls, shapes, variant, seed))
+                except ValueError as error:  # a shape that it can't make
+                    refusals.append(error)
+                    continue
+                layers = tuple(repr(layer) for network in model.networks.values() for _, layer in network.walk())
+                if layers not in seen:
+                    seen.add(layers)
+                    yield Small(model, shapes, "".join(f", {_spelt(*item)}" for item in variant.items()))
+                break
+    if not seen:
+        sizes = f"of {SIZES[0]} to {SIZES[-1]} pixels"
+        raise ModelError(f"no small {cls.__name__} can be made, {sizes}: {refusals[-1] if refusals else 'no arrays'}")
+
+
+def _shapes(arrays: dict[str, Kind]) -> list[list[dict[str, tuple[int, ...]]]]:
+    """Shapes of all arrays to be tried, grouped: of each group, the first that a model takes is enough."""
+    of_points = {"points": POINT, "samples": POINT, "numbers": NUMBERS, "label": ()}
+    groups = []
+    if {"picture", "samples", "mask"} & {kind.what for kind in arrays.values()}:
+        groups.append([{n: _shape(kind, size, C) for n, kind in arrays.items()} for C in (1, 3) for size in SIZES])
+    if all(kind.what in of_points for kind in arrays.values()):
+        groups.append([{name: of_points[kind.what] for name, kind in arrays.items()}])
+    return groups
+
+
+def _shape(kind: Kind, size: int, channels: int) -> tuple[int, ...]:
+    own = {"points": POINT, "numbers": NUMBERS, "label": (), "mask": (size, size, 1)}
+    return own.get(kind.what, (size, size, channels))
+
+
+def _given(cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The arguments of the constructor."""
+    labels = any(kind.what == "label" for kind in cls.needs(**variant).values())
+    given: dict[str, Any] = SMALL | {f"{name}_shape": shape for name, shape in shapes.items()}
+    given |= {"shape": next((shape for shape in shapes.values() if shape), ()), "rng": np.random.default_rng(seed)}
+    given |= cls.planned(PLANNED, variant) | ({"n_classes": CLASSES} if labels else {})
+    takes = inspect.signature(cls).parameters
+    return {name: value for name, value in given.items() if name in takes}
+
+
+def _variants(cls: type[Any]) -> Iterator[dict[str, Any]]:
+    """All combinations of the options that offer a choice, the defaults first; only what isn't a default is named."""
+    choices = []
+    for name, argument in arguments_of(cls).items():
+        values = argument.choices or ((False, True) if argument.type is bool else ())
+        others = [{name: value} for value in values if value != argument.default]
+        choices += [[{}, *others]] if others else []
+    for combination in product(*choices):
+        yield {name: value for part in combination for name, value in part.items()}
+
+
+def _spelt(name: str, value: Any) -> str:
+    return f"{name} {value}" if isinstance(value, str) else name if value else f"no {name}"
