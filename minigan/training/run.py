@@ -110,11 +110,12 @@ class Run:
             if not new:
                 self._begin(first)
             last = self.stepper.finished or interrupts.signal
+            self.stepper.seconds = time.perf_counter() - self._started
             shown = self.gallery.show() if self.shows(step) else {}
             judged = self.judge(progress) if self.judges_at(step) else {}
-            if shown or judged or step % RECORD_INTERVAL == 0 or self.at_boundary():
+            if self.shows(step) or judged or step % RECORD_INTERVAL == 0 or self.at_boundary():
                 self.close_record(self.look_at(shown, progress) | judged, progress)
-                if shown or judged:
+                if self.shows(step) or judged:
                     progress.line(self.record)
             self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
@@ -122,7 +123,7 @@ class Run:
                 self._conclude("finished")
             if step % self.config.checkpoint_interval == 0 or last or best or self.at_boundary():
                 self.save(best)
-            if shown and not last:
+            if self.shows(step) and not last:
                 self.write_report("running")
             if last:
                 return
@@ -170,7 +171,6 @@ class Run:
     def close_record(self, found: dict[str, Any], progress: Progress) -> None:
         """Write down the means of the measures of the steps since the last record, and what else was found."""
         stepper, now, position = self.stepper, time.perf_counter(), self.feeds.position
-        stepper.seconds = now - self._started
         seconds = max(now - self._record_start, 1e-9)
         self.record = {
             "step": stepper.step,
