@@ -200,7 +200,7 @@ class Model:
     def step(self, next_batch: Callable[..., dict[str, Any]], rng: Any, now: Now) -> dict[str, Any]:
         """Make one step and return measures, as 0-d arrays on the device; those that it has, not always all.
 
-        next_batch(n): the next n samples of each feed, the phase's batch if n is left out, as {array: rows}.
+        next_batch(): the next samples of each feed, as many as the phase's batch has, as {array: rows}.
         """
         raise NotImplementedError(f"{type(self).__name__} has no step(self, next_batch, rng, now)")
 

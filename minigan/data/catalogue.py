@@ -88,7 +88,7 @@ def open_dataset(
     else:
         dataset = _open_name(spec, img_size, channels, seed, split)
     if isinstance(dataset, PointDataset) and (img_size or channels):
-        raise DataError(f"{spec} is a set of points, not of pictures: leave out --img-size and --channels")
+        raise DataError(f"{spec} is a set of points, not of pictures: leave out `img_size` and `channels`")
     if limit and limit < len(dataset):
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
         dataset = dataset.select(np.sort(chosen))
@@ -129,7 +129,7 @@ def _check_arguments(img_size: Size | None, channels: int | None, seed: int, spl
     if whole(seed, "a data set", "the seed", DataError) < 0:
         raise DataError(f"a seed is a number from 0 on, got {seed}")
     if limit is not None and whole(limit, "a data set", "the limit", DataError) < 1:
-        raise DataError(f"--limit must be at least 1, got {limit}")
+        raise DataError(f"`limit` must be at least 1, got {limit}")
 
 
 def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int, split: str) -> Dataset:
@@ -155,7 +155,7 @@ def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int
 def _check_split(name: str | Path, split: str, there: tuple[str, ...] = ("train", "test")) -> None:
     if split not in there:
         only = " and ".join(there)
-        raise NoSplitError(f"{name} has no {split} split, only {only}: use --split {there[0]}, or other data")
+        raise NoSplitError(f"{name} has no {split} split, only {only}: use `split` {there[0]}, or other data")
 
 
 def _open_path(path: Path, img_size: Size | None, channels: int | None, split: str, skip_bad: bool) -> Dataset:

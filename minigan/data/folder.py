@@ -141,10 +141,9 @@ def open_folder(
     """Open all pictures in a folder or a .zip archive, and in the folders in it, by name in order.
 
     Hidden and other files are passed over. `img_size`, of a square or (height, width), is 64 by default. `channels` is
-    3, or 1 if every picture is grey.
-    `listing` says which folders are splits and classes. What was passed over, cut and shrunk is in `notes`. Raises
-    DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if there is none. With
-    `skip_bad` all pictures are decoded once, and those that can't be are left out.
+    3, or 1 if every picture is grey. `listing` says which folders are splits and classes. What was passed over, cut and
+    shrunk is in `notes`. Raises DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if
+    there is none. With `skip_bad` all pictures are decoded once, and those that can't be are left out.
     """
     size = as_size(img_size or DEFAULT_SIZE)
     everything = _list(root)
@@ -224,15 +223,15 @@ def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> H
     if shrink < 1:
         most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
         raise DataError(
-            f"{path} is {size_words(*header.size)}{_order(header.size)}, smaller than {size_words(*size)}: "
+            f"{path} is {size_words(*header.size)}{_in_order(header.size)}, smaller than {size_words(*size)}: "
             f"use `img_size` {most} or less, or take it out of the folder"
         )
     return header
 
 
-def _order(*sizes: tuple[int, int]) -> str:
+def _in_order(*sizes: tuple[int, int]) -> str:
     """How sizes in a sentence are to be read, unless all are square."""
-    return "" if all(height == width for height, width in sizes) else " (height x width)"
+    return "" if all(height == width for height, width in sizes) else " in height x width"
 
 
 def _misnamed(headers: dict[Path | Member, Header]) -> str:
@@ -251,11 +250,11 @@ def _resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool)
     altered = [other for other in sizes if other != size]
     if not altered:
         return ""
-    shape = "the square" if size[0] == size[1] else "the same shape"
+    shape = "the square" if size[0] == size[1] else f"the aspect of {size_words(*size)}"
     cut = any(other[0] * size[1] != other[1] * size[0] for other in altered)
     smallest, largest = min(altered, key=min), max(altered, key=max)
     of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
-    of += _order(smallest, largest, size)
+    of += _in_order(smallest, largest, size)
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
     which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"

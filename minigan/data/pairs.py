@@ -13,6 +13,7 @@ import numpy as np
 from minigan.data.archive import Member
 from minigan.data.decode import decode_whole, no_warnings
 from minigan.data.folder import list_pictures
+from minigan.data.pictures import size_words
 from minigan.errors import DataError
 
 Pair = tuple[Path | Member, Path | Member]
@@ -43,8 +44,9 @@ class Pairs:
                 x, y = decode_whole(one), decode_whole(other)
             if x.shape[:2] != y.shape[:2]:
                 raise DataError(
-                    f"{one} is {x.shape[1]}x{x.shape[0]}, but {other} {y.shape[1]}x{y.shape[0]}: a pair is compared "
-                    "pixel by pixel, so make them anew in one size (a picture that was resized gives another number)"
+                    f"{one} is {size_words(*x.shape[:2])}, but {other} {size_words(*y.shape[:2])} in height x width: a "
+                    "pair is compared pixel by pixel, so make them anew in one size (a picture that was resized gives "
+                    "another number)"
                 )
             channels = max(x.shape[2], y.shape[2])
             yield tuple(np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in (x, y))

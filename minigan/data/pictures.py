@@ -19,7 +19,7 @@ from minigan.given import whole
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION = 0x0112  # of EXIF: from 5 on, height and width change places
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257  # tags; with an orientation from 5 on, the sides change places
 SMALLEST, LARGEST = 4, 4096  # pixels of a side
 GREY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
 SIZE = re.compile(r"([0-9]{1,9})(?:[x×]([0-9]{1,9}))?", re.IGNORECASE)
@@ -75,11 +75,14 @@ def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(height, width) of a picture whose header was read, after the turn that its EXIF data asks for."""
+    width, height = image.size
     try:
         turned = Image.Image.getexif(image).get(ORIENTATION, 1) > 4  # a PNG's own method would decode all of it
-    except Exception:  # the data is damaged, or of a kind that isn't expected; decoding will tell
+        tags = getattr(image, "tag_v2", {})  # of a TIFF, whose size some versions of Pillow turn as they open it
+        width, height = tags.get(TIFF_WIDTH, width), tags.get(TIFF_HEIGHT, height)
+    except Exception:  # damaged data: decoding will tell whether it matters
         turned = False
-    return image.size if turned else image.size[::-1]
+    return (width, height) if turned else (height, width)
 
 
 def _upright(image: Image.Image) -> Image.Image:

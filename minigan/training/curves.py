@@ -124,12 +124,13 @@ class Panel:
         """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
         self._axes(label)
         self._text((self.left, self.top - 22), title, "la")
+        shown = [(name, self.steps[np.isfinite(y)], y[np.isfinite(y)]) for name, y in self.curves.items()]
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(shown))]
+        for (_, steps, y), colour in zip(shown, colours, strict=True):
+            self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
         place, start = (self.right, self.top - 15), self.left + self.font.getlength(title) / SHARP + 30
         window = max(1, len(self.steps) // 40) * 2 - 1
-        for i, (name, y) in reversed(list(enumerate(self.curves.items()))):
-            known, colour = np.isfinite(y), COLOURS[i % len(COLOURS)]
-            steps, y = self.steps[known], y[known]
-            self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
+        for (name, steps, y), colour in zip(shown[::-1], colours[::-1], strict=True):
             self._line(steps, y if self.dotted else smooth(y, window), colour, 2)
             if self.dotted:
                 self._dots(steps, y, colour)

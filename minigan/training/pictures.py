@@ -33,7 +33,7 @@ def to_image(picture: np.ndarray) -> Image.Image:
 def grid(pictures: np.ndarray, columns: int | None = None) -> Image.Image:
     """Lay out pictures (N, H, W, C) in [-1, 1], row by row, on a canvas about as wide as high."""
     n, h, w, _ = pictures.shape
-    columns = min(n, columns or ceil(sqrt(n)))
+    columns = min(n, columns or ceil(sqrt(n * h / w)))
     scale = max(1, CELL // max(h, w))
     step_y, step_x = h * scale + GUTTER, w * scale + GUTTER
     canvas = Image.new("RGB", (columns * step_x + GUTTER, ceil(n / columns) * step_y + GUTTER), BACKGROUND)

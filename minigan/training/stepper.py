@@ -63,6 +63,11 @@ class Stepper:
         """The phase of the next step."""
         return phase_at(self.model.phases, self.feeds.position)
 
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the next step is of another phase than the last one."""
+        return not self.finished and self.next_phase().name != self.phase
+
     def advance(self) -> None:
         """Make one step, and keep what it measured."""
         now = self.prepare()

@@ -201,6 +201,6 @@ def test_what_is_no_name_or_path(spec):
 
 def test_augmentations_take_arrays():
     with pytest.raises(ShapeError, match="augmentation needs pictures .*, got a list"):
-        random_flip(COLOUR.tolist(), RNG)
+        random_flip(COLOUR.tolist(), [RNG] * 6)
     with pytest.raises(ShapeError, match="must be floats, got uint8"):
-        random_rotation(COLOUR, RNG, 10)
+        random_rotation(COLOUR, [RNG] * 6, 10)

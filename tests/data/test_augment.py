@@ -5,6 +5,10 @@ from minigan.data import AUGMENTATIONS, random_crop, random_flip, random_rotatio
 from minigan.errors import ShapeError
 
 
+def rngs(n, seed=0):
+    return [np.random.default_rng([seed, k]) for k in range(n)]
+
+
 @pytest.fixture
 def x():
     return np.random.default_rng(0).uniform(-1, 1, (200, 6, 9, 2)).astype(np.float32)
@@ -13,29 +17,42 @@ def x():
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_keeps_shape_dtype_range_and_input_and_repeats_with_its_seed(name, x):
     before = x.copy()
-    y = AUGMENTATIONS[name](x, np.random.default_rng(1))
+    y = AUGMENTATIONS[name](x, rngs(200))
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
     assert np.abs(y).max() <= 1
     assert (y != x).any()
     np.testing.assert_array_equal(x, before)
-    np.testing.assert_array_equal(y, AUGMENTATIONS[name](x, np.random.default_rng(1)))
+    np.testing.assert_array_equal(y, AUGMENTATIONS[name](x, rngs(200)))
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_a_change_follows_from_the_picture_s_own_generator(name, x):
+    whole, some = AUGMENTATIONS[name](x, rngs(200)), slice(50, 57)
+    np.testing.assert_array_equal(AUGMENTATIONS[name](x[some], rngs(200)[some]), whole[some])
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_there_is_a_generator_for_each_picture(name, x):
+    for wrong in (rngs(199), np.random.default_rng(0)):
+        with pytest.raises(ShapeError, match="a list of 200 generators, one for each picture"):
+            AUGMENTATIONS[name](x, wrong)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_points_are_refused(name):
     with pytest.raises(ShapeError, match="needs pictures"):
-        AUGMENTATIONS[name](np.zeros((5, 2), np.float32), np.random.default_rng(0))
+        AUGMENTATIONS[name](np.zeros((5, 2), np.float32), rngs(5))
 
 
 def test_flip_mirrors_about_half_of_the_pictures(x):
-    y = random_flip(x, np.random.default_rng(0))
+    y = random_flip(x, rngs(200))
     same, mirrored = ((y == other).all((1, 2, 3)) for other in (x, x[:, :, ::-1]))
     assert (same ^ mirrored).all()
     assert 70 < mirrored.sum() < 130
 
 
 def test_crop_is_one_of_the_shifts_and_all_of_them_occur(x):
-    y = random_crop(x, np.random.default_rng(0), padding=1)
+    y = random_crop(x, rngs(200), padding=1)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     shifts = [(padded[:, i : i + 6, j : j + 9] == y).all((1, 2, 3)) for i in range(3) for j in range(3)]
     assert (np.sum(shifts, 0) == 1).all()
@@ -43,14 +60,14 @@ def test_crop_is_one_of_the_shifts_and_all_of_them_occur(x):
 
 
 def test_rotation_by_zero_changes_nothing(x):
-    np.testing.assert_allclose(random_rotation(x, np.random.default_rng(0), degrees=0), x, atol=1e-6)
+    np.testing.assert_allclose(random_rotation(x, rngs(200), degrees=0), x, atol=1e-6)
 
 
 def test_rotation_turns_a_plane_exactly():
     """Bilinear interpolation is exact on a linear ramp, so the ramp of the result has the angle that was drawn."""
     v, u = np.mgrid[-4:5, -4:5].astype(np.float32)
     ramp = np.tile(u + 2 * v, (3, 1, 1))[..., None]
-    y = random_rotation(ramp, np.random.default_rng(5), degrees=30)[:, 3:6, 3:6, 0]  # far from the border
-    angle = np.deg2rad(np.random.default_rng(5).uniform(-30, 30, (3, 1, 1)))
+    y = random_rotation(ramp, rngs(3), degrees=30)[:, 3:6, 3:6, 0]  # far from the border
+    angle = np.deg2rad([rng.uniform(-30, 30) for rng in rngs(3)]).reshape(3, 1, 1)
     row, column = np.cos(angle) * v - np.sin(angle) * u, np.sin(angle) * v + np.cos(angle) * u
     np.testing.assert_allclose(y, (column + 2 * row)[:, 3:6, 3:6], atol=1e-5)

@@ -65,5 +65,5 @@ def test_grey_becomes_colour_without_memory_and_colour_becomes_luma():
 
 def test_fit_refuses_what_memory_cannot_hold():
     many = np.broadcast_to(np.uint8(0), (60_000, 28, 28, 3))
-    with pytest.raises(DataError, match="takes 43.9 GiB of memory: use a smaller --img-size"):
+    with pytest.raises(DataError, match="takes 43.9 GiB of memory: use a smaller `img_size`"):
         fit_array(many, 512, None, "a")

@@ -76,6 +76,38 @@ def test_exif_orientation_is_applied(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_size_has_height_and_width(tmp_path, suffix):
+    """Of a wide picture, tall ones are cut out of the middle third, which is green."""
+    image = Image.new("RGB", (900, 300), RED)
+    image.paste(GREEN, (300, 0, 600, 300))
+    image.save(tmp_path / f"a.{suffix}")
+    picture = pixels(tmp_path, (40, 36))
+    assert picture.shape == (40, 36, 3)
+    np.testing.assert_allclose(picture, np.broadcast_to(GREEN, picture.shape), atol=6)
+    sides = pixels(tmp_path, (32, 64))[:, [0, -1]]
+    np.testing.assert_allclose(sides, np.broadcast_to(RED, sides.shape), atol=6)
+
+
+def test_height_and_width_are_those_of_the_upright_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown after a quarter turn
+    for suffix in ("jpg", "png", "tif", "webp"):
+        Image.new("RGB", (80, 40), RED).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert open_folder(tmp_path, (80, 40)).notes == ()
+    with pytest.raises(DataError, match="80x40 in height x width, smaller than 40x80"):
+        open_folder(tmp_path, (40, 80))
+
+
+def test_an_item_is_whole_and_has_the_channels_of_a_batch(tmp_path):
+    save(tmp_path / "a.png", (48, 36))
+    save(tmp_path / "b.png", (40, 44), "L")
+    for channels in (1, 3):
+        dataset = open_folder(tmp_path, 32, channels)
+        assert [dataset.item(i).shape for i in (0, 1)] == [(1, 36, 48, channels), (1, 44, 40, channels)]
+        np.testing.assert_allclose(dataset.item(0)[0, 0, 0], dataset.batch([0])[0, 0, 0])
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_the_centre_of_a_long_picture_is_kept(tmp_path, suffix):
     image = Image.new("RGB", (900, 300), RED)
     image.paste(GREEN, (300, 0, 600, 300))
@@ -168,7 +200,10 @@ def bomb(path):
     [
         (lambda path: path.write_text("hello"), "a.png is not a picture"),
         (lambda path: path.write_bytes(b""), "a.png is not a picture"),
-        (lambda path: save(path, (40, 20)), "a.png is 40x20, smaller than 32x32: use --img-size 20 or less"),
+        (
+            lambda path: save(path, (40, 20)),
+            "20x40 in height x width, smaller than 32x32: use `img_size` 20 or less",
+        ),
         (bomb, "a.png has too many pixels"),
         (lambda path: None, "no pictures in it"),
     ],
@@ -177,6 +212,13 @@ def test_bad_files_are_named_when_the_folder_is_opened(tmp_path, make, what):
     make(tmp_path / "a.png")
     with pytest.raises(DataError, match=what):
         open_folder(tmp_path, 32)
+
+
+def test_the_largest_size_of_an_aspect_is_named(tmp_path):
+    save(tmp_path / "a.png", (40, 30))
+    with pytest.raises(DataError, match="is 30x40 in height x width, smaller than 64x32: use `img_size` 30x15 or"):
+        open_folder(tmp_path, (64, 32))
+    assert open_folder(tmp_path, (30, 15)).shape == (30, 15, 3)
 
 
 @pytest.mark.filterwarnings("error")
@@ -239,7 +281,7 @@ def test_bad_files_are_skipped_if_that_is_asked_for(tmp_path, monkeypatch, budge
     (tmp_path / "a" / "0.png").write_text("no picture")
     whole = (tmp_path / "c" / "3.png").read_bytes()
     (tmp_path / "c" / "3.png").write_bytes(whole[:50])
-    with pytest.raises(BadFilesError, match="a/0.png is not a picture.*, or go on without it by --skip-bad"):
+    with pytest.raises(BadFilesError, match="a/0.png is not a picture.*, or go on without it by `skip_bad`"):
         open_folder(tmp_path, 32)
     dataset = open_folder(tmp_path, 32, skip_bad=True)
     assert [path.name for path in dataset.paths] == ["1.png", "2.png"]
@@ -262,9 +304,11 @@ def test_cutting_and_shrinking_are_said_in_one_line(tmp_path):
     save(tmp_path / "a.png", (64, 64))
     assert open_folder(tmp_path).notes == ()
     save(tmp_path / "b.png", (96, 80))
-    shrunk = "cut to the square at their centre and shrunk to 64x64, the default: --img-size N gives another size"
-    assert open_folder(tmp_path).notes == (f"1 of 2 pictures (96x80) are {shrunk}",)
-    assert open_folder(tmp_path, 32).notes[0].startswith("all 2 pictures (64x64 to 96x80) are cut")
+    shrunk = "cut to the square at their centre and shrunk to 64x64, the default: `img_size` gives another size"
+    assert open_folder(tmp_path).notes == (f"1 of 2 pictures (80x96 in height x width) are {shrunk}",)
+    assert open_folder(tmp_path, 32).notes[0].startswith("all 2 pictures (64x64 to 80x96 in height x width) are cut")
+    cut = "are cut to the aspect of 40x64 at their centre and shrunk to 40x64: `img_size` gives another size"
+    assert open_folder(tmp_path, (40, 64)).notes[0].endswith(cut)
 
 
 @pytest.mark.parametrize(("mode", "form"), [("1", "png"), ("L", "png"), ("1", "tif"), ("P", "png"), ("RGB", "png")])

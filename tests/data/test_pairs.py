@@ -64,8 +64,8 @@ def test_the_two_of_a_pair_have_one_size():
     save("a/1.png", noise(20, 30))
     save("b/1.png", noise(20, 31))
     sentence = refused()
-    assert re.search(r"1\.png is 30x20, but .*1\.png 31x20", sentence)
-    assert "--img-size" not in sentence  # shrinking both would give another number
+    assert re.search(r"1\.png is 20x30, but .*1\.png 20x31 in height x width", sentence)
+    assert "img_size" not in sentence  # shrinking both would give another number
 
 
 def test_names_make_a_pair_and_kinds_do_not():

@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from minigan.training.trainer import RECORD_INTERVAL
 from pages import make_run, picture
-from tiny import CONFIG
+from saying import GAN, RUN
 
 from minigan.backend import keep_freed_memory
 from minigan.data import Batches, open_dataset
@@ -22,7 +23,6 @@ from minigan.training import RunConfig, RunFolder, Trainer
 from minigan.training.checkpoint import load_checkpoint
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
-from minigan.training.trainer import RECORD_INTERVAL
 
 STEPS, TIMES = 15, 7
 
@@ -66,11 +66,11 @@ def measure(size: int, folder: Path) -> str:
 
 def measure_page(folder: Path) -> str:
     """A sentence about the page of a run of 50,000 steps, with 5,000 records and 51 pictures."""
-    config = replace(CONFIG, n_steps=50_000)
+    config = replace(RUN, n_steps=50_000)
     run = make_run(folder / "long", 5000, 0, config)
     for i in range(51):
-        run.add_sample(1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest
-    report, status = Report(run, config), Status("running", 50_000, 500.0)
+        run.add_picture("samples", 1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest
+    report, status = Report(run, config, GAN), Status("running", 50_000, 500.0)
     first, again = milliseconds(lambda: report.write(status), 1), milliseconds(lambda: report.write(status))
     size = report.path.stat().st_size / 2**20
     return f"the page of 50,000 steps: {first:.0f} ms the first time, then {again:.0f} ms; {size:.1f} MiB"

@@ -10,7 +10,7 @@ from tiny import CONFIG, make_run, newest
 
 from minigan.backend import get_device, to_numpy
 from minigan.layers import Dense, Sequential, Tanh
-from minigan.model import POINTS, Exhibit, Judgement, Kind, Measure, Model, Phase
+from minigan.model import Exhibit, Judgement, Kind, Measure, Model, Phase
 from minigan.optim import SGD, Adam
 
 SEVERAL = {"one": Kind("points", "first"), "two": Kind("points", "second")}
@@ -88,7 +88,7 @@ ODD = replace(
     CONFIG,
     model="odd.py:Odd",
     model_args={},
-    shapes={name: (2,) for name in DATA},
+    shapes=dict.fromkeys(DATA, (2,)),
     samples={"first": 10, "second": 23},
     limit=None,
     augment=(),

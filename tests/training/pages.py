@@ -5,7 +5,7 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
-from tiny import CONFIG
+from saying import GAN, RUN
 
 from minigan.training import RunFolder
 from minigan.training.pictures import grid
@@ -38,20 +38,21 @@ def picture(seed=0, size=16, channels=1, n=64):
     return grid(np.random.default_rng(seed).uniform(-1, 1, (n, size, size, channels)))
 
 
-def make_run(path, n_records=30, n_pictures=3, config=CONFIG):
-    """A folder with records and pictures in it."""
+def make_run(path, n_records=30, n_pictures=3, config=RUN):
+    """A folder with records and pictures of one exhibit in it."""
     folder = RunFolder(path)
     folder.create(config)
     for record in records(n_records):
-        folder.add_record(record)
+        folder.records.add(record)
     for i in range(n_pictures):
-        folder.add_sample(100 * i, picture(i))
+        folder.add_picture("samples", 100 * i, picture(i))
     return folder
 
 
-def page(path, made=(), pictures=(), config=CONFIG, status=DONE, layers=None):
-    """The text of a page."""
-    return Report(RunFolder(path), config, layers).html(status, made, pictures)
+def page(path, made=(), pictures=(), config=RUN, status=DONE, declared=GAN):
+    """The text of a page. Pictures are those of "samples", or {name of an exhibit: pictures}."""
+    films = pictures if isinstance(pictures, dict) else {"samples": pictures}
+    return Report(RunFolder(path), config, declared).html(status, made, films)
 
 
 class Page(HTMLParser):
@@ -93,6 +94,6 @@ class Page(HTMLParser):
         """What page.js gets."""
         return json.loads(next(text for tag, text in self.texts if tag == "script"))
 
-    def chart(self, key, kind="charts"):
-        """The data of one chart, or of one network's gradients."""
-        return next(given for given in self.data[kind] if given["key"] == key)
+    def chart(self, title):
+        """The data of one chart."""
+        return next(given for given in self.data["charts"] if given["title"] == title)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from odd import ODD, odd_run
 from PIL import Image
-from tiny import CONFIG, assert_same, arrays_of, before_step, interrupt_at, make_run, newest, resume_run, train, weights
+from tiny import CONFIG, arrays_of, assert_same, before_step, interrupt_at, make_run, newest, resume_run, train, weights
 
 from minigan.errors import DataError, MiniganError
 from minigan.testing import STRICT

@@ -1,14 +1,17 @@
 """The page in a browser: nothing cut, nothing on top of something else, legible, and all that moves works."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from browser import CHROMIUM, ask
 from pages import DONE, HOSTILE, make_run, page, picture, records
+from saying import GAN, RUN, THREE
 from test_run_page import hostile_run
-from tiny import CONFIG
 
-from minigan.training.report import Status, layer_names
+from minigan.training.build import build_model
+from minigan.training.declared import Declared
+from minigan.training.report import Status
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,8 +49,8 @@ return { texts, width: innerWidth, scroll: document.documentElement.scrollWidth 
 def run(tmp_path_factory):
     """A page with everything on it."""
     folder = make_run(tmp_path_factory.mktemp("run"), 0, 5)
-    layers = layer_names(CONFIG.build_gan())
-    made = records(300, every=40, layers=[name for name in layers if "ReLU" not in layers[name]])
+    declared = replace(GAN, layers=Declared.of(build_model(RUN)).layers)
+    made = records(300, every=40, layers=[name for name, what in declared.layers.items() if "ReLU" not in what])
     made[30]["notes"] = made[200]["notes"] = [NOTE]
     made[50]["g_loss"] = 1e4
     for record in made[::10]:
@@ -55,7 +58,7 @@ def run(tmp_path_factory):
     status = Status(
         "running", 12_000, 8000.0, 2**30, "It was told to end.", "minigan train --resume /some/where/dcgan-digits"
     )
-    return page(folder.path, made, folder.samples(), status=status, layers=layers)
+    return page(folder.path, made, folder.pictures("samples"), status=status, declared=declared)
 
 
 def contrast(ink, paper):
@@ -90,6 +93,47 @@ def check_layout(found, width):
     assert overlaps(texts) == []
     assert [t["text"] for t in texts if t["size"] < 9] == []  # exponents; all else is 12 pixels at least
     assert [(t["text"], t["ink"], t["paper"]) for t in texts if contrast(t["ink"], t["paper"]) < 4.5] == []
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """A page with three networks, two exhibits and two phases; some measures came only now and then, some late."""
+    folder = make_run(tmp_path_factory.mktemp("three"), 0, 5)
+    made = records(300, every=40, layers=["encoder.0", "decoder.0", "critic.0"])
+    for i, record in enumerate(made):
+        record |= {"encoder": 1.0, "decoder": 2.0, "phase": "autoencoder" if i < 150 else "with the critic"}
+        record |= {"kl": 3.0 + i} if i % 3 == 0 else {}
+        record |= {"critic": 2 + i / 300} if i >= 150 else {}
+    pictures = folder.pictures("samples")
+    films = {"samples": pictures, "reconstructions": pictures[:3]}
+    return page(folder.path, made, films, status=Status("running", 12_000, 8000.0), declared=THREE)
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_a_page_with_more_of_everything(tmp_path, three, width):
+    found, trouble = ask(tmp_path, three, TEXTS, width, height=6000)
+    assert trouble == []
+    check_layout(found, width)
+
+
+def test_each_exhibit_has_a_slider_and_each_curve_its_own_steps(tmp_path, three):
+    """A press on a curve turns all exhibits; a measure has no value before its first one."""
+    script = """
+    const films = [...document.querySelectorAll(".film")], plot = document.querySelector(".plot");
+    const steps = () => films.map((film) => film.querySelector("output").textContent);
+    const before = steps(), slider = films[1].querySelector("input"), box = plot.getBoundingClientRect();
+    slider.value = 0;
+    slider.dispatchEvent(new Event("input"));
+    const moved = steps(), clientX = box.left + 0.0085 * box.width;
+    plot.dispatchEvent(new PointerEvent("pointerdown", { clientX, pointerType: "mouse", bubbles: true }));
+    const legend = document.querySelector(".legend").innerText.replace(/\\s+/g, " ");
+    return { before, moved, pressed: steps(), legend };
+    """
+    found, trouble = ask(tmp_path, three, script)
+    assert trouble == []
+    assert found["before"] == ["step 400", "step 200"] and found["moved"] == ["step 400", "step 0"]
+    assert found["pressed"] == ["step 100", "step 100"]
+    assert found["legend"] == "encoder 1 decoder 2 critic — step 80"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -135,9 +179,9 @@ def test_without_javascript_everything_is_there_but_what_moves(tmp_path, run):
 
 def test_the_slider_turns_to_pictures_and_plays(tmp_path, run):
     script = """
-    const slider = document.getElementById("frame-slider"), picture = document.getElementById("frame");
-    const label = document.getElementById("frame-step"), play = document.getElementById("play");
-    const seen = () => [picture.src === data.frames[slider.value].src, label.textContent, picture.alt];
+    const find = (name) => document.querySelector(".film " + name);
+    const slider = find("input"), picture = find("img"), label = find("output"), play = find("button");
+    const seen = () => [picture.src === data.films[0][slider.value].src, label.textContent, picture.alt];
     const before = seen();
     slider.value = 1;
     slider.dispatchEvent(new Event("input"));
@@ -152,8 +196,8 @@ def test_the_slider_turns_to_pictures_and_plays(tmp_path, run):
     """
     found, trouble = ask(tmp_path, run, script)
     assert trouble == []
-    assert found["before"] == found["after"] == [True, "step 400", "generated samples at step 400"]
-    assert found["moved"] == [True, "step 100", "generated samples at step 100"]
+    assert found["before"] == found["after"] == [True, "step 400", "samples at step 400"]
+    assert found["moved"] == [True, "step 100", "samples at step 100"]
     assert found["cursors"] == found["views"] > 8
     assert found["begun"] == ["0", "Pause"] and found["end"] == ["4", "Play"]
     assert found["real"] == 530
@@ -175,7 +219,7 @@ def test_a_cursor_shows_the_values_of_all_curves(tmp_path, run):
     const inside = dots.every((dot) => dot.top >= box.top - 6 && dot.bottom <= box.bottom + 6);
     const heat = document.querySelector(".heat .value").textContent;
     move("pointerdown", 0.008);
-    const frame = document.getElementById("frame-step").textContent;
+    const frame = document.querySelector(".film output").textContent;
     move("pointerleave", 0.5);
     const after = all();
     const press = (key) => plot.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
@@ -188,8 +232,8 @@ def test_a_cursor_shows_the_values_of_all_curves(tmp_path, run):
     """
     found, trouble = ask(tmp_path, run, script)
     assert trouble == []
-    d, g = found["data"]["curves"]
-    i = found["data"]["steps"].index(6000)
+    d, g = (curve["values"] for curve in found["data"]["curves"])
+    i = found["data"]["curves"][0]["steps"].index(6000)
     assert found["half"][0] == f"D {d[i]:.4g} G {g[i]:.4g} step 6,000"
     assert (
         all(text.endswith("step 6,000") for text in found["half"][:2])
@@ -232,9 +276,9 @@ def test_the_toggle_changes_the_colours(tmp_path, run, dark):
 
 def test_hostile_text_does_nothing(tmp_path):
     """Neither with the page's policy, which would forbid it, nor without: the text isn't markup at all."""
-    config, made, status, layers = hostile_run()
+    config, made, status, declared = hostile_run()
     picture().save(tmp_path / "step-000001.png")
-    text = page(tmp_path, made, [tmp_path / "step-000001.png"], config, status, layers)
+    text = page(tmp_path, made, [tmp_path / "step-000001.png"], config, status, declared)
     script = """
     await new Promise((resolve) => setTimeout(resolve, 500));
     const { images, scripts, body } = document;

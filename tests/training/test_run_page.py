@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import DONE, HOSTILE, Page, make_run, page, records
-from tiny import CONFIG
+from saying import GAN, RUN, THREE
 
-from minigan.training.report import Report, Status, frames, layer_names
+from minigan.training.declared import Declared
+from minigan.training.report import Report, Status, frames
 from minigan.training.report.markup import duration, memory, number, tag, tick
 from minigan.training.report.page import time_left
 from minigan.training.report.series import Records
@@ -21,13 +22,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = ["step", "seconds", "epoch", "d_loss", "g_loss", "d_real", "d_fake", "fid", "gradients", "weights", "notes"]
+NAMES = ["step", "seconds", "epoch", "d_loss", "g_loss", "d_real", "fid", "gradients", "weights", "notes", "phase"]
 
 
 def test_a_page_is_whole_and_can_be_read_aloud(tmp_path):
     """Elements are nested well, ids are unique, headings skip no level, pictures and inputs say what they are."""
     folder = make_run(tmp_path)
-    parsed = Page(page(tmp_path, folder.records(), folder.samples()))
+    parsed = Page(page(tmp_path, folder.records.read(), folder.pictures("samples")))
     del parsed.ids[None]
     assert set(parsed.ids.values()) == {1}
     levels = [int(name[1]) for name, _ in parsed.elements if re.fullmatch("h[1-6]", name)]
@@ -42,21 +43,20 @@ def test_a_page_is_whole_and_can_be_read_aloud(tmp_path):
 def test_everything_can_be_seen_without_javascript(tmp_path):
     """Curves, the last picture, gradients and tables are in the markup itself."""
     folder = make_run(tmp_path)
-    parsed = Page(page(tmp_path, folder.records(), folder.samples()))
+    parsed = Page(page(tmp_path, folder.records.read(), folder.pictures("samples")))
     titles = [text.strip() for tag, text in parsed.texts if tag in ("h2", "h3")]
     for title in ("Samples", "Losses", "What D thinks", "FID", "Inception Score", "Diversity", "Weights"):
         assert title in titles
-    for title in ("Samples per second", "Gradients", "Generator", "Discriminator", "Configuration", "Measures"):
+    for title in ("Samples per second", "Gradients", "Generator", "Discriminator", "Configuration", "Judgements"):
         assert title in titles
-    frame = next(image for image in parsed.all("img") if image.get("id") == "frame")
-    assert frame["src"] == parsed.data["frames"][-1]["src"]
+    assert parsed.all("img")[0]["src"] == parsed.data["films"][0][-1]["src"]
     assert all(path["d"].startswith("M") for path in parsed.all("path"))
     assert len(parsed.all("path")) > 8
 
 
 def test_nothing_is_fetched_from_anywhere(tmp_path):
     folder = make_run(tmp_path)
-    text = page(tmp_path, folder.records(), folder.samples())
+    text = page(tmp_path, folder.records.read(), folder.pictures("samples"))
     parsed = Page(text)
     for _, attributes in parsed.elements:
         for name in ("src", "href", "action", "srcset", "data", "poster"):
@@ -109,7 +109,7 @@ def test_that_a_run_is_short_is_forgotten_when_it_goes_on(tmp_path):
     made = records(2)
     made[1]["notes"] = [{"check": "steps", "sentence": "20 steps are few"}]
     for n_steps, said in ((20, True), (4000, False)):
-        text = Page(page(tmp_path, made, config=replace(CONFIG, n_steps=n_steps))).text
+        text = Page(page(tmp_path, made, config=replace(RUN, n_steps=n_steps))).text
         assert ("20 steps are few" in text, "Nothing looks wrong" in text) == (said, not said)
 
 
@@ -126,10 +126,36 @@ def test_of_very_many_notes_the_last_are_shown(tmp_path):
     assert "and 150 earlier" in text
 
 
+def test_what_nobody_declared_is_drawn_under_its_name(tmp_path):
+    """As after declared.json was lost: every number of the records has a chart of its own."""
+    titles = [chart["title"] for chart in Page(page(tmp_path, records(30), declared=Declared())).data["charts"]]
+    assert sorted(titles) == sorted(
+        ["Diversity", "Weights", "Samples per second", "d loss", "g loss", "d real", "d fake", "fid", "is"]
+    )
+
+
+def test_three_networks_two_exhibits_and_two_phases(tmp_path):
+    folder = make_run(tmp_path, 0)
+    made = [{"step": 10 * i, "encoder": 1.0, "decoder": 2.0, "kl": 3.0, "share": 0.5, "psnr": i} for i in range(40)]
+    for i, record in enumerate(made):
+        record["phase"] = "with the critic" if i >= 20 else "autoencoder"
+        record["weights"] = {"encoder": 0.1, "critic": 0.1}
+        record |= {"critic": 4.0} if i >= 20 else {}
+    pictures = {"a": folder.pictures("samples")[1:], "samples": folder.pictures("samples"), "reconstructions": []}
+    parsed = Page(page(tmp_path, made, pictures, declared=THREE))
+    titles = [chart["title"] for chart in parsed.data["charts"]]
+    assert titles == ["Losses", "Divergence", "PSNR", "Active units", "Weights"]
+    assert [len(curve["steps"]) for curve in parsed.chart("Losses")["curves"]] == [40, 40, 20]
+    assert [[frame["step"] for frame in film] for film in parsed.data["films"]] == [[0, 100, 200], [100, 200]]
+    assert [film["aria-label"] for film in parsed.all("input")] == ["samples over time", "a over time"]
+    assert parsed.text.count("with the critic") == len(titles) and "autoencoder" not in parsed.text
+    assert "PSNR 39 step 390 39 step 390" in parsed.text
+
+
 def hostile_run():
     """A run in which every text that isn't ours tries to become markup, and to become a script."""
     config = replace(
-        CONFIG,
+        RUN,
         model=HOSTILE,
         model_args={HOSTILE: HOSTILE},
         data=f"/tmp/{HOSTILE}",
@@ -141,13 +167,18 @@ def hostile_run():
     )
     made = records(30, layers=(f"G.{HOSTILE}", f"{HOSTILE}.1"))
     made[5] |= {HOSTILE: 1.0, "notes": [{"check": HOSTILE, "sentence": HOSTILE}]}
-    layers = {f"G.{HOSTILE}": HOSTILE}
-    return config, made, Status("stopped", 3, 1.0, None, HOSTILE, HOSTILE), layers
+    words = {
+        name: replace(measure, words=HOSTILE, chart=HOSTILE, note=HOSTILE) for name, measure in GAN.measures.items()
+    }
+    judgements = {name: replace(judgement, words=HOSTILE, note=HOSTILE) for name, judgement in GAN.judgements.items()}
+    declared = Declared(words, judgements, {"G": HOSTILE, HOSTILE: HOSTILE}, {f"G.{HOSTILE}": HOSTILE}, (HOSTILE,))
+    made[7]["phase"], made[9]["phase"] = "first", HOSTILE
+    return config, made, Status("stopped", 3, 1.0, None, HOSTILE, HOSTILE), declared
 
 
 def test_text_from_outside_stays_text(tmp_path):
-    config, made, status, layers = hostile_run()
-    text = page(tmp_path, made, config=config, status=status, layers=layers)
+    config, made, status, declared = hostile_run()
+    text = page(tmp_path, made, config=config, status=status, declared=declared)
     parsed = Page(text)
     assert len(parsed.all("script")) == 2 and text.count("</script>") == 2 and "<!--" not in text
     assert all(image["src"].startswith("data:") for image in parsed.all("img"))
@@ -171,7 +202,7 @@ def test_records_out_of_order_and_twice():
     odd = [None, 3, {"step": True}, {"d_loss": 1}, {"step": 2**53, "d_loss": 1}, {"step": 30, "d_loss": float("nan")}]
     found = Records([*made, *odd])
     steps, values = found.series("d_loss")
-    assert steps.tolist() == [10, 20] and values.tolist() == [[1, 3]]
+    assert steps.tolist() == [10, 20] and values.tolist() == [1, 3]
     assert found.last_step == 30 and found.last("d_loss") == 3 and found.last("g_loss") is None
 
 
@@ -188,36 +219,38 @@ def test_the_page_is_written_from_the_files_of_the_folder(tmp_path):
         file.write(b'{"step": 310, "d_lo')
     (tmp_path / "samples" / "step-000300.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     before = sorted(tmp_path.iterdir())
-    Report(folder, CONFIG).write(DONE)
+    Report(folder, RUN, GAN).write(DONE)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "report.html"])
     parsed = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert parsed.chart("losses")["steps"] == list(range(10, 301, 10))
-    assert [frame["step"] for frame in parsed.data["frames"]] == [0, 100, 200]
+    assert parsed.chart("Losses")["curves"][0]["steps"] == list(range(10, 301, 10))
+    assert [frame["step"] for frame in parsed.data["films"][0]] == [0, 100, 200]
 
 
 def test_settings_that_differ_from_their_defaults_are_marked_and_first(tmp_path):
-    config = replace(CONFIG, lr_decay="linear", batch_size=64)
+    config = replace(RUN, lr_decay="linear", batch_size=64)
     rows = settings(config)
     changed = {name: (value, default) for name, value, default, differs in rows if differs}
     assert list(changed) == [name for name, *_ in rows][: len(changed)]
-    assert changed["latent_dim"] == (4, 100) and changed["features"] == (2, 64) and changed["lr_decay"][0] == "linear"
+    assert (
+        changed["latent_dim"] == (4, "100") and changed["features"] == (2, "64") and changed["lr_decay"][0] == "linear"
+    )
     assert "seed" not in changed and "batch_size" not in changed  # 64 is the model's own
     assert "n_steps" not in changed  # it has no default
     assert page(tmp_path, config=config).count(">changed<") == len(changed)
 
 
 def test_a_default_that_depends_is_told_in_words():
-    rows = {row[0]: row for row in settings(replace(CONFIG, model="gan", model_args={"lr": None, "latent_dim": 2}))}
+    rows = {row[0]: row for row in settings(replace(RUN, model="gan", model_args={"lr": None, "latent_dim": 2}))}
     assert rows["lr"][1:] == (None, "0.1 for pictures, 0.0005 for points", False)
     assert rows["latent_dim"][3]
 
 
 def test_data_are_described(tmp_path):
     assert "64 pictures of 16×16×1" in Page(page(tmp_path)).text
-    assert "64 points" in Page(page(tmp_path, config=replace(CONFIG, shape=(2,)))).text
+    assert "64 points" in Page(page(tmp_path, config=replace(RUN, shapes={"real": (2,)}))).text
 
 
-def test_measures_tell_the_last_and_the_best(tmp_path):
+def test_judgements_tell_the_last_and_the_best(tmp_path):
     made = [{"step": s, "fid": f, "is": i} for s, f, i in ((10, 30.5, 2.0), (20, 9.25, 6.5), (30, 12.75, 5.5))]
     text = Page(page(tmp_path, made)).text
     assert "FID 12.75 step 30 9.25 step 20" in text
@@ -231,20 +264,13 @@ def test_a_page_of_a_long_run_is_small(tmp_path, monkeypatch):
     alone = len(page(tmp_path, made))
     assert alone < 6e5
     folder = make_run(tmp_path, 0, 1)
-    paths = [shutil.copy(folder.samples()[0], tmp_path / f"samples/step-{100 * i:06d}.png") for i in range(1, 200)]
+    paths = [
+        shutil.copy(folder.pictures("samples")[0], tmp_path / f"samples/step-{100 * i:06d}.png") for i in range(1, 200)
+    ]
     monkeypatch.setattr(frames, "encode", lambda path: "data:image/webp;base64," + "A" * (frames.MOST_BYTES * 4 // 3))
-    text = page(tmp_path, made, folder.samples())
-    assert 26 <= len(Page(text).data["frames"]) <= frames.MOST < len(paths)
+    text = page(tmp_path, made, folder.pictures("samples"))
+    assert 26 <= len(Page(text).data["films"][0]) <= frames.MOST < len(paths)
     assert len(text) < 5e6
-
-
-def test_layers_are_named_as_records_name_them():
-    gan = CONFIG.build_gan()
-    names = layer_names(gan)
-    for network, net in gan.networks.items():
-        for prefix, layer in net.walk():
-            if layer.parameter_names:
-                assert names[f"{network}.{prefix.rstrip('.')}"] == repr(layer)
 
 
 def test_attributes_and_text_are_escaped_and_markup_is_not():
@@ -283,6 +309,6 @@ def test_times_and_memory_for_people():
 def test_data_for_the_script_can_be_read_back(tmp_path):
     """What page.js reads are the records, to six figures."""
     made = records(30)
-    chart = Page(page(tmp_path, made)).chart("losses")
-    np.testing.assert_allclose(chart["curves"][0], [r["d_loss"] for r in made], rtol=5e-6)
+    chart = Page(page(tmp_path, made)).chart("Losses")
+    np.testing.assert_allclose(chart["curves"][0]["values"], [r["d_loss"] for r in made], rtol=5e-6)
     assert json.loads(json.dumps(chart["range"])) == chart["range"]

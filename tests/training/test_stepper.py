@@ -1,4 +1,4 @@
-"""Steps follow from the seed, a count of steps, a count of samples, and the arrays of a checkpoint: from nothing else."""
+"""Steps follow from the seed, counts of steps and samples, and the arrays of a checkpoint: from nothing else."""
 
 from dataclasses import replace
 

@@ -1,6 +1,5 @@
 """The page of a run, report.html: one file that tells how training goes, and needs nothing else."""
 
-from minigan.training.report.layers import layer_names
 from minigan.training.report.page import Report, Status
 
-__all__ = ["Report", "Status", "layer_names"]
+__all__ = ["Report", "Status"]

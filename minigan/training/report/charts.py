@@ -7,22 +7,27 @@ Numbers and names stand beside it as ordinary text, placed in per cent: they are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from minigan.model import Judgement
 from minigan.training.curves import ticks, value_range
+from minigan.training.declared import Declared
 from minigan.training.report.markup import Html, join, number, tag, tick
 from minigan.training.report.series import Records, running_mean, thin
 
 WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed
-MOST_OTHERS = 8  # charts of measures that this file knows nothing of
+MOST_CHARTS, MOST_CURVES, COLOURS = 30, 12, 6  # the colours of page.css go round
+LONGEST = 40  # characters of a name
+DIVERSITY = {"diversity": Judgement("diversity", "higher", "1: as real data; 0: all alike", "share")}
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart shows. `curves`: names in the records, and what people call them. `kind` decides the axis:
+    """What a chart shows. `curves`: names in the records, and what people call them. `scale` decides the axis:
 
     "any"       from 0 on, or from the lowest value, to the highest; the wildest hundredth is cut off
     "opinion"   the same, or 0 to 1 if all values are there, as probabilities are
@@ -30,112 +35,105 @@ class Chart:
     "share"     from 0 to 1 at least
     """
 
-    key: str
     title: str
     curves: dict[str, str]
-    kind: str = "any"
+    scale: str = "any"
     note: str = ""
 
 
-LARGE = (
-    Chart("losses", "Losses", {"d_loss": "D", "g_loss": "G"}),
-    Chart("opinions", "What D thinks", {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}, "opinion"),
-)
-SMALL = (
-    Chart("fid", "FID", {"fid": "FID"}, "positive", "lower is better"),
-    Chart("is", "Inception Score", {"is": "Inception Score"}, "positive", "higher is better"),
-    Chart("inception_score", "Inception Score", {"inception_score": "Inception Score"}, "positive", "higher is better"),
-    Chart("modes", "Modes found", {"modes": "modes"}, "positive", "of the data, by the generator"),
-    Chart("quality", "Quality", {"quality": "good samples"}, "share", "share of samples near a mode"),
-    Chart("diversity", "Diversity", {"diversity": "diversity"}, "share", "1: as real data; 0: all alike"),
-    Chart("penalty", "Gradient penalty", {"penalty": "penalty"}, "positive"),
-    Chart("weights", "Weights", {"weights.D": "D", "weights.G": "G"}, "positive", "root mean square"),
-    Chart("speed", "Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),
-)
-KNOWN = {name for chart in LARGE + SMALL for name in chart.curves} | {"step", "epoch", "seconds"}
-
-
-def others(records: Records) -> list[Chart]:
-    """A chart for each further number in the records, such as a model's own measures."""
-    names = [name for name in records.names if name not in KNOWN and not name.startswith(("gradients.", "weights."))]
-    return [
-        Chart(f"other-{name}", name[:40].replace("_", " "), {name: name[:40].replace("_", " ")})
-        for name in names[:MOST_OTHERS]
-    ]
+def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
+    """The large charts, which are the first two of the measures, and the small ones."""
+    told = []
+    for title, measures in declared.charts.items():
+        words = {name: measure.words for name, measure in measures.items()}
+        notes = [measure.note for measure in measures.values() if measure.note]
+        told.append(Chart(title, words, next(iter(measures.values())).scale, "".join(notes[:1])))
+    small = []
+    for name, judgement in (declared.judgements | DIVERSITY).items():
+        direction = f"{judgement.better} is better" if judgement.better else ""
+        title = judgement.words[:1].upper() + judgement.words[1:]
+        small.append(Chart(title, {name: judgement.words}, judgement.scale, judgement.note or direction))
+    place = {f"weights.{network}": i for i, network in enumerate(declared.networks)}
+    weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
+    small += told[2:]
+    small.append(Chart("Weights", {n: n.partition(".")[2] for n in weights}, "positive", "root mean square"))
+    small.append(Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"))
+    known = {name for chart in told + small for name in chart.curves} | {"step", "epoch", "seconds"}
+    others = [n for n in records.names if n not in known and not n.startswith("gradients.")]
+    small += [Chart(name.replace("_", " "), {name: name.replace("_", " ")}) for name in others]
+    return told[:2], small[:MOST_CHARTS]
 
 
 def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
     """The chart over the steps 0 to `last`, and what page.js needs to read it off. None if there is nothing to show.
 
-    The data: "key", "steps" of the points that are drawn, "curves" their values, "range" of the axis.
+    The data: "title", "range" of the axis, and "curves", each with the "steps" of the points that are drawn and their
+    "values".
     """
-    steps, values = records.series(*chart.curves)
-    if not len(steps):
+    curves = [(words[:LONGEST], *records.series(name)) for name, words in chart.curves.items() if name in records.names]
+    curves = curves[:MOST_CURVES]
+    if not curves:
         return None
-    low, high = axis(values, chart.kind)
-    kept = thin(values)
-    x = np.rint(steps[kept] / max(last, 1) * WIDTH)
-    few = len(steps) <= FEW
-    below, above = [tag("path", class_="grid", d=_grid(low, high))], []
-    for i, y in enumerate(values):
+    low, high = axis(np.concatenate([y for *_, y in curves]), chart.scale)
+    below, above, drawn = [tag("path", class_="grid", d=_grid(low, high))], [], []
+    for i, (_, steps, y) in enumerate(curves):
+        kept, few, colour = thin(y), len(y) <= FEW, f"c{i % COLOURS}"
+        x = np.rint(steps[kept] / max(last, 1) * WIDTH)
         raw, mean = (_heights(heights, low, high) for heights in (y[kept], running_mean(y, kept)))
-        below.append(tag("path", class_=f"{'mean' if few else 'raw'} c{i}", d=_line(x, raw)))
+        below.append(tag("path", class_=f"{'mean' if few else 'raw'} {colour}", d=_line(x, raw)))
         above.append(
-            tag("path", class_=f"{'dots' if few else 'mean'} c{i}", d=_dots(x, raw) if few else _line(x, mean))
+            tag("path", class_=f"{'dots' if few else 'mean'} {colour}", d=_dots(x, raw) if few else _line(x, mean))
         )
+        drawn.append({"steps": steps[kept].tolist(), "values": [float(f"{v:.6g}") for v in y[kept]]})
     whole = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"}
-    words = in_words(chart, steps, values)
-    picture = tag("svg", *below, *above, **whole, role="img", aria_label=words)
-    plot = tag("div", picture, _y_axis(low, high), x_axis(last), class_="plot")
-    cut = int(((values < low) | (values > high)).any(axis=0).sum())
-    kind = "chart" if len(values) > 1 else "chart alone"
-    figure = tag("figure", _caption(chart, steps, values, cut), plot, class_=kind)
-    data = {
-        "key": chart.key,
-        "steps": steps[kept].tolist(),
-        "curves": [[float(f"{v:.6g}") for v in y[kept]] for y in values],
-        "range": [low, high],
-    }
-    return figure, data
+    picture = tag("svg", *below, *above, **whole, role="img", aria_label=_in_words(chart, curves))
+    plot = tag("div", picture, _y_axis(low, high), x_axis(last), _phases(records, last), class_="plot")
+    kind = "chart" if len(curves) > 1 else "chart alone"
+    figure = tag("figure", _caption(chart, curves, (low, high)), plot, class_=kind)
+    return figure, {"title": chart.title[:LONGEST], "range": [low, high], "curves": drawn}
 
 
-def axis(values: np.ndarray, kind: str) -> tuple[float, float]:
-    """The range of the axis for values (curves, n); never so narrow that rounding leaves nothing of it."""
-    low, high = _range(values, kind)
+def axis(values: np.ndarray, scale: str) -> tuple[float, float]:
+    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it."""
+    low, high = _range(values, scale)
     least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
     return (low, high) if high - low >= least else (low - least, high + least)
 
 
-def _range(values: np.ndarray, kind: str) -> tuple[float, float]:
+def _range(values: np.ndarray, scale: str) -> tuple[float, float]:
     least, top = float(values.min()), float(values.max())
-    if kind == "share":
+    if scale == "share":
         return min(0.0, least), max(1.0, 1.05 * top)
-    if kind == "positive" and least >= 0:
+    if scale == "positive" and least >= 0:
         return 0.0, 1.05 * top or 1.0
-    if kind == "any" and least >= 0 and top <= 1:  # value_range would take them for probabilities
+    if scale == "any" and least >= 0 and top <= 1:  # value_range would take them for probabilities
         return 0.0, 1.05 * float(np.quantile(values, 0.995)) or 1.0
     return value_range(values)
 
 
-def in_words(chart: Chart, steps: np.ndarray, values: np.ndarray) -> str:
+def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) -> str:
     """The chart for those who can't see it."""
-    curves = [
-        f"{name} from {number(y[0])} to {number(y[-1])}, lowest {number(y.min())}, highest {number(y.max())}"
-        for name, y in zip(chart.curves.values(), values, strict=True)
+    parts = [
+        f"{words} from {number(y[0])} to {number(y[-1])}, lowest {number(y.min())}, highest {number(y.max())}"
+        for words, _, y in curves
     ]
-    return f"{chart.title}, steps {steps[0]:,.0f} to {steps[-1]:,.0f}. {'; '.join(curves)}."
+    first, last = min(steps[0] for _, steps, _ in curves), max(steps[-1] for _, steps, _ in curves)
+    return f"{chart.title[:LONGEST]}, steps {first:,.0f} to {last:,.0f}. {'; '.join(parts)}."
 
 
-def _caption(chart: Chart, steps: np.ndarray, values: np.ndarray, cut: int) -> Html:
+def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], shown: tuple[float, float]) -> Html:
     """Title, and a legend with the last values; page.js puts those at the cursor in their place."""
     entries = []
-    for i, (name, y) in enumerate(zip(chart.curves.values(), values, strict=True)):
-        entries.append(tag("li", tag("i", class_=f"c{i}"), name, " ", tag("b", number(y[-1])), class_="curve"))
-    entries.append(tag("li", "step ", tag("b", f"{steps[-1]:,.0f}"), class_="at"))
-    note = chart.note
-    if cut:
-        note = f"{note}; " * bool(note) + f"{cut:,} of {len(steps):,} points lie beyond the axis"
-    title = tag("h3", chart.title, *([" ", tag("small", note)] if note else []))
+    for i, (words, _, y) in enumerate(curves):
+        entries.append(
+            tag("li", tag("i", class_=f"c{i % COLOURS}"), words, " ", tag("b", number(y[-1])), class_="curve")
+        )
+    last = max(steps[-1] for _, steps, _ in curves)
+    entries.append(tag("li", "step ", tag("b", f"{last:,.0f}"), class_="at"))
+    values, note = np.concatenate([y for *_, y in curves]), chart.note[: 2 * LONGEST]
+    if cut := int(((values < shown[0]) | (values > shown[1])).sum()):
+        note = f"{note}; " * bool(note) + f"{cut:,} of {len(values):,} points lie beyond the axis"
+    title = tag("h3", chart.title[:LONGEST], *([" ", tag("small", note)] if note else []))
     return tag("figcaption", title, tag("ul", *entries, class_="legend"))
 
 
@@ -170,3 +168,13 @@ def x_axis(last: int) -> Html:
         tag("span", tick(value), style=f"left:{100 * value / max(last, 1):.2f}%") for value in ticks(0, max(last, 1), 4)
     ]
     return tag("div", tag("em", "step"), join(labels), class_="x", aria_hidden="true")
+
+
+def _phases(records: Records, last: int) -> Html:
+    """A line where each phase of training began, with its name, which has the room up to the next one."""
+    ends = [100 * step / max(last, 1) for step, _ in records.phases] + [100.0]
+    marks = [
+        tag("span", name[:LONGEST], style=f"left:{start:.2f}%;width:{end - start:.2f}%")
+        for (start, end), (_, name) in zip(pairwise(ends), records.phases, strict=True)
+    ]
+    return join(tag("div", *marks[:MOST_CURVES], class_="phases") for _ in marks[:1])

@@ -35,13 +35,13 @@ class Frames:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, int, int], str] = {}  # by name, time of change and size; "" for a damaged file
 
-    def read(self, paths: Sequence[Path]) -> list[tuple[int, str]]:
-        """(step, data URI) of pictures called step-000100.png, in the order of `paths`: all, or a fair choice.
+    def read(self, paths: Sequence[Path], most: int = MOST) -> list[tuple[int, str]]:
+        """(step, data URI) of pictures called step-000100.png, in the order of `paths`: `most` of them, evenly spread.
 
         Damaged and missing files are left out.
         """
         kept, found = {}, []
-        for path in (paths[i] for i in spread(len(paths), MOST)):
+        for path in (paths[i] for i in spread(len(paths), most)):
             try:
                 status = path.stat()
                 key = (path.name, status.st_mtime_ns, status.st_size)

@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from minigan.training.declared import Declared
 from minigan.training.report.charts import x_axis
 from minigan.training.report.markup import Html, number, tag
 from minigan.training.report.series import Records
 
 COLUMNS = 120  # at most, in a row
-MOST_NETWORKS, MOST_LAYERS = 4, 64  # of each
+MOST_NETWORKS, MOST_LAYERS = 8, 64  # of each
 TABLE = "gradients."
 # Viridis at nine places (Smith and van der Walt 2015, matplotlib): lightness rises evenly, also for the colour-blind
 COLOURS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
 ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in COLOURS], float)
 
 
-def draw(records: Records, last: int, layers: dict[str, str]) -> tuple[list[Html], Html, list[Any]] | None:
+def draw(records: Records, last: int, declared: Declared) -> tuple[list[Html], Html, list[Any]] | None:
     """A map for each network, the key to the colours, and what page.js needs to read them off; None without gradients.
 
-    The data, for each network: "key", "steps" at which columns end, "rows" of norms. `layers` says what layers are.
+    The data, for each network: "key", "steps" at which columns end, "rows" of norms.
     """
     networks: dict[str, list[str]] = {}
     for name in (name.removeprefix(TABLE) for name in records.names if name.startswith(TABLE)):
@@ -42,26 +43,16 @@ def draw(records: Records, last: int, layers: dict[str, str]) -> tuple[list[Html
     low, high = _decades(np.concatenate([norm.ravel() for norm in norms.values()]))
     maps, data = [], []
     for network, rows in networks.items():
-        maps.append(_map(network, rows, norms[network], (low, high), last, layers))
+        maps.append(_map(network, rows, norms[network], (low, high), last, declared))
         shown = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in norms[network]]
         data.append({"key": network, "steps": ends.round().astype(int).tolist(), "rows": shown})
     return maps, _key(low, high), data
 
 
-def layer_names(gan: Any) -> dict[str, str]:
-    """What the layers of a GAN's networks are, by the names that records have: {"G.0": "Dense(100, 2048)", …}."""
-    return {
-        f"{name}.{prefix}".rstrip("."): repr(layer)
-        for name, network in gan.networks.items()
-        for prefix, layer in network.walk()
-        if not layer.children()
-    }
-
-
 def _row(steps: np.ndarray, norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The largest of norms (1, n) in each column; one without a record has what the column before it has, or NaN."""
+    """The largest of norms (n,) in each column; one without a record has what the column before it has, or NaN."""
     largest = np.full(len(ends), np.nan)
-    np.fmax.at(largest, np.minimum(np.searchsorted(ends, steps), len(ends) - 1), np.abs(norms[0]))
+    np.fmax.at(largest, np.minimum(np.searchsorted(ends, steps), len(ends) - 1), np.abs(norms))
     filled = np.maximum.accumulate(np.where(np.isnan(largest), 0, np.arange(len(ends))))
     return largest[filled]
 
@@ -76,24 +67,24 @@ def _decades(norms: np.ndarray) -> tuple[int, int]:
 
 
 def _map(
-    network: str, rows: list[str], norms: np.ndarray, decades: tuple[int, int], last: int, layers: dict[str, str]
+    network: str, rows: list[str], norms: np.ndarray, decades: tuple[int, int], last: int, declared: Declared
 ) -> Html:
     """A table: the layer, its strip of colours, the norm at the end; page.js puts the one at the cursor there."""
     lines = []
     for name, norm in zip(rows, norms, strict=True):
-        what = layers.get(name, "")
+        what = declared.layers.get(name, "")
         label = [tag("b", name[:40]), " ", tag("span", what.partition("(")[0][:40])]
         seen = norm[np.isfinite(norm)]
         first, end = (number(seen[0]), number(seen[-1])) if len(seen) else ("—", "—")
         strip = tag("img", src=_strip(norm, *decades), alt=f"from {first} to {end}", width="120", height="18")
-        head = tag("th", *label, scope="row", title=what or None)
+        head = tag("th", *label, scope="row", title=what[:200] or None)
         lines.append(tag("tr", head, tag("td", strip, class_="strip"), tag("td", end, class_="value")))
     head = tag(
         "tr", tag("th", "layer", scope="col"), tag("th", "over time", scope="col"), tag("th", "last", scope="col")
     )
     foot = tag("tr", tag("td"), tag("td", x_axis(last)), tag("td"))
     table = tag("table", tag("thead", head), tag("tbody", *lines), tag("tfoot", foot))
-    title = {"G": "Generator", "D": "Discriminator"}.get(network, network[:40])
+    title = declared.networks.get(network, network)[:40]
     return tag("figure", tag("figcaption", tag("h3", title)), table, class_="heat")
 
 

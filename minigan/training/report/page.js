@@ -35,28 +35,35 @@ function add(parent, name) {
 
 // A view shows the values at a step, or again what it showed at first. It has: steps at which it has values, show(index)
 // and show(null), words(index) for screen readers, and area(), where on the screen the time is.
-function chartView(figure, { steps, curves, range }) {
+function chartView(figure, { curves, range }) {
   const plot = figure.querySelector(".plot");
   const values = [...figure.querySelectorAll(".curve b")], at = figure.querySelector(".at b");
   const names = values.map((value) => value.parentElement.firstChild.nextSibling.data.trim());
   const first = [...values, at].map((place) => [place, place.textContent]);
-  const line = add(plot, "cursor"), points = curves.map((_, i) => add(plot, "point c" + i));
+  const line = add(plot, "cursor"), points = curves.map((_, i) => add(plot, "point c" + i % 6));
+  // Each curve has steps of its own: a measure need not be in every record. Before its first one it has no value
+  const steps = curves.map((curve) => curve.steps).reduce((a, b) => (b.length > a.length ? b : a));
+  const shown = (curve, i) =>
+    steps[i] < curve.steps[0] ? "—" : number(curve.values[nearest(curve.steps, steps[i])]);
+  const place = (step) => 100 * step / data.last + "%";
   const show = (i) => {
     for (const mark of [line, ...points]) mark.hidden = i === null;
     if (i === null) {
-      for (const [place, text] of first) place.textContent = text;
+      for (const [element, text] of first) element.textContent = text;
       return;
     }
-    line.style.left = 100 * steps[i] / data.last + "%";
+    line.style.left = place(steps[i]);
     at.textContent = steps[i].toLocaleString("en-US");
     curves.forEach((curve, k) => {
-      values[k].textContent = number(curve[i]);
-      const y = Math.min(Math.max((range[1] - curve[i]) / (range[1] - range[0]), 0), 1);
-      points[k].style.left = line.style.left;
+      const j = nearest(curve.steps, steps[i]), value = curve.values[j];
+      values[k].textContent = shown(curve, i);
+      points[k].hidden = steps[i] < curve.steps[0];
+      const y = Math.min(Math.max((range[1] - value) / (range[1] - range[0]), 0), 1);
+      points[k].style.left = place(curve.steps[j]);
       points[k].style.top = 100 * y + "%";
     });
   };
-  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + number(curves[k][i])).join(", ");
+  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + shown(curves[k], i)).join(", ");
   const title = figure.querySelector("h3").textContent;
   return { element: plot, title, steps, show, words, area: () => plot.getBoundingClientRect() };
 }
@@ -94,10 +101,12 @@ function pointAt(step) {
   for (const view of views) view.show(step === null ? null : nearest(view.steps, step));
 }
 
-// The pictures over time. The cursor goes through the curves with the slider; a press on a curve turns to its picture.
-function makeFilm() {
-  const picture = document.getElementById("frame"), slider = document.getElementById("frame-slider");
-  const label = document.getElementById("frame-step"), button = document.getElementById("play");
+// The pictures of an exhibit over time. The cursor goes through the curves with the slider; a press on a curve turns all
+// exhibits to their pictures of that time.
+function filmView(section, frames) {
+  const picture = section.querySelector("img"), slider = section.querySelector("input");
+  const label = section.querySelector("output"), button = section.querySelector("button");
+  const words = picture.alt.replace(/ at step .*/, "");
   let timer = null;
   const stop = () => {
     clearInterval(timer);
@@ -105,10 +114,10 @@ function makeFilm() {
     button.textContent = "Play";
   };
   const show = (i) => {
-    const { step, src } = data.frames[i];
+    const { step, src } = frames[i];
     slider.value = i;
     picture.src = src;
-    picture.alt = "generated samples at " + atStep(step);
+    picture.alt = words + " at " + atStep(step);
     label.textContent = atStep(step);
     slider.setAttribute("aria-valuetext", label.textContent);
     pointAt(step);
@@ -122,10 +131,10 @@ function makeFilm() {
     timer = setInterval(() => show(Number(slider.value) + 1), 200);
     show(slider.value === slider.max ? 0 : Number(slider.value));
   });
-  const steps = data.frames.map((frame) => frame.step);
+  const steps = frames.map((frame) => frame.step);
   return { turnTo: (step) => { stop(); show(nearest(steps, step)); } };
 }
-const film = data.frames.length ? makeFilm() : null;
+const films = data.films.length ? each(".film", data.films, filmView) : [];
 
 for (const view of views) {
   const element = view.element;
@@ -133,7 +142,7 @@ for (const view of views) {
     const area = view.area(), place = (event.clientX - area.left) / area.width;
     if (place < -0.05 || place > 1.05) return;
     pointAt(place * data.last);
-    if (pressed) film?.turnTo(place * data.last);
+    if (pressed) for (const film of films) film.turnTo(place * data.last);
   };
   element.addEventListener("pointerdown", (event) => follow(event, true));
   element.addEventListener("pointermove", (event) => follow(event, false));

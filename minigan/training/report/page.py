@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -16,15 +16,18 @@ from pathlib import Path, PurePath
 from string import Template
 from typing import Any
 
+from minigan.training.declared import Declared
 from minigan.training.files import write_text
+from minigan.training.folder import RunFolder
 from minigan.training.report import charts, layers, tables
-from minigan.training.report.frames import Frames
+from minigan.training.report.frames import MOST, Frames
 from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag, when
 from minigan.training.report.series import Records
-from minigan.training.run import RunConfig, RunFolder
+from minigan.training.settings import RunConfig
 
 PHASES = ("running", "finished", "interrupted", "stopped")
 MOST_NOTES, LONGEST = 50, 1000  # and characters of one
+MOST_EXHIBITS, FEWEST_FRAMES = 8, 9  # and of each of them, where several share the room of one
 FLAG = re.compile(r"(?<!\S)(--[a-z][a-z0-9-]*)")
 RECENT = 20  # records from which the time left is reckoned
 
@@ -51,61 +54,66 @@ class Status:
 
 
 class Report:
-    """Writes the page of a run again and again, as training goes on. Pictures are encoded once.
+    """Writes the page of a run again and again, as training goes on. Pictures are encoded once."""
 
-    `layers` says what the layers are that records name (see `layer_names`).
-    """
-
-    def __init__(self, folder: RunFolder, config: RunConfig, layers: dict[str, str] | None = None) -> None:
-        self.folder, self.config, self.layers = folder, config, layers or {}
-        self.path = folder.path / "report.html"
-        self._frames = Frames()
+    def __init__(self, folder: RunFolder, config: RunConfig, declared: Declared) -> None:
+        self.folder, self.path, self.config, self.declared = folder, folder.report, config, declared
+        self._frames: dict[str, Frames] = {}
 
     def write(self, status: Status) -> None:
         """Write report.html from what the folder holds. Raises OSError if it can't be written."""
-        write_text(self.path, self.html(status, self.folder.records(), self.folder.samples()))
+        pictures = {name: self.folder.pictures(name) for name in self.folder.exhibits()}
+        write_text(self.path, self.html(status, self.folder.records.read(), pictures))
 
-    def html(self, status: Status, records: Sequence[dict[str, Any]], pictures: Sequence[Path] = ()) -> str:
-        """The page. Records and pictures that are damaged are left out."""
+    def html(self, status: Status, records: Sequence[Any], pictures: Mapping[str, Sequence[Path]] | None = None) -> str:
+        """The page. Records and pictures, by the names of exhibits, that are damaged are left out."""
         found = Records(records)
-        frames = self._frames.read(pictures)
+        films = self._films(pictures or {})
         last = max(status.step, found.last_step, 1)
-        large, small, chart_data = _all_charts(found, last)
-        maps = layers.draw(found, last, self.layers)
+        large, small = charts.charts_of(self.declared, found)
+        drawn = [[shown for chart in some if (shown := charts.draw(chart, found, last))] for some in (large, small)]
+        maps = layers.draw(found, last, self.declared)
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
             _notes(found, status, self.config.n_steps),
-            tag("div", _samples(frames), *large, class_="main"),
-            *([tag("section", *small, class_="small", aria_label="More curves")] if small else []),
+            tag("div", _film(*films[0]) if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
+            _row("More pictures", [_film(*film) for film in films[1:]]),
+            _row("More curves", [figure for figure, _ in drawn[1]]),
             *([_gradients(*maps[:2])] if maps else []),
             self._tables(status, found),
         ]
-        shown = [{"step": step, "src": source} for step, source in frames]
-        data = {"last": last, "charts": chart_data, "maps": maps[2] if maps else [], "frames": shown}
+        frames = [[{"step": step, "src": source} for step, source in shown] for _, shown in films]
+        data = {"last": last, "charts": [data for _, data in drawn[0] + drawn[1]], "films": frames}
+        data["maps"] = maps[2] if maps else []
         return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
 
+    def _films(self, pictures: Mapping[str, Sequence[Path]]) -> list[tuple[str, list[tuple[int, str]]]]:
+        """The frames, (step, data URI), of each exhibit of which there are any; the model's first one comes first."""
+        place = {name: i for i, name in enumerate(self.declared.exhibits)}
+        names = sorted(pictures, key=lambda name: place.get(name, len(place)))[:MOST_EXHIBITS]
+        most = max(FEWEST_FRAMES, MOST // max(1, len(names)))
+        found = [(name, self._frames.setdefault(name, Frames()).read(pictures[name], most)) for name in names]
+        return [(name, frames) for name, frames in found if frames]
+
     def _tables(self, status: Status, records: Records) -> Html:
-        measured = tables.measures(records)
+        judged = tables.judgements(records, self.declared)
         cost = tables.time_and_memory(self.config, records, status.step, status.seconds, status.peak_bytes)
         right = [
-            *([tag("section", tag("h2", "Measures"), measured, class_="card")] if measured else []),
+            *([tag("section", tag("h2", "Judgements"), judged, class_="card")] if judged else []),
             tag("section", tag("h2", "Time and memory"), cost, class_="card"),
         ]
         if self.config.command:
-            right.append(
-                tag(
-                    "section",
-                    tag("h2", "Command"),
-                    tag("pre", tag("code", *_with_flags(self.config.command))),
-                    class_="card",
-                )
-            )
+            command = tag("pre", tag("code", *_with_flags(self.config.command)))
+            right.append(tag("section", tag("h2", "Command"), command, class_="card"))
         left = [tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")]
         if self.config.changes:
             listed = tag("ul", *(tag("li", change) for change in self.config.changes))
             left.append(tag("section", tag("h2", "Changed on the way"), listed, class_="card"))
         return tag("div", tag("div", *left, class_="stack"), tag("div", *right, class_="stack"), class_="tables")
+
+
+NO_PICTURE = tag("section", tag("h2", "Pictures"), tag("p", "No picture has been drawn yet."), class_="film card")
 
 
 @cache
@@ -123,15 +131,9 @@ def fill(title: str, body: Html, data: Html) -> str:
     )
 
 
-def _all_charts(records: Records, last: int) -> tuple[list[Html], list[Html], list[Any]]:
-    """The large charts, the small ones, and their data, in this order."""
-    large, small, data = [], [], []
-    for chart in (*charts.LARGE, *charts.SMALL, *charts.others(records)):
-        drawn = charts.draw(chart, records, last)
-        if drawn:
-            (large if chart in charts.LARGE else small).append(drawn[0])
-            data.append(drawn[1])
-    return large, small, data
+def _row(name: str, figures: Sequence[Html]) -> Html:
+    """Small figures side by side, if there are any."""
+    return tag("section", *figures, class_="small", aria_label=name) if figures else Html("")
 
 
 def _header(title: str, config: RunConfig, status: Status, records: Records) -> Html:
@@ -171,7 +173,7 @@ def _header(title: str, config: RunConfig, status: Status, records: Records) -> 
 
 def time_left(records: Records, steps: int) -> float | None:
     """Seconds that so many steps will take at the speed of the last records; None if there are too few of them."""
-    at, (seconds,) = records.series("seconds")
+    at, seconds = records.series("seconds")
     at, seconds = at[-RECENT:], seconds[-RECENT:]
     if steps <= 0 or len(at) < 2 or seconds[-1] <= seconds[0]:
         return None
@@ -199,25 +201,14 @@ def _with_flags(text: str) -> list[str]:
     return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
-def _samples(frames: Sequence[tuple[int, str]]) -> Html:
-    """The last picture; page.js gives it a slider over time."""
-    if not frames:
-        return tag("section", tag("h2", "Samples"), tag("p", "No picture has been drawn yet."), class_="samples card")
-    step, source = frames[-1]
-    picture = tag("img", src=source, alt=f"generated samples at step {step:,}", id="frame")
-    at = tag("output", f"step {step:,}", id="frame-step", for_="frame-slider")
-    slider = tag(
-        "input",
-        type="range",
-        id="frame-slider",
-        min="0",
-        max=str(len(frames) - 1),
-        value=str(len(frames) - 1),
-        aria_label="picture over time",
-    )
-    play = tag("button", "Play", type="button", id="play")
-    controls = tag("div", play, slider, class_="controls needs-script")
-    return tag("section", tag("h2", "Samples ", tag("small", at)), picture, controls, class_="samples card")
+def _film(name: str, frames: Sequence[tuple[int, str]]) -> Html:
+    """The last picture of an exhibit; page.js gives it a slider over time."""
+    (step, source), last, words = frames[-1], str(len(frames) - 1), name.replace("_", " ").replace("-", " ")
+    title = tag("h2", words[:1].upper() + words[1:], " ", tag("small", tag("output", f"step {step:,}")))
+    slider = tag("input", type="range", min="0", max=last, value=last, aria_label=f"{words} over time")
+    controls = tag("div", tag("button", "Play", type="button"), slider, class_="controls needs-script")
+    picture = tag("img", src=source, alt=f"{words} at step {step:,}")
+    return tag("section", title, picture, controls, class_="film card")
 
 
 def _gradients(maps: Sequence[Html], key: Html) -> Html:

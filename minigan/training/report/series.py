@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 
-LARGEST = 1e39  # a little more than float32 can hold
+from minigan.training.records import LARGEST, TABLES
+
 LATEST = 2**53  # step: JavaScript knows no larger whole numbers
-TABLES = ("gradients", "weights")
 BUCKETS = 300  # parts into which a long curve is cut; each keeps its extremes
 WINDOWS = 40  # running means side by side that would fill a curve
 
@@ -23,6 +22,7 @@ class Records:
 
     last_step: 0 if there are none
     notes:     (step, check, sentence), in order
+    phases:    (step, name) of the first record of each phase but the first
     """
 
     def __init__(self, records: Sequence[Any]) -> None:
@@ -32,13 +32,18 @@ class Records:
                 by_step[record["step"]] = record
         self.last_step = max(by_step, default=0)
         self.notes: list[tuple[int, str, str]] = []
+        self.phases: list[tuple[int, str]] = []
         columns: dict[str, tuple[list[int], list[float]]] = {}
         for step in sorted(by_step):
             for name, value in _numbers(by_step[step]):
                 steps, values = columns.setdefault(name, ([], []))
                 steps.append(step)
                 values.append(value)
+            phase = by_step[step].get("phase")
+            if isinstance(phase, str) and (not self.phases or self.phases[-1][1] != phase):
+                self.phases.append((step, phase))
             self.notes += [(step, check, sentence) for check, sentence in _notes(by_step[step].get("notes"))]
+        self.phases = self.phases[1:]
         self._columns = {name: (np.array(s), np.array(v, float)) for name, (s, v) in columns.items()}
 
     @property
@@ -46,12 +51,9 @@ class Records:
         """The names of all numbers, in the order in which they turned up."""
         return list(self._columns)
 
-    def series(self, *names: str) -> tuple[np.ndarray, np.ndarray]:
-        """The steps (n,) at which there are numbers of all these names, and the numbers (names, n)."""
-        empty = np.zeros(0, int), np.zeros(0)
-        columns = [self._columns.get(name, empty) for name in names]
-        steps = reduce(np.intersect1d, (steps for steps, _ in columns))
-        return steps, np.stack([values[np.searchsorted(own, steps)] for own, values in columns])
+    def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The steps (n,) at which there are numbers of this name, and the numbers (n,)."""
+        return self._columns.get(name, (np.zeros(0, int), np.zeros(0)))
 
     def last(self, name: str) -> float | None:
         """The newest number of this name; None if there is none."""
@@ -74,21 +76,20 @@ def _notes(found: Any) -> Iterator[tuple[str, str]]:
             yield str(note.get("check", "")), note["sentence"]
 
 
-def thin(values: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
-    """Which of the n points of several curves (curves, n) are enough to draw them all: indices, rising.
+def thin(y: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
+    """Which of the n points of a curve (n,) are enough to draw it: indices, rising.
 
-    The curves are cut into `buckets` parts. Of each part stays where each curve is lowest and where it is highest, so
-    no peak is lost; and the first and the last point stay. Curves with few points keep them all.
+    The curve is cut into `buckets` parts. Of each part stays where it is lowest and where it is highest, so no peak is
+    lost; and the first and the last point stay. A curve with few points keeps them all.
     """
-    curves, n = values.shape
-    if n <= 2 * curves * buckets:
+    n = len(y)
+    if n <= 2 * buckets:
         return np.arange(n)
     edges = np.linspace(0, n, buckets + 1).astype(int)
     kept = {0, n - 1}
-    for y in values:
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
-            part = y[start:end]
-            kept |= {start + int(part.argmin()), start + int(part.argmax())}
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        part = y[start:end]
+        kept |= {start + int(part.argmin()), start + int(part.argmax())}
     return np.array(sorted(kept))
 
 

@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-import numpy as np
-
 from minigan.gans import MODELS
+from minigan.options import arguments_of
+from minigan.training.declared import Declared
+from minigan.training.report.charts import DIVERSITY, LONGEST
 from minigan.training.report.markup import Html, duration, memory, number, tag, when
 from minigan.training.report.series import Records
-from minigan.training.run import RunConfig
+from minigan.training.settings import RunConfig
 
-ELSEWHERE = (
-    "changes",
-    "model",
-    "model_args",
-    "command",
-    "started",
-    "versions",
-    "classes",
-    "samples",
-    "shape",
-    "fingerprint",
-)  # not in the table
+# What isn't in the table: it stands elsewhere on the page
+ELSEWHERE = {"changes", "model", "model_args", "command", "started", "versions", "classes", "samples", "shapes"}
+ELSEWHERE |= {"fingerprint", "own"}
 WIDE = 22  # characters; a longer fact gets a line of its own
-# Measures whose best value is worth a row: their names for people, and where the best one is
-BEST = {
-    "fid": ("FID", np.argmin),
-    "is": ("Inception Score", np.argmax),
-    "inception_score": ("Inception Score", np.argmax),
-    "kid": ("KID", np.argmin),
-    "modes": ("modes found", np.argmax),
-    "quality": ("good samples", np.argmax),
-    "diversity": ("diversity", np.argmax),
-}
 
 
 def settings(config: RunConfig) -> list[tuple[str, Any, Any, bool]]:
-    """(name, value, default for people, whether it differs) for each thing that can be set; those that differ first."""
+    """(name, value, default for people, whether it differs) for each thing that can be set; those that differ first.
+
+    Defaults of a user's own model aren't known: its file isn't loaded for a page.
+    """
     model = MODELS.get(config.model)
-    own = inspect.signature(model).parameters if model else {}
+    own = arguments_of(model) if model else {}
     found = []
     for name, value in config.model_args.items():
-        default = own[name].default if name in own else inspect.Parameter.empty
-        words = getattr(model, "depends", {}).get(name)
-        if default is inspect.Parameter.empty:
-            found.append((name, value, words or "", False))
-        else:
-            found.append((name, value, words or default, value != default and not (words and name == "n_classes")))
+        argument = own.get(name)
+        differs = argument is not None and value != argument.default and name != "n_classes"
+        found.append((name, value, argument.shown if argument else "", differs))
     usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
     for field in fields(config):
-        if field.name in ELSEWHERE:
-            continue
-        value, default = getattr(config, field.name), usual.get(field.name, field.default)
-        known = default is not MISSING and default is not None or (default is None and field.default is None)
-        found.append((field.name, value, default if known else "", known and value != default))
+        if field.name not in ELSEWHERE:
+            value, default = getattr(config, field.name), usual.get(field.name, field.default)
+            known = default is not MISSING and (default is not None or field.default is None)
+            found.append((field.name, value, plain(default) if known else "", known and value != default))
     return sorted(found, key=lambda row: not row[3])
 
 
@@ -67,8 +47,8 @@ def configuration(config: RunConfig) -> Html:
     for name, value, default, differs in settings(config):
         mark = tag("span", "changed", class_="mark") if differs else Html("")
         head = tag("th", name.replace("_", " "), " ", mark, scope="row")
-        depends = value is None and isinstance(default, str) and default  # a default that is told in words
-        shown = tag("td", "default" if depends else plain(value)), tag("td", plain(default))
+        words = "default" if value is None and default not in ("", "none") else plain(value)
+        shown = tag("td", words), tag("td", default)
         rows.append(tag("tr", head, *shown, class_="differs" if differs else None))
     head = tag("tr", *(tag("th", words, scope="col") for words in ("setting", "value", "default")))
     return tag("table", tag("thead", head), tag("tbody", *rows), class_="settings")
@@ -76,26 +56,28 @@ def configuration(config: RunConfig) -> Html:
 
 def plain(value: Any) -> str:
     """A setting for people."""
-    if value is None:
+    if value is None or value == "":
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, tuple):  # names, or a size in pixels
+        return (", " if any(isinstance(part, str) for part in value) else "×").join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def measures(records: Records) -> Html | None:
-    """The last and the best value of everything that was measured now and then; None if nothing was."""
+def judgements(records: Records, declared: Declared) -> Html | None:
+    """The last and the best value of everything that is judged now and then; None if nothing was."""
     rows = []
-    for name, (shown, best) in BEST.items():
-        steps, (values,) = records.series(name)
+    for name, judgement in (declared.judgements | DIVERSITY).items():
+        steps, values = records.series(name)
         if len(steps):
-            cells = [tag("td", number(values[i]), " ", tag("small", f"step {steps[i]:,}")) for i in (-1, best(values))]
-            rows.append(tag("tr", tag("th", shown, scope="row"), *cells))
+            best = {"lower": [values.argmin()], "higher": [values.argmax()]}.get(judgement.better, [])
+            cells = [tag("td", number(values[i]), " ", tag("small", f"step {steps[i]:,}")) for i in (-1, *best)]
+            cells += [tag("td")] * (2 - len(cells))
+            rows.append(tag("tr", tag("th", judgement.words[:LONGEST], scope="row"), *cells))
     if not rows:
         return None
-    head = tag("tr", *(tag("th", words, scope="col") for words in ("measure", "last", "best")))
+    head = tag("tr", *(tag("th", words, scope="col") for words in ("judgement", "last", "best")))
     return tag("table", tag("thead", head), tag("tbody", *rows))
 
 
@@ -111,7 +93,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
 
 def time_and_memory(config: RunConfig, records: Records, step: int, seconds: float, peak: int | None) -> Html:
     """What the run has cost so far."""
-    _, (speeds,) = records.series("pictures_per_second")
+    _, speeds = records.series("pictures_per_second")
     epoch = records.last("epoch")
     return facts(
         [
@@ -122,6 +104,7 @@ def time_and_memory(config: RunConfig, records: Records, step: int, seconds: flo
             ("peak memory", memory(peak) if peak else ""),
             ("data", _data(config)),
             ("classes", _some(config.classes)),
+            ("own files", ", ".join(config.own or {})),
             ("started", when(config.started)),
             ("versions", ", ".join(f"{name} {version}" for name, version in (config.versions or {}).items())),
         ]
@@ -129,9 +112,16 @@ def time_and_memory(config: RunConfig, records: Records, step: int, seconds: flo
 
 
 def _data(config: RunConfig) -> str:
-    if len(config.shape) == 1:
-        return f"{config.samples:,} points"
-    return f"{config.samples:,} pictures of {'×'.join(map(str, config.shape))}"
+    shapes = ["×".join(map(str, shape)) for shape in config.shapes.values()]
+    if len(shapes) == len(config.samples) == 1:
+        (n,) = config.samples.values()
+        return f"{n:,} pictures of {shapes[0]}" if "×" in shapes[0] else f"{n:,} points"
+    feeds = [f"{n:,} samples" + f" of {feed}" * (len(config.samples) > 1) for feed, n in config.samples.items()]
+    return (
+        ", ".join(feeds)
+        + ": "
+        + ", ".join(f"{name} {shape}" for name, shape in zip(config.shapes, shapes, strict=True))
+    )
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

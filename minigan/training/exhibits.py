@@ -1,0 +1,67 @@
+"""Drawing an exhibit: pictures in a grid, with captions above its columns, or points over real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from minigan.errors import ShapeError
+from minigan.model import Exhibit
+from minigan.training.pictures import BACKGROUND, GUTTER, grid, scatter
+
+INK, LINE, FONT = (60, 60, 60), 16, 12  # pixels of a line of text, and its size
+MOST_LINES = 4
+
+
+def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.ndarray | None = None) -> Image.Image:
+    """Draw pictures (N, H, W, C), C = 1 or 3, or points (N, F), the first two coordinates of each.
+
+    Points are drawn over the `real` ones, which decide the frame, and `centers` are marked. Raises ShapeError for
+    samples of another kind.
+    """
+    samples = np.asarray(exhibit.samples)
+    if samples.ndim == 2 and len(samples):
+        return scatter(*(None if points is None else _plane(points) for points in (samples, real, centers)))
+    if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
+        shape = "×".join(map(str, samples.shape))
+        raise ShapeError(f"an exhibit has samples of shape {shape}: show pictures (N, H, W, 1 or 3) or points (N, 2)")
+    image = grid(samples, exhibit.columns)
+    return _captioned(image, exhibit.captions) if exhibit.captions else image
+
+
+def _plane(points: np.ndarray) -> np.ndarray:
+    """Points (N, F) on a plane (N, 2); those with one coordinate lie on its axis."""
+    return points[:, :2] if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
+
+
+def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
+    """A grid with a caption above each of its columns, broken into lines where it is wider than the column."""
+    font = ImageFont.load_default(FONT)
+    width = (image.width - GUTTER) // len(captions)  # of a column
+    lines = [_lines(caption, width - 2 * GUTTER, font) for caption in captions]
+    head = LINE * max(map(len, lines)) + GUTTER
+    canvas = Image.new("RGB", (image.width, image.height + head), BACKGROUND)
+    canvas.paste(image, (0, head))
+    pen = ImageDraw.Draw(canvas)
+    for i, some in enumerate(lines):
+        for j, line in enumerate(reversed(some)):  # the last one stands on the picture
+            pen.text((GUTTER + (i + 0.5) * width, head - j * LINE - GUTTER), line, INK, font, "md")
+    return canvas
+
+
+def _lines(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """The words of a text in lines of at most `width` pixels; what doesn't fit ends in an ellipsis."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES - 1 :] = [lines[MOST_LINES - 1] + "…"]
+    for i, line in enumerate(lines):
+        while font.getlength(lines[i]) > width and line:
+            line = line[:-1]
+            lines[i] = line + "…"
+    return lines
