@@ -22,20 +22,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = [
-    "step",
-    "seconds",
-    "epoch",
-    "d_loss",
-    "g_loss",
-    "d_real",
-    "d_fake",
-    "fid",
-    "gradients",
-    "weights",
-    "notes",
-    "phase",
-]
+NAMES = ["step", "seconds", "epoch", "d_loss", "g_loss", "d_real", "fid", "gradients", "weights", "notes", "phase"]
 
 
 def test_a_page_is_whole_and_can_be_read_aloud(tmp_path):
