@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from inspect import signature
 from itertools import product
 from math import floor, prod
 from typing import Any
@@ -34,6 +35,7 @@ from minigan.model import can
 
 TRIED = (64, 128)  # sides of the pictures that memory is measured with, rounded up to the multiple
 AT_ONCE = 16  # tiles on a GPU; on a CPU as many as threads
+ADVICE = "end other programs, or use a machine with more"
 Size = tuple[int, int]
 Plan = tuple[Cuts, Cuts]
 
@@ -47,6 +49,9 @@ class Applier:
     def __init__(self, model: Any, channels: int | None = None) -> None:
         if not can(model, "apply"):
             raise DataError(f"{type(model).__name__} has no apply: it changes no pictures")
+        if more := _further_arguments(model.apply):
+            needs = f"{type(model).__name__}.apply needs more than a picture: {', '.join(more)}"
+            raise DataError(f"{needs}; call it in Python")
         self.model, self.device = model, model.device
         multiple = getattr(model, "multiple", 1)
         self.multiple: Size = tuple(multiple) if isinstance(multiple, (tuple, list)) else (multiple, multiple)
@@ -67,7 +72,8 @@ class Applier:
             pixels = np.pad(pixels, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="reflect")
         plan, why = self._plan(pixels.shape[:2])
         if plan is None or all(cuts.whole for cuts in plan):
-            self._check_memory(pixels.shape, f"the network has to see it whole, because {why}" if why else "")
+            because = f"make the picture smaller, for the network has to see it whole: {why}" if why else ADVICE
+            self._check_memory(pixels.shape, "a picture", because)
             out = self._apply(pixels[None], grey)[0]
         else:
             out = self._in_tiles(pixels, plan, grey, progress)
@@ -86,7 +92,7 @@ class Applier:
 
     def _in_tiles(self, pixels: np.ndarray, plan: Plan, grey: bool, progress: Callable[..., Any]) -> np.ndarray:
         rows, columns = plan
-        at_once = self._check_memory((rows.tile, columns.tile, pixels.shape[2]), "a tile can't be smaller")
+        at_once = self._check_memory((rows.tile, columns.tile, pixels.shape[2]), "a tile", ADVICE)
         places = list(product(range(len(rows.starts)), range(len(columns.starts))))
         out: Any = None
         for group in progress([places[i : i + at_once] for i in range(0, len(places), at_once)]):
@@ -127,7 +133,7 @@ class Applier:
     def _tried(self) -> list[Size]:
         return [tuple(-(-side // m) * m for m in self.multiple) for side in TRIED]  # type: ignore[misc]
 
-    def _check_memory(self, shape: tuple[int, ...], why: str) -> int:
+    def _check_memory(self, shape: tuple[int, ...], what: str, advice: str) -> int:
         """How many pictures or tiles of a shape may be worked on at once. Raises DataError if not even one can."""
         height, width, channels = shape
         small, large = self._tried()
@@ -142,8 +148,14 @@ class Applier:
         bytes_ = needed((height, width), self._measured[channels])
         if bytes_ > free:
             raise DataError(
-                f"{width}x{height} pixels at once need about {gigabytes(bytes_)} of memory, and {gigabytes(free)} are "
-                f"free{f' ({why})' if why else ''}: make the picture smaller, or use a machine with more memory"
+                f"{what} of {width}x{height} pixels needs about {gigabytes(bytes_)} of memory, and "
+                f"{gigabytes(free)} are free: {advice}"
             )
         most = AT_ONCE if self.device.name.startswith("cuda") else count()
         return max(1, min(most, free // 2 // bytes_))
+
+
+def _further_arguments(apply: Callable[..., Any]) -> list[str]:
+    """The names of arguments that must be given besides the picture."""
+    others = list(signature(apply).parameters.values())[1:]
+    return [p.name for p in others if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

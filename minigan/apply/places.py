@@ -20,7 +20,7 @@ from pathlib import Path
 from minigan.apply.output import SUFFIXES as WRITTEN
 from minigan.apply.picture import FLOATS
 from minigan.data.kinds import SUFFIXES, count_kinds
-from minigan.data.listing import _walk as walk
+from minigan.data.listing import walk
 from minigan.errors import DataError
 
 

@@ -72,7 +72,7 @@ def test_memory_decides_how_many_tiles_at_once_and_not_their_size(monkeypatch):
 @pytest.mark.parametrize(
     "network, applied, why",
     [
-        (global_one(), ("F",), "the network has to see it whole, because InstanceNorm looks at the whole picture"),
+        (global_one(), ("F",), "has to see it whole: InstanceNorm looks at the whole picture"),
         (smoother(), (), "Changes names no networks in `applied`"),
     ],
 )
@@ -82,7 +82,9 @@ def test_a_picture_that_memory_does_not_hold_is_refused(monkeypatch, network, ap
     monkeypatch.setattr(applier, "available", lambda _: 300_000_000)
     assert apply(photo(200, 300)).shape == (200, 300, 3)
     largest = max(np.prod(shape) for shape in model.batches)
-    with pytest.raises(DataError, match=r"3000x2000 pixels at once need about [\d.]+ GB .* 300 MB are free") as refusal:
+    with pytest.raises(
+        DataError, match=r"a picture of 3000x2000 pixels needs about [\d.]+ GB .* 0.3 GB are free"
+    ) as refusal:
         apply(np.zeros((2000, 3000, 3), np.uint8))
     assert why in str(refusal.value)
     assert max(np.prod(shape) for shape in model.batches) == largest  # it was refused before it was tried
@@ -91,7 +93,7 @@ def test_a_picture_that_memory_does_not_hold_is_refused(monkeypatch, network, ap
 def test_a_tile_that_memory_does_not_hold_is_refused(monkeypatch):
     apply = Applier(Changes(smoother()))
     monkeypatch.setattr(applier, "available", lambda _: 1_000_000)
-    with pytest.raises(DataError, match="256x256 pixels at once .* a tile can't be smaller"):
+    with pytest.raises(DataError, match="a tile of 256x256 pixels needs about .* end other programs"):
         apply(photo(600, 600))
 
 
@@ -119,12 +121,18 @@ def test_a_wrong_declaration_of_what_is_applied_is_noticed():
 
 
 def test_refusals():
+    class WithMask(Changes):
+        def apply(self, x, mask, *, level=1.0):
+            raise AssertionError
+
+    with pytest.raises(DataError, match="needs more than a picture: mask;"):
+        Applier(WithMask(smoother()))
     with pytest.raises(DataError, match="Model has no apply"):
         Applier(Model())
     fixed = Sequential(Flatten(), Dense(64 * 64 * 3, 12), Reshape(2, 2, 3))
     with pytest.raises(ShapeError):
         Applier(Changes(fixed))(photo())
     broken = smoother()
-    broken[0].W[...] = np.inf
+    broken[0].b[...] = np.nan
     with pytest.raises(DataError, match="aren't finite"):
         Applier(Changes(broken))(photo())
