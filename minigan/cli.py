@@ -12,12 +12,13 @@ import io
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from minigan import __version__
 from minigan.errors import MiniganError, printable
+from minigan.own import OwnError, place_in_own
+from minigan.words import nearest, with_flags
 
 # name: (module with `add_arguments(parser)` and `main(args) -> exit status`, what it does)
 COMMANDS = {
@@ -27,7 +28,7 @@ COMMANDS = {
     "report": ("minigan.commands.report", "write a run's page anew"),
     "replay": ("minigan.commands.replay", "make the step again at which a run failed"),
     "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
-    "models": ("minigan.commands.models", "list the models"),
+    "models": ("minigan.commands.models", "list the models, or describe one"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),
     "bench": ("minigan.commands.bench", "measure speed and memory, beside PyTorch"),
     "selftest": ("minigan.commands.selftest", "check and measure a GPU, in eight minutes"),
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except MiniganError as error:
-        return _fail(str(error))
+        return _fail(_placed(error, str(error)))
     except MemoryError:
         return _fail("there is not enough memory: make --batch-size, --img-size, --features or --latent-dim smaller")
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -86,13 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(sentence(error))
-    except RuntimeError as error:
-        if "new thread" not in str(error):  # a mistake of ours
-            raise
-        return _fail("the system gives no more threads: end other programs, or raise the limit (ulimit -u)")
     except KeyboardInterrupt:
         print("minigan: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "new thread" in str(error):
+            return _fail("the system gives no more threads: end other programs, or raise the limit (ulimit -u)")
+        if not place_in_own(error):  # a mistake of ours
+            raise
+        return _fail(_placed(error, f"{type(error).__name__}: {error}"))
 
 
 def _run(argv: list[str]) -> int:
@@ -123,8 +126,12 @@ def _run(argv: list[str]) -> int:
         if word is None:
             raise UsageError(f"unexpected word {unknown[0]!r}; see minigan {name} --help")
         options = [option for action in parser._actions for option in action.option_strings]
-        raise UsageError(f"minigan {name} has no {word}: {nearest(word, options)}")
-    return command.main(args) or 0
+        raise UsageError(f"minigan {name} has no {word}: {nearest(word.partition('=')[0], options)}")
+    try:
+        return command.main(args) or 0
+    except MiniganError as error:  # the library names arguments, which have options here
+        error.args = (with_flags(str(error), {o for action in parser._actions for o in action.option_strings}),)
+        raise
 
 
 def _overview() -> str:
@@ -140,24 +147,17 @@ def _with_dashes(word: str) -> str:
     return option.replace("_", "-") + equals + value
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Suggest the most similar of the known names, or all of them."""
-    known = list(known)
-    near = get_close_matches(word.partition("=")[0].lower(), known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
-
-
-def either(words: Iterable[str]) -> str:
-    """Such as `a, b or c`."""
-    *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last
-
-
 def sentence(error: Exception) -> str:
     """What an exception has to say to the user."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def _placed(error: Exception, what: str) -> str:
+    """What an error says, after the place in a user's own file that it came through."""
+    place = "" if isinstance(error, OwnError) else place_in_own(error)
+    return f"{place}: {what}" if place and not what.startswith(place.partition(",")[0]) else what
 
 
 def _fail(what: str) -> int:

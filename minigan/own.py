@@ -16,7 +16,7 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
-from minigan.errors import MiniganError
+from minigan.errors import DataError, MiniganError
 from minigan.model import Model
 from minigan.words import near
 
@@ -88,6 +88,17 @@ def own_data(word: str) -> tuple[Any, dict[str, str]]:
     if data is None:
         raise OwnError(f"{place}: {name} returns nothing: return an array, a dict of arrays, or a data set")
     return data, checksums
+
+
+@contextmanager
+def about_data(word: str | None) -> Iterator[None]:
+    """Have an error about data, in this block, begin with the place of the user's own function that returned it."""
+    try:
+        yield
+    except DataError as error:
+        if not word or not is_own(word):
+            raise
+        raise OwnError(f"{definition(load_own(word)[0], word)}: {error}") from error
 
 
 def definition(value: Any, word: str) -> str:

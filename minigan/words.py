@@ -40,6 +40,7 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def with_flags(sentence: str, options: Collection[str]) -> str:
-    """Spell the arguments in a sentence, such as `batch_size`, as options, as far as there are such options."""
-    return NAMED.sub(lambda match: flag(match[1]) if flag(match[1]) in options else match[0], sentence)
+def with_flags(sentence: str, options: Collection[str] | None = None) -> str:
+    """Spell the arguments in a sentence, such as `batch_size`, as options; only those of `options`, if it is given."""
+    known = (lambda option: True) if options is None else options.__contains__
+    return NAMED.sub(lambda match: flag(match[1]) if known(flag(match[1])) else match[0], sentence)

@@ -150,8 +150,9 @@ class TorchMemory:
 def training_step(workload: Training, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
     """One step of the workload's kind on the networks of its GAN, translated."""
     gan = workload.build()  # nothing of it is kept: its arrays would count as PyTorch's memory
-    G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in "GD")
-    G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in (("G", G), ("D", D)))
+    names = gan.games[0].generator, gan.games[0].critic
+    G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in names)
+    G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in zip(names, (G, D), strict=True))
     (H, W, C), latent_dim = gan.shape, gan.latent_dim
     real = torch.rand(batch_size, C, H, W, device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
     penalty_weight = gan.penalty.weight if workload.step == "critic step" else 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -18,27 +18,31 @@ from minigan.backend import CPU, Device
 from minigan.errors import MiniganError
 from minigan.gans import MODELS
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
+from minigan.model import Now
 from minigan.training.summary import Watch, step_macs
+from minigan.trial import moments, random_batch
+from minigan.words import nearest
 
-# (gan, next_batch, rng): the two updates of D draw their fakes with G in training mode, as in training; G learns
-# nothing from them. Sampling is in inference mode, as many pictures as a batch has.
-STEPS: dict[str, Callable[[Any, Callable[[], Any], Any], Any]] = {
-    "step": lambda gan, next_batch, rng: gan.step(next_batch, rng),
-    "critic step": lambda gan, next_batch, rng: gan.critic_step(next_batch(), rng),
-    "discriminator step": lambda gan, next_batch, rng: gan.discriminator_step(next_batch(), None, rng),
-    "sampling pass": lambda gan, next_batch, rng: gan.generate(gan.latent(len(next_batch()), rng)),
+# (model, next_batch, rng, now): the two updates of a critic draw their fakes with the generator in training mode, as in
+# training; it learns nothing from them. Sampling is in inference mode, as many pictures as a batch has.
+STEPS: dict[str, Callable[[Any, Callable[..., dict[str, Any]], Any, Now], Any]] = {
+    "step": lambda model, next_batch, rng, now: model.step(next_batch, rng, now),
+    "critic step": lambda model, next_batch, rng, now: model.critic_step(next_batch()["real"], rng),
+    "discriminator step": lambda model, next_batch, rng, now: model.discriminator_step(next_batch()["real"], None, rng),
+    "sampling pass": lambda model, next_batch, rng, now: model.generate(model.latent(len(next_batch()["real"]), rng)),
 }
 PROBE = 2  # samples in the pass through a layer whose operations are counted
 
 
 @dataclass(frozen=True)
 class Training:
-    """A model for pictures of a shape (H, W, C), and which of its steps is measured."""
+    """A model for pictures of a shape (H, W, C), and which of its steps is measured, in which phase (its number)."""
 
     model: str
     shape: tuple[int, int, int]
     step: str = "step"
     settings: dict[str, Any] = field(default_factory=dict)
+    phase: int = 0
 
     @property
     def size(self) -> int:
@@ -46,22 +50,23 @@ class Training:
         return self.shape[0]
 
     def build(self, device: Device | str = "cpu") -> Any:
-        """The GAN, with the same weights every time."""
+        """The model, with the same weights every time."""
         return MODELS[self.model](self.shape, **self.settings, rng=np.random.default_rng(0), device=device)
 
-    def ready(self, gan: Any, batch_size: int, device: Device) -> Callable[[], Any]:
+    def ready(self, model: Any, batch_size: int, device: Device) -> Callable[[], Any]:
         """A function that makes one step on a batch that is on the device already."""
-        rng = device.rng(0)
-        real = rng.random((batch_size, *gan.shape), dtype=np.float32) * 2 - 1
-        return lambda: STEPS[self.step](gan, lambda: real, rng)
+        rng, now = device.rng(0), next(islice(moments(model), self.phase, None))
+        batch = random_batch(model, {"real": self.shape}, batch_size, np.random.default_rng(0))
+        there = {name: device.array(rows) for name, rows in batch.items()}
+        return lambda: STEPS[self.step](model, lambda n=None: there, rng, now)
 
-    def parts(self, gan: Any) -> tuple[list[Layer], list[Any]]:
+    def parts(self, model: Any) -> tuple[list[Layer], list[Any]]:
         """The networks and the optimisers that work in a step."""
-        return list(gan.networks.values()), list(gan.optimizers.values())
+        return list(model.networks.values()), list(model.optimizers.values())
 
     def macs(self) -> float:
         """Multiply-adds of the matrix products of a step, for each picture of the batch."""
-        return step_macs(self.build(), STEPS[self.step])
+        return step_macs(self.build(), {"real": self.shape}, STEPS[self.step])
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,6 @@ def find(names: Iterable[str]) -> list[str]:
     known = [*WORKLOADS, *GROUPS]
     for name in names:
         if name not in known:
-            near = get_close_matches(name.lower(), known, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
-            raise MiniganError(f"there is no workload {name!r}: {hint}")
+            raise MiniganError(f"there is no workload {name!r}: {nearest(name, known)}")
         found.update(dict.fromkeys(GROUPS.get(name, [name])))
     return list(found)

@@ -16,13 +16,15 @@ from minigan.commands.options import (
     count,
     place,
     print_notes,
+    size,
     whole_number,
 )
 from minigan.data import SPLITS, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
 from minigan.training import pictures
 from minigan.training.summary import table
-from minigan.training.trainer import PICTURES, POINTS
+
+PICTURES, POINTS = 64, 1000  # samples that are drawn
 
 
 def add_arguments(parser: Parser) -> None:
@@ -30,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("spec", nargs="?", metavar="DATA", help=f"a name, or the path of {PATHS} (default: list all)")
     parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
     parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
-    parser.add_argument("--img-size", type=count, metavar="N", help=SIZE_HELP)
+    parser.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
     parser.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
     add_skip_bad(parser)
@@ -53,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     dataset = _open(args)
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
     print(printable(dataset.describe()))
-    print_notes(dataset)
+    print_notes(dataset.notes)
     for name, share in _shares(dataset):
         print(f"  {printable(name)}: {share:,}")
     if args.out:

@@ -1,40 +1,61 @@
-"""`minigan models`: what can be trained."""
+"""`minigan models`: what can be trained, what it needs, and when to choose it."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
-import sys
+import textwrap
 
-from minigan.cli import Parser
-from minigan.commands.options import is_conditional, model_options, takes_points
+from minigan.cli import Parser, UsageError
 from minigan.gans import MODELS
+from minigan.model import Kind, Model, can
+from minigan.own import is_own, own_model
+from minigan.words import nearest
+
+WIDTH = 110
+KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}
+VERBS = {"generate": "sample", "apply": "apply"}  # of a model: the command that it is for
 
 
 def add_arguments(parser: Parser) -> None:
-    """There are no options."""
+    """Add the options."""
+    what = f"any of {', '.join(MODELS)}, or your own as my_gan.py:MyGAN (default: all that ship)"
+    parser.add_argument("names", nargs="*", metavar="MODEL", help=what)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print each model's paper, the sizes it takes, and whether it learns classes."""
-    width = max(map(len, MODELS)) + 2
-    for name, model in MODELS.items():
-        module = sys.modules[model.__module__]
-        paper = (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ")
-        print(f"{name:{width}}{paper.partition(': ')[2]}")
-        print(f"{'':{width}}{_draws(model, getattr(module, 'SIZES', None))}{_classes(model)}\n")
-    print("options of a model, and their defaults: minigan train MODEL --help")
+    """Print each model's paper, what it needs and makes, and when to choose it."""
+    for name in args.names:
+        if name not in MODELS and not is_own(name):
+            raise UsageError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
+    models = {name: own_model(name)[0] if is_own(name) else MODELS[name] for name in args.names or MODELS}
+    print("\n\n".join(described(name, cls) for name, cls in models.items()))
+    print("\noptions of a model, and their defaults: minigan train MODEL --help")
     return 0
 
 
-def _draws(model: type, sizes: tuple[int, ...] | None) -> str:
-    pictures = (
-        f"pictures of {', '.join(map(str, sizes[:-1]))} or {sizes[-1]} pixels" if sizes else "pictures of any size"
-    )
-    return f"{pictures}, and points on the plane" if takes_points(model) else pictures
+def described(name: str, cls: type[Model]) -> str:
+    """The lines about one model."""
+    verbs = [f"minigan {command}" for verb, command in VERBS.items() if can(cls, verb)]
+    lines = {
+        "paper": cls.paper,
+        "needs": _needs(cls.arrays),
+        "makes": cls.makes,
+        "suits": cls.suits,
+        "used by": ", ".join(["minigan train", *verbs]),
+    }
+    if not (cls.paper or cls.makes or cls.suits):  # a user's own says it in its docstring
+        lines["about"] = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
+    return "\n".join([name, *(_line(title, text) for title, text in lines.items() if text)])
 
 
-def _classes(model: type) -> str:
-    if is_conditional(model, {}):
-        return "; learns the data's classes"
-    return "; with --labels, learns the data's classes" if "labels" in model_options(model) else ""
+def _line(title: str, text: str) -> str:
+    return textwrap.fill(f"{title:9}{text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
+
+
+def _needs(arrays: dict[str, Kind]) -> str:
+    """The arrays of a batch, feed by feed: those of one feed belong together."""
+    feeds: dict[str, list[str]] = {}
+    for name, kind in arrays.items():
+        feeds.setdefault(kind.feed, []).append(f"{name} ({KINDS.get(kind.what, kind.what)})")
+    return "; apart from them ".join(" with ".join(names) for names in feeds.values())

@@ -1,82 +1,55 @@
-"""What commands share: the kinds of values that options take, and the options that a model's constructor defines."""
+"""What commands share: the kinds of values that options take, a model's options, and opening the folder of a run."""
 
 from __future__ import annotations
 
 import argparse
-import inspect
-import json
 import os
+import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args, get_origin, get_type_hints
-
-import numpy as np
+from typing import Any, TextIO
 
 from minigan.cli import UsageError
-from minigan.data import Dataset
-from minigan.errors import CheckpointError, MiniganError, ShapeError, printable
+from minigan.data import as_size, parse_size
+from minigan.errors import DataError, printable
 from minigan.gans import MODELS
-from minigan.training.checkpoint import Checkpoint, load_checkpoint, load_newest
-from minigan.training.run import RunConfig, RunFolder, model_class
+from minigan.model import Model
+from minigan.options import Argument, Count, Fraction, NotNegative, Option, Positive, WholeNumber, arguments_of
+from minigan.own import is_own, own_model, short_name
+from minigan.training.build import check_arguments, open_model
+from minigan.training.changes import other_files
+from minigan.training.checkpoint import Checkpoint
+from minigan.training.folder import RunFolder
+from minigan.training.plan import NUMBERS
+from minigan.training.settings import RunConfig
+from minigan.words import flag, with_flags
+
+PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
+SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"
+FEW = 3  # models: where no more have an option, its help names them
 
 
-def whole_number(text: str) -> int:
-    """A whole number, from 0 on."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
+def typed(kind: type, option: Option) -> Callable[[str], Any]:
+    """A function that makes a number of what was typed. It raises ArgumentTypeError for what `option` doesn't take."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
+        problem = option.check(value)
+        if problem:
+            raise argparse.ArgumentTypeError(f"{text} {problem}")
+        return value
+
+    return parse
 
 
-def count(text: str) -> int:
-    """A whole number, from 1 on."""
-    value = whole_number(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("it must be at least 1")
-    return value
-
-
-def positive(text: str) -> float:
-    """A number greater than 0."""
-    value = _float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number greater than 0")
-    return value
-
-
-def fraction(text: str) -> float:
-    """A number from 0 up to, but not including, 1."""
-    value = _float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1, 1 excluded")
-    return value
-
-
-def not_negative(text: str) -> float:
-    """A number from 0 on."""
-    value = number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
-
-
-def number(text: str) -> float:
-    """Any finite number."""
-    value = _float(text)
-    if not abs(value) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not finite")
-    return value
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+count, whole_number = typed(int, Count()), typed(int, WholeNumber())
+positive, fraction, not_negative = (typed(float, option) for option in (Positive(), Fraction(), NotNegative()))
 
 
 def place(text: str) -> Path:
@@ -84,6 +57,14 @@ def place(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
     return Path(text)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Height and width of pictures: `64`, or `96x64` in the order of arrays."""
+    try:
+        return as_size(parse_size(text))
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def check_writable(folder: Path) -> None:
@@ -95,114 +76,53 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"nothing may be written into {nearest}: change its permissions, or give another --out")
 
 
-# What help says of constructor arguments, and what they may be. Others are shown by their names alone.
-KNOWN = {
-    "latent_dim": (count, "length of the latent vector z"),
-    "lr": (positive, "learning rate"),
-    "b1": (fraction, "Adam's decay of the first moment, or SGD's momentum"),
-    "b2": (fraction, "Adam's decay of the second moment"),
-    "n_critic": (count, "updates of the discriminator for each one of the generator"),
-    "label_smoothing": (fraction, "how far the target for real samples is below 1"),
-    "features": (count, "channels of the layers nearest to the picture; deeper ones have multiples of it"),
-    "coding": (str, "the logits that are aimed at for real and for generated samples"),
-    "clip_value": (positive, "bound of the critic's weights"),
-    "extra_critic": (bool, "a hundred critic updates for each of the first, and now and then"),
-    "lambda_gp": (not_negative, "weight of the gradient penalty"),
-    "networks": (str, "which networks, for pictures; resnet is for 32 pixels"),
-    "labels": (bool, "learn the data's classes"),
-    "n_classes": (count, "number of classes"),
-    "projection": (bool, "judge the class by a projection instead of one more channel"),
-}
-PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
-SIZE_HELP = "square pictures of N pixels (default: 64 for files, other data as it is)"
-FEW = 3  # models: where no more have an option, its help names them
-KINDS = {int: whole_number, float: number, str: str, bool: bool}
+# Runs
 
 
-@dataclass(frozen=True)
-class ModelOption:
-    """A constructor argument of a model as an option."""
-
-    name: str
-    kind: Any
-    default: Any
-    what: str
-    shown: str  # the default, for people
-    choices: tuple[str, ...] = ()  # empty: any
-
-    @property
-    def flag(self) -> str:
-        """As it is typed."""
-        return flag(self.name)
+def add_model(parser: Any) -> None:
+    """Add --model."""
+    what = "the run's own model again, as my_gan.py:MyGAN: a run's folder never loads Python (default: none)"
+    parser.add_argument("--model", metavar="FILE:NAME", help=what)
 
 
-def flag(name: str) -> str:
-    """Spell an argument's name as an option: latent_dim becomes --latent-dim."""
-    return "--" + name.replace("_", "-")
+def read_run(
+    command: str, path: Path, model: str | None = None, data: str | None = None
+) -> tuple[RunFolder, RunConfig, type[Model] | None]:
+    """The folder of a run, its settings, and the class of its model if that is a user's own, named by --model.
 
-
-def model_options(model: type) -> dict[str, ModelOption]:
-    """The options of a model: its constructor's arguments that are numbers, text or yes-or-no, and have a default."""
-    options = {}
-    hints = get_type_hints(model.__init__)  # type: ignore[misc]
-    for name, parameter in inspect.signature(model).parameters.items():
-        hint = hints.get(name)
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
-        kinds = (str,) if choices else getattr(hint, "__args__", (hint,))
-        kind = next((k for k in KINDS if k in kinds), None)
-        if parameter.default is not inspect.Parameter.empty and kind is not None and name != "device":
-            known, what = KNOWN.get(name, (KINDS[kind], name.replace("_", " ")))
-            shown = model.depends.get(name) or _for_people(parameter.default)
-            options[name] = ModelOption(name, known, parameter.default, what, shown, choices)
-    return options
-
-
-def _for_people(default: Any) -> str:
-    if default is None:
-        return "depends on the data"
-    return ("yes" if default else "no") if isinstance(default, bool) else str(default)
-
-
-def is_conditional(model: type, model_args: dict[str, Any]) -> bool:
-    """Whether a model with these arguments learns classes: if it can, and there is no `labels` that says no."""
-    own = model_options(model)
-    wanted = own["labels"].default if "labels" in own else True
-    return "n_classes" in own and model_args.get("labels", wanted)
-
-
-def read_config(folder: RunFolder) -> RunConfig:
-    """Read config.json of a run. Raises CheckpointError also for arguments that no command line could have given."""
-    config = folder.config()
-    check_arguments(config, folder.path / "config.json")
-    return config
-
-
-def check_arguments(config: RunConfig, file: Path) -> None:
-    """Raise CheckpointError, which names the file, for a model or arguments that no command line could have given."""
-    try:
-        own = model_options(model_class(config.model))
-    except MiniganError as error:
-        raise CheckpointError(f"{file} is damaged: {error}") from error
-    for name, value in config.model_args.items():
-        if name not in own or not _fits(own[name], value):
-            problem = f"{name} is {json.dumps(value)}, which {config.model} can't take"
-            raise CheckpointError(f"{file} is damaged: {problem}")
-
-
-def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None) -> Checkpoint:
-    """Read the checkpoint in `file`, or the newest of a run. If that is damaged it is named, and an older one taken.
-
-    Raises CheckpointError if there is none that can be read.
+    data: what was given for it, "" for nothing; None if the command needs none. Raises CheckpointError also for
+    arguments that nobody could have given, and UsageError where a user's own file is needed and wasn't named.
     """
-    if file is not None:
-        return load_checkpoint(file, model)
-    paths, problems = folder.checkpoints(), []
-    if not paths:
-        raise CheckpointError(f"there is no checkpoint in {folder.path}: nothing has been saved there yet")
-    checkpoint = load_newest(paths, model, problems.append)
-    for problem in problems:
-        warn(f"{problem}; {checkpoint.path} is used instead")
-    return checkpoint
+    folder = RunFolder(path)
+    config = folder.config()
+    if not is_own(config.model) and model not in (None, config.model):
+        raise UsageError(f"the model {model} doesn't fit this run, which began with {config.model}: leave it out")
+    missing = [f"--model {config.model}"] if is_own(config.model) and not model else []
+    missing += [f"--data {config.data}"] if is_own(config.data) and data == "" else []
+    if missing:
+        given = [f"--model {model}"] if model else []
+        typed = " ".join(["minigan", command, shlex.quote(str(path)), *given, *missing])
+        raise UsageError(f"this run is of a file of your own, and a run's folder never loads Python: name it, {typed}")
+    cls = None
+    if is_own(config.model):
+        cls, files = own_model(str(model))
+        if cls.__name__ != short_name(config.model):
+            raise UsageError(f"{path} began with {config.model}, and not with {cls.__name__}: give that to --model")
+        config = replace(config, own=(config.own or {}) | files)
+    check_arguments(config, folder.path / "config.json", cls)
+    return folder, config, cls
+
+
+def open_run(
+    folder: RunFolder, config: RunConfig, cls: type[Model] | None, checkpoint: Path | None = None, device: str = "cpu"
+) -> tuple[Any, Checkpoint]:
+    """The model of a run as it was trained, and the checkpoint that it is of.
+
+    A user's own file that isn't what it was when the run began is warned of, and so are damaged checkpoints.
+    """
+    for sentence in other_files(folder.config(), config):
+        warn(sentence)
+    return open_model(folder, config, checkpoint, device, cls, warn)
 
 
 def add_skip_bad(parser: Any) -> None:
@@ -211,10 +131,10 @@ def add_skip_bad(parser: Any) -> None:
     parser.add_argument("--skip-bad", action="store_true", default=None, help=what)
 
 
-def print_notes(dataset: Dataset, file: TextIO | None = None) -> None:
-    """Print what the user should know about the data, a line each."""
-    for note in dataset.notes:
-        print(f"note: {printable(note)}", file=file)
+def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:
+    """Print what the user should know about data, a line each."""
+    for note in notes:
+        print(f"note: {printable(with_flags(note))}", file=file)
 
 
 def warn(sentence: str) -> None:
@@ -222,55 +142,40 @@ def warn(sentence: str) -> None:
     print(f"minigan: warning: {printable(sentence)}", file=sys.stderr)
 
 
-def _fits(option: ModelOption, value: Any) -> bool:
-    """Whether a value from a file is one that could have been typed."""
-    if value is None:
-        return option.default is None
-    if option.choices:
-        return value in option.choices
-    if option.kind in (bool, str):
-        return type(value) is option.kind
-    if type(value) not in ((int,) if option.kind in (count, whole_number) else (int, float)):
-        return False
-    try:
-        option.kind(str(value))
-    except argparse.ArgumentTypeError:
-        return False
-    return True
+# Options of models and settings
 
 
-def takes_points(model: type) -> bool:
-    """Whether a model can be trained on points of the plane."""
-    classes = {"n_classes": 1} if is_conditional(model, {}) else {}
-    try:
-        model((2,), **classes, rng=np.random.default_rng(0))
-    except ShapeError:
-        return False
-    return True
+def add_number(parser: Any, name: str, default: str = "") -> None:
+    """Add the option of a setting that is a number; `default` words its default where that depends on the model."""
+    argument = NUMBERS[name]
+    help_ = f"{argument.option.help} (default: {default or argument.shown})"
+    parser.add_argument(flag(name), type=typed(argument.type, argument.option), metavar="N", help=help_)
 
 
-def add_model_options(parser: Any, shown: str | None) -> None:
-    """Add the options of all models; the help is about the model `shown`, if there is one."""
-    offers: dict[str, dict[str, ModelOption]] = {}
-    for model, cls in MODELS.items():
-        for name, option in model_options(cls).items():
-            offers.setdefault(name, {})[model] = option
+def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = None) -> None:
+    """Add the options of all models, and of a user's own; the help is about the model `shown`, if there is one."""
+    offers: dict[str, dict[str, Argument]] = {}
+    for model, cls in (MODELS | ({str(shown): own} if own else {})).items():
+        for name, argument in arguments_of(cls).items():
+            offers.setdefault(name, {})[model] = argument
     for by_model in offers.values():
-        option = by_model.get(shown or "") or next(iter(by_model.values()))
+        argument = by_model.get(shown or "") or next(iter(by_model.values()))
         if shown is None:
             whose = f"{', '.join(by_model)}: " if len(by_model) <= FEW else ""
-            text = f"{whose}{option.what} (default: {defaults({m: o.shown for m, o in by_model.items()})})"
+            text = f"{whose}{argument.option.help} (default: {defaults({m: a.shown for m, a in by_model.items()})})"
         elif shown in by_model:
-            text = f"{option.what} (default: {option.shown})"
+            text = f"{argument.option.help} (default: {argument.shown})"
         else:
             text = argparse.SUPPRESS
-        if option.kind is bool:
+        if argument.type is bool:
             how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
-        elif option.choices:
-            how = {"choices": list(dict.fromkeys(choice for o in by_model.values() for choice in o.choices))}
+        elif argument.choices:
+            how = {"choices": list(dict.fromkeys(choice for a in by_model.values() for choice in a.choices))}
+        elif argument.type is str:
+            how = {"metavar": "X"}
         else:
-            how = {"type": option.kind, "metavar": "N" if option.kind in (count, whole_number) else "X"}
-        parser.add_argument(option.flag, dest=option.name, default=None, help=text.replace("%", "%%"), **how)
+            how = {"type": typed(argument.type, argument.option), "metavar": "N" if argument.type is int else "X"}
+        parser.add_argument(flag(argument.name), dest=argument.name, default=None, help=text.replace("%", "%%"), **how)
 
 
 def defaults(by_model: dict[str, Any]) -> str:

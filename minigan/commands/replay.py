@@ -6,13 +6,24 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from minigan.backend import get_device
-from minigan.cli import Parser
-from minigan.commands.options import check_arguments, place
+from minigan.cli import Parser, UsageError
+from minigan.commands.options import add_model, place
 from minigan.errors import CheckpointError
-from minigan.training.checkpoint import Checkpoint, load_rng
-from minigan.training.failure import Seen, first_not_finite, load_failure
-from minigan.training.run import DECAYS, RunConfig, parse_config
+from minigan.model import Model
+from minigan.own import is_own, own_model
+from minigan.training.build import build_model, check_arguments
+from minigan.training.checkpoint import Checkpoint
+from minigan.training.doctor import Doctor
+from minigan.training.failure import first_not_finite
+from minigan.training.failure_file import load_failure
+from minigan.training.finding import Finding, Seen
+from minigan.training.folder import RunFolder
+from minigan.training.frozen import load_frozen
+from minigan.training.settings import RunConfig, parse_config
+from minigan.training.stepper import Stepper
 from minigan.training.summary import table
 from minigan.training.tally import short
 
@@ -24,6 +35,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("file", type=place, metavar="FILE", help="failure.npz, or the folder of the run")
     shown = f"show the step from its beginning (default: the last {PASSES} passes through a network)"
     parser.add_argument("--all", action="store_true", help=shown)
+    add_model(parser)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
@@ -32,30 +44,73 @@ def main(args: argparse.Namespace) -> int:
     path = _failure(args.file)
     checkpoint, batches = load_failure(path)
     config = _config(checkpoint, path)
-    gan = config.build_gan(get_device(args.device))
-    checkpoint.restore(gan)
-    step, factor = checkpoint.state["step"], checkpoint.state.get("lr_factor", 1.0)
-    if type(factor) is not float or not 0 < factor <= 1:
-        raise CheckpointError(f"{path} is damaged: its factor on the learning rate is {factor!r}")
-    for optimizer in gan.optimizers.values():
-        optimizer.lr *= DECAYS[config.lr_decay](config.n_steps)(step) * factor
-    handed = iter(batches)
-
-    def next_batch() -> Any:
-        x, labels = next(handed, (None, None))
-        if not _fits(x, labels, config, gan.n_classes):
-            raise CheckpointError(f"{path} is damaged: its batches aren't those of one step of {config.model}")
-        x = gan.device.array(x)
-        return x if labels is None else (x, gan.device.array(labels))
-
+    cls = _own(config, path, args.model)
+    check_arguments(config, path, cls)
+    model = build_model(config, cls, get_device(args.device))
+    load_frozen(RunFolder(path.parent), model)
+    stepper = Stepper(model, _Handed(batches, config, model, path), config, Doctor(model, config, None))
+    stepper.restore(checkpoint)
+    if not 0 < stepper.lr_factor <= 1:
+        raise CheckpointError(f"{path} is damaged: its factor on the learning rate is {stepper.lr_factor!r}")
     seen: list[Seen] = []
-    finding = first_not_finite(gan, next_batch, load_rng(checkpoint.state["rng"], gan.device), seen.append)
-    print(f"step {step + 1} of {config.model} on {config.data}, from the state before it: the largest magnitude in")
-    print("everything that is made, in order of time\n")
+
+    def looked_at(next_batch: Any, rng: Any, now: Any) -> Finding | dict[str, Any]:
+        return first_not_finite(model, next_batch, rng, now, seen.append)
+
+    found, _ = stepper.watched(looked_at)
+    print(
+        f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest magnitude"
+    )
+    print("in everything that is made, in order of time\n")
     print(timetable(seen, None if args.all else PASSES))
-    end = "every number in this step is finite" if finding is None else finding.sentence
+    end = found.sentence if isinstance(found, Finding) else "every number in this step is finite"
     print(f"\n{end[0].upper()}{end[1:]}.")
     return 0
+
+
+class _Handed:
+    """The batches of a failed step, in the place of the feeds that it had. Raises CheckpointError for other batches."""
+
+    def __init__(self, batches: list[dict[str, np.ndarray]], config: RunConfig, model: Model, path: Path) -> None:
+        self.batches, self.config, self.model, self.path = iter(batches), config, model, path
+        self.position, self.batch_size = 0, config.batch_size
+
+    def seek(self, position: int) -> None:
+        self.position = position
+
+    def next(self, n: int | None = None) -> dict[str, Any]:
+        batch = next(self.batches, {})
+        if not self._fits(batch):
+            raise CheckpointError(
+                f"{self.path} is damaged: its batches aren't those of one step of {self.config.model}"
+            )
+        self.position += len(next(iter(batch.values())))
+        return {name: self.model.device.array(rows) for name, rows in batch.items()}
+
+    def _fits(self, batch: dict[str, np.ndarray]) -> bool:
+        """Whether it has the arrays of the model, in the shapes of the run."""
+        for name, kind in self.model.arrays.items():
+            rows = batch.get(name)
+            if (
+                rows is None
+                or not len(rows)
+                or rows.dtype.kind not in ("iu" if kind.what in ("label", "mask") else "f")
+            ):
+                return False
+            wanted = self.config.shapes.get(name, ()) if kind.what != "label" else ()
+            if tuple(rows.shape[1:]) != tuple(wanted):
+                return False
+        return bool(batch)
+
+
+def _own(config: RunConfig, path: Path, word: str | None) -> type[Model] | None:
+    """The class of a user's own model. Raises UsageError if it isn't named."""
+    if not is_own(config.model):
+        return None
+    if word is None:
+        typed = f"minigan replay {path} --model {config.model}"
+        raise UsageError(f"this run is of a file of your own, and a run's folder never loads Python: name it, {typed}")
+    return own_model(word)[0]
 
 
 def _failure(file: Path) -> Path:
@@ -75,15 +130,7 @@ def _config(checkpoint: Checkpoint, path: Path) -> RunConfig:
         raise CheckpointError(f"{path} is damaged: it has no configuration of a run") from error
     if config.model != checkpoint.state["model"]:
         raise CheckpointError(f"{path} is damaged: its state is of another model than its configuration")
-    check_arguments(config, path)
     return config
-
-
-def _fits(x: Any, labels: Any, config: RunConfig, n_classes: int) -> bool:
-    """Whether a batch is one of this run: x (N, *shape) and, for a model with classes, labels (N,)."""
-    if x is None or (labels is None) != (n_classes == 0) or x.dtype.kind != "f" or x.shape[1:] != config.shape:
-        return False
-    return len(x) > 0 and (labels is None or (labels.dtype.kind in "iu" and labels.shape == x.shape[:1]))
 
 
 def timetable(seen: list[Seen], passes: int | None) -> str:

@@ -6,13 +6,14 @@ import argparse
 import shlex
 from typing import Any
 
-from minigan.backend import CPU
 from minigan.cli import Parser
-from minigan.commands.options import check_writable, place, read_config
-from minigan.errors import MiniganError, printable
+from minigan.commands.options import check_writable, place
+from minigan.errors import printable
+from minigan.training.declared import Declared
+from minigan.training.folder import RunFolder
 from minigan.training.lock import FolderLock
-from minigan.training.report import Report, Status, layer_names
-from minigan.training.run import RunConfig, RunFolder
+from minigan.training.report import Report, Status
+from minigan.training.settings import RunConfig
 
 
 def add_arguments(parser: Parser) -> None:
@@ -22,11 +23,11 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write report.html anew, and print its path."""
+    """Write report.html anew, and print its path. The model isn't needed: what the page says of it is in the folder."""
     folder = RunFolder(args.run)
-    config = read_config(folder)
+    config = folder.config()
     check_writable(folder.path)
-    report = Report(folder, config, _layers(config))
+    report = Report(folder, config, Declared.read(folder.declared))
     report.write(_status(folder, config))
     print(printable(str(report.path)))
     return 0
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _status(folder: RunFolder, config: RunConfig) -> Status:
     """How the run stands, by its last record, and by whether a process still trains there."""
-    record: dict[str, Any] = next(reversed(folder.records()), {"step": 0})
+    record: dict[str, Any] = next(reversed(folder.records.read()), {"step": 0})
     step, seconds = record["step"], max(0.0, float(record.get("seconds", 0.0)))
     if step >= config.n_steps:
         return Status("finished", step, seconds)
@@ -43,11 +44,3 @@ def _status(folder: RunFolder, config: RunConfig) -> Status:
     if not folder.checkpoints():
         return Status("stopped", step, seconds, reason="It ended before its first checkpoint.")
     return Status("stopped", step, seconds, go_on=f"minigan train --resume {shlex.quote(str(folder.path))}")
-
-
-def _layers(config: RunConfig) -> dict[str, str]:
-    """What the layers of the model are; nothing if it can't be built any more."""
-    try:
-        return layer_names(config.build_gan(CPU))
-    except (MiniganError, MemoryError):
-        return {}

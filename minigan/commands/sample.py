@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from minigan.backend import get_device, to_numpy
+from minigan.backend import to_numpy
 from minigan.cli import INTERRUPTED, Parser, UsageError
-from minigan.commands.options import check_writable, count, open_checkpoint, place, read_config, whole_number
-from minigan.data import PointDataset
+from minigan.commands.options import add_model, check_writable, count, open_run, place, read_run, whole_number
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
+from minigan.model import VERBS, can
 from minigan.terminal import bar
 from minigan.training import pictures
-from minigan.training.run import RunConfig, RunFolder
-from minigan.training.trainer import PICTURES, POINTS, class_columns, modes_found
-from minigan.training.trainer import ROWS as CLASS_ROWS
+from minigan.training.judges import modes_found
+from minigan.training.settings import RunConfig
+from minigan.training.sources import open_split
 
+PICTURES, POINTS = 64, 1000  # samples in a picture
+CLASS_ROWS, MOST_COLUMNS = 8, 16  # of a conditional run, which has a column for every class if they are few
 ROWS, STEPS = 8, 10  # of a walk through the latent space
 AT_ONCE = 256  # samples generated together
 GRID_LIMIT = 4096  # pictures that one grid may have
@@ -52,34 +54,49 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--interpolate", action="store_true", help=walk)
     whose = "whose weights draw, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
     parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
+    add_model(parser)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
 def main(args: argparse.Namespace) -> int:
     """Draw, and say where."""
-    config = read_config(RunFolder(args.run))
-    points = len(config.shape) == 1
-    _check(args, points)
+    _check(args)
     folder = args.out or args.run / "generated"
     path = _file(args.out or args.run, "interpolation.png" if args.interpolate else "generated.png")
+    run, config, cls = read_run("sample", args.run, args.model)
     check_writable(folder if args.separate else path.parent)
-    gan = config.build_gan(get_device(args.device))
-    label = None if args.label is None else find_class(args.label, gan.n_classes, config.classes)
-    columns = None if label is not None or points else class_columns(gan)
+    model, _ = open_run(run, config, cls, args.checkpoint, args.device)
+    check_generates(model, config)
+    points = generate(model, model.latent(1, model.device.rng(0)), _labels(model, 1, None)).ndim == 2
+    _check_points(args, points)
+    label = None if args.label is None else find_class(args.label, model.n_classes, config.classes)
+    columns = None if label is not None or points else class_columns(model)
     n = args.n or (POINTS if points else CLASS_ROWS * columns if columns else PICTURES)
-    open_checkpoint(RunFolder(args.run), config.model, args.checkpoint).restore(gan)
-    rng = gan.device.rng(args.seed)
+    rng = model.device.rng(args.seed)
     if args.interpolate:
-        image = _walk(gan, config, label, rng)
+        image = _walk(model, config, cls, label, rng, points)
     elif args.separate:
-        return _write_each(gan, n, _labels(gan, n, label), rng, config, folder)
+        return _write_each(model, n, _labels(model, n, label), rng, config, folder)
     else:
-        samples = generate(gan, gan.latent(n, rng), _labels(gan, n, label))
-        image = pictures.grid(samples, columns) if not points else _draw(config, samples, label, count_modes=True)
+        samples = generate(model, model.latent(n, rng), _labels(model, n, label))
+        image = _draw(config, cls, samples, label, count_modes=True) if points else pictures.grid(samples, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures.save_image(image, path)
     print(path)
     return 0
+
+
+def check_generates(model: Any, config: RunConfig) -> None:
+    """Raise UsageError for a model that draws nothing from latents; it says what the model can do instead."""
+    if not can(model, "generate") or not can(model, "latent"):
+        instead = ", ".join(f"minigan {verb}" if verb == "apply" else verb for verb in VERBS if can(model, verb))
+        has = f"what it has is {instead}" if instead else "it only trains"
+        raise UsageError(f"{config.model} draws no samples from latents: {has}")
+
+
+def class_columns(model: Any) -> int | None:
+    """The columns of a grid in which each holds one class; None for a grid that is about square."""
+    return model.n_classes if 0 < model.n_classes <= MOST_COLUMNS else None
 
 
 def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
@@ -100,29 +117,29 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
     raise UsageError(f"there is no class {text!r} in this run: use {there}")
 
 
-def generate(gan: Any, z: Any, labels: Any = None) -> np.ndarray:
+def generate(model: Any, z: Any, labels: Any = None) -> np.ndarray:
     """Generate samples on the host, some at a time. Raises MiniganError if a number in them isn't finite."""
     return np.concatenate(
         [
-            _generate_some(gan, z[i : i + AT_ONCE], None if labels is None else labels[i : i + AT_ONCE])
+            _generate_some(model, z[i : i + AT_ONCE], None if labels is None else labels[i : i + AT_ONCE])
             for i in range(0, len(z), AT_ONCE)
         ]
     )
 
 
-def _generate_some(gan: Any, z: Any, labels: Any) -> np.ndarray:
+def _generate_some(model: Any, z: Any, labels: Any) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        samples = to_numpy(gan.generate(z, labels))
+        samples = to_numpy(model.generate(z) if labels is None else model.generate(z, labels))
     if not np.isfinite(samples).all():
         raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
     return samples
 
 
-def _labels(gan: Any, n: int, label: int | None) -> Any:
+def _labels(model: Any, n: int, label: int | None) -> Any:
     """Labels (n,) of a conditional model: one class, or all in turn."""
-    if not gan.n_classes:
+    if not model.n_classes:
         return None
-    return gan.labels(n) if label is None else gan.device.array(np.full(n, label))
+    return model.device.array(np.arange(n) % model.n_classes if label is None else np.full(n, label))
 
 
 def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, folder: Path) -> int:
@@ -158,13 +175,11 @@ def _ending(names: dict[int, str], label: int) -> str:
     return "-" + re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST]
 
 
-def _check(args: argparse.Namespace, points: bool) -> None:
-    if args.separate and (points or args.interpolate):
-        raise UsageError("--separate writes pictures one by one: it goes with neither points nor --interpolate")
+def _check(args: argparse.Namespace) -> None:
+    if args.separate and args.interpolate:
+        raise UsageError("--separate writes pictures one by one: it doesn't go with --interpolate")
     if args.interpolate and args.n:
         raise UsageError(f"--interpolate always draws {ROWS} rows of {STEPS}: leave out --n")
-    if (args.n or 0) > GRID_LIMIT and not args.separate and not points:
-        raise UsageError(f"a grid of {args.n} pictures is too large: use --separate, or --n {GRID_LIMIT} at most")
     if args.checkpoint and not args.checkpoint.is_file():
         raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     if (
@@ -174,6 +189,13 @@ def _check(args: argparse.Namespace, points: bool) -> None:
         and args.out.suffix.lower() in Image.registered_extensions()
     ):
         raise UsageError(f"--separate writes many files: give a folder to --out, not {args.out}")
+
+
+def _check_points(args: argparse.Namespace, points: bool) -> None:
+    if args.separate and points:
+        raise UsageError("--separate writes pictures one by one, and this run draws points: leave it out")
+    if (args.n or 0) > GRID_LIMIT and not args.separate and not points:
+        raise UsageError(f"a grid of {args.n} pictures is too large: use --separate, or --n {GRID_LIMIT} at most")
 
 
 def _file(out: Path, name: str) -> Path:
@@ -187,36 +209,39 @@ def _file(out: Path, name: str) -> Path:
     return out / name
 
 
-def _walk(gan: Any, config: RunConfig, label: int | None, rng: Any) -> Image.Image:
+def _walk(model: Any, config: RunConfig, cls: Any, label: int | None, rng: Any, points: bool) -> Image.Image:
     """Draw rows of samples on the way from one latent to another; each of one class, if there are classes."""
-    rows = (label is None and class_columns(gan)) or ROWS
-    starts, ends = (to_numpy(gan.latent(rows, rng)) for _ in range(2))
-    z = pictures.walk(starts, ends, STEPS if len(config.shape) == 3 else 10 * STEPS)  # (rows, steps, latent_dim)
-    labels = _labels(gan, rows, label)
+    rows = (label is None and class_columns(model)) or ROWS
+    starts, ends = (to_numpy(model.latent(rows, rng)) for _ in range(2))
+    z = pictures.walk(starts, ends, 10 * STEPS if points else STEPS)  # (rows, steps, latent_dim)
+    labels = _labels(model, rows, label)
     if labels is not None:
         labels = labels.repeat(z.shape[1])
-    samples = generate(gan, gan.device.array(z.reshape(-1, z.shape[-1])), labels)
-    if samples.ndim == 4:
+    samples = generate(model, model.device.array(z.reshape(-1, z.shape[-1])), labels)
+    if not points:
         return pictures.grid(samples, columns=STEPS)
-    return _draw(config, samples.reshape(*z.shape[:2], 2), label)
+    return _draw(config, cls, samples.reshape(*z.shape[:2], 2), label)
 
 
-def _draw(config: RunConfig, samples: np.ndarray, label: int | None, count_modes: bool = False) -> Image.Image:
+def _draw(
+    config: RunConfig, cls: Any, samples: np.ndarray, label: int | None, count_modes: bool = False
+) -> Image.Image:
     """Draw points over real ones as far as they can be had; (paths, steps, 2) are joined. Also count modes, and print.
 
     Points of one class are to hit one mode only.
     """
     real = centers = None
     try:
-        dataset = config.open_data()
-        real = dataset.batch(np.arange(min(POINTS, len(dataset))))
-        if isinstance(dataset, PointDataset):
-            centers = dataset.centers
+        sources = open_split(config, cls)
+        source, dataset = next((s, p) for s in sources.values() for p in s.parts.values() if hasattr(p, "batch"))
+        real = dataset.batch(np.arange(min(POINTS, len(source))))
+        if source.centers is not None:
+            centers = source.centers
             named = {} if label is None else {config.classes[label] if label < len(config.classes) else ""}
             wanted = centers[[label is None or name in named for name in dataset.modes]]
             if count_modes and len(wanted):
-                modes, quality = modes_and_quality(samples, wanted, dataset.std)
+                modes, quality = modes_and_quality(samples, wanted, source.std)
                 print(modes_found({"modes": modes, "quality": quality}, len(wanted)))
-    except MiniganError:
+    except (MiniganError, StopIteration):
         pass
     return pictures.scatter(samples, real, centers, lines=samples.ndim == 3)

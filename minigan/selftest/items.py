@@ -13,9 +13,10 @@ from minigan import losses, optim, penalties
 from minigan.backend import Device, to_numpy
 from minigan.layers import Conv2D, Dense, Flatten, Layer, LayerNorm, Sequential, Softplus
 from minigan.layers.parameters import Parameters
-from minigan.selftest.small import small_gans
+from minigan.selftest.small import every_small_model
 from minigan.testing import standard_cases
 from minigan.testing.several import each, entries, is_float
+from minigan.trial import Small, moments, random_batch
 
 Found = dict[tuple[str, str], np.ndarray]  # {(order, array): numbers}; an order is one of ORDERS
 Item = tuple[str, Callable[[Device, Any], Found]]  # a name, and what computes it on a device in a dtype
@@ -162,20 +163,20 @@ def rules() -> Iterator[Item]:
 
 
 def steps() -> Iterator[Item]:
-    """One step of every model, small: what it returns, and the gradients that it leaves in both networks.
+    """One step of every model, small: what it returns, and the gradients that it leaves in its networks.
 
     In float32 a step rounds differently wherever it is made: Adam's first update of a weight is as large as its
     learning rate, whatever is rounded off of a gradient that is almost zero.
     """
 
-    def compute(build: Callable[..., Any], device: Device, dtype: Any) -> Found:
-        gan = build(device, dtype)
-        draws = np.random.default_rng(1)
-        x = device.array(draws.uniform(-1, 1, (8, *gan.shape)), dtype)
-        batch = (x, gan.labels(8)) if gan.n_classes else x
-        measured = gan.step(lambda: batch, SameDraws(device, dtype))
-        grads = {name: network.parameters().grads for name, network in gan.networks.items()}
+    def compute(build: Callable[..., Small], device: Device, dtype: Any) -> Found:
+        small = build(device, dtype)
+        rows = random_batch(small.model, small.shapes, 8, np.random.default_rng(1))
+        batch = {name: device.array(array, dtype if is_float(array) else None) for name, array in rows.items()}
+        now = next(moments(small.model))
+        measured = small.model.step(lambda n=None: batch, SameDraws(device, dtype), now)
+        grads = {name: network.parameters().grads for name, network in small.model.networks.items()}
         return _named("value", {"measures": device.xp.stack(list(measured.values()))}) | _named("first order", grads)
 
-    for name, build in small_gans():
+    for name, build in every_small_model():
         yield name, partial(compute, build)

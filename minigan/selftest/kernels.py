@@ -15,6 +15,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from minigan.bench.profile import profile
 from minigan.bench.workloads import WORKLOADS
 from minigan.selftest.part import Part
@@ -43,8 +45,12 @@ def run(part: Part) -> None:
     for tf32 in part.tf32_or_not():
         part.device.allow_tf32(tf32)
         step()
-        part.say(outside(step, part.device.synchronize, "with TF32" if tf32 else "without TF32"))
+        part.say(outside(step, part.device.synchronize, "a step with TF32" if tf32 else "a step without TF32"))
     part.device.allow_tf32(False)
+    generator, shape = (lambda: part.device.rng([0, 1])), (batch, 100)
+    part.say(outside(generator, part.device.synchronize, "a random generator, which every step makes"))
+    draw = lambda: generator().standard_normal(shape, dtype=np.float32)  # noqa: E731
+    part.say(outside(draw, part.device.synchronize, f"the same, and {shape[0]}×{shape[1]} normal numbers"))
     with part.attempt("the profile"):
         events = profiled(step, part.device.synchronize)
         if events is None:
@@ -55,8 +61,8 @@ def run(part: Part) -> None:
         part.say(profile(name, batch, STEPS, part.device))
 
 
-def outside(step: Callable[[], Any], synchronize: Callable[[], None], how: str) -> str:
-    """Medians of single steps: until the host has asked for everything, and until all of it is done."""
+def outside(step: Callable[[], Any], synchronize: Callable[[], None], what: str) -> str:
+    """Medians of single steps, or of other work: until the host has asked for everything, and until all is done."""
     asked, done = [], []
     for _ in range(TIMED):
         synchronize()
@@ -65,7 +71,7 @@ def outside(step: Callable[[], Any], synchronize: Callable[[], None], how: str) 
         asked.append(time.perf_counter() - start)
         synchronize()
         done.append(time.perf_counter() - start)
-    return f"a step {how}: asked for in {1e3 * median(asked):.2f} ms, done after {1e3 * median(done):.2f} ms"
+    return f"{what}: asked for in {1e3 * median(asked):.3g} ms, done after {1e3 * median(done):.3g} ms"
 
 
 def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[dict[str, Any]] | None:

@@ -8,26 +8,26 @@ from itertools import islice
 from typing import Any
 
 from minigan.backend import Device
-from minigan.commands.gradcheck import small_models
 from minigan.gans import MODELS
+from minigan.trial import Small, small_models
 
 
-def small_gans() -> Iterator[tuple[str, Callable[..., Any]]]:
+def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:
     """(what a step of it is called, what builds it on a device and in a dtype): every model, every choice of networks.
 
     Its weights are the same every time.
     """
-    for name, model in MODELS.items():
-        for number, (gan, variant) in enumerate(small_models(model)):
-            shape = "×".join(map(str, gan.shape)) if len(gan.shape) > 1 else "points"
-            yield f"a step of {name} for {shape}{variant}", partial(_built, model, number)
+    for name, cls in MODELS.items():
+        for number, small in enumerate(small_models(cls)):
+            yield f"a step of {name} for {small.title}", partial(_built, cls, number)
 
 
-def _built(model: type, number: int, device: Device, dtype: Any = None) -> Any:
-    gan, _ = next(islice(small_models(model), number, None))
-    gan.device, gan.n_critic, gan.extra_critic = device, 1, False  # with each update of D, rounding errors grow
-    for name, network in gan.networks.items():
+def _built(cls: type, number: int, device: Device, dtype: Any = None) -> Small:
+    small = next(islice(small_models(cls), number, None))
+    model = small.model
+    model.device, model.n_critic, model.extra_critic = device, 1, False  # with each update, rounding errors grow
+    for name, network in model.networks.items():
         values = network.to(device, dtype).parameters().values
-        for state in gan.optimizers[name].state_names:
-            setattr(gan.optimizers[name], state, device.xp.zeros_like(values))
-    return gan
+        for state in model.optimizers[name].state_names:
+            setattr(model.optimizers[name], state, device.xp.zeros_like(values))
+    return small

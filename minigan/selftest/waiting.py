@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from minigan.selftest.part import Part
-from minigan.selftest.small import small_gans
+from minigan.selftest.small import every_small_model
 from minigan.testing import forbid_transfers
 from minigan.testing.strict import transfers
+from minigan.trial import Small, moments, random_batch
 
 
 def run(part: Part) -> None:
     """Make a step of every model where waiting is an error, after one in which kernels were compiled."""
-    for name, build in small_gans():
+    for name, build in every_small_model():
         if part.left() < 0:
             part.fail(f"no time left for {name} and what comes after it")
             break
@@ -25,16 +24,18 @@ def run(part: Part) -> None:
                 part.fail(f"{name} copies {uploads} arrays to the device that aren't its batch")
 
 
-def uploads_of_a_step(gan: Any) -> int:
-    """How many arrays a step copied to the device, which only the stand-in counts.
+def uploads_of_a_step(small: Small) -> int:
+    """How many arrays a step copied to the device, which only the stand-in counts; of the phase with the most.
 
     Raises ForbiddenTransfer if it waits for it.
     """
-    rng = gan.device.rng(0)
-    x = rng.random((8, *gan.shape), dtype=np.float32) * 2 - 1
-    batch = (x, gan.labels(8)) if gan.n_classes else x
-    gan.step(lambda: batch, rng)
-    before = transfers.to_device
-    with forbid_transfers():
-        gan.step(lambda: batch, rng)
-    return transfers.to_device - before
+    model, device, uploads = small.model, small.model.device, [0]
+    rows = random_batch(model, small.shapes, 8, np.random.default_rng(0))
+    batch = {name: device.array(array) for name, array in rows.items()}
+    for now in moments(model):
+        model.step(lambda n=None: batch, device.rng([0, 0]), now)
+        before = transfers.to_device
+        with forbid_transfers():
+            model.step(lambda n=None: batch, device.rng([0, 1]), now)
+        uploads.append(transfers.to_device - before)
+    return max(uploads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,21 @@ from minigan.checks import check_model
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
 from minigan.model import Model
+from minigan.options import arguments_of
+from minigan.own import is_own
 from minigan.training.checkpoint import Checkpoint, DamagedCheckpoint, load_checkpoint, load_newest
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen
 from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
 from minigan.words import nearest
 
-OWN = ".py:"  # in the name of a user's own model, my_gan.py:MyGAN
-
 
 def model_class(name: str) -> type[Model]:
     """Look up a model that ships. Raises TrainingError, with the nearest name, if there is none."""
     if name in MODELS:
         return MODELS[name]
-    if OWN in name:
-        raise TrainingError(f"this run's model is {name}, a file of your own: add --model {name}")
+    if is_own(name):
+        raise TrainingError(f"this run's model is {name}, a file of your own: hand over the class")
     raise TrainingError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
 
 
@@ -51,7 +52,7 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
     check_model(model)
     if config.ema is not None:
         if not model.averaged:
-            raise TrainingError(f"{config.model} averages no weights: leave out --ema")
+            raise TrainingError(f"{config.model} averages no weights: leave out `ema`")
         model.average_weights(config.ema)
     return model
 
@@ -61,6 +62,20 @@ def _shapes(config: RunConfig, takes: Any) -> dict[str, tuple[int, ...]]:
     shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
     shapes["shape"] = next(iter(config.shapes.values()), ())
     return {name: shape for name, shape in shapes.items() if name in takes}
+
+
+def check_arguments(config: RunConfig, file: Path, cls: type[Model] | None = None) -> None:
+    """Raise CheckpointError, which names the file, for a model or arguments that nobody could have given."""
+    try:
+        cls = cls or model_class(config.model)
+    except MiniganError as error:
+        raise CheckpointError(f"{file} is damaged: {error}") from error
+    own, takes = arguments_of(cls), inspect.signature(cls).parameters
+    for name, value in config.model_args.items():
+        fits = not own[name].check(value) if name in own else name == "n_classes" and type(value) is int and value > 0
+        if name not in takes or not fits:
+            problem = f"{name} is {json.dumps(value)}, which {config.model} can't take"
+            raise CheckpointError(f"{file} is damaged: {problem}")
 
 
 def open_model(

@@ -7,51 +7,99 @@ makes it another run from here on is said when it goes on, and is kept in `RunCo
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from minigan import blas, threads
-from minigan.data import Dataset
-from minigan.training.run import RunConfig
+from minigan.backend import CPU
+from minigan.model import Model
+from minigan.training.build import build_model
+from minigan.training.length import steps_for
+from minigan.training.settings import RunConfig, TrainingError
+from minigan.training.sources import Sources, absolute
 
 LOOKED_AT = 16  # samples that tell whether two sets are the same
-SPOKEN = ("data", "batch_size", "augment", "ema", "device", "on_nan", "eval_interval")  # and `lr`
+SPOKEN = ("data", "batch_size", "augment", "ema", "device", "on_nan", "eval_interval")  # and learning rates
+CHANGEABLE = (*SPOKEN, "n_steps", "sample_interval", "checkpoint_interval", "keep_checkpoints", "skip_bad")
 
 
-def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 of some samples from all over a data set, and of their labels, in hexadecimal."""
-    some = np.unique(np.linspace(0, len(dataset) - 1, LOOKED_AT).astype(int))
-    digest = hashlib.sha256(np.ascontiguousarray(dataset.batch(some)).tobytes())
-    if dataset.labels is not None:
-        digest.update(np.asarray(dataset.labels, np.int64)[some].tobytes())
+def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = None) -> RunConfig:
+    """Change what may change when a run goes on. Raises TrainingError if anything else was given another value."""
+    given = {name: value for name, value in given.items() if value is not None}
+    if "n_epochs" in given:
+        samples = given.pop("n_epochs") * max(config.samples.values())
+        given["n_steps"] = steps_for(samples, config, build_model(config, cls, CPU))
+    if "data" in given:
+        given["data"] = absolute(given["data"])
+    before = asdict(config) | config.model_args
+    found: dict[str, Any] = {"limit": max(config.samples.values())}  # what it came to where nothing was asked for
+    for shape in config.shapes.values():
+        if len(shape) == 3:
+            found |= {"img_size": shape[:2], "channels": shape[2]}
+    for name, value in given.items():
+        if _changeable(name, config) or (name in before and value in (before[name], found.get(name, before[name]))):
+            continue
+        began = "a model without it"
+        if name in before:
+            began = _plain(found.get(name) if before[name] is None else before[name])
+        problem = f"{f'the model {value}' if name == 'model' else f'`{name}` {_plain(value)}'} doesn't fit this run"
+        raise TrainingError(f"{problem}, which began with {began}: leave it out, or start a new run")
+    changed = {name: value for name, value in given.items() if _changeable(name, config)}
+    arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
+    return replace(config, model_args=config.model_args | arguments, **changed)
+
+
+def _changeable(name: str, config: RunConfig) -> bool:
+    """Whether a setting, or an argument of the model, may change: of the latter the learning rates."""
+    return name in CHANGEABLE or (name in config.model_args and (name == "lr" or name.startswith("lr_")))
+
+
+def fingerprint(sources: Sources) -> str:
+    """SHA-256 of some samples from all over each feed, with their labels, in hexadecimal."""
+    digest = hashlib.sha256()
+    for source in sources.values():
+        some = np.unique(np.linspace(0, len(source) - 1, LOOKED_AT).astype(int))
+        for rows in source.read(some).values():
+            digest.update(np.ascontiguousarray(rows).tobytes())
     return digest.hexdigest()
 
 
-def with_data(config: RunConfig, dataset: Dataset) -> RunConfig:
+def with_data(config: RunConfig, sources: Sources) -> RunConfig:
     """The configuration with the size and the fingerprint of the data as they are now."""
-    return replace(config, samples=len(dataset), fingerprint=fingerprint(dataset))
+    samples = {feed: len(source) for feed, source in sources.items()}
+    return replace(config, samples=samples, fingerprint=fingerprint(sources))
 
 
 def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[str]:
     """What is different when a run goes on from a checkpoint with `state`, a sentence each."""
     found = []
-    for name in SPOKEN:
-        old, new = getattr(before, name), getattr(after, name)
+    old_values, new_values = (asdict(config) | config.model_args for config in (before, after))
+    rates = [name for name in after.model_args if _changeable(name, after)]
+    for name in (*SPOKEN, *rates):
+        old, new = old_values[name], new_values[name]
         if old != new:
-            found.append(f"{_flag(name)} {_plain(new)}, before {_plain(old)}")
-    old, new = before.model_args.get("lr"), after.model_args.get("lr")
-    if old != new:
-        found.append(f"--lr {_plain(new)}, before {_plain(old)}")
-    return [*found, *_other_data(before, after), *_other_machine(state)]
+            found.append(f"{name} {_plain(new)}, before {_plain(old)}")
+    return [*found, *other_files(before, after), *_other_data(before, after), *_other_machine(state)]
+
+
+def other_files(before: RunConfig, after: RunConfig) -> list[str]:
+    """A user's own files that aren't what they were when the run began, or last went on."""
+    old, new = before.own or {}, after.own or {}
+    changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+    return [f"{name} isn't what it was: the run goes by what it says now" for name in sorted(changed)]
 
 
 def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
-    same = before.samples == after.samples and before.fingerprint in ("", after.fingerprint)
-    if same:
+    if before.samples == after.samples and before.fingerprint in ("", after.fingerprint):
         return []
-    counts = f" ({before.samples:,} before, {after.samples:,} now)" if before.samples != after.samples else ""
+    counts = "; ".join(
+        f"{before.samples.get(feed, 0):,} before, {n:,} now"
+        for feed, n in after.samples.items()
+        if before.samples.get(feed, 0) != n
+    )
+    counts = f" ({counts})" if counts else ""
     return [f"the data isn't what it was{counts}: from here on samples come in the order of the new set"]
 
 
@@ -66,11 +114,10 @@ def _other_machine(state: dict[str, Any]) -> list[str]:
     return []
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _plain(value: Any) -> str:
-    if value is None or value == ():
-        return "none"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    """A value as it is typed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ("x" if all(isinstance(n, int) for n in value) else ",").join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

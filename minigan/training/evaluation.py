@@ -23,7 +23,7 @@ DIGIT_SETS = ("digits", "mnist")
 
 @dataclass(frozen=True)
 class Pictures:
-    """`n` pictures of one shape (H, W, C). `source` says for people what they are.
+    """`n` pictures of one shape. `source` says for people what they are.
 
     Iterating yields (pictures (b, H, W, C) in [-1, 1] on the device, the labels (b,) that they were asked for by, on
     the host, or None), the same every time. `dataset` and `indices` are where real ones come from.
@@ -31,7 +31,6 @@ class Pictures:
 
     source: str
     n: int
-    shape: tuple[int, ...]
     batches: Callable[[], Iterator[tuple[Any, Any]]]
     dataset: Dataset | None = None
     indices: np.ndarray | None = None
@@ -50,16 +49,14 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
     if n is not None and n < len(dataset):
         chosen, source = chosen[:n], f"{n:,} of {source}, drawn with seed {seed}"
     if isinstance(dataset, FolderDataset) and dataset.altered:
-        source += f", {dataset.altered:,} of them cut to squares and resized"
+        source += f", {dataset.altered:,} of them cut and resized"
 
     def batches() -> Iterator[tuple[Any, Any]]:
         for i in range(0, len(chosen), AT_ONCE):
             some = chosen[i : i + AT_ONCE]
             yield device.array(dataset.batch(some)), None
 
-    return Pictures(
-        source + (f", {split} split" if split else ""), len(chosen), dataset.shape, batches, dataset, chosen
-    )
+    return Pictures(source + (f", {split} split" if split else ""), len(chosen), batches, dataset, chosen)
 
 
 def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
@@ -74,11 +71,11 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
         for i in range(0, n, AT_ONCE):
             labels = np.arange(i, min(i + AT_ONCE, n)) % gan.n_classes if gan.n_classes else None
             z = gan.latent(min(AT_ONCE, n - i), rng)
-            pictures = gan.generate(z, None if labels is None else gan.device.array(labels))
+            pictures = gan.generate(z) if labels is None else gan.generate(z, gan.device.array(labels))
             levels = ((pictures.clip(-1, 1) + 1) * 127.5).round()
             yield levels / 127.5 - 1, labels
 
-    return Pictures(source, n, tuple(gan.shape), batches)
+    return Pictures(source, n, batches)
 
 
 def usual_features(*datasets: Dataset | None) -> str:

@@ -28,11 +28,9 @@ from minigan.training.progress import Interrupts, Progress, count_steps, peak_by
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import Memory
 from minigan.training.report import Report, Status
+from minigan.training.schedule import Schedule
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.stepper import Stepper
-
-RECORD_INTERVAL = 10  # steps; a record is the mean over them
-EARLY = (20, 50, 100, 200, 400)  # steps that are shown however far apart other exhibits are: a first look soon
 
 
 class Run:
@@ -62,6 +60,7 @@ class Run:
         self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.gallery.real))
         self.memory, self.best = Memory(self.stepper), Best(judgements)
         self.report = Report(folder, config, self.declared)
+        self.due = Schedule(config)
         self.begun = False  # whether the folder is this run's, to be written into
         self.saved_step = 0
         self.record: dict[str, Any] = {}  # the newest one
@@ -110,19 +109,21 @@ class Run:
             if not new:
                 self._begin(first)
             last = self.stepper.finished or interrupts.signal
-            shown = self.gallery.show() if self.shows(step) else {}
-            judged = self.judge(progress) if self.judges_at(step) else {}
-            if shown or judged or step % RECORD_INTERVAL == 0 or self.at_boundary():
+            self.stepper.seconds = time.perf_counter() - self._started
+            showing = self.due.exhibits(step)
+            shown = self.gallery.show() if showing else {}
+            judged = self.judge(progress) if self.due.judgements(step) else {}
+            if showing or judged or self.due.record(step) or self.stepper.at_boundary:
                 self.close_record(self.look_at(shown, progress) | judged, progress)
-                if shown or judged:
+                if showing or judged:
                     progress.line(self.record)
             self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
             if self.stepper.finished:  # before the last checkpoint: with that, nothing is left to be done
                 self._conclude("finished")
-            if step % self.config.checkpoint_interval == 0 or last or best or self.at_boundary():
+            if self.due.checkpoint(step) or last or best or self.stepper.at_boundary:
                 self.save(best)
-            if shown and not last:
+            if showing and not last:
                 self.write_report("running")
             if last:
                 return
@@ -132,25 +133,9 @@ class Run:
         while not self.stepper.finished:
             yield self.stepper.step + 1
 
-    def shows(self, step: int) -> bool:
-        """Whether exhibits are due after this step."""
-        return self._regular(step) or step in EARLY
-
-    def _regular(self, step: int) -> bool:
-        return step % self.config.sample_interval == 0 or step == self.config.n_steps
-
-    def judges_at(self, step: int) -> bool:
-        """Whether judgements are due after this step."""
-        interval = self.config.eval_interval
-        return bool(self.judges and interval) and (step % interval == 0 or step == self.config.n_steps)
-
-    def at_boundary(self) -> bool:
-        """Whether the next step is of another phase than the last one."""
-        return not self.stepper.finished and self.stepper.next_phase().name != self.stepper.phase
-
     def look_at(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:
         """What can be told of exhibits: their diversity, and the modes among points. Signs are counted regularly."""
-        if not shown or not self._regular(self.stepper.step):
+        if not shown or not self.due.look(self.stepper.step):
             return {}
         found = self.counter(self.model) if self.counter else {}
         if self.counter:
@@ -170,7 +155,6 @@ class Run:
     def close_record(self, found: dict[str, Any], progress: Progress) -> None:
         """Write down the means of the measures of the steps since the last record, and what else was found."""
         stepper, now, position = self.stepper, time.perf_counter(), self.feeds.position
-        stepper.seconds = now - self._started
         seconds = max(now - self._record_start, 1e-9)
         self.record = {
             "step": stepper.step,
@@ -202,7 +186,7 @@ class Run:
         self.folder.records.flush()
         path = self.folder.checkpoint(self.stepper.step)
         others = [self.folder.best] if best else []
-        others += [self.folder.phase(self.stepper.phase)] if self.at_boundary() else []
+        others += [self.folder.phase(self.stepper.phase)] if self.stepper.at_boundary else []
         first, *copies = [*others, path]
         save_checkpoint(first, self.model, state)
         for copy in copies:

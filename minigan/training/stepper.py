@@ -63,6 +63,11 @@ class Stepper:
         """The phase of the next step."""
         return phase_at(self.model.phases, self.feeds.position)
 
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the next step is of another phase than the last one."""
+        return not self.finished and self.next_phase().name != self.phase
+
     def advance(self) -> None:
         """Make one step, and keep what it measured."""
         now = self.prepare()
@@ -134,8 +139,9 @@ class Stepper:
         batches: list[dict[str, Any]] = []
 
         def hand_out(n: int | None = None) -> dict[str, Any]:
-            batches.append(self.feeds.next(n))
-            return batches[-1]
+            batch = self.feeds.next(n)
+            batches.append({name: array.copy() for name, array in batch.items()})  # the step may change its own
+            return batch
 
         now = self.prepare()
         return step(hand_out, self.rng(), now), batches

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from family import make, real_data
+from steps import make_step
 
 from minigan.data import open_dataset, ring
 from minigan.gans import CDCGAN, CGAN
@@ -27,7 +28,7 @@ def test_the_networks_of_mirza_and_osindero():
 def test_without_a_number_of_classes_it_is_refused(cls):
     with pytest.raises(ValueError, match="number of classes"):
         cls((28, 28, 1), rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="n_classes is -3"):
+    with pytest.raises(ValueError, match="`n_classes` is -3"):
         cls((28, 28, 1), n_classes=-3, rng=np.random.default_rng(0))
     assert cls((28, 28, 1), n_classes=1, rng=np.random.default_rng(0)).n_classes == 1
 
@@ -56,7 +57,7 @@ def test_momentum_grows_for_pictures():
     gan = make("cgan-pictures")
     for optimizer in gan.optimizers.values():
         optimizer.t = 125 * 500
-    gan.step(lambda: real_data(gan), np.random.default_rng(0))
+    make_step(gan, lambda: real_data(gan), np.random.default_rng(0))
     assert [optimizer.momentum for optimizer in gan.optimizers.values()] == pytest.approx([0.6, 0.6], rel=1e-12)
 
 
@@ -83,7 +84,7 @@ def test_on_the_ring_every_class_goes_to_its_gaussian():
         return data.samples[chosen], data.labels[chosen]
 
     for _ in range(1500):
-        gan.step(batch, rng)
+        make_step(gan, batch, rng)
     labels = np.arange(800) % 8
     points = gan.generate(gan.latent(800, rng), labels)
     nearest = np.linalg.norm(points[:, None] - data.centers, axis=2).argmin(axis=1)

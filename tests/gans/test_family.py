@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from family import MEMBERS, SMALL, make, real_data
+from steps import make_step
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
@@ -21,7 +22,7 @@ each_device = pytest.mark.parametrize("device", devices_under_test(), ids=str)
 def test_a_step_changes_every_parameter_of_both_and_says_how_it_went(name):
     gan = make(name)
     before = {which: network.parameters().values.copy() for which, network in gan.networks.items()}
-    measured = gan.step(lambda: real_data(gan), np.random.default_rng(0))
+    measured = make_step(gan, lambda: real_data(gan), np.random.default_rng(0))
     assert measured.keys() - {"penalty"} == {"d_loss", "g_loss", "d_real", "d_fake"}
     assert all(np.shape(value) == () and value.dtype == np.float32 for value in measured.values())
     assert all(np.isfinite(value) for value in measured.values())
@@ -44,7 +45,7 @@ def test_a_step_goes_down_the_gradient_of_the_loss_that_it_reports(name, which):
     parameters, rng = gan.networks[which].parameters(), np.random.default_rng(3)
 
     def loss():
-        measured = gan.step(lambda: real, np.random.default_rng(4))
+        measured = make_step(gan, lambda: real, np.random.default_rng(4))
         return measured["g_loss"] if which == "G" else measured["d_loss"] + measured.get("penalty", 0)
 
     loss()
@@ -66,7 +67,7 @@ def test_who_sees_what_in_a_step(name):
     batch = real_data(gan)
     real, labels = batch if gan.n_classes else (batch, None)
     seen = {which: spied(network, gan.n_classes > 0) for which, network in gan.networks.items()}
-    measured = gan.step(lambda: batch, np.random.default_rng(0))
+    measured = make_step(gan, lambda: batch, np.random.default_rng(0))
 
     N, half = len(real), 2 if isinstance(gan, CGAN) else 1  # cGAN halves D's loss
     x, logits, told = (np.concatenate(arrays) for arrays in zip(*seen["D"], strict=True))
@@ -133,7 +134,7 @@ def test_each_network_learns_from_its_own_loss_alone(name):
         gan.optimizers[stays].lr = 0.0
         values = {which: network.parameters().values.copy() for which, network in gan.networks.items()}
         gan.clip_value = np.inf
-        gan.step(lambda gan=gan: real_data(gan), np.random.default_rng(0))
+        make_step(gan, lambda gan=gan: real_data(gan), np.random.default_rng(0))
         np.testing.assert_array_equal(gan.networks[stays].parameters().values, values[stays])
         assert (gan.networks[moves].parameters().values != values[moves]).any()
 
@@ -144,7 +145,7 @@ def test_gradients_of_the_last_step_are_forgotten(name):
     for network in soiled.networks.values():
         network.parameters().grads[:] = 1e6
     for gan in (clean, soiled):
-        gan.step(lambda gan=gan: real_data(gan), np.random.default_rng(0))
+        make_step(gan, lambda gan=gan: real_data(gan), np.random.default_rng(0))
     for which in "GD":
         np.testing.assert_array_equal(
             clean.networks[which].parameters().grads, soiled.networks[which].parameters().grads
@@ -159,9 +160,9 @@ def test_n_critic_is_the_number_of_discriminator_steps(name):
         batches.append(real_data(gan, seed=len(batches)))
         return batches[-1]
 
-    gan.step(next_batch, np.random.default_rng(0))
+    make_step(gan, next_batch, np.random.default_rng(0))
     assert (len(batches), gan.optimizers["D"].t, gan.optimizers["G"].t) == (3, 3, 1)
-    with pytest.raises(ValueError, match="n_critic is 0"):
+    with pytest.raises(ValueError, match="`n_critic` is 0"):
         make(name, n_critic=0)
 
 
@@ -186,7 +187,7 @@ def test_the_class_matters_to_a_conditional_one_and_others_refuse_it(name):
         with pytest.raises(ValueError, match="knows no classes"):
             gan.generate(z, labels)
         return
-    gan.step(lambda: real_data(gan), np.random.default_rng(0))  # all classes begin alike where their norms do
+    make_step(gan, lambda: real_data(gan), np.random.default_rng(0))  # all classes begin alike where their norms do
     assert (gan.generate(z, labels) != gan.generate(z, labels - 1)).any()
     np.testing.assert_array_equal(gan.generate(z), gan.generate(z, np.arange(3)))  # it goes round the classes
     np.testing.assert_array_equal(gan.generate(z, [2, 2, 2]), gan.generate(z, labels))
@@ -213,7 +214,7 @@ def test_a_step_on_every_device(name, device):
     gan = make(name, device=device)
     real, rng = real_data(gan), device.rng(0)
     with forbid_transfers():
-        measured = gan.step(lambda: real, rng)
+        measured = make_step(gan, lambda: real, rng)
         gan.generate(gan.latent(2, rng))
     assert all(np.isfinite(to_numpy(value)) for value in measured.values())
 
@@ -222,7 +223,7 @@ def test_a_step_on_every_device(name, device):
 def test_the_seed_decides_everything(name):
     one, same, other = (make(name, seed=seed) for seed in (0, 0, 1))
     for gan in (one, same, other):
-        gan.step(lambda gan=gan: real_data(gan), np.random.default_rng(0))
+        make_step(gan, lambda gan=gan: real_data(gan), np.random.default_rng(0))
     for which in "GD":
         values = [gan.networks[which].parameters().values for gan in (one, same, other)]
         np.testing.assert_array_equal(values[0], values[1])
@@ -236,14 +237,14 @@ def test_the_average_draws_once_it_is_kept(name):
     z = gan.latent(4, np.random.default_rng(0))
     start = gan.generate(z)
     gan.optimizers["G"].lr = 0.1
-    gan.step(lambda: real_data(gan), np.random.default_rng(0))
+    make_step(gan, lambda: real_data(gan), np.random.default_rng(0))
     drawn_by_the_average = gan.generate(z)
     if "points" in name:  # there are no running statistics that the average would share
         np.testing.assert_array_equal(drawn_by_the_average, start)
-    gan.average.update()
+    gan.averages["G"].update()
     averaged = gan.generate(z)
     assert (averaged != start).any()
-    gan.average = None
+    gan.averages = {}
     assert (gan.generate(z) != averaged).any()
 
 
@@ -259,5 +260,5 @@ def test_pictures_of_other_shapes_are_refused_in_one_sentence(model, shape):
 @pytest.mark.parametrize("shape", [(28, 28, 1), (2,)])
 @pytest.mark.parametrize("model", ["wgan-gp", "sngan"])
 def test_a_resnet_makes_pictures_of_32_pixels_only(model, shape):
-    with pytest.raises(ShapeError, match="use --img-size 32"):
+    with pytest.raises(ShapeError, match="give `img_size` 32"):
         MODELS[model](shape, networks="resnet", rng=np.random.default_rng(0))

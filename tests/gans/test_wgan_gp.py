@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from family import make, real_data
+from steps import make_step
 
 from minigan.data import grid
 from minigan.gans import WGANGP
@@ -81,7 +82,7 @@ def test_it_finds_the_modes_of_the_grid():
     for step in range(steps):
         for optimizer in gan.optimizers.values():
             optimizer.lr = 4e-3 * (1 - step / steps)
-        gan.step(lambda: data.samples[rng.integers(len(data), size=128)], rng)
+        make_step(gan, lambda: data.samples[rng.integers(len(data), size=128)], rng)
     modes, quality = modes_and_quality(gan.generate(gan.latent(10_000, rng)), data.centers, data.std)
     assert modes >= 15
     assert quality > 0.35

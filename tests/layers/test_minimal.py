@@ -5,6 +5,7 @@ import pytest
 from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
+from steps import make_step
 
 from minigan.backend import CPU
 from minigan.gans import DCGAN
@@ -197,7 +198,7 @@ def trained(size, minimal_too, n_threads=1, dtype=np.float64, steps=3):
     batch = lambda: np.tanh(rng.normal(size=(5, size, size, 1))).astype(dtype)  # noqa: E731
     with pytest.MonkeyPatch.context() as patch, number_of_threads(n_threads):
         taken = force(patch, minimal_too)
-        losses = [[float(loss) for loss in gan.step(batch, rng).values()] for _ in range(steps)]
+        losses = [[float(loss) for loss in make_step(gan, batch, rng).values()] for _ in range(steps)]
     assert len(taken) == (3 if minimal_too else 0)
     return np.array(losses), *(network.parameters().values for network in gan.networks.values())
 

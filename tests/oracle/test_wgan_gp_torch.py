@@ -5,6 +5,7 @@ From the same weights, noise, ε and pictures. The networks are DCGAN's for 16×
 
 import numpy as np
 import pytest
+from steps import make_step
 from test_dcgan_torch import dcgan_16, in_torchs_layout
 
 from minigan.gans import WGANGP
@@ -98,7 +99,7 @@ def test_ten_steps_in_float64():
             real.append(np.tanh(rng.normal(size=(BATCH, SIZE, SIZE, C))))
             return real[-1]
 
-        measured = gan.step(next_batch, draws)
+        measured = make_step(gan, next_batch, draws)
         for x, z, epsilon in zip(real, draws.z, draws.epsilon, strict=False):
             d_loss, penalty = reference.critic_step(x, z, epsilon)
         g_loss = reference.generator_step(draws.z[-1])

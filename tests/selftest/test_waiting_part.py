@@ -7,13 +7,23 @@ from parts import a_part
 
 from minigan.backend import to_numpy
 from minigan.gans import MODELS
+from minigan.model import SAMPLES, WHOLE
 from minigan.selftest import waiting
-from minigan.selftest.small import small_gans
+from minigan.selftest.small import every_small_model
 from minigan.testing import STRICT
+from minigan.trial import Small
+
+SHAPES = {"real": (2,)}
 
 
-def gan_whose_step(does):
-    return lambda device: SimpleNamespace(device=device, shape=(2,), n_classes=0, step=lambda batch, rng: does(batch()))
+def model_whose_step(does):
+    def build(device):
+        def step(next_batch, rng, now):
+            return does(next_batch()["real"])
+
+        return Small(SimpleNamespace(device=device, arrays={"real": SAMPLES}, phases=(WHOLE,), step=step), SHAPES, "")
+
+    return build
 
 
 def test_steps_that_wait_or_upload_are_found(monkeypatch, capsys):
@@ -23,7 +33,8 @@ def test_steps_that_wait_or_upload_are_found(monkeypatch, capsys):
         "uploading": lambda x: x + STRICT.array(np.ones(2, np.float32)),
         "last": lambda x: x,
     }
-    monkeypatch.setattr(waiting, "small_gans", lambda: ((name, gan_whose_step(does)) for name, does in steps.items()))
+    models = [(name, model_whose_step(does)) for name, does in steps.items()]
+    monkeypatch.setattr(waiting, "every_small_model", lambda: models)
     part = a_part()
     waiting.run(part)
     shown = capsys.readouterr().out
@@ -35,10 +46,10 @@ def test_steps_that_wait_or_upload_are_found(monkeypatch, capsys):
 
 
 def test_every_model_is_there_and_is_built_anew_each_time():
-    gans = dict(small_gans())
-    assert {name.split()[3] for name in gans} == set(MODELS)
-    build = gans["a step of dcgan for 16×16×1"]
-    one, other = build(STRICT), build(STRICT, np.float64)
+    models = dict(every_small_model())
+    assert {name.split()[3] for name in models} == set(MODELS)
+    build = models["a step of dcgan for 16×16×1"]
+    one, other = build(STRICT).model, build(STRICT, np.float64).model
     assert one is not other
     values = [to_numpy(gan.networks["D"].parameters().values) for gan in (one, other)]
     np.testing.assert_array_equal(*values)

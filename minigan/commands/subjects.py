@@ -1,0 +1,142 @@
+"""What `minigan evaluate` measures, and what it compares with: opened as the command line says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan.backend import Device
+from minigan.cli import UsageError
+from minigan.commands.options import open_run, print_notes, read_run
+from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
+from minigan.errors import MiniganError
+from minigan.metrics import NEEDS_REFERENCE
+from minigan.model import Model, can
+from minigan.own import about_data, is_own, own_data
+from minigan.training.evaluation import Pictures, generated_pictures, real_pictures
+from minigan.training.settings import EVALUATED_LATENTS, RunConfig
+from minigan.training.sources import open_split
+
+SAMPLES = 10_000  # of a run
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: pictures, if there are any, and for a run its settings, its model, and its class if own."""
+
+    pictures: Pictures | None
+    config: RunConfig | None = None
+    model: Any = None
+    cls: type[Model] | None = None
+    source: str = ""
+
+
+def open_subject(args: argparse.Namespace, device: Device) -> Subject:
+    """Open what is to be measured: a run, if its folder holds one, or else a folder or a data set."""
+    what = args.what[0]
+    if (Path(what) / "config.json").is_file():
+        return _open_run(args, what)
+    runs = sorted(path.parent for path in Path(what).glob("*/config.json"))
+    if runs:
+        raise UsageError(f"{what} holds runs, and pictures about them: give one of them, such as {runs[0]}")
+    for name in ("checkpoint", "model"):
+        if getattr(args, name):
+            raise UsageError(f"--{name} is for a run, and {what} is none: leave it out")
+    data = _open_data(what, args.img_size, skip_bad=args.skip_bad)
+    return Subject(real_pictures(data, args.n, args.seed, device))
+
+
+def _open_run(args: argparse.Namespace, what: str) -> Subject:
+    """The model of a run, and the pictures that it draws from latents if it draws any."""
+    if args.img_size:
+        raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
+    folder, config, cls = read_run("evaluate", Path(what), args.model)
+    shape = _picture_shape(config)
+    if shape is None and not args.metrics and not (cls and cls.judgements):
+        raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
+    model, checkpoint = open_run(folder, config, cls, args.checkpoint, args.device)
+    at, n = f"{what} at step {checkpoint.state['step']:,}", args.n or SAMPLES
+    if shape is None or not can(model, "generate"):
+        if not model.judgements or args.metrics:
+            raise UsageError(f"{config.model} draws no pictures from latents, and only those have such metrics")
+        return Subject(None, config, model, cls, at)
+    source = f"{n:,} of {at}, drawn with seed {args.seed}"
+    pictures = generated_pictures(model, n, [args.seed, EVALUATED_LATENTS], source)
+    return Subject(pictures, config, model, cls, at)
+
+
+def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -> Pictures | Path | None:
+    """Open what to compare with: a file of statistics, pictures, or nothing. A run's own data if nothing is given."""
+    spec, config = args.what[1] if len(args.what) > 1 else args.against, subject.config
+    if spec is None and config is None:
+        if args.split or args.n_against:
+            raise UsageError("--split and --n-against are of a reference: give one with --against")
+        return None
+    if spec is not None and is_statistics(spec):
+        if args.split or args.n_against or args.save_stats:
+            raise UsageError(f"{spec} holds statistics as they are: leave out --split, --n-against and --save-stats")
+        return Path(spec)
+    split = args.split or "train"
+    if config is not None and (spec is None and split == "train" or spec is not None and is_own(spec)):
+        try:
+            data = _pictures_of(config, subject.cls, spec)
+        except MiniganError:
+            if args.metrics is None or set(args.metrics) & set(NEEDS_REFERENCE):
+                raise
+            return None
+    elif config is not None:  # at the size that the generator draws
+        height, width, channels = _picture_shape(config) or (0, 0, 0)
+        data = _open_data(spec or config.data, (height, width), channels, split, args.skip_bad)
+    else:
+        data = _open_data(spec, args.img_size, None, split, args.skip_bad)
+    shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
+    return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # other pictures than those measured
+
+
+def _picture_shape(config: RunConfig) -> tuple[int, ...] | None:
+    """(H, W, C) of the first array of pictures of a run; None if it has none."""
+    return next((tuple(shape) for shape in config.shapes.values() if len(shape) == 3), None)
+
+
+def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -> Dataset:
+    """The pictures that a run was trained on; `spec` names a user's own function that returns them."""
+    if is_own(config.data) and spec is None:
+        raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
+    with about_data(spec):
+        sources = open_split(config, cls, own_data(spec)[0] if spec else None)
+    parts = [part for source in sources.values() for part in source.parts.values() if hasattr(part, "batch")]
+    return next(part for part in parts if len(part.shape) == 3)
+
+
+def _open_data(
+    spec: str, img_size: Size | None, channels: int | None = None, split: str = "train", skip_bad: bool | None = False
+) -> Dataset:
+    """Open pictures, those in a folder as large as its first one if nothing else is said."""
+    if is_own(spec):
+        with about_data(spec):
+            return ArrayDataset(spec, own_data(spec)[0]).fit(img_size, channels)
+    if img_size is None and Path(spec).exists():
+        img_size = natural_size(Path(spec))
+    data = open_dataset(spec, img_size, channels, split=split, skip_bad=bool(skip_bad))
+    if isinstance(data, PointDataset):
+        raise UsageError(f"{spec} is a set of points: give pictures")
+    print_notes(data.notes, sys.stderr)  # what is on stdout may be JSON
+    return data
+
+
+def is_statistics(path: str) -> bool:
+    """Whether a path is that of statistics, and not of pictures: what can't be opened is taken for the former."""
+    if not path.lower().endswith(".npz") or Path(path).is_dir():
+        return False
+    if not Path(path).is_file():  # reading a pipe or a device may never end
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except Exception:  # a damaged archive may fail in any step, with any exception
+        return True
+    return not names or "mu.npy" in names or "sigma.npy" in names

@@ -1,0 +1,72 @@
+"""How long a run is: from samples to steps and back, where phases may have batches of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+from minigan.backend import CPU
+from minigan.model import Model, Phase
+from minigan.options import Samples, arguments_of
+from minigan.training.build import build_model
+from minigan.training.settings import RunConfig, TrainingError
+from minigan.words import either
+
+TRIES = 20  # to find the boundaries of phases that follow from the number of steps; each halves the error at least
+
+
+def samples_after(n_steps: int, config: RunConfig, model: Model) -> int:
+    """How many samples of each feed so many steps take."""
+    samples = 0
+    for _, end, a_step in _stretches(config, model):
+        steps = n_steps if end is None else min(n_steps, max(0, ceil((end - samples) / a_step)))
+        samples, n_steps = samples + steps * a_step, n_steps - steps
+    return samples
+
+
+def steps_for(samples: float, config: RunConfig, model: Model) -> int:
+    """How many steps it takes to go through so many samples; at least one."""
+    steps, reached = 0, 0
+    for _, end, a_step in _stretches(config, model):
+        some = max(0, ceil((min(samples, samples if end is None else end) - reached) / a_step))
+        steps, reached = steps + some, reached + some * a_step
+    return max(1, steps)
+
+
+def steps_per_epoch(config: RunConfig, model: Model) -> float:
+    """Steps in a pass through the longest feed, in the mean over the run."""
+    return config.n_steps * max(config.samples.values()) / samples_after(config.n_steps, config, model)
+
+
+def planned(
+    config: RunConfig, cls: type[Model], n_steps: int | None = None, samples: float = 0
+) -> tuple[RunConfig, Model]:
+    """The settings of a run of `n_steps`, or through so many samples, and its model.
+
+    Boundaries of phases that are None are filled in. Raises TrainingError if a phase begins after the end.
+    """
+    asked, aim = config.model_args, ceil(samples) if n_steps is None else n_steps * config.batch_size
+    for _ in range(TRIES):
+        config = replace(config, model_args=cls.planned(aim, dict(asked)))
+        model = build_model(config, cls, CPU)
+        steps = steps_for(samples, config, model) if n_steps is None else n_steps
+        reached = aim if n_steps is None else samples_after(steps, config, model)
+        if reached == aim or config.model_args == asked:
+            break
+        aim = reached
+    for phase in model.phases[1:]:
+        if phase.begins >= reached:
+            names = [f"`{name}`" for name, a in arguments_of(cls).items() if isinstance(a.option, Samples)]
+            raise TrainingError(
+                f"the phase {phase.name} of {config.model} begins after {phase.begins:,} samples, the run ends after "
+                f"{reached:,}: give more `n_steps`, or a smaller {either(names) if names else 'boundary'}"
+            )
+    return replace(config, n_steps=steps), model
+
+
+def _stretches(config: RunConfig, model: Model) -> Iterator[tuple[Phase, int | None, int]]:
+    """Each phase, the count of samples at which it ends (None for the last), and the samples that a step takes."""
+    ends = [phase.begins for phase in model.phases[1:]]
+    for phase, end in zip(model.phases, [*ends, None], strict=True):
+        yield phase, end, (phase.batch_size or config.batch_size) * model.batches_per_step

@@ -1,0 +1,239 @@
+"""The plan of a new run: what was asked for, and what follows from the model and the data."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import shlex
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timezone
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from minigan import __version__, blas
+from minigan.backend import get_device
+from minigan.checks import check_arrays
+from minigan.data import AUGMENTATIONS
+from minigan.gans import MODELS
+from minigan.metrics import FEATURE_NETWORKS
+from minigan.model import Model, can
+from minigan.options import Argument, Count, Fraction, WholeNumber, arguments_of
+from minigan.training.build import model_class
+from minigan.training.changes import fingerprint
+from minigan.training.evaluation import usual_features
+from minigan.training.length import planned
+from minigan.training.settings import DECAYS, FEWEST_JUDGED, ON_NAN, USUAL_STEPS, RunConfig, TrainingError
+from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, shapes_of
+from minigan.words import either, nearest
+
+DEFAULT_DATA = "digits"
+DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
+LEAST_STEPS, LEAST_EPOCHS = USUAL_STEPS, 25  # for other data: whichever is longer
+MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
+PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays that a named data set has
+
+_length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
+_length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
+# The settings that are numbers: their limits, and what help says of them.
+NUMBERS = {
+    one.name: one
+    for one in (
+        Argument("limit", int, Count("use only N samples, drawn by the seed", "all"), None),
+        Argument("n_epochs", int, Count("passes through the data", "by the number of steps"), None),
+        Argument("n_steps", int, Count("updates of the generator", _length), None),
+        Argument("batch_size", int, Count("samples in a batch", "by model"), None),
+        Argument("ema", float, Fraction("decay of an average of weights that draws", "no average"), None),
+        Argument("seed", int, WholeNumber("seed of everything random"), 0),
+        Argument(
+            "sample_interval",
+            int,
+            Count("steps between pictures; the first come sooner", f"{MIN_INTERVAL}, or for about {PICTURES}"),
+            None,
+        ),
+        Argument("checkpoint_interval", int, Count("steps between checkpoints"), RunConfig.checkpoint_interval),
+        Argument("keep_checkpoints", int, Count("checkpoints that are kept, besides the best"), 3),
+        Argument("eval_interval", int, Count("steps between judgements, such as FID, with best.npz", "none"), None),
+        Argument("eval_samples", int, Count("samples in an evaluation"), RunConfig.eval_samples),
+    )
+}
+CHOICES: dict[str, Collection[Any]] = {
+    "channels": (1, 3),
+    "lr_decay": DECAYS,
+    "on_nan": ON_NAN,
+    "eval_features": FEATURE_NETWORKS,
+}
+ABOUT_DATA = ("img_size", "channels", "limit", "skip_bad")
+OPTIONAL = ("augment", "device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
+SETTINGS = {*NUMBERS, *CHOICES, *ABOUT_DATA, *OPTIONAL, "model", "data", "init_from"}
+
+
+def new_config(
+    given: dict[str, Any], cls: type[Model] | None = None, data: Any = None, held_out: Any = None
+) -> tuple[RunConfig, Sources, Sources]:
+    """The settings of a new run, its sources, and those that it holds out.
+
+    given: values of SETTINGS and of the model's arguments. `cls` and `data` are a user's own, and given["model"] and
+    given["data"] then say so in words. Raises MiniganError for what doesn't fit.
+    """
+    if "model" not in given:
+        raise TrainingError(f"which model? give {either(MODELS)}, or one of your own as my_gan.py:MyGAN")
+    cls = cls or model_class(given["model"])
+    _check(given, cls)
+    word = str(given.get("data", IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
+    config = RunConfig(
+        model=given["model"],
+        model_args={name: given.get(name, argument.default) for name, argument in arguments_of(cls).items()},
+        data=word if data is not None else absolute(word),
+        shapes={},
+        samples={},
+        batch_size=given.get("batch_size", cls.batch_size),
+        lr_decay=given.get("lr_decay", cls.lr_decay),
+        n_steps=1,
+        **{name: given[name] for name in (*ABOUT_DATA, *OPTIONAL) if given.get(name) is not None},
+        command=shlex.join(["minigan", *sys.argv[1:]]),
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        versions=_versions(),
+        init_from=str(Path(given["init_from"]).resolve()) if given.get("init_from") else "",
+    )
+    get_device(config.device)
+    check_arrays(cls, cls.needs(**config.model_args))
+    sources, kept = open_sources(replace(config, data=word), cls, data, held_out)
+    config = replace(
+        config,
+        model_args=config.model_args | _number_of_classes(given, cls, config, sources),
+        classes=_classes(cls, config, sources),
+        shapes=shapes_of(sources),
+        samples={feed: len(source) for feed, source in sources.items()},
+        fingerprint=fingerprint(sources),
+    )
+    config, model = _with_length(config, cls, given, word)
+    interval = max(MIN_INTERVAL, ceil(config.n_steps / PICTURES / 100) * 100)
+    config = replace(config, sample_interval=given.get("sample_interval", interval))
+    return _with_judgements(config, model, given, sources), sources, kept
+
+
+def _check(given: dict[str, Any], cls: type[Model]) -> None:
+    """Raise TrainingError for a name that neither a run nor the model has, and for a value that it can't have."""
+    own, model = arguments_of(cls), given["model"]
+    for name in own.keys() & SETTINGS:
+        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+    known = own | NUMBERS
+    for name, value in given.items():
+        if name not in own and name not in SETTINGS:
+            if name == "n_classes" and "n_classes" in inspect.signature(cls).parameters:
+                continue
+            offers = ", ".join(f"`{name}`" for name in own) or "no options"
+            raise TrainingError(f"{model} has no `{name}`: it takes {offers}")
+        problem = known[name].check(value) if name in known and value is not None else ""
+        if name in CHOICES and value not in (None, *CHOICES[name]):
+            problem = f"is none of {', '.join(map(str, CHOICES[name]))}"
+        if problem:
+            raise TrainingError(f"`{name}` {value} {problem}")
+    for name in given.get("augment") or ():
+        if name not in AUGMENTATIONS:
+            raise TrainingError(f"there is no augmentation {name!r}: {nearest(name, AUGMENTATIONS)}")
+
+
+def _usual_data(name: str, cls: type[Model]) -> str:
+    """The data set where none is given. Raises TrainingError if no named one suits the model."""
+    kinds = cls.arrays
+    if len({kind.feed for kind in kinds.values()}) > 1 or any(kind.what not in PLAIN for kind in kinds.values()):
+        raise TrainingError(f"{name} takes {described(kinds)}: say by `data` where they are")
+    return DEFAULT_DATA
+
+
+def described(kinds: dict[str, Any]) -> str:
+    """The arrays of a batch for people, such as `input and target (pictures)`."""
+    return ", ".join(f"{name} ({kind.what})" for name, kind in kinds.items())
+
+
+def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:
+    """Whether a model with these arguments is given labels."""
+    return any(kind.what == "label" for kind in cls.needs(**model_args).values())
+
+
+def _number_of_classes(
+    given: dict[str, Any], cls: type[Model], config: RunConfig, sources: Sources
+) -> dict[str, int | None]:
+    """The argument `n_classes` of a model that asks for it.
+
+    Raises TrainingError for a number that was given: below that of the labels, or above that of the samples.
+    """
+    if "n_classes" not in inspect.signature(cls).parameters:
+        return {}
+    if not learns_classes(cls, config.model_args):
+        if given.get("n_classes") is not None:
+            raise TrainingError(f"{config.model} learns classes only with `labels`: add that, or leave out `n_classes`")
+        return {"n_classes": None}
+    labels = [source.labels for source in sources.values() if source.labels is not None]
+    used, most = int(max(some.max() for some in labels)) + 1, max(map(len, sources.values()))
+    wanted = given.get("n_classes") or used
+    problem = f"small, because {config.data} has {used} classes" if wanted < used else ""
+    if wanted > max(used, most):
+        problem = f"large, because {config.data} has only {most:,} samples"
+    if problem:
+        raise TrainingError(f"`n_classes` {wanted} is too {problem}: leave it out")
+    return {"n_classes": wanted}
+
+
+def _classes(cls: type[Model], config: RunConfig, sources: Sources) -> tuple[str, ...]:
+    """The names of the classes that the model learns."""
+    if not learns_classes(cls, config.model_args):
+        return ()
+    return next((tuple(source.classes) for source in sources.values() if source.classes), ())
+
+
+def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], data: str) -> tuple[RunConfig, Model]:
+    """The settings with the number of steps, no fewer for a small data set unless it was given; and the model."""
+    epoch = max(config.samples.values())
+    n_steps = given.get("n_steps")
+    if n_steps is None and given.get("n_epochs") is not None:
+        return planned(config, cls, samples=given["n_epochs"] * epoch)
+    n_steps = n_steps or DEFAULT_STEPS.get(data)
+    if n_steps is None:
+        longer, model = planned(config, cls, samples=LEAST_EPOCHS * epoch)
+        if longer.n_steps >= LEAST_STEPS:
+            return longer, model
+    return planned(config, cls, n_steps or LEAST_STEPS)
+
+
+def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sources: Sources) -> RunConfig:
+    """The settings with what is judged while training: the model's own judgements always, FID and others if asked for.
+
+    Raises TrainingError for settings that say nothing about this model and its data.
+    """
+    pictures = any(len(shape) == 3 for shape in config.shapes.values())
+    if config.augment and not pictures:
+        raise TrainingError(f"`augment` is for pictures, and {config.data} has none: leave it out")
+    asked = [name for name in ("eval_interval", "eval_samples", "eval_features") if given.get(name) is not None]
+    measured = can(model, "generate") and pictures
+    for name in asked:
+        if not measured and not (name == "eval_interval" and model.judgements):
+            why = "is for pictures; of points, modes are counted anyway"
+            why = why if can(model, "generate") else f"measures samples of latents, and {config.model} draws none"
+            raise TrainingError(f"`{name}` {why}: leave it out")
+        if "eval_interval" not in asked:
+            raise TrainingError(f"`{name}` is about evaluations during training: add `eval_interval`")
+    if config.eval_samples < FEWEST_JUDGED:
+        raise TrainingError(f"`eval_samples` {config.eval_samples} are too few: give {FEWEST_JUDGED} at least")
+    datasets = [p for source in sources.values() for p in source.parts.values() if not isinstance(p, np.ndarray)]
+    interval = given.get("eval_interval") or (config.sample_interval if model.judgements else None)
+    features = given.get("eval_features") or (usual_features(*datasets) if asked and measured else "")
+    return replace(config, eval_interval=interval, eval_features=features)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "minigan": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "blas": str(blas.describe()),
+        **blas.environment(),
+    }

@@ -1,0 +1,183 @@
+"""From settings and data to a run that trains: for the command line, and in a program of ten lines.
+
+run = train(DCGAN, pictures, "runs/mine", n_steps=2000)      # (N, H, W, C), a dict of arrays, or a data set
+samples = run.model.generate(run.model.latent(64, run.model.device.rng(0)))
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minigan.data import AUGMENTATIONS, Feeds, HeldOut
+from minigan.gans import MODELS
+from minigan.metrics import open_features
+from minigan.model import Model
+from minigan.own import is_own, own_data, own_model
+from minigan.training.build import build_model, open_checkpoint
+from minigan.training.changes import changes, extend, with_data
+from minigan.training.folder import RunFolder, is_empty
+from minigan.training.judges import FeatureJudge
+from minigan.training.length import steps_per_epoch
+from minigan.training.lock import LockedError
+from minigan.training.plan import new_config
+from minigan.training.progress import Progress
+from minigan.training.run import Run
+from minigan.training.settings import RunConfig
+from minigan.training.sources import Sources, check_sources, open_sources
+
+
+def train(
+    model: str | type[Model],
+    data: Any,
+    out: str | os.PathLike,
+    *,
+    held_out: Any = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a model in the folder `out`, and return the run: its `model`, its `folder`, its newest `record`.
+
+    model:    a class, or a name as on the command line
+    data:     an array, a dict of arrays by name, a dict of feeds, a data set, or a name or path
+    held_out: data of the same kind that training doesn't see, for models that want such; else a tenth is kept apart
+    settings: n_steps, batch_size, seed, … and the model's own arguments
+    resume:   go on with the run in `out`; n_steps makes it longer
+
+    Raises MiniganError for what doesn't fit, and KeyboardInterrupt when it was interrupted and has saved a checkpoint.
+    """
+    words: dict[str, Any] = {"model": model if isinstance(model, str) else name_of(model)}
+    cls = own_model(model)[0] if isinstance(model, str) and is_own(model) else None if isinstance(model, str) else model
+    if isinstance(data, str | os.PathLike):
+        words["data"] = str(data)
+        data = own_data(words["data"])[0] if is_own(words["data"]) else None
+    folder = RunFolder(out)
+    if resume:
+        config = extend(folder.config(), settings | words, cls)
+        config, sources, kept = reopened(config, cls, data, held_out)
+    else:
+        folder.check_unused()
+        config, sources, kept = new_config(settings | words, cls, data, held_out)
+    folder = locked(folder, resume)
+    try:
+        with opened(config, sources, kept, folder, cls, resume) as run, progress_of(run, quiet) as progress:
+            if run.train(progress):
+                raise KeyboardInterrupt
+            return run
+    finally:
+        folder.unlock()
+
+
+@contextmanager
+def opened(
+    config: RunConfig,
+    sources: Sources,
+    held_out: Sources,
+    folder: RunFolder,
+    cls: type[Model] | None = None,
+    resume: bool = False,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Iterator[Run]:
+    """A run in a folder that is locked, ready to train. `warn` is told what is different when it goes on."""
+    checkpoint = open_checkpoint(folder, config.model, warn=warn) if resume else None
+    model = build_model(config, cls)
+    if checkpoint:
+        step, found = checkpoint.state["step"], changes(folder.config(), config, checkpoint.state)
+        for sentence in found:
+            warn(sentence)
+        config = replace(config, changes=(*config.changes, *(f"step {step:,}: {change}" for change in found)))
+    else:
+        model.fill_frozen()
+        config = _begin_with(model, config) if config.init_from else config
+    damage = getattr(model, "damage", None)
+    with feeds_of(config, sources, model) as feeds:
+        kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else ()
+        run = Run(model, feeds, config, folder, _judges(config, sources, model), kept)
+        if checkpoint:
+            run.resume(checkpoint)
+        yield run
+
+
+def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
+    """The stream of batches of a run, from its beginning."""
+    augment = [AUGMENTATIONS[name] for name in config.augment]
+    damage = getattr(model, "damage", None)
+    return Feeds(sources, model.arrays, config.batch_size, config.seed, augment, device=model.device, damage=damage)
+
+
+def reopened(
+    config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None
+) -> tuple[RunConfig, Sources, Sources]:
+    """The settings and the data of a run that goes on. Raises MiniganError if the data is of another kind by now."""
+    sources, kept = open_sources(config, cls, data, held_out)
+    return with_data(config, check_sources(config, sources)), sources, kept
+
+
+def locked(folder: RunFolder, resume: bool = False, free: bool = False) -> RunFolder:
+    """Lock a folder to train in; with `free` the next one of its kind, should another process have been quicker.
+
+    Raises LockedError, or TrainingError if somebody has trained there since it was last looked at.
+    """
+    wish = folder.path
+    while True:
+        try:
+            folder.lock()
+            if free and not is_empty(folder.path):
+                folder.unlock()
+                folder = RunFolder.free(wish)
+                continue
+            if not resume:
+                folder.check_unused()
+            return folder
+        except LockedError:
+            if not free:
+                raise
+            folder = RunFolder.free(wish)
+
+
+@contextmanager
+def progress_of(run: Run, quiet: bool) -> Iterator[Progress]:
+    """The progress of a run, shown unless `quiet`."""
+    epoch = steps_per_epoch(run.config, run.model)
+    progress = Progress(run.config.n_steps, run.stepper.step, quiet, epoch, run.declared)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+def name_of(cls: type[Model]) -> str:
+    """The name of a model as the command line has it, such as `dcgan`, or my_gan.py:MyGAN for one of a user's own."""
+    for name, one in MODELS.items():
+        if one is cls:
+            return name
+    try:
+        file = Path(inspect.getsourcefile(cls) or "program.py").name
+    except (TypeError, OSError):  # typed at a prompt
+        file = "program.py"
+    return f"{file}:{cls.__name__}"
+
+
+def _begin_with(model: Any, config: RunConfig) -> RunConfig:
+    """Give a new run the weights of another one. Raises CheckpointError if they don't fit."""
+    other = Path(config.init_from)
+    folder, file = (RunFolder(other), None) if other.is_dir() else (RunFolder(other.parent), other)
+    checkpoint = open_checkpoint(folder, config.model, file)
+    checkpoint.restore(model, weights_only=True)
+    return replace(config, init_from=f"{checkpoint.path}, of step {checkpoint.state['step']:,}")
+
+
+def _judges(config: RunConfig, sources: Sources, model: Any) -> list[Any]:
+    """What is asked besides the model's own judgements: FID and others of the samples that it generates."""
+    if not (config.eval_interval and config.eval_features):
+        return []
+    array = next(name for name, kind in model.arrays.items() if len(config.shapes.get(name, ())) == 3)
+    real = sources[model.arrays[array].feed].parts[array]
+    network = open_features(config.eval_features, model.device)
+    return [FeatureJudge(network, real, config.eval_samples, config.seed, model.device)]

@@ -1,0 +1,98 @@
+"""The data of a run: opened as its settings say, with a part that training doesn't see where a model wants one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from minigan.data import Source, hold_out, number_classes, open_feeds, open_own_parts
+from minigan.errors import DataError
+from minigan.model import Model
+from minigan.own import is_own, short_name
+from minigan.training.build import model_class
+from minigan.training.settings import RunConfig, TrainingError
+
+IN_MEMORY = "arrays of a program"  # as RunConfig.data, where no name or path was given
+Sources = dict[str, Source]  # by feed
+
+
+def open_split(config: RunConfig, cls: type[Model] | None = None, data: Any = None, split: str = "train") -> Sources:
+    """The sources of a run, by feed; `data` is what a program hands over instead of a name or path.
+
+    Raises DataError if they can't be opened, TrainingError for data that only a program can hand over.
+    """
+    if data is None and is_own(config.data):
+        raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
+    if data is None and config.data == IN_MEMORY:
+        raise TrainingError("this run was trained on arrays that a program handed over: give other data by `data`")
+    return open_feeds(config.data if data is None else data, **_options(config, cls), split=split)
+
+
+def open_sources(
+    config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None
+) -> tuple[Sources, Sources]:
+    """What a run trains on, and what it holds out, if its model wants that.
+
+    Held out is what a program hands over, else the data's own val or test part, else a tenth that the seed chooses.
+    """
+    sources = open_split(config, cls, data)
+    if not (cls or model_class(config.model)).holds_out:
+        return sources, {}
+    if held_out is not None:
+        return sources, open_split(config, cls, held_out)
+    own = open_own_parts(config.data if data is None else data, **_options(config, cls))
+    return hold_out(sources, config.seed, own)
+
+
+def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
+    return {
+        "kinds": (cls or model_class(config.model)).needs(**config.model_args),
+        "img_size": config.img_size,
+        "channels": config.channels,
+        "limit": config.limit,
+        "seed": config.seed,
+        "skip_bad": config.skip_bad,
+        "name": short_name(config.data),
+    }
+
+
+def check_sources(config: RunConfig, sources: Sources) -> Sources:
+    """The sources of a run that goes on, with the numbers that its classes had when it began.
+
+    There may be more samples than then, fewer, or others. Raises TrainingError for samples or classes of another kind.
+    """
+    shapes = shapes_of(sources)
+    for name, shape in config.shapes.items():
+        if shapes.get(name) != tuple(shape):
+            raise TrainingError(
+                f"{config.data} holds samples of shape {shapes.get(name)}, but this run began with {tuple(shape)}: "
+                "start a new run"
+            )
+    if not config.classes:
+        return sources
+    try:
+        for source in sources.values():
+            if source.labels is not None:
+                number_classes(source, config.classes)  # type: ignore[arg-type]
+    except DataError as error:
+        changed = f"the classes of {config.data} have changed since this run began"
+        raise TrainingError(f"{changed}: it can't go on with others") from error
+    return sources
+
+
+def absolute(data: str) -> str:
+    """Make a path absolute, so that the run can go on from another directory; names stay names."""
+    if is_own(data) or not ("/" in data or os.path.exists(data)):
+        return data
+    return str(Path(data).expanduser().resolve())
+
+
+def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
+    """The shape of a sample of each array that isn't a label."""
+    return {
+        name: tuple(shape)
+        for source in sources.values()
+        for name, shape in source.shapes.items()
+        if source.kinds[name].what != "label"
+    }
