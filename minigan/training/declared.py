@@ -75,8 +75,8 @@ class Declared:
             with open_file(path) as file:
                 values = json.loads(file.read(LARGEST_FILE))
             found = cls(
-                {name: _measure(value) for name, value in values["measures"].items()},
-                {name: _judgement(value) for name, value in values["judgements"].items()},
+                {name: _made(Measure, value) for name, value in values["measures"].items()},
+                {name: _made(Judgement, value) for name, value in values["judgements"].items()},
                 {name: _text(value) for name, value in values["networks"].items()},
                 {name: _text(value) for name, value in values["layers"].items()},
                 tuple(map(_text, values["exhibits"])),
@@ -86,21 +86,12 @@ class Declared:
         return found
 
 
-def _measure(value: dict[str, Any]) -> Measure:
-    """Of what JSON gave; raises ValueError for what is none. How healthy it is doesn't matter here."""
-    scale = _one_of(SCALES, value["scale"])
-    return Measure(_text(value["words"]), _text(value["chart"]), scale, note=_text(value["note"]))
-
-
-def _judgement(value: dict[str, Any]) -> Judgement:
-    better, scale = _one_of(("lower", "higher", ""), value["better"]), _one_of(SCALES, value["scale"])
-    return Judgement(_text(value["words"]), better, _text(value["note"]), scale)
-
-
-def _one_of(known: tuple[str, ...], value: Any) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return value
+def _made(kind: type[Measure] | type[Judgement], value: dict[str, Any]) -> Any:
+    """A measure or judgement of what JSON gave; raises ValueError or TypeError for what is none."""
+    texts = {name: _text(text) for name, text in value.items() if name != "healthy"}  # that is for the doctor
+    if texts["scale"] not in SCALES:
+        raise ValueError(f"{texts['scale']!r} is none of {', '.join(SCALES)}")
+    return kind(**texts)
 
 
 def _text(value: Any) -> str:

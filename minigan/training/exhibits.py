@@ -21,7 +21,9 @@ def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.n
     """
     samples = np.asarray(exhibit.samples)
     if samples.ndim == 2 and len(samples):
-        return scatter(*(None if points is None else _plane(points) for points in (samples, real, centers)))
+        return scatter(
+            _plane(samples), None if real is None else _plane(real), None if centers is None else _plane(centers)
+        )
     if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
         shape = "×".join(map(str, samples.shape))
         raise ShapeError(f"an exhibit has samples of shape {shape}: show pictures (N, H, W, 1 or 3) or points (N, 2)")

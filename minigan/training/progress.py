@@ -69,11 +69,14 @@ def say(line: str, stream: Any = None) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, in two units at most: 40 s, 12 min, 3 h 20 min."""
+    """A time for people, in its two largest units: 40 s, 12 min, 3 h 20 min, 2 d 7 h."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def resume_command(folder: Path) -> str:

@@ -27,13 +27,7 @@ DIVERSITY = {"diversity": Judgement("diversity", "higher", "1: as real data; 0: 
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart shows. `curves`: names in the records, and what people call them. `scale` decides the axis:
-
-    "any"       from 0 on, or from the lowest value, to the highest; the wildest hundredth is cut off
-    "opinion"   the same, or 0 to 1 if all values are there, as probabilities are
-    "positive"  from 0 to the highest value
-    "share"     from 0 to 1 at least
-    """
+    """What a chart shows. `curves`: names in the records, and what people call them. `scale`: of a measure."""
 
     title: str
     curves: dict[str, str]
@@ -94,7 +88,10 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
 
 
 def axis(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it."""
+    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it.
+
+    Of a scale "any" or "opinion" the wildest hundredth of the values is cut off.
+    """
     low, high = _range(values, scale)
     least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
     return (low, high) if high - low >= least else (low - least, high + least)

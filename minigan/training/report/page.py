@@ -19,9 +19,10 @@ from typing import Any
 from minigan.training.declared import Declared
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
+from minigan.training.progress import duration
 from minigan.training.report import charts, layers, tables
 from minigan.training.report.frames import MOST, Frames
-from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag, when
+from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
 from minigan.training.report.series import Records
 from minigan.training.settings import RunConfig
 
