@@ -139,8 +139,9 @@ class Stepper:
         batches: list[dict[str, Any]] = []
 
         def hand_out(n: int | None = None) -> dict[str, Any]:
-            batches.append(self.feeds.next(n))
-            return batches[-1]
+            batch = self.feeds.next(n)
+            batches.append({name: array.copy() for name, array in batch.items()})  # the step may change its own
+            return batch
 
         now = self.prepare()
         return step(hand_out, self.rng(), now), batches

@@ -9,8 +9,9 @@ from typing import Any
 from minigan.gans import MODELS
 from minigan.options import arguments_of
 from minigan.training.declared import Declared
+from minigan.training.progress import duration
 from minigan.training.report.charts import DIVERSITY, LONGEST
-from minigan.training.report.markup import Html, duration, memory, number, tag, when
+from minigan.training.report.markup import Html, memory, number, tag, when
 from minigan.training.report.series import Records
 from minigan.training.settings import RunConfig
 
