@@ -21,6 +21,16 @@ LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and
 
 
 @dataclass(frozen=True)
+class Chart:
+    """What a chart shows. `curves`: names in the records, and what people call them; `scale`: of a measure."""
+
+    title: str
+    curves: dict[str, str]
+    scale: str = "any"
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Declared:
     """Of a model: everything that has a name in its records, and the words for it.
 
@@ -57,12 +67,21 @@ class Declared:
         )
 
     @property
-    def charts(self) -> dict[str, dict[str, Measure]]:
-        """The measures of each chart, by its title, in the order in which they were declared."""
-        found: dict[str, dict[str, Measure]] = {}
+    def charts(self) -> list[Chart]:
+        """The measures, each title once, in the order in which they were declared."""
+        groups: dict[str, dict[str, Measure]] = {}
         for name, measure in self.measures.items():
-            found.setdefault(measure.chart, {})[name] = measure
+            groups.setdefault(measure.chart, {})[name] = measure
+        found = []
+        for title, measures in groups.items():
+            first, words = next(iter(measures.values())), {name: measure.words for name, measure in measures.items()}
+            found.append(Chart(title, words, first.scale, next((m.note for m in measures.values() if m.note), "")))
         return found
+
+    @property
+    def judged(self) -> list[Chart]:
+        """The judgements, a chart for each."""
+        return [chart_of(name, judgement) for name, judgement in self.judgements.items()]
 
     def write(self, path: str | os.PathLike) -> None:
         """Write declared.json. Raises OSError if it can't be written."""
@@ -84,6 +103,12 @@ class Declared:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls()
         return found
+
+
+def chart_of(name: str, judgement: Judgement) -> Chart:
+    """The chart of one judgement."""
+    title, note = judgement.words[:1].upper() + judgement.words[1:], f"{judgement.better} is better"
+    return Chart(title, {name: judgement.words}, judgement.scale, judgement.note or note * bool(judgement.better))
 
 
 def _made(kind: type[Measure] | type[Judgement], value: dict[str, Any]) -> Any:

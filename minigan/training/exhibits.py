@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -10,7 +12,7 @@ from minigan.model import Exhibit
 from minigan.training.pictures import BACKGROUND, GUTTER, grid, scatter
 
 INK, LINE, FONT = (60, 60, 60), 16, 12  # pixels of a line of text, and its size
-MOST_LINES = 4
+WIDEST, MOST_LINES = 8, 4  # pixels of nearly all letters
 
 
 def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.ndarray | None = None) -> Image.Image:
@@ -38,9 +40,8 @@ def _plane(points: np.ndarray) -> np.ndarray:
 
 def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
     """A grid with a caption above each of its columns, broken into lines where it is wider than the column."""
-    font = ImageFont.load_default(FONT)
-    width = (image.width - GUTTER) // len(captions)  # of a column
-    lines = [_lines(caption, width - 2 * GUTTER, font) for caption in captions]
+    font, width = ImageFont.load_default(FONT), (image.width - GUTTER) // len(captions)
+    lines = [wrap(caption, max(2, width // WIDEST), max_lines=MOST_LINES, placeholder="…") for caption in captions]
     head = LINE * max(map(len, lines)) + GUTTER
     canvas = Image.new("RGB", (image.width, image.height + head), BACKGROUND)
     canvas.paste(image, (0, head))
@@ -49,21 +50,3 @@ def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
         for j, line in enumerate(reversed(some)):  # the last one stands on the picture
             pen.text((GUTTER + (i + 0.5) * width, head - j * LINE - GUTTER), line, INK, font, "md")
     return canvas
-
-
-def _lines(text: str, width: float, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    """The words of a text in lines of at most `width` pixels; what doesn't fit ends in an ellipsis."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    if len(lines) > MOST_LINES:
-        lines[MOST_LINES - 1 :] = [lines[MOST_LINES - 1] + "…"]
-    for i, line in enumerate(lines):
-        while font.getlength(lines[i]) > width and line:
-            line = line[:-1]
-            lines[i] = line + "…"
-    return lines

@@ -43,10 +43,10 @@ def abridge(record: dict, declared: Declared, note: str = "") -> str:
 def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, loss: str = "") -> list[str]:
     """Such as `D loss 1.234`: words up to a comma, and the value with so many digits, of each chart's measures."""
     parts = []
-    for (title, measures), n in zip(declared.charts.items(), digits, strict=False):
-        for name in [name for name in measures if name in record]:
-            value, words = record[name], measures[name].words.partition(",")[0] + loss * (title == LOSSES)
-            part = f"{words} {value:.{n}f}" if abs(value) < HUGE else f"{words} {value:.3g}"
+    for chart, n in zip(declared.charts, digits, strict=False):
+        for name, words in ((name, words) for name, words in chart.curves.items() if name in record):
+            value = f"{record[name]:.{n}f}" if abs(record[name]) < HUGE else f"{record[name]:.3g}"
+            part = f"{words.partition(',')[0]}{loss * (chart.title == LOSSES)} {value}"
             room -= len(part) + 1
             parts += [part] if room >= 0 else []
     return parts

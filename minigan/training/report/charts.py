@@ -6,17 +6,16 @@ Numbers and names stand beside it as ordinary text, placed in per cent: they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minigan.model import Judgement
-from minigan.training.curves import ticks, value_range
-from minigan.training.declared import Declared
+from minigan.training.curves import running_mean, ticks, value_range
+from minigan.training.declared import Chart, Declared, chart_of
 from minigan.training.report.markup import Html, join, number, tag, tick
-from minigan.training.report.series import Records, running_mean, thin
+from minigan.training.report.series import Records, thin
 
 WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed
@@ -25,37 +24,22 @@ LONGEST = 40  # characters of a name
 DIVERSITY = {"diversity": Judgement("diversity", "higher", "1: as real data; 0: all alike", "share")}
 
 
-@dataclass(frozen=True)
-class Chart:
-    """What a chart shows. `curves`: names in the records, and what people call them. `scale`: of a measure."""
-
-    title: str
-    curves: dict[str, str]
-    scale: str = "any"
-    note: str = ""
-
-
 def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
     """The large charts, which are the first two of the measures, and the small ones."""
-    told = []
-    for title, measures in declared.charts.items():
-        words = {name: measure.words for name, measure in measures.items()}
-        notes = [measure.note for measure in measures.values() if measure.note]
-        told.append(Chart(title, words, next(iter(measures.values())).scale, "".join(notes[:1])))
-    small = []
-    for name, judgement in (declared.judgements | DIVERSITY).items():
-        direction = f"{judgement.better} is better" if judgement.better else ""
-        title = judgement.words[:1].upper() + judgement.words[1:]
-        small.append(Chart(title, {name: judgement.words}, judgement.scale, judgement.note or direction))
     place = {f"weights.{network}": i for i, network in enumerate(declared.networks)}
     weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
-    small += told[2:]
-    small.append(Chart("Weights", {n: n.partition(".")[2] for n in weights}, "positive", "root mean square"))
-    small.append(Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"))
-    known = {name for chart in told + small for name in chart.curves} | {"step", "epoch", "seconds"}
-    others = [n for n in records.names if n not in known and not n.startswith("gradients.")]
+    small = [
+        *declared.judged,
+        *(chart_of(name, judgement) for name, judgement in DIVERSITY.items()),
+        *declared.charts[2:],
+        Chart("Weights", {name: name.partition(".")[2] for name in weights}, "positive", "root mean square"),
+        Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),
+    ]
+    large = declared.charts[:2]
+    known = {name for chart in large + small for name in chart.curves} | {"step", "epoch", "seconds"}
+    others = [name for name in records.names if name not in known and not name.startswith("gradients.")]
     small += [Chart(name.replace("_", " "), {name: name.replace("_", " ")}) for name in others]
-    return told[:2], small[:MOST_CHARTS]
+    return large, small[:MOST_CHARTS]
 
 
 def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
