@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
 from minigan.errors import DataError
@@ -25,9 +26,7 @@ from minigan.model import Kind
 READ_AHEAD = 3  # batches
 KEPT_ORDERS = 2  # epochs whose permutation is kept, for each feed
 
-Rows = dict[str, np.ndarray]  # {array name: (n, …)}
 Augmentation = Callable[[np.ndarray, Sequence[np.random.Generator]], np.ndarray]
-Damage = Callable[[Rows, Sequence[np.random.Generator]], Rows]
 
 
 class Feeds:
@@ -35,8 +34,8 @@ class Feeds:
 
     `sources` are by feed; `kinds` says which arrays a batch has. `augment` are functions of (x, one generator per
     sample), applied in order to pictures, points and masks; all arrays of a feed get the same change, so that they stay
-    aligned. `damage` is a function of (rows, one generator per sample) that returns rows: changed, or further arrays
-    made of them. With a `device`, batches are moved there when they are handed out.
+    aligned. After it, `damage(item, rng)` makes arrays of those of a sample, which join the batch. With a `device`,
+    batches are moved there when they are handed out.
 
     `position` counts the samples that were handed out of each feed. An exception in the reading thread is raised by
     `next`. Raises DataError for a batch size or an array that can't be.
@@ -60,6 +59,7 @@ class Feeds:
                     f'the feed "{kind.feed}" has no array "{array}": open_feeds(data, kinds) opens all feeds'
                 )
         self.epoch_length = max(len(sources[kind.feed]) for kind in kinds.values())  # samples of the longest feed
+        self._feeds = list(dict.fromkeys(kind.feed for kind in kinds.values()))
         self._seed, self._augment, self._damage, self._device = seed, tuple(augment), damage, device
         self._check_augmentation()
         self._orders: dict[tuple[str, int], np.ndarray] = {}  # the permutations of the last epochs
@@ -114,13 +114,14 @@ class Feeds:
     def _read(self, start: int, n: int) -> Rows:
         """Read samples start … start + n − 1 of each feed. Runs in the reading thread."""
         found: Rows = {}
-        for feed in dict.fromkeys(kind.feed for kind in self.kinds.values()):
+        for feed in self._feeds:
             rows = self.sources[feed].read(self._indices(feed, start, n))
             rows = {array: self._augmented(x, array, feed, start) for array, x in rows.items() if array in self.kinds}
-            if self._damage is not None:
-                rows |= self._damage(rows, generators(self._seed, DAMAGED, feed, range(start, start + n)))
             found |= rows
-        return {array: found[array] for array in self.kinds} | found
+        found = {array: found[array] for array in self.kinds}
+        if self._damage is not None:
+            found = damaged(found, self._damage, self._generators(DAMAGED, self._feeds[0], start, n))
+        return found
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
         """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
@@ -146,11 +147,14 @@ class Feeds:
         what = self.kinds[array].what
         if not self._augment or what in ("label", "numbers"):
             return x
-        rngs = generators(self._seed, AUGMENTED, feed, range(start, start + len(x)))
+        rngs = self._generators(AUGMENTED, feed, start, len(x))
         changed = x.astype(np.float32) if what == "mask" else x  # pixels may be mixed
         for augment in self._augment:
             changed = augment(changed, rngs)
         return (changed >= 0.5).astype(np.uint8) if what == "mask" else changed
+
+    def _generators(self, purpose: int, feed: str, start: int, n: int) -> list[np.random.Generator]:
+        return generators(self._seed, purpose, feed, range(start, start + n))
 
     def _check_augmentation(self) -> None:
         """Raise DataError if pictures that belong together differ in size: a shift in pixels would part them."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import HELD_OUT, HELD_OUT_DAMAGED, entropy, generators
-from minigan.data.feeds import Damage
 from minigan.data.source import Source
 from minigan.errors import DataError
 from minigan.model import Kind
@@ -41,7 +41,7 @@ class HeldOut(Sequence):
     """Held-out items, each {array name: a batch of one} on the device; pictures from files are whole.
 
     Item i is sample i of each feed; there are as many as in the longest one, and shorter feeds begin again. `damage` is
-    as that of `Feeds`; what it draws follows from the seed, the feed and i.
+    as that of `Feeds`; what it draws follows from the seed and i.
     """
 
     def __init__(
@@ -65,10 +65,11 @@ class HeldOut(Sequence):
         if not -len(self) <= i < len(self):
             raise IndexError(f"there are {len(self)} held-out items, and item {i} is none of them")
         i %= len(self)
-        found: dict[str, Any] = {}
-        for feed, source in self.sources.items():
-            rows = {array: x for array, x in source.item(i % len(source)).items() if array in self.kinds}
-            if self._damage is not None:
-                rows |= self._damage(rows, generators(self._seed, HELD_OUT_DAMAGED, feed, [i % len(source)]))
-            found |= rows
+        found: Rows = {}
+        for source in self.sources.values():
+            found |= source.item(i % len(source))
+        found = {array: found[array] for array in self.kinds}
+        if self._damage is not None:
+            feed = next(kind.feed for kind in self.kinds.values())
+            found = damaged(found, self._damage, generators(self._seed, HELD_OUT_DAMAGED, feed, [i]))
         return found if self._device is None else {array: self._device.array(x) for array, x in found.items()}
