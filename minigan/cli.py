@@ -24,6 +24,7 @@ from minigan.words import nearest, with_flags
 COMMANDS = {
     "train": ("minigan.commands.train", "train a model, or go on with a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
+    "apply": ("minigan.commands.apply", "send pictures of any size through a trained model"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "report": ("minigan.commands.report", "write a run's page anew"),
     "replay": ("minigan.commands.replay", "make the step again at which a run failed"),

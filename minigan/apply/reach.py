@@ -6,15 +6,16 @@ where the whole line goes on, so some of what comes out is wrong there. How many
 `right` at the end, follows layer by layer. In a tile that begins where the picture begins `left` doesn't count, because
 the padding belongs there, and likewise at the end.
 
-**Gathering** (convolution, pooling; kernel k, stride s, padding p). Output o is made of the inputs o·s − p … o·s − p + k − 1:
+**Gathering** (convolution, pooling; kernel k, stride s, padding p). Output o is made of the inputs from o·s − p to
+o·s − p + k − 1:
 
     n'     = ⌊(n + 2p − k)/s⌋ + 1
     right outputs have  o·s − p ≥ left   and   o·s − p + k − 1 ≤ n − 1 − right, so
     left'  = ⌈(left + p)/s⌉
     right' = n' − 1 − ⌊(n − right − k + p)/s⌋
 
-**Spreading** (transposed convolution, enlargement). Input i goes to the outputs i·s − p … i·s − p + k − 1, so output o is
-made of the inputs from ⌈(o + p − k + 1)/s⌉ to ⌊(o + p)/s⌋:
+**Spreading** (transposed convolution, enlargement). Input i goes to the outputs from i·s − p to i·s − p + k − 1, so
+output o is made of the inputs from ⌈(o + p − k + 1)/s⌉ to ⌊(o + p)/s⌋:
 
     n'     = (n − 1)·s − 2p + k + extra
     right outputs have  o + p − k + 1 > (left − 1)·s   and   o + p < (n − right)·s, so
@@ -95,12 +96,13 @@ def _spread(window: Window, line: Line, axis: int) -> Line:
 
 @dataclass(frozen=True)
 class Cuts:
-    """How one axis is cut. Tiles of `tile` pixels begin at `starts`, and are responsible for these outputs each.
+    """How one axis is cut. Tiles of `tile` pixels begin at `starts`, and give `made` entries each.
 
-    Tile i makes the outputs from `ends[i]` to `ends[i + 1]` of the whole; entry 0 of what it gives is output `firsts[i]`.
+    Tile i makes the outputs from `ends[i]` to `ends[i + 1]` of the whole, and output `firsts[i]` is its first entry.
     """
 
     tile: int
+    made: int
     starts: tuple[int, ...]
     firsts: tuple[int, ...]
     ends: tuple[int, ...]
@@ -110,6 +112,14 @@ class Cuts:
     def whole(self) -> bool:
         """Whether there is one tile only."""
         return len(self.starts) == 1
+
+    def target(self, i: int) -> slice:
+        """The outputs of the whole that tile i makes."""
+        return slice(self.ends[i], self.ends[i + 1])
+
+    def source(self, i: int) -> slice:
+        """Where they stand in what tile i gives."""
+        return slice(self.ends[i] - self.firsts[i], self.ends[i + 1] - self.firsts[i])
 
 
 def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radii: int = RADII) -> Cuts:
@@ -128,10 +138,10 @@ def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radi
     align = whole.align
     far = through(size + align * (1 << 16))  # so long that its ends don't meet
     radius = max(far.left, far.right) / far.jump
-    tile = -(-max(least, ceil(radii * radius)) // align) * align + size % align
+    tile = ceil(Fraction(max(least, ceil(radii * radius)), align)) * align + size % align
     while True:
         if size <= tile:
-            return Cuts(size, (0,), (0,), (0, whole.n), whole.jump)
+            return Cuts(size, whole.n, (0,), (0,), (0, whole.n), whole.jump)
         line = through(tile)
         step = floor((line.n - line.left - line.right) / line.jump) // align * align
         if step > 0:
@@ -140,4 +150,4 @@ def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radi
     starts = [*range(0, size - tile, step), size - tile]
     firsts = [int(line.jump * start) for start in starts]
     ends = [0, *(first + line.left for first in firsts[1:]), whole.n]
-    return Cuts(tile, tuple(starts), tuple(firsts), tuple(ends), line.jump)
+    return Cuts(tile, line.n, tuple(starts), tuple(firsts), tuple(ends), line.jump)

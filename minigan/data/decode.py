@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -32,6 +33,7 @@ from minigan.data.pictures import GREY_MODES, to_pixels, to_size, upright_size
 from minigan.errors import DataError
 
 FREE_BYTES, RATIO = 64 << 20, 900
+Decoded = TypeVar("Decoded")
 ONE_BYTE_MODES = ("1", "L")
 LARGE = 8 << 20  # pixels; no two pictures with more are decoded at the same time
 one_large = threading.Lock()
@@ -60,7 +62,7 @@ def read_header(path: Path | Member) -> Header:
 
 def decode(path: Path | Member, size: tuple[int, int], channels: int) -> np.ndarray:
     """Decode a picture to uint8 (*size, channels), size (height, width). Raises DataError, naming a damaged file."""
-    return _decode(path, lambda image: to_size(image, size, channels))
+    return decode_by(path, lambda image: to_size(image, size, channels))
 
 
 def decode_whole(path: Path | Member, channels: int | None = None) -> np.ndarray:
@@ -68,15 +70,18 @@ def decode_whole(path: Path | Member, channels: int | None = None) -> np.ndarray
 
     Raises DataError as `decode` does.
     """
-    return _decode(path, lambda image: to_pixels(image, channels))
+    return decode_by(path, lambda image: to_pixels(image, channels))
 
 
-def _decode(path: Path | Member, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def decode_by(path: Path | Member, read: Callable[[Image.Image], Decoded]) -> Decoded:
+    """What `read` makes of a picture. Raises DataError, naming the file, if anything fails in it."""
     with open_picture(path) as image:
         large = image.width * image.height > LARGE and image.format not in JPEG  # that is reduced as it is decoded
         try:
             with one_large if large else nullcontext():
                 return read(image)
+        except (DataError, MemoryError):
+            raise
         except Exception as error:  # on a damaged file Pillow's decoders raise whatever comes
             raise _damaged(path, error) from error
 

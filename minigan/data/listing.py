@@ -63,7 +63,7 @@ class Listing:
 def list_folder(root: Path) -> Listing:
     """List `root` and its folders; what is hidden is left out. Raises DataError if one can't be read."""
     listing = Listing()
-    for folder, files in _walk(root):
+    for folder, files in walk(root):
         below = folder.relative_to(root).parts
         if below:
             listing.folders.append(below)
@@ -84,7 +84,7 @@ def list_archive(path: Path) -> Listing:
     return listing
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
     visited = set()
     for folder, subfolders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):

@@ -55,7 +55,7 @@ def size_words(height: int, width: int) -> str:
 
 def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
     """Decode a picture to uint8 (*size, channels), size (height, width)."""
-    _read_key(image)
+    read_key(image)
     least = 2 * max(size)  # in both directions: the picture may lie on its side
     image.draft(None, (least, least))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
     image = _upright(image)
@@ -66,7 +66,7 @@ def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndar
 
 def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
     """Decode a picture at its own size to uint8 (H, W, channels): 1 if it is grey, else 3, unless one is given."""
-    _read_key(image)
+    read_key(image)
     image = _upright(image)
     grey = channels == 1 or image.mode in ("1", "L")
     pixels = np.asarray(image.convert("L" if grey else "RGB")).reshape(image.height, image.width, -1)
@@ -91,7 +91,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return on_white(image)
 
 
-def _read_key(image: Image.Image) -> None:
+def read_key(image: Image.Image) -> None:
     """Bring the transparent colour of a PNG, if it has one, to the 8 bits that its samples will have.
 
     The chunk tRNS holds it with the bits of the file (2 to 16), and Pillow hands it on like that. Of colour with

@@ -29,12 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import UNREADABLE_NPZ, CheckpointError
+from minigan.errors import UNREADABLE_NPZ, CheckpointError, ModelError
 from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
 
 FORMAT = 3
 KINDS = ("networks", "optimizers", "averages")
+OWN = "fiub"  # kinds of a model's own arrays
 MOST = 1 << 60  # steps, samples, and seconds
 COUNTS = ("step", "samples", "seconds")
 KNOWN = {"model": (str,), "step": (int,), "samples": (int,), "seconds": (int, float), "phase": (str,)}  # no bool
@@ -73,16 +74,16 @@ class Checkpoint:
             if not wanted:
                 del parts[kind]
         self._check(parts)
+        if not weights_only:
+            try:
+                model.load_state_dict({name: array.copy() for name, array in self._below("model.").items()})
+            except (KeyError, ValueError, TypeError, AttributeError) as error:
+                raise CheckpointError(f"{self.path} doesn't fit: the model's own arrays are others") from error
         for kind, some in parts.items():
             for name, part in some.items():
                 part.load_state_dict(self._below(f"{kind}.{name}."))
         for average in () if averaged else model.averages.values():
             average.restart()
-        if not weights_only:
-            try:
-                model.load_state_dict(self._below("model."))
-            except (KeyError, ValueError, TypeError, AttributeError) as error:
-                raise CheckpointError(f"{self.path} doesn't fit: the model's own arrays are others") from error
 
     def _below(self, prefix: str) -> dict[str, np.ndarray]:
         """The arrays whose names begin so, by the rest of their names."""
@@ -109,7 +110,11 @@ class Checkpoint:
 def model_arrays(model: Any) -> dict[str, np.ndarray]:
     """Copy every array of a model's networks, optimisers, averages and its own to the host, by name."""
     arrays = {f"{kind}.{name}": a for kind, some in _parts(model).items() for name, a in named_arrays(some).items()}
-    return arrays | {f"model.{name}": np.asarray(a) for name, a in model.state_dict().items()}
+    for name, array in model.state_dict().items():
+        arrays[f"model.{name}"] = np.array(array)  # a copy: the model may go on in its own
+        if arrays[f"model.{name}"].dtype.kind not in OWN:
+            raise ModelError(f"{type(model).__name__}.state_dict: {name} holds no numbers: return arrays of numbers")
+    return arrays
 
 
 def named_arrays(parts: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -195,7 +200,7 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     if not all(0 <= state[name] < MOST for name in COUNTS):
         return "its counts make no sense"
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
+        if array.dtype.kind not in (OWN if name.startswith("model.") else "fiu"):
             return f"{name} holds no numbers"
         if name.startswith("batch."):  # the data of failure.npz may be what failed
             continue

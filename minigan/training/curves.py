@@ -7,7 +7,7 @@ from math import floor, isfinite, log10
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from minigan.training.declared import Declared
+from minigan.training.declared import Chart, Declared
 from minigan.training.folder import RunFolder
 from minigan.training.pictures import save_film, save_image
 
@@ -18,14 +18,15 @@ SHARP = 2  # drawn this many times larger, then reduced
 INK, FAINT = (60, 60, 60), (225, 225, 225)
 COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70), (140, 70, 160), (150, 120, 0), (0, 135, 140))
 MOST_PANELS = 6
+WINDOWS = 40  # running means side by side that would fill a curve
 
 
 def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) -> None:
     """Draw losses.png, evaluations.png and the film of each exhibit from what has been recorded."""
-    records = folder.records.read()
+    records, judged = folder.records.read(), f"{title}: {judged_by}" if judged_by else title
     drawn = {
-        folder.losses: draw_curves(records, declared, title),
-        folder.evaluations: draw_evaluations(records, declared, f"{title}: {judged_by}" if judged_by else title),
+        folder.losses: draw_charts(records, declared.charts[:2], title),
+        folder.evaluations: draw_charts(records, declared.judged, judged, dots=True),
     }
     for path, image in drawn.items():
         if image is not None:
@@ -34,49 +35,36 @@ def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) 
         save_film(folder.pictures(exhibit), folder.film(exhibit))
 
 
-def draw_curves(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
-    """Draw the first two charts of measures as panels over the steps; None if no record has any of them."""
-    charts = [
-        (chart, {name: measure.words for name, measure in measures.items()}, False)
-        for chart, measures in list(declared.charts.items())[:2]
-    ]
-    return _draw_panels(charts, records, title)
-
-
-def draw_evaluations(records: list[dict], declared: Declared, title: str) -> Image.Image | None:
-    """Draw the judgements, each as a panel over the steps; None if no record has any of them."""
-    charts = [
-        (judgement.words + f" ({judgement.better} is better)" * bool(judgement.better), {name: judgement.words}, True)
-        for name, judgement in declared.judgements.items()
-    ]
-    return _draw_panels(charts, records, title)
-
-
-def _draw_panels(charts: list[tuple[str, dict[str, str], bool]], records: list[dict], title: str) -> Image.Image | None:
-    """charts: label, {name in the records: words}, and whether every value gets a dot."""
+def draw_charts(records: list[dict], charts: list[Chart], title: str, dots: bool = False) -> Image.Image | None:
+    """Draw charts as panels over the steps; None if no record has any number of theirs. `dots`: see Panel."""
     panels = []
-    for label, names, dots in charts:
-        some = [record for record in records if not names.keys().isdisjoint(record)]
-        curves = {
-            words: np.array([record.get(name, np.nan) for record in some], float)
-            for name, words in names.items()
-            if any(name in record for record in some)
-        }
+    for chart in charts:
+        some = [record for record in records if not chart.curves.keys().isdisjoint(record)]
+        came = [name for name in chart.curves if any(name in record for record in some)]
+        curves = {chart.curves[name]: np.array([record.get(name, np.nan) for record in some], float) for name in came}
         if curves:
-            panels.append((label, np.array([record["step"] for record in some], float), curves, dots))
-    panels = panels[:MOST_PANELS]
+            label = f"{chart.title} ({chart.note})" if chart.note else chart.title
+            panels.append((label, np.array([record["step"] for record in some], float), curves))
     if not panels:
         return None
-    canvas = Image.new("RGB", (WIDTH * SHARP, len(panels) * PANEL * SHARP), (255, 255, 255))
-    for i, (label, steps, curves, dots) in enumerate(panels):
+    canvas = Image.new("RGB", (WIDTH * SHARP, len(panels[:MOST_PANELS]) * PANEL * SHARP), (255, 255, 255))
+    for i, (label, steps, curves) in enumerate(panels[:MOST_PANELS]):
         Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
     return canvas.reduce(SHARP)
 
 
-def smooth(y: np.ndarray, window: int) -> np.ndarray:
-    """A running mean over `window` values around each; at the ends, over those that are there."""
-    kernel = np.ones(window)
-    return np.convolve(y, kernel, "same") / np.convolve(np.ones_like(y), kernel, "same")
+def running_mean(y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """At the indices `at`, the mean of y (n,) over a window around each; at the ends, over what is there.
+
+    Each window is summed up by itself. Differences of one cumulative sum would be quicker, but after a loss of 1e30
+    nothing would be left of the digits of later ones.
+    """
+    n = len(y)
+    reach = n // WINDOWS
+    starts, ends = np.maximum(at - reach, 0), np.minimum(at + reach + 1, n)
+    # reduceat sums y[i : j] for neighbours i, j in its list if i < j: every second sum is a window
+    sums = np.add.reduceat(np.append(y, 0.0), np.stack([starts, ends], axis=1).ravel())[::2]
+    return sums / (ends - starts)
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
@@ -129,9 +117,8 @@ class Panel:
         for (_, steps, y), colour in zip(shown, colours, strict=True):
             self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
         place, start = (self.right, self.top - 15), self.left + self.font.getlength(title) / SHARP + 30
-        window = max(1, len(self.steps) // 40) * 2 - 1
         for (name, steps, y), colour in zip(shown[::-1], colours[::-1], strict=True):
-            self._line(steps, y if self.dotted else smooth(y, window), colour, 2)
+            self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), colour, 2)
             if self.dotted:
                 self._dots(steps, y, colour)
             place = self._legend(place, name, colour, start)

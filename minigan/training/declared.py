@@ -21,6 +21,16 @@ LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and
 
 
 @dataclass(frozen=True)
+class Chart:
+    """What a chart shows. `curves`: names in the records, and what people call them; `scale`: of a measure."""
+
+    title: str
+    curves: dict[str, str]
+    scale: str = "any"
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Declared:
     """Of a model: everything that has a name in its records, and the words for it.
 
@@ -57,12 +67,21 @@ class Declared:
         )
 
     @property
-    def charts(self) -> dict[str, dict[str, Measure]]:
-        """The measures of each chart, by its title, in the order in which they were declared."""
-        found: dict[str, dict[str, Measure]] = {}
+    def charts(self) -> list[Chart]:
+        """The measures, each title once, in the order in which they were declared."""
+        groups: dict[str, dict[str, Measure]] = {}
         for name, measure in self.measures.items():
-            found.setdefault(measure.chart, {})[name] = measure
+            groups.setdefault(measure.chart, {})[name] = measure
+        found = []
+        for title, measures in groups.items():
+            first, words = next(iter(measures.values())), {name: measure.words for name, measure in measures.items()}
+            found.append(Chart(title, words, first.scale, next((m.note for m in measures.values() if m.note), "")))
         return found
+
+    @property
+    def judged(self) -> list[Chart]:
+        """The judgements, a chart for each."""
+        return [chart_of(name, judgement) for name, judgement in self.judgements.items()]
 
     def write(self, path: str | os.PathLike) -> None:
         """Write declared.json. Raises OSError if it can't be written."""
@@ -75,8 +94,8 @@ class Declared:
             with open_file(path) as file:
                 values = json.loads(file.read(LARGEST_FILE))
             found = cls(
-                {name: _measure(value) for name, value in values["measures"].items()},
-                {name: _judgement(value) for name, value in values["judgements"].items()},
+                {name: _made(Measure, value) for name, value in values["measures"].items()},
+                {name: _made(Judgement, value) for name, value in values["judgements"].items()},
                 {name: _text(value) for name, value in values["networks"].items()},
                 {name: _text(value) for name, value in values["layers"].items()},
                 tuple(map(_text, values["exhibits"])),
@@ -86,21 +105,18 @@ class Declared:
         return found
 
 
-def _measure(value: dict[str, Any]) -> Measure:
-    """Of what JSON gave; raises ValueError for what is none. How healthy it is doesn't matter here."""
-    scale = _one_of(SCALES, value["scale"])
-    return Measure(_text(value["words"]), _text(value["chart"]), scale, note=_text(value["note"]))
+def chart_of(name: str, judgement: Judgement) -> Chart:
+    """The chart of one judgement."""
+    title, note = judgement.words[:1].upper() + judgement.words[1:], f"{judgement.better} is better"
+    return Chart(title, {name: judgement.words}, judgement.scale, judgement.note or note * bool(judgement.better))
 
 
-def _judgement(value: dict[str, Any]) -> Judgement:
-    better, scale = _one_of(("lower", "higher", ""), value["better"]), _one_of(SCALES, value["scale"])
-    return Judgement(_text(value["words"]), better, _text(value["note"]), scale)
-
-
-def _one_of(known: tuple[str, ...], value: Any) -> str:
-    if value not in known:
-        raise ValueError(f"{value!r} is none of {', '.join(known)}")
-    return value
+def _made(kind: type[Measure] | type[Judgement], value: dict[str, Any]) -> Any:
+    """A measure or judgement of what JSON gave; raises ValueError or TypeError for what is none."""
+    texts = {name: _text(text) for name, text in value.items() if name != "healthy"}  # that is for the doctor
+    if texts["scale"] not in SCALES:
+        raise ValueError(f"{texts['scale']!r} is none of {', '.join(SCALES)}")
+    return kind(**texts)
 
 
 def _text(value: Any) -> str:

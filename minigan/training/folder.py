@@ -174,7 +174,8 @@ class RunFolder:
 
     def exhibits(self) -> list[str]:
         """The names of the exhibits of which there are pictures."""
-        return sorted({path.parent.name for path in self.path.glob("*/step-*.png")})
+        found = (path for path in self.path.glob("*/step-*.png") if PICTURE_NAME.fullmatch(path.name))
+        return sorted({path.parent.name for path in found})
 
     def add_picture(self, exhibit: str, step: int, image: Image.Image) -> None:
         """Write one picture of an exhibit."""

@@ -43,10 +43,10 @@ def abridge(record: dict, declared: Declared, note: str = "") -> str:
 def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, loss: str = "") -> list[str]:
     """Such as `D loss 1.234`: words up to a comma, and the value with so many digits, of each chart's measures."""
     parts = []
-    for (title, measures), n in zip(declared.charts.items(), digits, strict=False):
-        for name in [name for name in measures if name in record]:
-            value, words = record[name], measures[name].words.partition(",")[0] + loss * (title == LOSSES)
-            part = f"{words} {value:.{n}f}" if abs(value) < HUGE else f"{words} {value:.3g}"
+    for chart, n in zip(declared.charts, digits, strict=False):
+        for name, words in ((name, words) for name, words in chart.curves.items() if name in record):
+            value = f"{record[name]:.{n}f}" if abs(record[name]) < HUGE else f"{record[name]:.3g}"
+            part = f"{words.partition(',')[0]}{loss * (chart.title == LOSSES)} {value}"
             room -= len(part) + 1
             parts += [part] if room >= 0 else []
     return parts
@@ -69,11 +69,14 @@ def say(line: str, stream: Any = None) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, in two units at most: 40 s, 12 min, 3 h 20 min."""
+    """A time for people, in its two largest units: 40 s, 12 min, 3 h 20 min, 2 d 7 h."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def resume_command(folder: Path) -> str:

@@ -109,11 +109,13 @@ class Run:
             if not new:
                 self._begin(first)
             last = self.stepper.finished or interrupts.signal
-            shown = self.gallery.show() if self.due.exhibits(step) else {}
+            self.stepper.seconds = time.perf_counter() - self._started
+            showing = self.due.exhibits(step)
+            shown = self.gallery.show() if showing else {}
             judged = self.judge(progress) if self.due.judgements(step) else {}
-            if shown or judged or self.due.record(step) or self.stepper.at_boundary:
+            if showing or judged or self.due.record(step) or self.stepper.at_boundary:
                 self.close_record(self.look_at(shown, progress) | judged, progress)
-                if shown or judged:
+                if showing or judged:
                     progress.line(self.record)
             self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
@@ -121,7 +123,7 @@ class Run:
                 self._conclude("finished")
             if self.due.checkpoint(step) or last or best or self.stepper.at_boundary:
                 self.save(best)
-            if shown and not last:
+            if showing and not last:
                 self.write_report("running")
             if last:
                 return
@@ -153,7 +155,6 @@ class Run:
     def close_record(self, found: dict[str, Any], progress: Progress) -> None:
         """Write down the means of the measures of the steps since the last record, and what else was found."""
         stepper, now, position = self.stepper, time.perf_counter(), self.feeds.position
-        stepper.seconds = now - self._started
         seconds = max(now - self._record_start, 1e-9)
         self.record = {
             "step": stepper.step,

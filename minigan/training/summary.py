@@ -1,7 +1,7 @@
 """What a dry run shows: layers, shapes, parameters, memory, and the operations of a step.
 
-Nothing of it is worked out on paper. One real step is made on a few random samples with throw-away weights, while
-every layer notes what it is asked to do; so the numbers hold for whatever a model's step consists of.
+Nothing of it is worked out on paper. One real step is made in each phase, on a few random samples with throw-away
+weights, while every layer notes what it is asked to do; so the numbers hold for whatever a model's step consists of.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from minigan.layers import Layer
-from minigan.training.run import RunConfig
+from minigan.model import Now
+from minigan.training.settings import RunConfig
 from minigan.training.watching import Call, Watching
+from minigan.trial import moments, random_batch
 
 # Matrix products that each pass makes, each with as many multiply-adds as a forward pass. A layer that is linear in x
 # makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
@@ -23,31 +26,64 @@ PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backwa
 PASSES = {"forward": "forward", "output": "forward", "double_backward": "double backward"}
 PROBE = 8  # samples in the step that is watched
 MEMORY_PROBE = 32  # at most, in the step whose memory is measured: with fewer, scratch space grows with the batch
-MIDST = 1001  # steps that the optimisers believe to have made before it
+MIDST = 1001  # steps that the model believes to have made before it
+
+Shapes = dict[str, tuple[int, ...]]  # of a sample of each array; those that are missing are labels
 
 
-def summarize(gan: Any, config: RunConfig) -> str:
-    """Describe the networks and the cost of a step at the batch size of `config`. The weights of `gan` are spoilt."""
-    watch = Watch(gan)
-    _step(gan, config.shape, PROBE)
-    watch.close()
-    lines = []
-    for name, network in gan.networks.items():
-        lines += [_layer_table(name, network, watch), ""]
-    lines += [_memory_table(gan, config), "", _cost_table(watch, config.batch_size)]
-    return "\n".join(lines)
+def summarize(model: Any, config: RunConfig, shapes: Shapes) -> str:
+    """Describe the networks, and memory and cost of a step in each phase. The weights of `model` are spoilt."""
+    watches, activations, costs = [], {}, []
+    for now in moments(model):
+        watches.append(_watched(model, shapes, now))
+        several, batch_size = len(model.phases) > 1, now.phase.batch_size or config.batch_size
+        name = f"phase {now.phase.name}, " * several
+        activations[f"{name}activations, batch of {batch_size}"] = _activations(model, shapes, now, batch_size)
+        costs += ["", _cost_table(name, watches[-1], batch_size)]
+    seen = {key: shapes for watch in reversed(watches) for key, shapes in watch.shapes.items()}
+    tables = [_layer_table(name, network, seen) for name, network in model.networks.items()]
+    tables += [_layer_table(f"{name}, frozen", network, seen) for name, network in model.frozen.items()]
+    return "\n".join(["\n\n".join(tables), "", _memory_table(model, activations), *costs])
+
+
+def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None) -> float:
+    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt.
+
+    step: what to count instead of `model.step`, a function of (model, next_batch, rng, now).
+    """
+    return sum(_watched(model, shapes, next(moments(model)), step).macs.values()) / PROBE
+
+
+def _watched(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any] | None = None) -> Watch:
+    """What the layers were asked to do in a step on PROBE samples."""
+    with Watch(model) as watch:
+        _step(model, shapes, now, PROBE, step)
+    return watch
+
+
+def _step(model: Any, shapes: Shapes, now: Now, n: int, step: Callable[..., Any] | None = None) -> None:
+    """Make one step on `n` random samples, in the midst of a phase: some models begin with longer steps."""
+    rng, shapes = np.random.default_rng(0), {name: shapes.get(name, ()) for name in model.arrays}
+    for optimizer in model.optimizers.values():
+        optimizer.t = MIDST
+
+    def next_batch(some: int | None = None) -> dict[str, Any]:
+        return random_batch(model, shapes, some or n, rng)
+
+    (step or type(model).step)(model, next_batch, rng, replace(now, step=MIDST))
 
 
 class Watch(Watching):
-    """Notes, from its making until `close`, what the layers of a GAN's networks are asked to do."""
+    """Notes, from its making until `close`, what the layers of a model's networks are asked to do."""
 
-    def __init__(self, gan: Any) -> None:
+    def __init__(self, model: Any) -> None:
         self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: `shape_of` its first input and output
         self.passes: Counter = Counter()  # through a whole network, by (network, pass)
         self.macs: Counter = Counter()  # multiply-adds, by (network, pass)
         self._current = ("", "")
-        self.networks = list(gan.networks)
-        super().__init__(gan.networks)
+        networks = {**model.networks, **getattr(model, "frozen", {})}
+        self.networks = list(networks)
+        super().__init__(networks)
 
     def around(self, call: Call) -> Any:
         """Count the pass, if it is one through a whole network, and the products of a layer without inner layers."""
@@ -67,37 +103,15 @@ class Watch(Watching):
         return result
 
 
-def step_macs(gan: Any, step: Callable[..., Any] | None = None) -> float:
-    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt.
-
-    step: what to count instead of `gan.step`, a function of (gan, next_batch, rng).
-    """
-    watch = Watch(gan)
-    _step(gan, gan.shape, PROBE, step)
-    watch.close()
-    return sum(watch.macs.values()) / PROBE
-
-
-def _step(gan: Any, shape: tuple[int, ...], n: int, step: Callable[..., Any] | None = None) -> None:
-    """Make one step on `n` random samples, in the midst of training: some models begin with longer steps."""
-    rng = np.random.default_rng(0)
-    for optimizer in gan.optimizers.values():
-        optimizer.t = MIDST
-
-    def next_batch() -> Any:
-        x = np.tanh(rng.standard_normal((n, *shape), dtype=np.float32))
-        return (x, gan.labels(n)) if gan.n_classes else x
-
-    (step or type(gan).step)(gan, next_batch, rng)
-
-
 def shape_of(x: Any) -> tuple:
-    """The shape of an array, or of each array in a tuple."""
-    return tuple(map(shape_of, x)) if isinstance(x, tuple) else tuple(x.shape)
+    """The shape of an array, or of each array in a tuple; () of a number, such as a level."""
+    return tuple(map(shape_of, x)) if isinstance(x, tuple) else tuple(getattr(x, "shape", ()))
 
 
 def _shown(shape: tuple) -> str:
     """A shape without the batch, for people: 16×16×1, or `100, label` for two arrays."""
+    if not shape:
+        return "number"
     if isinstance(shape[0], tuple):
         return ", ".join(map(_shown, shape))
     return "×".join(map(str, shape[1:])) or "label"
@@ -108,40 +122,36 @@ def _batch(shape: tuple) -> int:
     return _batch(shape[0]) if isinstance(shape[0], tuple) else shape[0]
 
 
-def _layer_table(name: str, network: Layer, watch: Watch) -> str:
-    """One row for each layer without inner layers."""
+def _layer_table(name: str, network: Layer, shapes: dict[int, tuple[tuple, tuple]]) -> str:
+    """One row for each layer without inner layers that a step has used."""
     rows = [("", "layer", "output", "parameters", "MFLOP")]
     for prefix, layer in network.walk():
-        if layer.children() or id(layer) not in watch.shapes:
+        if layer.children() or id(layer) not in shapes:
             continue
-        x, y = watch.shapes[id(layer)]
+        x, y = shapes[id(layer)]
         own, macs = sum(getattr(layer, p).size for p in layer.parameter_names), layer.macs(x, y) / _batch(x)
         shown = (prefix.rstrip("."), repr(layer), _shown(y))
         rows.append((*shown, f"{own:,}" if own else "", f"{2e-6 * macs:,.2f}" if macs else ""))
-    shapes = " → ".join(map(_shown, watch.shapes[id(network)]))
-    return f"{name}: {shapes}, {len(network.parameters()):,} parameters\n{table(rows, '<<>>>')}"
+    ends = " → ".join(map(_shown, shapes[id(network)])) if id(network) in shapes else "no step uses it as a whole"
+    return f"{name}: {ends}, {len(network.parameters()):,} parameters\n{table(rows, '<<>>>')}"
 
 
-def _memory_table(gan: Any, config: RunConfig) -> str:
+def _memory_table(model: Any, activations: dict[str, float]) -> str:
     """Bytes of what stays, and the peak of what a step needs besides."""
-    vectors = [network.parameters().values.nbytes for network in gan.networks.values()]
-    state = sum(getattr(o, name).nbytes for o in gan.optimizers.values() for name in o.state_names)
-    n = max(4, min(MEMORY_PROBE, config.batch_size))
-    small, large = (_peak(lambda size=size: _step(gan, config.shape, size)) for size in (n // 2, n))
-    per_sample = (large - small) / (n - n // 2)
-    rows = [
-        ("parameters", mib(sum(vectors))),
-        ("gradients", mib(sum(vectors))),
-        ("optimiser state", mib(state)),
-        *([("average of G's weights", mib(gan.average.average.parameters().values.nbytes))] if gan.average else []),
-        (
-            f"activations, batch of {config.batch_size}",
-            mib(max(0, large + per_sample * (config.batch_size - n))),
-        ),
-    ]
-    return "memory (activations: measured on small batches, at their peak, with all scratch space)\n" + table(
-        rows, "<>"
-    )
+    sizes = {name: net.parameters().values.nbytes for name, net in {**model.networks, **model.frozen}.items()}
+    trained = sum(sizes[name] for name in model.networks)
+    state = sum(getattr(o, name).nbytes for o in model.optimizers.values() for name in o.state_names)
+    rows = {"parameters": sum(sizes.values()), "gradients": trained, "optimiser state": state}
+    rows |= {f"average of {name}'s weights": sizes[name] for name in model.averages}
+    title = "memory (activations: measured on small batches, at their peak, with all scratch space)"
+    return f"{title}\n{table([(name, mib(size)) for name, size in (rows | activations).items()], '<>')}"
+
+
+def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float:
+    """Bytes that a step on a batch needs for a time, reckoned from two smaller ones."""
+    n = max(4, min(MEMORY_PROBE, batch_size))
+    small, large = (_peak(lambda size=size: _step(model, shapes, now, size)) for size in (n // 2, n))
+    return max(0, large + (large - small) / (n - n // 2) * (batch_size - n))
 
 
 def _peak(action: Callable[[], None]) -> int:
@@ -154,7 +164,7 @@ def _peak(action: Callable[[], None]) -> int:
         tracemalloc.stop()
 
 
-def _cost_table(watch: Watch, batch_size: int) -> str:
+def _cost_table(phase: str, watch: Watch, batch_size: int) -> str:
     """Passes through the networks, and operations: a multiply-add counts as two."""
     rows = [("network", "pass", "times", "GFLOP")]
     scale = 2e-9 * batch_size / PROBE
@@ -163,7 +173,7 @@ def _cost_table(watch: Watch, batch_size: int) -> str:
             if times := watch.passes[name, verb]:
                 rows.append((name, verb, str(times), f"{scale * watch.macs[name, verb]:,.3f}"))
     total = scale * sum(watch.macs.values())
-    return f"a step on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
+    return f"{phase}a step on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
 
 
 def mib(size: float) -> str:

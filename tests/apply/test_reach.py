@@ -83,9 +83,7 @@ def in_tiles(network, x, plans):
     for i, top in enumerate(rows.starts):
         for j, left in enumerate(columns.starts):
             y = output(network, x[:, top : top + rows.tile, left : left + columns.tile])
-            (r0, r1), (c0, c1) = rows.ends[i : i + 2], columns.ends[j : j + 2]
-            r, c = rows.firsts[i], columns.firsts[j]
-            out[:, r0:r1, c0:c1] = y[:, r0 - r : r1 - r, c0 - c : c1 - c]
+            out[:, rows.target(i), columns.target(j)] = y[:, rows.source(i), columns.source(j)]
     return out
 
 

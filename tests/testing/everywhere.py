@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.blas import describe
-from minigan.commands.gradcheck import _checks
+from minigan.commands.gradcheck import checks
 from minigan.gans import MODELS
 from minigan.testing import GradientError, standard_cases
 from minigan.testing.rounding import Written
@@ -63,13 +63,12 @@ def measure(names: list[str], seeds: list[int], noise: float) -> dict[str, Any]:
     worst, wrong = [0.0, 0.0], 0
     with Faults() as faults, noisy_products(noise) if noise else nullcontext():
         for seed in seeds:
-            for title, check in _checks(names, seed):
+            for check in checks(names, seed):
                 try:
-                    for result in check():
-                        worst = [max(w, error or 0.0) for w, error in zip(worst, result[1:], strict=True)]
+                    worst = [max([w, *errors.values()]) for w, errors in zip(worst, check.run(), strict=True)]
                 except GradientError as error:
                     wrong += 1
-                    print(f"seed {seed}, {title}: {error}", file=sys.stderr)
+                    print(f"seed {seed}, {check.title}: {error}", file=sys.stderr)
     counts = {"compared": faults.compared, "wrong": wrong, "planted": faults.planted, "found": faults.found}
     errors = {"first": f"{worst[0]:.1e}", "second": f"{worst[1]:.1e}"}
     return counts | errors | {"kernels": describe().kernels, "cpu s": round(time.process_time())}

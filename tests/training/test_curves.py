@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from pages import make_run
 from PIL import Image
 from saying import GAN, THREE
 
-from minigan.training.curves import Panel, draw_curves, draw_evaluations, smooth, ticks, value_range
-from minigan.training.declared import Declared
+from minigan.training.curves import Panel, draw_charts, draw_run, running_mean, ticks, value_range
 
 
 def record(step, **values):
@@ -13,23 +16,27 @@ def record(step, **values):
 
 @pytest.mark.parametrize("steps", [[10], [10, 20], range(10, 3000, 10)])
 def test_curves_can_be_drawn_from_any_number_of_records(steps):
-    image = draw_curves([record(step) for step in steps], GAN, "dcgan on digits")
+    image = draw_charts([record(step) for step in steps], GAN.charts[:2], "dcgan on digits")
     assert image.size == (900, 600)
     colours = {colour for _, colour in image.getcolors(1 << 20)}
     assert {(200, 80, 30), (31, 104, 180)} <= colours
 
 
-def test_the_first_two_charts_are_drawn_and_all_judgements():
-    made = [{"step": s, "encoder": 1.0, "kl": 2.0, "psnr": 20.0, "lpips": 0.1} for s in range(10, 100, 10)]
-    assert draw_curves(made, THREE, "").size == (900, 600)
-    assert draw_evaluations(made, THREE, "").size == (900, 600)
-    assert draw_evaluations([{"step": 10, "lpips": 0.1}], THREE, "").size == (900, 300)
+def test_charts_of_which_nothing_was_recorded_are_left_out():
+    made = [{"step": s, "encoder": 1.0, "kl": 2.0, "lpips": 0.1} for s in range(10, 100, 10)]
+    assert draw_charts(made, THREE.charts, "").size == (900, 600)
+    assert draw_charts(made, THREE.judged, "", dots=True).size == (900, 300)
+    assert draw_charts(made, GAN.charts, "") is None
 
 
-def test_without_numbers_nothing_is_drawn():
-    assert draw_curves([{"step": 10, "fid": 3.0}], GAN, "") is None
-    assert draw_curves([record(10)], Declared(), "") is None
-    assert draw_evaluations([record(10)], GAN, "") is None
+def test_a_run_is_drawn_from_its_folder(tmp_path):
+    folder = make_run(tmp_path, 20, 2)
+    draw_run(folder, GAN, "dcgan on digits", "2,000 samples")
+    for path, size in ((folder.losses, (900, 600)), (folder.evaluations, (900, 600))):
+        with Image.open(path) as image:
+            assert image.size == size
+    with Image.open(folder.film("samples")) as film:
+        assert film.n_frames == 2
 
 
 def test_a_value_that_is_not_known_is_left_out_of_its_curve_alone():
@@ -56,9 +63,19 @@ def test_ticks_are_round_numbers(low, high, wanted):
     assert ticks(low, high, 5) == pytest.approx(wanted)
 
 
-def test_smoothing_keeps_a_constant_and_the_length():
-    np.testing.assert_allclose(smooth(np.full(10, 3.0), 5), np.full(10, 3.0))
-    np.testing.assert_allclose(smooth(np.array([0.0, 3.0, 0.0]), 3), [1.5, 1, 1.5])
+@given(hnp.arrays(float, st.integers(1, 300), elements=st.floats(-1e6, 1e6)))
+def test_the_running_mean_is_the_mean_of_a_window(y):
+    at, reach = np.arange(0, len(y), 3), len(y) // 40
+    wanted = [y[max(0, i - reach) : i + reach + 1].mean() for i in at]
+    np.testing.assert_allclose(running_mean(y, at), wanted, rtol=1e-12, atol=1e-9)
+
+
+def test_the_running_mean_survives_a_huge_value():
+    """Differences of a cumulative sum would be 0 after it."""
+    y = np.ones(1000)
+    y[500] = 1e30
+    mean = running_mean(y, np.arange(1000))
+    assert mean[400] == mean[600] == 1 and mean[500] > 1e28
 
 
 def test_an_axis_fits_probabilities_and_is_not_ruled_by_one_wild_value():

@@ -16,8 +16,7 @@ from minigan.options import arguments_of
 from minigan.testing import STRICT
 from minigan.testing.strict import forbid_transfers
 from minigan.training.doctor.rule import WELL
-from minigan.training.doctor.start import SMALL_BATCH
-from minigan.training.doctor.table import PATIENCE, SOON
+from minigan.training.doctor.rules import PATIENCE, SMALL_BATCH, SOON
 
 OBJECTIVES = ("dcgan", "lsgan", "sngan", "wgan", "wgan-gp")  # a model for each, and one with a penalty
 
@@ -128,6 +127,22 @@ def test_a_learning_rate_that_wipes_out_the_initial_weights():
 @pytest.mark.parametrize("model", MODELS)
 def test_defaults_are_fine_from_the_start(model):
     assert make(model, batch_size=MODELS[model].batch_size).at_start() == []
+
+
+def test_few_pictures_that_are_seen_again_and_again():
+    (note,) = make(changes={"samples": {"data": 200}, "n_steps": 4000}).at_start()
+    assert note.check == "pictures"
+    assert "each of only 200 pictures is seen 1,280 times, so they are learned by heart" in note.sentence
+    assert note.sentence.endswith("try --augment flip or more pictures")
+    (note,) = make(changes={"samples": {"data": 64}, "augment": ("flip",)}).at_start()
+    assert note.sentence.endswith("try more pictures")
+    for changes in (
+        {"samples": {"data": 200}, "augment": ("flip",)},
+        {"samples": {"data": 200}, "n_steps": 75},
+        {"samples": {"data": 1797}},
+    ):
+        assert make(changes=changes).at_start() == []
+    assert make("gan", changes={"samples": {"data": 200}}).at_start() == []  # points
 
 
 # Measuring

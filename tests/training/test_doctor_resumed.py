@@ -33,12 +33,6 @@ def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
     assert first + [live(after, i) for i in range(cut, len(kinds))] == unbroken
 
 
-def test_an_older_checkpoint_without_a_doctor_is_nothing_to_complain_of():
-    doctor = make()
-    doctor.load_state_dict({})
-    assert doctor.state_dict() == make().state_dict()
-
-
 @pytest.mark.parametrize("cut", [1, 35, 42, 45, 60, 100])
 def test_nothing_that_a_check_remembers_is_lost(cut):
     """G's gradient vanishes, and its samples, which have been as diverse as real ones, become alike."""

@@ -7,7 +7,7 @@ import pytest
 
 from minigan.data import open_dataset
 from minigan.gans import DCGAN
-from minigan.training.doctor.noise import neighbour_correlation
+from minigan.training.doctor.likeness import neighbour_correlation
 
 SQUARES = np.indices((8, 8)).sum(axis=0) % 2 * 2.0 - 1  # a chessboard: each neighbour is the opposite
 NOISE = np.random.default_rng(0).standard_normal((64, 32, 32, 3))

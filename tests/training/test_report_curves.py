@@ -15,7 +15,7 @@ from saying import GAN
 
 from minigan.training.report import charts, frames, layers
 from minigan.training.report.frames import MOST, Frames, encode, spread
-from minigan.training.report.series import Records, running_mean, thin
+from minigan.training.report.series import Records, thin
 
 CURVE = hnp.arrays(float, st.integers(1, 400), elements=st.floats(-1e30, 1e30))
 
@@ -38,21 +38,6 @@ def test_one_peak_among_very_many_records_stays(tmp_path):
     curve = Page(page(tmp_path, made)).chart("Losses")["curves"][1]
     assert curve["values"][curve["steps"].index(12_345)] == 77.0
     assert len(curve["steps"]) <= 602
-
-
-@given(hnp.arrays(float, st.integers(1, 300), elements=st.floats(-1e6, 1e6)))
-def test_the_running_mean_is_the_mean_of_a_window(y):
-    at, reach = np.arange(0, len(y), 3), len(y) // 40
-    wanted = [y[max(0, i - reach) : i + reach + 1].mean() for i in at]
-    np.testing.assert_allclose(running_mean(y, at), wanted, rtol=1e-12, atol=1e-9)
-
-
-def test_the_running_mean_survives_a_huge_value():
-    """Differences of a cumulative sum would be 0 after it."""
-    y = np.ones(1000)
-    y[500] = 1e30
-    mean = running_mean(y, np.arange(1000))
-    assert mean[400] == mean[600] == 1 and mean[500] > 1e28
 
 
 @pytest.mark.parametrize("kind", ["any", "opinion", "positive", "share"])

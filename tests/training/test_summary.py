@@ -1,19 +1,32 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import CONFIG
+from saying import RUN
 
-from minigan.training.summary import Watch, summarize
+from minigan.layers import Dense, Reshape, Sequential
+from minigan.model import Kind, Model, Phase
+from minigan.optim import SGD, WeightAverage
+from minigan.training.build import build_model
+from minigan.training.summary import Watch, step_macs, summarize
+from minigan.trial import moments, random_batch
 
-DCGAN16 = replace(CONFIG, model_args={}, batch_size=64)
+DCGAN16 = replace(RUN, model_args={}, batch_size=64)
+SHAPES = DCGAN16.shapes
+
+
+def step(model, n):
+    """A function that makes a step on a batch."""
+    batch, rng = random_batch(model, SHAPES, n, np.random.default_rng(0)), np.random.default_rng(0)
+    return lambda: model.step(lambda: batch, rng, next(moments(model)))
 
 
 def test_a_step_is_counted_as_it_is_made():
     config = replace(DCGAN16, model_args={"features": 4, "latent_dim": 5, "n_critic": 2})
-    gan, rng = config.build_gan(), np.random.default_rng(0)
+    gan = build_model(config)
     watch = Watch(gan)
-    gan.step(lambda: np.zeros((8, 16, 16, 1), np.float32), rng)
+    step(gan, 8)()
     watch.close()
     assert watch.passes["D", "forward"] == 2 * 2 + 1
     assert watch.passes["D", "backward (params)"] == 2 * 2
@@ -29,8 +42,8 @@ def test_a_step_is_counted_as_it_is_made():
 
 
 def test_the_tables_have_every_layer_and_the_totals():
-    gan = DCGAN16.build_gan()
-    text = summarize(gan, DCGAN16)
+    gan = build_model(DCGAN16)
+    text = summarize(gan, DCGAN16, SHAPES)
     assert "G: 100 → 16×16×1, 337,281 parameters" in text
     assert text.count("ConvTranspose2D(") == 3
     assert text.count("Conv2D(") == 3 + 0
@@ -39,13 +52,67 @@ def test_the_tables_have_every_layer_and_the_totals():
 
 
 def test_memory_is_near_that_of_a_real_step():
-    import tracemalloc
-
-    gan, rng = DCGAN16.build_gan(), np.random.default_rng(0)
-    x = np.zeros((64, 16, 16, 1), np.float32)
+    gan = build_model(DCGAN16)
+    make_step = step(gan, 64)
     tracemalloc.start()
-    gan.step(lambda: x.copy(), rng)
+    make_step()
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    row = next(line for line in summarize(gan, DCGAN16).splitlines() if "activations, batch" in line)
+    row = next(line for line in summarize(gan, DCGAN16, SHAPES).splitlines() if "activations, batch" in line)
     assert float(row.split()[-2]) == pytest.approx(peak, rel=0.25)
+
+
+class Three(Model):
+    """Two networks, of which one is averaged, and a frozen one; the second phase leaves the second network out."""
+
+    arrays = {
+        "a": Kind("picture", "one"),
+        "b": Kind("picture", "other"),
+        "label": Kind("label", "other"),
+        "m": Kind("mask"),
+    }
+    phases = (Phase("long"), Phase("short", 100, 4))
+    n_classes = 2
+
+    def __init__(self):
+        nets = [Sequential(Reshape(6), Dense(6, 6), Reshape(2, 3, 1)) for _ in range(3)]
+        self.networks, self.frozen = {"one": nets[0], "two": nets[1]}, {"still": nets[2]}
+        self.optimizers = {name: SGD(net.parameters(), 0.1) for name, net in self.networks.items()}
+        self.averages = {"two": WeightAverage(nets[1], 0.9)}
+        self.seen = []
+
+    def step(self, next_batch, rng, now):
+        batch = next_batch()
+        self.seen.append((now.phase.name, now.samples, {name: array.shape for name, array in batch.items()}))
+        assert batch["m"].dtype == np.uint8 and set(batch["label"]) <= {0, 1}
+        y, cache = self.networks["one"].forward(batch["a"])
+        self.frozen["still"].output(y)
+        self.networks["one"].backward(y, cache)
+        if now.phase.name == "long":
+            self.networks["two"].output(batch["b"])
+        return {}
+
+
+def test_any_networks_arrays_and_phases():
+    model, shapes = Three(), {"a": (2, 3, 1), "b": (2, 3, 1), "m": (2, 3, 1)}
+    text = summarize(model, DCGAN16, shapes)
+    for words in (
+        "one: 2×3×1 → 2×3×1, 42 parameters",
+        "two: 2×3×1",
+        "still, frozen: 2×3×1",
+        "average of two's weights",
+    ):
+        assert words in text
+    assert "phase long, activations, batch of 64" in text and "phase short, activations, batch of 4" in text
+    assert "phase long, a step on batches of 64" in text and "phase short, a step on batches of 4:" in text
+    assert {seen[:2] for seen in model.seen} == {("long", 0), ("short", 100)}
+    assert model.seen[0][2] == {"a": (8, 2, 3, 1), "b": (8, 2, 3, 1), "label": (8,), "m": (8, 2, 3, 1)}
+    assert step_macs(model, shapes) == 36 * (1 + 2 + 1 + 1)  # forward and backward of one, forward of the others
+
+
+def test_another_step_may_be_counted():
+    def twice(model, next_batch, rng, now):
+        for _ in range(2):
+            model.networks["one"].output(next_batch()["a"])
+
+    assert step_macs(Three(), {"a": (2, 3, 1), "b": (2, 3, 1), "m": (2, 3, 1)}, twice) == 2 * 36

@@ -6,62 +6,46 @@ Numbers and names stand beside it as ordinary text, placed in per cent: they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minigan.model import Judgement
-from minigan.training.curves import ticks, value_range
-from minigan.training.declared import Declared
+from minigan.training.curves import running_mean, ticks, value_range
+from minigan.training.declared import Chart, Declared, chart_of
 from minigan.training.report.markup import Html, join, number, tag, tick
-from minigan.training.report.series import Records, running_mean, thin
+from minigan.training.report.series import Records, thin
 
 WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed
 MOST_CHARTS, MOST_CURVES, COLOURS = 30, 12, 6  # the colours of page.css go round
 LONGEST = 40  # characters of a name
-DIVERSITY = {"diversity": Judgement("diversity", "higher", "1: as real data; 0: all alike", "share")}
 
 
-@dataclass(frozen=True)
-class Chart:
-    """What a chart shows. `curves`: names in the records, and what people call them. `scale` decides the axis:
-
-    "any"       from 0 on, or from the lowest value, to the highest; the wildest hundredth is cut off
-    "opinion"   the same, or 0 to 1 if all values are there, as probabilities are
-    "positive"  from 0 to the highest value
-    "share"     from 0 to 1 at least
-    """
-
-    title: str
-    curves: dict[str, str]
-    scale: str = "any"
-    note: str = ""
+def diversities(records: Records) -> dict[str, Judgement]:
+    """The diversity of each exhibit, which the doctor measures."""
+    names = [name for name in records.names if name.partition(".")[0] == "diversity"]
+    note = "1: as real data; 0: all alike"
+    return {name: Judgement(name.replace(".", " of "), "higher", note, "share") for name in names}
 
 
 def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
     """The large charts, which are the first two of the measures, and the small ones."""
-    told = []
-    for title, measures in declared.charts.items():
-        words = {name: measure.words for name, measure in measures.items()}
-        notes = [measure.note for measure in measures.values() if measure.note]
-        told.append(Chart(title, words, next(iter(measures.values())).scale, "".join(notes[:1])))
-    small = []
-    for name, judgement in (declared.judgements | DIVERSITY).items():
-        direction = f"{judgement.better} is better" if judgement.better else ""
-        title = judgement.words[:1].upper() + judgement.words[1:]
-        small.append(Chart(title, {name: judgement.words}, judgement.scale, judgement.note or direction))
     place = {f"weights.{network}": i for i, network in enumerate(declared.networks)}
     weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
-    small += told[2:]
-    small.append(Chart("Weights", {n: n.partition(".")[2] for n in weights}, "positive", "root mean square"))
-    small.append(Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"))
-    known = {name for chart in told + small for name in chart.curves} | {"step", "epoch", "seconds"}
-    others = [n for n in records.names if n not in known and not n.startswith("gradients.")]
+    small = [
+        *declared.judged,
+        *(chart_of(name, judgement) for name, judgement in diversities(records).items()),
+        *declared.charts[2:],
+        Chart("Weights", {name: name.partition(".")[2] for name in weights}, "positive", "root mean square"),
+        Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),
+    ]
+    large = declared.charts[:2]
+    known = {name for chart in large + small for name in chart.curves} | {"step", "epoch", "seconds"}
+    others = [name for name in records.names if name not in known and not name.startswith("gradients.")]
     small += [Chart(name.replace("_", " "), {name: name.replace("_", " ")}) for name in others]
-    return told[:2], small[:MOST_CHARTS]
+    return large, small[:MOST_CHARTS]
 
 
 def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
@@ -94,7 +78,10 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
 
 
 def axis(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it."""
+    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it.
+
+    Of a scale "any" or "opinion" the wildest hundredth of the values is cut off.
+    """
     low, high = _range(values, scale)
     least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
     return (low, high) if high - low >= least else (low - least, high + least)

@@ -92,20 +92,6 @@ def when(time: datetime | str) -> str:
     return f"{time:%Y-%m-%d %H:%M}{' UTC' * (time.utcoffset() == timedelta(0))}"
 
 
-def duration(seconds: float) -> str:
-    """A time for people, in its two largest units."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, seconds = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
-
-
 def memory(size: float) -> str:
     """A number of bytes for people."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -41,8 +41,10 @@ function chartView(figure, { curves, range }) {
   const names = values.map((value) => value.parentElement.firstChild.nextSibling.data.trim());
   const first = [...values, at].map((place) => [place, place.textContent]);
   const line = add(plot, "cursor"), points = curves.map((_, i) => add(plot, "point c" + i % 6));
-  // Each curve has steps of its own: a measure need not be in every record
+  // Each curve has steps of its own: a measure need not be in every record. Before its first one it has no value
   const steps = curves.map((curve) => curve.steps).reduce((a, b) => (b.length > a.length ? b : a));
+  const shown = (curve, i) =>
+    steps[i] < curve.steps[0] ? "—" : number(curve.values[nearest(curve.steps, steps[i])]);
   const place = (step) => 100 * step / data.last + "%";
   const show = (i) => {
     for (const mark of [line, ...points]) mark.hidden = i === null;
@@ -54,14 +56,14 @@ function chartView(figure, { curves, range }) {
     at.textContent = steps[i].toLocaleString("en-US");
     curves.forEach((curve, k) => {
       const j = nearest(curve.steps, steps[i]), value = curve.values[j];
-      values[k].textContent = number(value);
+      values[k].textContent = shown(curve, i);
+      points[k].hidden = steps[i] < curve.steps[0];
       const y = Math.min(Math.max((range[1] - value) / (range[1] - range[0]), 0), 1);
       points[k].style.left = place(curve.steps[j]);
       points[k].style.top = 100 * y + "%";
     });
   };
-  const value = (curve, i) => number(curve.values[nearest(curve.steps, steps[i])]);
-  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + value(curves[k], i)).join(", ");
+  const words = (i) => atStep(steps[i]) + ": " + names.map((name, k) => name + " " + shown(curves[k], i)).join(", ");
   const title = figure.querySelector("h3").textContent;
   return { element: plot, title, steps, show, words, area: () => plot.getBoundingClientRect() };
 }

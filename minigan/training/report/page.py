@@ -19,9 +19,10 @@ from typing import Any
 from minigan.training.declared import Declared
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
+from minigan.training.progress import duration
 from minigan.training.report import charts, layers, tables
 from minigan.training.report.frames import MOST, Frames
-from minigan.training.report.markup import Html, duration, escape, join, memory, number, script_data, tag, when
+from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
 from minigan.training.report.series import Records
 from minigan.training.settings import RunConfig
 
@@ -97,23 +98,22 @@ class Report:
         return [(name, frames) for name, frames in found if frames]
 
     def _tables(self, status: Status, records: Records) -> Html:
-        judged = tables.judgements(records, self.declared)
-        cost = tables.time_and_memory(self.config, records, status.step, status.seconds, status.peak_bytes)
-        right = [
-            *([tag("section", tag("h2", "Judgements"), judged, class_="card")] if judged else []),
-            tag("section", tag("h2", "Time and memory"), cost, class_="card"),
-        ]
-        if self.config.command:
-            command = tag("pre", tag("code", *_with_flags(self.config.command)))
-            right.append(tag("section", tag("h2", "Command"), command, class_="card"))
-        left = [tag("section", tag("h2", "Configuration"), tables.configuration(self.config), class_="card")]
-        if self.config.changes:
-            listed = tag("ul", *(tag("li", change) for change in self.config.changes))
-            left.append(tag("section", tag("h2", "Changed on the way"), listed, class_="card"))
+        config, judged = self.config, tables.judgements(records, self.declared)
+        cost = tables.time_and_memory(config, records, status.step, status.seconds, status.peak_bytes)
+        command = tag("pre", tag("code", *_with_flags(config.command)))
+        changes = tag("ul", *(tag("li", change) for change in config.changes))
+        left = [_card("Configuration", tables.configuration(config))]
+        left += [_card("Changed on the way", changes)] if config.changes else []
+        right = [_card("Judgements", judged)] if judged else []
+        right += [_card("Time and memory", cost), *([_card("Command", command)] if config.command else [])]
         return tag("div", tag("div", *left, class_="stack"), tag("div", *right, class_="stack"), class_="tables")
 
 
-NO_PICTURE = tag("section", tag("h2", "Pictures"), tag("p", "No picture has been drawn yet."), class_="film card")
+def _card(title: str, *inside: str, class_: str = "card") -> Html:
+    return tag("section", tag("h2", title), *inside, class_=class_)
+
+
+NO_PICTURE = _card("Pictures", tag("p", "No picture has been drawn yet."), class_="film card")
 
 
 @cache
@@ -151,16 +151,9 @@ def _header(title: str, config: RunConfig, status: Status, records: Records) -> 
             ("peak memory", memory(status.peak_bytes) if status.peak_bytes else ""),
         ]
     )
-    bar = tag(
-        "div",
-        tag("div", style=f"width:{100 * share:.2f}%"),
-        class_="progress",
-        role="progressbar",
-        aria_label="progress",
-        aria_valuemin="0",
-        aria_valuemax="100",
-        aria_valuenow=f"{100 * share:.0f}",
-    )
+    limits = {"aria_valuemin": "0", "aria_valuemax": "100", "aria_valuenow": f"{100 * share:.0f}"}
+    done = tag("div", style=f"width:{100 * share:.2f}%")
+    bar = tag("div", done, class_="progress", role="progressbar", aria_label="progress", **limits)
     head = tag("div", tag("h1", title), tag("span", status.phase, class_="phase"), written, class_="title")
     lines = [tag("p", *_with_flags(status.reason), class_="reason")] if status.reason else []
     if status.phase == "running":
@@ -193,7 +186,7 @@ def _notes(records: Records, status: Status, n_steps: int) -> Html:
         lines.append(tag("li", at, tag("strong", check[:60]), words))
     earlier = len(notes) - len(lines)
     more = [tag("p", f"and {earlier} earlier, in metrics.jsonl", class_="more")] if earlier else []
-    return tag("section", tag("h2", "What looks wrong"), tag("ol", *lines), *more, class_="notes card")
+    return _card("What looks wrong", tag("ol", *lines), *more, class_="notes card")
 
 
 def _with_flags(text: str) -> list[str]:

@@ -1,0 +1,77 @@
+"""How much memory a network needs for a picture, measured and not guessed, and how much is there.
+
+What `apply` does is a model's own affair: it may chain networks, keep what it needs later, or compare every pixel with
+every other one. So it is asked to work on two small pictures, and the most memory that it has meanwhile is continued to
+the size of the real one by a power of the number of pixels: 1 for convolutions, up to 2 for attention.
+"""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from math import log, prod
+from pathlib import Path
+from typing import Any
+
+from minigan.backend import Device
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+SPARE = 1.1  # of what was measured: allocators round up
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def peak(work: Callable[[], Any], device: Device) -> int:
+    """Call `work`, and return the most memory, in bytes, that arrays took meanwhile beyond what was there before."""
+    if device.name.startswith("cuda"):
+        pool = device.xp.get_default_memory_pool()
+        pool.free_all_blocks()
+        before = pool.total_bytes()
+        work()
+        return int(pool.total_bytes() - before)
+    running = tracemalloc.is_tracing()
+    if not running:
+        tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not running:
+            tracemalloc.stop()
+
+
+def needed(size: tuple[int, int], measured: dict[tuple[int, int], int]) -> int:
+    """Bytes for a picture of that size, from what two smaller ones took."""
+    (small, low), (large, high) = sorted((prod(size), bytes_) for size, bytes_ in measured.items())
+    power = min(2.0, max(1.0, log(max(1, high) / max(1, low)) / log(large / small)))
+    return int(SPARE * high * max(1.0, prod(size) / large) ** power)
+
+
+def available(device: Device) -> int | None:
+    """Bytes that are free on a device, within the limits of this process; None where the system doesn't tell."""
+    if device.name.startswith("cuda"):
+        free, _ = device.xp.cuda.runtime.memGetInfo()
+        return int(free + device.xp.get_default_memory_pool().free_bytes())
+    known: list[int] = []
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        known.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    with suppress(OSError, ValueError):  # a container's limit; "max" is none
+        known.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()))
+    if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        with suppress(OSError, ValueError):
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            known.append(limit - pages * os.sysconf("SC_PAGE_SIZE"))
+    return max(0, min(known)) if known else None
+
+
+def gigabytes(n: int) -> str:
+    """Such as `12.4 GB`."""
+    return f"{n / 1e9:,.1f} GB" if n >= 1e8 else f"{n / 1e6:,.0f} MB"

@@ -1,0 +1,153 @@
+"""One picture of any kind as numbers, without loss, and back: colours, alpha, colour profile.
+
+* Grey has 1 channel and colour 3; palettes and CMYK become colour. 8 bits stay 8 bits, 16 stay 16.
+* EXIF orientation is applied. Of an animation, the first frame is used.
+* A .npy file has floats in [−1, 1], (H, W) or (H, W, C), as networks take them; nothing of them is rounded or clipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from minigan.apply.png import read_png
+from minigan.data.decode import decode_by
+from minigan.data.pictures import ALPHA_MODES, SIXTEEN_BIT_MODES, read_key
+from minigan.errors import DataError
+from minigan.untrusted import Unreadable, open_file, read_npy
+
+FLOATS = ".npy"
+ORIENTATION = 0x0112  # the number of an EXIF tag
+LUMINANCE = (19595, 38470, 7471)  # of 65536: ITU-R BT.601, as Pillow and therefore training have it
+TURNS = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """pixels (H, W, C): uint8 or uint16 with C 1 or 3, or float32. alpha (H, W, 1) of the same dtype, or None.
+
+    profile: the ICC profile that says what the numbers mean as colours. flat: the file had (H, W), without channels.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    profile: bytes = b""
+    flat: bool = False
+
+    @property
+    def grey(self) -> bool:
+        """Whether there is one channel."""
+        return self.pixels.shape[2] == 1
+
+    def with_channels(self, channels: int | None) -> Picture:
+        """Grey as colour, or colour as grey, where a network takes the other. Raises DataError for anything else."""
+        there = self.pixels.shape[2]
+        if channels in (None, there):
+            return self
+        if {channels, there} != {1, 3}:
+            raise DataError(f"the network takes {channels} channels, and this has {there}")
+        if channels == 3:  # a view: three channels in the memory of one
+            return replace(self, pixels=np.broadcast_to(self.pixels, (*self.pixels.shape[:2], 3)), profile=b"")
+        return replace(self, pixels=to_grey(self.pixels), profile=b"")
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """(…, 3) → the luminance (…, 1), of the same dtype."""
+    if pixels.dtype.kind == "f":
+        return pixels @ (np.array(LUMINANCE, np.float32)[:, None] / 65536)
+    total = np.full(pixels.shape[:-1], 1 << 15, np.uint32)  # at most 65535 · 65536 + 32768 < 2^32
+    for channel, weight in enumerate(LUMINANCE):
+        total += pixels[..., channel] * np.uint32(weight)
+    return (total >> 16).astype(pixels.dtype)[..., None]
+
+
+def to_floats(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any dtype → float32 in [−1, 1]; floats are returned as they are."""
+    if pixels.dtype.kind == "f":
+        return pixels
+    floats = pixels.astype(np.float32)
+    floats /= np.float32(np.iinfo(pixels.dtype).max / 2)
+    floats -= 1
+    return floats
+
+
+def from_floats(floats: np.ndarray, dtype: Any) -> np.ndarray:
+    """Numbers in [−1, 1] → the nearest levels of an integer dtype; what lies outside is clipped, floats stay floats."""
+    if np.dtype(dtype).kind == "f":
+        return floats
+    most = np.iinfo(dtype).max
+    return np.clip(np.rint((floats + 1) * np.float32(most / 2)), 0, most).astype(dtype)
+
+
+def resized(alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Alpha (H, W, 1) at another size (h, w), by bicubic interpolation."""
+    if alpha.shape[:2] == size:
+        return alpha
+    image = Image.fromarray(alpha[..., 0].astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.clip(np.rint(np.asarray(image)), 0, np.iinfo(alpha.dtype).max).astype(alpha.dtype)[..., None]
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a picture or a .npy file. Raises DataError, naming it, if that can't be done without loss."""
+    if path.suffix.lower() == FLOATS:
+        return _read_floats(path)
+    return decode_by(path, lambda image: _read(image, path))
+
+
+def _read_floats(path: Path) -> Picture:
+    try:
+        with open_file(path) as file:
+            array = read_npy(file)
+    except Unreadable as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+    except MemoryError as error:
+        raise DataError(f"{path} doesn't fit into memory: cut it up") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if array.dtype.kind != "f" or array.ndim not in (2, 3) or not array.size:
+        raise DataError(
+            f"{path} is {array.dtype} {array.shape}, and must have floats in [-1, 1] of the shape (H, W) or (H, W, C)"
+        )
+    if not np.isfinite(array).all():
+        raise DataError(f"{path} has numbers that aren't finite: replace them")
+    pixels = array.astype(np.float32, copy=False).reshape(*array.shape[:2], -1)
+    return Picture(pixels, flat=array.ndim == 2)
+
+
+def _read(image: Image.Image, path: Path) -> Picture:
+    profile = image.info.get("icc_profile") or b""
+    kept = str(getattr(image, "tile", ""))  # how the samples lie in the file
+    if image.format == "PNG" and "16B" in kept:
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1), np.asarray)
+        pixels, alpha = read_png(path.read_bytes())
+        return Picture(turn(pixels), None if alpha is None else turn(alpha), profile)
+    if image.format == "TIFF" and ";16" in kept and image.mode not in SIXTEEN_BIT_MODES:
+        raise DataError(f"{path} is a TIFF in colour with 16 bits, which can't be read without loss: convert it to PNG")
+    read_key(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in SIXTEEN_BIT_MODES:
+        return Picture(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)[..., None], None, profile)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        profile = b""  # it is of the space that the picture leaves
+    key = image.info.get("transparency")
+    if image.mode == "1" and key is not None:
+        image = image.convert("L")
+        image.info["transparency"] = 255 if key else 0
+    if image.mode not in ALPHA_MODES and key is None:
+        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+        return Picture(pixels.reshape(image.height, image.width, -1), None, profile)
+    both = np.asarray(image.convert("LA" if grey else "RGBA"))
+    return Picture(both[..., :-1], both[..., -1:], profile)

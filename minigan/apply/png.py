@@ -1,0 +1,130 @@
+"""PNG with 16 bits for each number, read and written without loss: of colour, Pillow keeps the upper 8 bits only.
+
+    file      8 bytes, then chunks: length (4), kind (4), data, CRC-32 of kind and data (4)
+    IHDR      width, height (4 each), bits, colour type, compression, filter, interlace (1 each)
+    tRNS      one colour that is transparent, if there is no alpha channel
+    IDAT      all of them together: a zlib stream of rows, each a filter byte and the row's bytes
+
+A filter predicts a byte x from the bytes of the pixel to the left a, above b and above left c, and keeps x minus
+
+    0: nothing    1: a    2: b    3: ⌊(a + b)/2⌋    4: of a, b and c the one that is nearest to a + b − c
+
+modulo 256 (PNG Specification, third edition, §9). Every pixel needs its left neighbour, so a row can't be undone at
+one go. But the pixels of an antidiagonal, y + x = t, need pixels of t − 1 and t − 2 only: they are undone together, all
+rows at a time.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type: grey, colour, grey with alpha, colour with alpha
+COLOUR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
+# The seven parts of an interlaced picture: first row and column, and steps
+PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
+    """The pixels uint16 (H, W, 1 or 3) of a PNG with 16 bits, and its alpha (H, W, 1) or None.
+
+    Raises ValueError if it is damaged. Memory: that of the pixels three times, whatever the file says it unpacks to.
+    """
+    header, key, packed = b"", None, []
+    for kind, content in _chunks(data):
+        if kind == b"IHDR":
+            header = content
+        elif kind == b"tRNS":
+            key = np.frombuffer(content, ">u2")
+        elif kind == b"IDAT":
+            packed.append(content)
+    width, height, bits, colour_type, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    channels = CHANNELS[colour_type]
+    if bits != 16:
+        raise ValueError(f"it has {bits} bits")
+    parts = PASSES if interlaced else ((0, 0, 1, 1),)
+    sizes = [(len(range(y, height, dy)), len(range(x, width, dx))) for y, x, dy, dx in parts]
+    expected = sum(h * (1 + 2 * channels * w) for h, w in sizes if h and w)
+    rows = np.frombuffer(zlib.decompressobj().decompress(b"".join(packed), expected), np.uint8)
+    if len(rows) < expected:
+        raise ValueError("pixels are missing")
+    pixels = np.empty((height, width, channels), np.uint16)
+    at = 0
+    for (y, x, dy, dx), (h, w) in zip(parts, sizes, strict=True):
+        if h and w:
+            length = h * (1 + 2 * channels * w)
+            part = _unfilter(rows[at : at + length].reshape(h, -1), 2 * channels)
+            pixels[y::dy, x::dx] = part.view(">u2").reshape(h, w, channels)
+            at += length
+    if channels in (2, 4):
+        return pixels[..., :-1], pixels[..., -1:]
+    if key is None:
+        return pixels, None
+    return pixels, np.where((pixels == key[:channels]).all(axis=-1, keepdims=True), 0, 65535).astype(np.uint16)
+
+
+def write_png(pixels: np.ndarray, profile: bytes = b"") -> bytes:
+    """A PNG of pixels uint16 (H, W, C): grey or colour, with alpha as a second or fourth channel."""
+    height, width, channels = pixels.shape
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
+    filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)  # filter 1
+    filtered[:, 1:] = rows
+    filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPE[channels], 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
+    if profile:
+        chunks.insert(1, (b"iCCP", b"profile\0\0" + zlib.compress(profile)))
+    return SIGNATURE + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        content, end = data[at + 8 : at + 8 + length], at + 12 + length
+        if kind == b"IEND":
+            return
+        if end > len(data) or zlib.crc32(kind + content) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ValueError("a checksum is wrong")
+        yield kind, content
+        at = end
+    raise ValueError("it is cut off")
+
+
+def _unfilter(rows: np.ndarray, pixel: int) -> np.ndarray:
+    """Rows (H, 1 + bytes) of filtered bytes, a filter number first → the bytes (H, W·pixel)."""
+    filters, coded = rows[:, 0], rows[:, 1:]
+    height, width = len(rows), coded.shape[1] // pixel
+    if filters.max() > 4:
+        raise ValueError("there is no such filter")
+    coded = coded.reshape(height, width, pixel)
+    if (filters < 3).all():
+        return _unfilter_sums(filters, coded).reshape(height, -1)
+    done = np.zeros((height + 1, width + 1, pixel), np.uint8)  # with a row above and a column before, of zeros
+    for t in range(height + width - 1):
+        y = np.arange(max(0, t - width + 1), min(height, t + 1))
+        x, filter_ = t - y, filters[y][:, None]
+        a, b, c = (done[y + dy, x + dx].astype(np.int16) for dy, dx in ((1, 0), (0, 1), (0, 0)))
+        pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+        nearest = np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, c))
+        predicted = np.choose(filter_, (np.zeros_like(a), a, b, (a + b) >> 1, nearest))
+        done[y + 1, x + 1] = coded[y, x] + predicted.astype(np.uint8)
+    return np.ascontiguousarray(done[1:, 1:]).reshape(height, -1)
+
+
+def _unfilter_sums(filters: np.ndarray, coded: np.ndarray) -> np.ndarray:
+    """The first three filters alone: sums along a row, or with the row above."""
+    done = coded.copy()
+    for y, filter_ in enumerate(filters.tolist()):
+        if filter_ == 1:
+            np.cumsum(coded[y], axis=0, dtype=np.uint8, out=done[y])
+        elif filter_ == 2 and y:
+            done[y] += done[y - 1]
+    return done

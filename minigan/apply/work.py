@@ -1,0 +1,70 @@
+"""Many files through one network: what goes wrong with one of them doesn't end the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minigan.apply.applier import Applier
+from minigan.apply.output import write_picture
+from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats
+from minigan.apply.places import Job
+from minigan.errors import DataError, MiniganError
+from minigan.terminal import bar
+
+
+@dataclass
+class Outcome:
+    """Sentences: of files that failed, and notes about others. `done` counts files that were written."""
+
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outcome: Outcome | None = None) -> Outcome:
+    """Do all jobs. A file is written whole or not at all, and those that are written stay, also after Ctrl-C.
+
+    colour: for grey pictures keep the colours that the network makes. outcome: is filled while the work goes on.
+    """
+    outcome = outcome or Outcome()
+    with bar(total=len(jobs), desc="applying", unit=" files", **({"disable": True} if len(jobs) == 1 else {})) as shown:
+        for job in jobs:
+            try:
+                outcome.notes += [f"{job.source}: {note}" for note in apply_one(applier, job, colour)]
+                outcome.done += 1
+            except (DataError, OSError) as error:  # they name the file
+                outcome.failed.append(str(error))
+            except MiniganError as error:
+                outcome.failed.append(f"{job.source}: {error}")
+            except MemoryError:
+                outcome.failed.append(f"{job.source}: there is not enough memory: make it smaller")
+            shown.update()
+    return outcome
+
+
+def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
+    """Do one job and return notes. Raises DataError, ShapeError and OSError."""
+    picture, notes = read_picture(job.source), []
+    floats = job.target.suffix.lower() == FLOATS
+    if floats and picture.alpha is not None:
+        notes.append(f"its transparency isn't in {job.target}, which holds the colours alone")
+    progress: Callable[..., Any] = partial(bar, desc=job.source.name, unit=" tiles")
+    try:
+        pixels = picture.with_channels(applier.channels).pixels
+        y = applier(to_floats(pixels) if floats else pixels, picture.grey and not colour, progress)
+    except DataError as error:
+        raise DataError(f"{job.source}: {error}") from error
+    if pixels.dtype.kind == "f" and np.abs(pixels).max() > 1:
+        notes.append(f"it has values from {pixels.min():g} to {pixels.max():g}, and networks are trained on -1 to 1")
+    if not floats:
+        y = from_floats(y, np.uint8) if y.dtype.kind == "f" else y
+    alpha = None if floats or picture.alpha is None else resized(picture.alpha, (y.shape[0], y.shape[1]))
+    profile = picture.profile if y.shape[2] == picture.pixels.shape[2] else b""
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(job.target, Picture(y, alpha, profile, picture.flat))
+    return notes

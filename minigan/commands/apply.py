@@ -1,0 +1,52 @@
+"""`minigan apply`: pictures of any size, kind and number through a trained network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from minigan.apply import Applier, Outcome, apply_all, jobs
+from minigan.cli import INTERRUPTED, Parser
+from minigan.commands.options import add_model, check_writable, open_run, place, print_notes, read_run, warn
+from minigan.errors import DataError
+
+SHOWN = 20  # files that failed
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("run", type=place, metavar="RUN", help="the folder of a run whose model can be applied")
+    what = "files or folders: pictures, or .npy files with floats in [-1, 1]"
+    parser.add_argument("inputs", type=place, nargs="+", metavar="IN", help=what)
+    where = "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file"
+    parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
+    grey = "keep the colours that a network makes of grey pictures (default: what was grey becomes grey again)"
+    parser.add_argument("--keep-colour", action="store_true", help=grey)
+    whose = "whose weights work, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
+    parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
+    add_model(parser)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Apply, and say where the results are: 0 if all are, 2 if a file failed."""
+    work, notes = jobs(args.inputs, args.out)
+    check_writable(work[0].target.parent)
+    run, config, cls = read_run("apply", args.run, args.model)
+    model, _ = open_run(run, config, cls, args.checkpoint, args.device)
+    applier, outcome = Applier(model), Outcome()
+    print_notes(notes, sys.stderr)
+    try:
+        apply_all(applier, work, args.keep_colour, outcome)
+    except KeyboardInterrupt:
+        print(f"interrupted: {outcome.done:,} of {len(work):,} files are in {args.out}", file=sys.stderr)
+        return INTERRUPTED
+    print_notes(tuple(outcome.notes), sys.stderr)
+    if len(work) == 1 and outcome.failed:
+        raise DataError(outcome.failed[0])
+    print(work[0].target if len(work) == 1 else f"{outcome.done:,} of {len(work):,} files are in {args.out}")
+    for sentence in outcome.failed[:SHOWN]:
+        warn(sentence)
+    if len(outcome.failed) > SHOWN:
+        warn(f"and {len(outcome.failed) - SHOWN:,} other files failed")
+    return 2 if outcome.failed else 0

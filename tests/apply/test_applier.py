@@ -1,0 +1,138 @@
+"""Any size through a network, in tiles or whole, and memory that doesn't suffice."""
+
+import numpy as np
+import pytest
+from appliers import Changes, global_one, identity, photo, smoother, twice
+
+from minigan.apply import Applier, applier, memory
+from minigan.apply.picture import to_floats
+from minigan.backend import CPU
+from minigan.errors import DataError, ShapeError
+from minigan.layers import AvgPool2D, Conv2D, ConvTranspose2D, Dense, Flatten, Reshape, Residual, Sequential, Tanh
+from minigan.model import Model
+
+SIZES = [(75, 101), (300, 301), (257, 600), (513, 40)]
+UNET = Residual(Sequential(Conv2D(3, 6, 4, 2, 1), Tanh(), Conv2D(6, 6, 4, 2, 1), ConvTranspose2D(6, 3, 8, 4, 2)))
+NETWORKS = {
+    "smoother": (smoother(depth=5), 1, 1),
+    "twice": (twice(), 1, 2),
+    "half": (Sequential(smoother(), AvgPool2D(2)), 2, 0.5),
+    "hourglass": (UNET, 4, 1),
+}
+
+
+def in_one(model, x):
+    """What the network makes of a padded picture, whole."""
+    height, width = (-n % model.multiple for n in x.shape[:2])
+    padded = np.pad(to_floats(x), ((0, height), (0, width), (0, 0)), mode="reflect")
+    return model.networks["F"].output(padded[None], train=False)[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_size_gives_what_the_whole_gives(name, size):
+    network, multiple, scale = NETWORKS[name]
+    model, x = Changes(network, multiple=multiple), photo(*size)
+    y = Applier(model)(to_floats(x))
+    assert y.shape == (int(np.ceil(size[0] * scale)), int(np.ceil(size[1] * scale)), 3)
+    np.testing.assert_allclose(y, in_one(model, x)[: y.shape[0], : y.shape[1]], atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_a_network_that_changes_nothing_changes_no_number(dtype):
+    every = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
+    x = {"uint8": (every >> 8).astype(np.uint8), "uint16": every, "float32": to_floats(every)}[dtype]
+    y = Applier(Changes(identity(1)))(x)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, x)
+
+
+def test_what_a_network_makes_of_a_picture_is_the_same_every_time():
+    apply, x = Applier(Changes(smoother())), photo(700, 300)
+    assert apply(x).tobytes() == apply(x).tobytes()
+
+
+@pytest.mark.parametrize("network, channels", [(smoother(3), 3), (smoother(1), 1), (Conv2D(4, 4, 1), None)])
+def test_channels_are_found(network, channels):
+    assert Applier(Changes(network)).channels == channels
+
+
+def test_memory_decides_how_many_tiles_at_once_and_not_their_size(monkeypatch):
+    x, results = to_floats(photo(700, 800)), []
+    for gigabytes in (0.2, 100):
+        monkeypatch.setattr(applier, "available", lambda _, gigabytes=gigabytes: int(gigabytes * 1e9))
+        monkeypatch.setattr(applier, "count", lambda: 4)
+        model = Changes(smoother(width=32))
+        results.append(Applier(model)(x))
+        assert {shape[1:3] for shape in model.batches[-3:]} == {(256, 256)}
+        assert model.batches[-2][0] == (1 if gigabytes < 1 else 4)
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "network, applied, why",
+    [
+        (global_one(), ("F",), "has to see it whole: InstanceNorm looks at the whole picture"),
+        (smoother(), (), "Changes names no networks in `applied`"),
+    ],
+)
+def test_a_picture_that_memory_does_not_hold_is_refused(monkeypatch, network, applied, why):
+    model = Changes(network, applied=applied)
+    apply = Applier(model)
+    monkeypatch.setattr(applier, "available", lambda _: 300_000_000)
+    assert apply(photo(200, 300)).shape == (200, 300, 3)
+    largest = max(np.prod(shape) for shape in model.batches)
+    with pytest.raises(
+        DataError, match=r"a picture of 3000x2000 pixels needs about [\d.]+ GB .* 0.3 GB are free"
+    ) as refusal:
+        apply(np.zeros((2000, 3000, 3), np.uint8))
+    assert why in str(refusal.value)
+    assert max(np.prod(shape) for shape in model.batches) == largest  # it was refused before it was tried
+
+
+def test_a_tile_that_memory_does_not_hold_is_refused(monkeypatch):
+    apply = Applier(Changes(smoother()))
+    monkeypatch.setattr(applier, "available", lambda _: 1_000_000)
+    with pytest.raises(DataError, match="a tile of 256x256 pixels needs about .* end other programs"):
+        apply(photo(600, 600))
+
+
+@pytest.mark.parametrize("make", [smoother, global_one])
+def test_what_memory_is_predicted_is_what_is_taken(make):
+    model = Changes(make())
+    work = {
+        side: memory.peak(lambda side=side: model.apply(np.zeros((1, side, side, 3), "f")), CPU) for side in (64, 128)
+    }
+    predicted = memory.needed((600, 700), {(side, side): bytes_ for side, bytes_ in work.items()})
+    taken = memory.peak(lambda: model.apply(np.zeros((1, 600, 700, 3), "f")), CPU)
+    assert 0.9 * taken < predicted < 1.6 * taken
+
+
+def test_attention_needs_memory_with_the_square_of_the_pixels():
+    assert memory.needed((256, 256), {(64, 64): 1 << 20, (128, 128): 1 << 24}) == pytest.approx(1.1 * 2**28)
+
+
+def test_a_wrong_declaration_of_what_is_applied_is_noticed():
+    model = Changes(twice())
+    model.networks["other"] = smoother()
+    model.applied = ("other",)
+    with pytest.raises(ShapeError, match="name those that `apply` uses"):
+        Applier(model)(photo(600, 600))
+
+
+def test_refusals():
+    class WithMask(Changes):
+        def apply(self, x, mask, *, level=1.0):
+            raise AssertionError
+
+    with pytest.raises(DataError, match="needs more than a picture: mask;"):
+        Applier(WithMask(smoother()))
+    with pytest.raises(DataError, match="Model has no apply"):
+        Applier(Model())
+    fixed = Sequential(Flatten(), Dense(64 * 64 * 3, 12), Reshape(2, 2, 3))
+    with pytest.raises(ShapeError):
+        Applier(Changes(fixed))(photo())
+    broken = smoother()
+    broken[0].b[...] = np.nan
+    with pytest.raises(DataError, match="aren't finite"):
+        Applier(Changes(broken))(photo())
