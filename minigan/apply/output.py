@@ -3,7 +3,7 @@
 .png                8 or 16 bits, grey or colour, with alpha or without; the default
 .tif .tiff          8 bits, or 16 of grey without alpha
 .webp               8 bits, without loss
-.jpg .jpeg          8 bits without alpha, quality 95
+.jpg .jpeg          8 bits without alpha, quality 95, with loss
 .npy                float32 in [−1, 1]
 """
 
@@ -26,8 +26,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
-    ".jpg": {"format": "JPEG", "quality": 95},
-    ".jpeg": {"format": "JPEG", "quality": 95},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
 }
 SUFFIXES = (*OPTIONS, FLOATS)
 
@@ -55,5 +55,8 @@ def encode(path: Path, picture: Picture) -> bytes:
     if whole.dtype == np.uint16 and not (suffix in (".tif", ".tiff") and whole.shape[2] == 1):
         raise DataError(f"{path}: this picture has 16 bits, which {suffix} can't hold: use .png")
     image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole))
-    image.save(file, **OPTIONS[suffix], icc_profile=picture.profile or None)
+    try:
+        image.save(file, **OPTIONS[suffix], icc_profile=picture.profile or None)
+    except (OSError, ValueError) as error:  # such as more pixels in a row than the format can count
+        raise DataError(f"{path} can't be written ({error}): use .png") from error
     return file.getvalue()

@@ -45,6 +45,7 @@ def first_not_finite(
             measured = model.step(look.at_batches(next_batch), rng, now)
             for name, value in measured.items():
                 look.at({name: value}, "", "", "", "step", lambda: "all that its layers and losses made is finite")
+            look.at_own_arrays("update", "all that its layers made and the step returned is finite")
     except Found as found:
         return found.finding
     return measured
@@ -105,12 +106,18 @@ class Look(Watching):
                 self.at(arrays, network, prefix.rstrip("."), repr(layer), "start", lambda: "the step didn't make it")
         for network, optimizer in self.model.optimizers.items():
             self._at_vectors(network, optimizer, "start", lambda _: "the step didn't make it")
+        self.at_own_arrays("start", "the step didn't make it")
+
+    def at_own_arrays(self, verb: str, why: str) -> None:
+        """Look at the arrays that the model keeps besides its networks."""
+        for name, array in self.model.state_dict().items():
+            self.at({name: np.asarray(array)}, "", "", "the model's own arrays", verb, lambda: why)
 
     def at_batches(self, next_batch: Callable[..., Any]) -> Callable[..., Any]:
         """`next_batch`, whose batches are looked at."""
 
-        def looked_at(n: int | None = None) -> Any:
-            batch = next_batch(n)
+        def looked_at() -> Any:
+            batch = next_batch()
             number, self.batches = self.batches, self.batches + 1
             arrays = {f"{name} of batch {number}": array for name, array in batch.items()}
             largest = self.at(arrays, "", "", "the data", "data", lambda: "it came so from the data set")

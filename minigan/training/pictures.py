@@ -16,6 +16,7 @@ from minigan.training.files import replacing
 GUTTER = 2  # pixels between the pictures of a grid, before it is enlarged
 BACKGROUND = (255, 255, 255)
 CELL = 64  # small pictures are enlarged by a whole factor, up to this size
+MOST_PIXELS = 2**24  # of a picture of a run; a larger file isn't one
 PLOT = 480  # width and height of a picture of points
 FRAMES, FRAME_MS, LAST_FRAME_MS, FILM_SIZE = 60, 120, 2000, 640
 

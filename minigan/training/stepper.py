@@ -138,8 +138,8 @@ class Stepper:
         """Make the next step through `step(next_batch, rng, now)`; return what it returned, and the batches it took."""
         batches: list[dict[str, Any]] = []
 
-        def hand_out(n: int | None = None) -> dict[str, Any]:
-            batch = self.feeds.next(n)
+        def hand_out() -> dict[str, Any]:
+            batch = self.feeds.next()
             batches.append({name: array.copy() for name, array in batch.items()})  # the step may change its own
             return batch
 

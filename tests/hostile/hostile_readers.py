@@ -29,6 +29,8 @@ from bad_runs import NEWEST, good_arrays, good_run, sealed
 from bad_weights import GOOD_SAFE, archive, dictionary, entry, network, safe, statistics, stream, tensor
 from payloads import chunk, npz
 
+from minigan.apply import read_picture
+from minigan.apply.png import write_png
 from minigan.commands.options import read_config
 from minigan.data import open_dataset, open_folder
 from minigan.data.cifar import read_cifar
@@ -214,8 +216,23 @@ RECORD = b'{"step": 10, "d_loss": 0.5, "gradients": {"G.0": 0.1}, "notes": [{"ch
 TAR = gzip.compress(tar(GOOD, member("a/test_batch.bin", BINARY[:3073])))
 BATCH = pickled(np.zeros((2, 3072), np.uint8), (1, 2))
 
+def deep_pictures() -> list[bytes]:
+    """PNG files with 16 bits, which minigan decodes itself."""
+    pixels = np.arange(5 * 7 * 4, dtype=np.uint16).reshape(5, 7, 4) * 400
+    return [write_png(pixels[..., :channels]) for channels in (1, 2, 3, 4)]
+
+
+def floats() -> list[bytes]:
+    """Files of floats, as np.save writes them."""
+    file = io.BytesIO()
+    np.save(file, np.linspace(-1, 1, 60, dtype=np.float32).reshape(4, 5, 3))
+    return [file.getvalue()]
+
+
 READERS = {
     "pictures": Reader("x.png", read_pictures, pictures, in_png),
+    "pictures-to-apply": Reader("x.png", lambda folder: read_picture(folder / "x.png"), deep_pictures, in_png),
+    "floats-to-apply": Reader("x.npy", lambda folder: read_picture(folder / "x.npy"), floats),
     "zip-of-pictures": Reader("x.zip", lambda folder: read_all(folder / "x.zip"), lambda: [GOOD_ZIP], in_zip),
     "arrays": Reader("x.npz", lambda folder: read_all(folder / "x.npz"), lambda: [npz(x=PICTURES, y=LABELS)], in_zip),
     "idx": Reader("x", lambda folder: read_idx(folder / "x", 3), lambda: [IDX, gzip.compress(IDX)], in_gzip),

@@ -4,35 +4,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import CONFIG, make_trainer, train
+from tiny import CONFIG, make_run, newest, train
 
-from minigan.commands.configure import new_config
-from minigan.training.checkpoint import load_checkpoint
-from minigan.training.run import RunFolder
-
-DRAWN = 64
+from minigan.training import RunFolder
+from minigan.training.plan import new_config
+from minigan.training.session import train as train_model
 
 
 def notes(folder):
     """What was said, but for that the run is short, which it is."""
-    found = [note for record in RunFolder(folder).records() for note in record.get("notes", [])]
+    found = [note for record in RunFolder(folder).records.read() for note in record.get("notes", [])]
     return [note for note in found if note["check"] != "steps"]
 
 
-def run(folder, plant=lambda gan: None, config=CONFIG, **changes):
-    trainer = make_trainer(folder, replace(config, **changes))
-    plant(trainer.gan)
-    trainer.latents = trainer.gan.latent(DRAWN, np.random.default_rng(0))
-    assert train(trainer) == 0
+def run(folder, plant=lambda model: None, config=CONFIG, **changes):
+    one = make_run(folder, replace(config, **changes))
+    plant(one.model)
+    assert train(one) == 0
     return notes(folder)
 
 
 def only(different):
     """A generator that is trained with, and draws from, so many latents and no others."""
 
-    def plant(gan):
-        few = gan.latent(different, np.random.default_rng(5))
-        gan.latent = lambda n, rng: few[np.arange(n) % different]
+    def plant(model):
+        few = model.latent(different, np.random.default_rng(5))
+        model.latent = lambda n, rng: few[np.arange(n) % different]
 
     return plant
 
@@ -56,12 +53,10 @@ def test_a_run_that_goes_on_says_what_an_unbroken_one_says(tmp_path):
     settings = {"sample_interval": 10, "checkpoint_interval": 20, "n_steps": 40}
     unbroken = run(tmp_path / "unbroken", only(1), **settings)
     run(tmp_path / "broken", only(1), **settings | {"n_steps": 20})
-    checkpoint = load_checkpoint(RunFolder(tmp_path / "broken").checkpoint(20))
-    trainer = make_trainer(tmp_path / "broken", replace(CONFIG, **settings), start=checkpoint.state["position"])
-    only(1)(trainer.gan)
-    trainer.latents = trainer.gan.latent(DRAWN, np.random.default_rng(0))
-    trainer.resume(checkpoint)
-    train(trainer)
+    again = make_run(tmp_path / "broken", replace(CONFIG, **settings))
+    only(1)(again.model)
+    again.resume(newest(tmp_path / "broken"))
+    train(again)
     assert notes(tmp_path / "broken") == unbroken != []
 
 
@@ -90,15 +85,13 @@ HEALTHY = [
 @pytest.mark.parametrize(("model", "data", "options", "n_steps"), HEALTHY)
 def test_nothing_is_said_of_a_run_that_goes_well(tmp_path, model, data, options, n_steps):
     seed = n_steps % 7  # not always the same
-    config, _ = new_config({"model": model, "data": data, "n_steps": n_steps, "seed": seed, **options})
-    trainer = make_trainer(tmp_path / "run", config)
-    assert train(trainer) == 0
+    train_model(model, data, tmp_path / "run", quiet=True, n_steps=n_steps, seed=seed, **options)
     assert notes(tmp_path / "run") == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("different", [1, 4])
 def test_a_collapse_of_the_default_dcgan(tmp_path, different):
-    config, _ = new_config({"model": "dcgan", "data": "digits", "n_steps": 60, "sample_interval": 20})
+    config, _, _ = new_config({"model": "dcgan", "data": "digits", "n_steps": 60, "sample_interval": 20})
     found = run(tmp_path / "run", only(different), config)
     assert [note["check"] for note in found] == ["collapse"]

@@ -1,4 +1,6 @@
-"""What the doctor reports of samples: collapse and noise."""
+"""What the doctor reports of samples: collapse, noise, runs that are too short."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +91,31 @@ def test_samples_of_which_nothing_can_be_said():
 
 
 NOISE = np.random.default_rng(0).standard_normal(REAL.shape)
+
+
+def test_a_short_run_is_told_at_its_end_and_if_its_samples_are_noise_that_too():
+    doctor = make(changes={"n_steps": 75})
+    assert said(look(doctor, OTHERS, start=50)) == []
+    (note,) = said(look(doctor, OTHERS, start=75))
+    assert note.check == "steps"
+    few = "75 steps are few for pictures, however few of those there are"
+    assert note.sentence == f"{few}: try --resume with --n-steps 4000"
+    doctor.case.config = replace(doctor.case.config, n_steps=150)  # resumed
+    assert said(look(doctor, OTHERS, start=150))[0].sentence.startswith("150 steps are few")
+    (note,) = said(look(make(changes={"n_steps": 75}), NOISE, start=75))
+    assert f"{few}, and the samples are still noise (neighbouring pixels correlate by " in note.sentence
+    assert "in the data by 0.8" in note.sentence
+
+
+def test_what_is_no_short_run():
+    for model, changes in (
+        ("dcgan", {"n_steps": FEW_STEPS}),
+        ("dcgan", {"n_steps": 75, "init_from": "run"}),  # the other run's steps count
+        ("gan", {"n_steps": 75}),  # points
+    ):
+        doctor = make(model, real=None, changes=changes)
+        samples = OTHERS if model == "dcgan" else OTHERS.reshape(-1, 2)[:1000]
+        assert said(look(doctor, samples, start=changes["n_steps"])) == []
 
 
 def test_noise_is_told_when_it_stays_and_at_the_end():

@@ -20,6 +20,10 @@ def test_pictures_that_are_not_square_make_a_grid_that_nearly_is():
     assert wide == high[::-1] == (200, 206)
 
 
+def test_a_grid_of_photos_is_reduced_to_what_a_page_takes():
+    assert draw_exhibit(Exhibit(np.zeros((3, 3000, 2000, 1), np.float32), 3)).size == (3004, 1502)
+
+
 def test_captions_stand_above_their_columns_and_the_grid_stays_as_it_is():
     pictures = np.zeros((6, 64, 64, 3))
     plain = draw_exhibit(Exhibit(pictures, 3))

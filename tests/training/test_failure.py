@@ -1,99 +1,19 @@
 """Faults are planted wherever a number can come from; each must be found where it was planted, and at its time."""
 
 import warnings
-from dataclasses import asdict
 
 import numpy as np
 import pytest
+from failing import ARGS, build, data, ddy, dx, find, last_gradient, layers, now, output, place, plant, with_nan
 
-from minigan.errors import CheckpointError
-from minigan.gans import MODELS
 from minigan.testing import STRICT
-from minigan.training.checkpoint import save_rng
-from minigan.training.failure import first_not_finite, load_failure, save_failure
-from minigan.training.run import RunConfig
+from minigan.training.failure import first_not_finite
 from minigan.training.watching import VERBS, Watching
-
-N, SHAPE = 4, (16, 16, 1)
-ARGS = {
-    "gan": {"latent_dim": 3},
-    "dcgan": {"latent_dim": 3, "features": 2},
-    "wgan-gp": {"latent_dim": 3, "features": 2, "n_critic": 1},
-    "sngan": {"latent_dim": 3, "features": 2, "labels": True, "n_classes": 3},
-    "cdcgan": {"latent_dim": 3, "features": 2, "n_classes": 3},
-}
-
-
-def build(model, device="cpu", shape=SHAPE, **more):
-    return MODELS[model](shape, **(ARGS[model] | more), rng=np.random.default_rng(0), device=device)
-
-
-def data(gan):
-    x = gan.device.array(np.tanh(np.random.default_rng(1).standard_normal((N, *gan.shape), dtype=np.float32)))
-    return lambda: (x, gan.labels(N)) if gan.n_classes else x
-
-
-def find(gan, next_batch=None, seen=None):
-    return first_not_finite(gan, next_batch or data(gan), gan.device.rng(2), seen)
-
-
-def layers(gan):
-    return {(n, prefix.rstrip(".")): layer for n, net in gan.networks.items() for prefix, layer in net.walk()}
-
-
-def plant(layer, verb, spoil, nth=1):
-    """Have `spoil(layer, result)` change what the n-th call of a verb makes; of copies of the layer, too.
-
-    Returns the list of calls in which there was something to spoil.
-    """
-    kind, calls = type(layer), []
-
-    def spoilt(self, *args, **kwargs):
-        result = getattr(kind, verb)(self, *args, **kwargs)
-        bad = spoil(self, result)
-        if bad is None:
-            return result
-        calls.append(verb)
-        return bad if len(calls) == nth else result
-
-    layer.__class__ = type(kind.__name__, (kind,), {verb: spoilt})
-    return calls
-
-
-def with_nan(x):
-    x = x.copy()
-    x.reshape(-1)[x.size // 2] = np.nan
-    return x
-
-
-def output(layer, result):
-    return with_nan(result[0]), result[1]
-
-
-def dx(layer, result):
-    """NaN in dx, or in the dx of (dx, None)."""
-    if isinstance(result, tuple):
-        return None if result[0] is None else (with_nan(result[0]), *result[1:])
-    return None if result is None else with_nan(result)
-
-
-def ddy(layer, result):
-    return with_nan(result[0]), result[1]
-
-
-def last_gradient(layer, result):
-    """The gradient of the last parameter runs over."""
-    getattr(layer, "d" + layer.parameter_names[-1]).reshape(-1)[-1] = np.inf
-    return result
 
 
 def leaves(model, network, having="forward"):
     found = [key for key, layer in layers(build(model)).items() if not layer.children() and key[0] == network]
     return [(model, *key) for key in found if having != "parameters" or layers(build(model))[key].parameter_names]
-
-
-def place(finding):
-    return finding.network, finding.layer, finding.verb, finding.part
 
 
 def cases(having="forward"):
@@ -201,22 +121,23 @@ def test_a_loss_that_overflows_although_logits_and_gradients_are_finite():
     gan.loss.fake = lambda logits: (fake(logits)[0] * np.inf, fake(logits)[1])
     finding = find(gan)
     assert place(finding) == ("D", "", "loss", "the value")
-    assert "the value of the loss of D on fakes: the logits reach " in finding.sentence
+    assert "the value of the loss of D on fakes: its inputs reach " in finding.sentence
 
 
 def test_a_measure_that_nobody_else_saw():
     gan = build("dcgan")
     step = gan.step
-    gan.step = lambda next_batch, rng: step(next_batch, rng) | {"g_loss": np.float32(np.nan)}
+    gan.step = lambda *args: step(*args) | {"g_loss": np.float32(np.nan)}
     assert place(find(gan)) == ("", "", "step", "g_loss")
 
 
 def test_data_noise_and_what_was_there_before():
     gan = build("dcgan")
-    batch = with_nan(data(gan)())
+    batch = {"real": with_nan(data(gan)()["real"])}
     finding = find(gan, lambda: batch)
-    assert place(finding) == ("", "", "data", "batch 0")
-    assert finding.sentence.endswith("is in batch 0 of the data: it came so from the data set (1 NaN of 1,024 numbers)")
+    assert place(finding) == ("", "", "data", "real of batch 0")
+    sentence = "is in real of batch 0 of the data: it came so from the data set (1 NaN of 1,024 numbers)"
+    assert finding.sentence.endswith(sentence)
 
     gan = build("dcgan")
     latent = gan.latent
@@ -284,7 +205,7 @@ def test_nothing_is_left_behind_whatever_happens():
         find(gan, next_batch=raising(Interruption))
     assert traces(gan) == before
     batch = data(gan)()
-    assert find(gan, lambda: (with_nan(batch[0]), batch[1])) is not None
+    assert find(gan, lambda: batch | {"real": with_nan(batch["real"])}) is not None
     assert traces(gan) == before
 
 
@@ -308,8 +229,8 @@ def test_a_watched_network_is_given_back_if_the_watching_itself_fails():
 def test_a_step_that_is_looked_at_is_the_same_step(model):
     """Down to the last bit, with the copies of layers that spectral norm makes."""
     plain, looked_at = build(model), build(model)
-    plain.step(data(plain), np.random.default_rng(2))
-    assert find(looked_at) is None
+    measured = plain.step(data(plain), np.random.default_rng(2), now())
+    assert first_not_finite(looked_at, data(looked_at), np.random.default_rng(2), now()) == measured
     for network, other in zip(plain.networks.values(), looked_at.networks.values(), strict=True):
         for name, array in network.state_dict().items():
             assert np.array_equal(array, other.state_dict()[name]), name
@@ -328,41 +249,3 @@ def test_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert find(gan) is not None
-
-
-CONFIG = RunConfig("cdcgan", ARGS["cdcgan"], "digits", SHAPE, 64, N, 10)
-
-
-def save(path, gan, batches, **more):
-    rng = save_rng(np.random.default_rng(2), [0])
-    state = {"model": CONFIG.model, "step": 6, "position": 6, "seconds": 1.5, "rng": rng, "config": asdict(CONFIG)}
-    save_failure(path, gan, state | more, batches)
-
-
-def test_a_failure_file_holds_the_state_and_the_batches_in_order(tmp_path):
-    gan = build("cdcgan")
-    batch, labels = data(gan)()
-    save(tmp_path / "failure.npz", gan, [(with_nan(batch), labels), (batch, labels)])
-    checkpoint, batches = load_failure(tmp_path / "failure.npz")
-    other = build("cdcgan")
-    layers(other)["G", "3"].W[...] = 0
-    checkpoint.restore(other)
-    assert np.array_equal(layers(other)["G", "3"].W, layers(gan)["G", "3"].W)
-    assert checkpoint.state["config"]["model"] == "cdcgan"
-    assert [np.isnan(x).sum() for x, _ in batches] == [1, 0]
-    assert all(np.array_equal(found, labels) for _, found in batches)
-
-
-def test_batches_without_labels(tmp_path):
-    gan = build("dcgan")
-    x = data(gan)()
-    save(tmp_path / "failure.npz", gan, [(x, None)], model="dcgan")
-    ((found, labels),) = load_failure(tmp_path / "failure.npz")[1]
-    assert np.array_equal(found, x)
-    assert labels is None
-
-
-def test_a_checkpoint_without_batches_is_refused(tmp_path):
-    save(tmp_path / "some.npz", build("cdcgan"), [])
-    with pytest.raises(CheckpointError, match="holds no batches: it is a checkpoint, but not of a step that failed"):
-        load_failure(tmp_path / "some.npz")

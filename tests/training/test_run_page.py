@@ -141,14 +141,15 @@ def test_three_networks_two_exhibits_and_two_phases(tmp_path):
     for i, record in enumerate(made):
         record["phase"] = "with the critic" if i >= 20 else "autoencoder"
         record["weights"] = {"encoder": 0.1, "critic": 0.1}
-        record |= {"critic": 4.0} if i >= 20 else {}
+        record |= {"critic": 4.0, "diversity": 0.5, "diversity.a": 0.7} if i >= 20 else {}
     pictures = {"a": folder.pictures("samples")[1:], "samples": folder.pictures("samples"), "reconstructions": []}
     parsed = Page(page(tmp_path, made, pictures, declared=THREE))
     titles = [chart["title"] for chart in parsed.data["charts"]]
-    assert titles == ["Losses", "Divergence", "PSNR", "Active units", "Weights"]
+    assert titles == ["Losses", "Divergence", "PSNR", "Diversity", "Diversity of a", "Active units", "Weights"]
     assert [len(curve["steps"]) for curve in parsed.chart("Losses")["curves"]] == [40, 40, 20]
     assert [[frame["step"] for frame in film] for film in parsed.data["films"]] == [[0, 100, 200], [100, 200]]
     assert [film["aria-label"] for film in parsed.all("input")] == ["samples over time", "a over time"]
+    assert Records(made).phases == [(190, "with the critic")]
     assert parsed.text.count("with the critic") == len(titles) and "autoencoder" not in parsed.text
     assert "PSNR 39 step 390 39 step 390" in parsed.text
 

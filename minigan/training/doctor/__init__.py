@@ -2,8 +2,7 @@
 
 The loss of a GAN doesn't fall as it gets better, so a run that has gone wrong looks like one that goes well. But there
 are signs that cost next to nothing to look for: gradients, the size of weights, what a critic makes of real and of
-generated data, how different samples are. rules.py has all rules and their list: to add one, write a function there,
-and a line in the list.
+generated data, how different samples are. rules.py has all rules: a new one is a function there, and a line in a list.
 
 A false alarm is worse than a late one. So a sign has to stay for a number of records before it is reported; it is
 reported once, and again only when it has been gone for a while. The bounds are where no run of any model with its
@@ -91,8 +90,7 @@ class Doctor:
         for name, exhibit in sampled.items():
             x = exhibit.samples
             real = fitted(self.real(exhibit.like, len(x)), x.shape[1:]) if self.real else None
-            which = f" in {name}" if len(sampled) > 1 else ""
-            drawn = Drawn(step, name, which, x, real, compare(x, real))
+            drawn = Drawn(step, name, f" in {name}" if len(sampled) > 1 else "", x, real, compare(x, real))
             if not math.isnan(drawn.look.diversity):
                 found["diversity" if name == next(iter(sampled)) else f"diversity.{name}"] = drawn.look.diversity
             notes += self._apply(OF_SAMPLES, step, drawn, self.signs)
@@ -100,13 +98,9 @@ class Doctor:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know, as plain JSON."""
-        return {
-            "phase": self.case.phase.name,
-            "initial": self.case.initial,
-            "trends": self.case.trends,
-            "diverse": sorted(self.case.diverse),
-            "signs": {key: asdict(sign) for key, sign in self.signs.items()},
-        }
+        case, signs = self.case, {key: asdict(sign) for key, sign in self.signs.items()}
+        known = {"phase": case.phase.name, "initial": case.initial, "trends": case.trends}
+        return known | {"diverse": sorted(case.diverse), "signs": signs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` returned. Raises CheckpointError, with nothing changed, for anything else."""

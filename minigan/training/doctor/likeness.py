@@ -6,10 +6,10 @@ Distances alone, no labels and no feature network. Three figures of n samples, e
     nearest     the mean distance to the nearest other sample; for pictures
     reached     the share of real samples with a generated one near them; for points
 
-A generator that draws the same picture every time has no spread. One that draws four different pictures again and again
-may have as much as real data, but every sample has a twin: its nearest neighbours give it away. On the plane these say
-little, but a generator that has lost half of the modes leaves half of the real points alone. The diversity is the least
-of these ratios: 0 if all samples are alike, 1 if they differ as real ones do. That of noise may be above 1.
+A generator of one picture has no spread. One of four pictures may have as much as real data, but each of its samples
+has a twin: the nearest neighbours give it away. On the plane these say little, but a generator that has lost half of
+the modes leaves half of the real points alone. The diversity is the least of these ratios: 0 if all samples are alike,
+1 if they differ as real ones do. That of noise may be above 1.
 """
 
 from __future__ import annotations
@@ -21,17 +21,13 @@ import numpy as np
 NEAR = 0.15  # of the real spread: what is near on the plane; two modes of the ring are 0.77 apart, of the grid 0.5
 TWIN = 0.05  # nearest distance beside the spread, as a part of what that is for real samples: hardly any difference
 ALIKE = 1e-5  # of the largest number: differences of rounding
-TINY = 1e-30  # no division by zero
-FLAT = 1e-12  # a variance of pictures without any contrast
+TINY, FLAT = 1e-30, 1e-12  # no division by zero; a variance of pictures without any contrast
 MOST = 256  # samples that are compared with one another
 LOW, LOW_POINTS = 0.25, 0.4  # diversities of a collapse, in a generator that knows better, or could
 
 
 class Look(NamedTuple):
-    """What was found of samples. `low` says that they differ too little, and `what` says how.
-
-    `twins`: they are the same ones again and again, as they are in no generator that has merely learned nothing yet.
-    """
+    """What was found of samples. low: they differ too little, and `what` says how. twins: they repeat one another."""
 
     diversity: float
     low: bool = False

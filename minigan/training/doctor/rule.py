@@ -118,6 +118,7 @@ def advice(model: Model, config: RunConfig) -> dict[str, str]:
     default = arguments["lr"].default if "lr" in arguments else None
     usual = default if isinstance(default, float) and default < rate else math.inf
     n_critic, weight = values.get("n_critic") or 0, values.get("lambda_gp", 0)
+    n_steps = max(USUAL_STEPS, 2 * config.n_steps)
     own_batch = any(phase.batch_size for phase in model.phases)
 
     def smaller_lr(times: float) -> str:
@@ -131,7 +132,8 @@ def advice(model: Model, config: RunConfig) -> dict[str, str]:
         "stronger_critic": f"--n-critic {2 * n_critic}" if n_critic else "",
         "penalty": "a larger --lambda-gp" if weight is None else f"--lambda-gp {10 * weight:g}" if weight else "",
         "batch": "a larger batch" if own_batch else f"--batch-size {max(16, 2 * config.batch_size)}",
-        "longer": f"--n-steps {max(USUAL_STEPS, 2 * config.n_steps)}",
+        "longer": f"--n-steps {n_steps}",
+        "go_on": f"--resume with --n-steps {n_steps}",
         "augmentation": "" if config.augment else "--augment flip",
         "more_pictures": "more pictures",
         "seed": "another --seed",

@@ -11,15 +11,14 @@ from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
 from minigan.optim import Adam, RMSprop
 from minigan.training.doctor.likeness import neighbour_correlation
 from minigan.training.doctor.rule import SINCE, Case, Drawn, Rule, Seen, is_idle
+from minigan.training.length import samples_after
 
 SMALL_BATCH = 8  # below this, mean and variance of a batch are mostly noise
 FEW_PICTURES, VERY_FEW, OFTEN = 1000, 100, 50  # without augmentation, with it; and times that each of them is seen
 LARGE_UPDATE = 0.5  # of the weights' size: how far the first update may move them
-TRUE, FALSE = 0.995, 0.005  # probabilities of a critic that is certain
-CERTAIN = 0.01  # the loss of one, beside that of a critic that can't tell
+TRUE, FALSE, CERTAIN = 0.995, 0.005, 0.01  # a certain critic's probabilities; its loss, beside one that can't tell
 GROWN, LARGE = 30.0, 1.0  # weights: rms beside that at the beginning, and as such
-VANISHED = 4.0  # powers of ten that a generator's gradient has lost
-KEPT = 0.9  # by the running mean of its logarithm
+VANISHED, KEPT = 4.0, 0.9  # powers of ten that a generator's gradient has lost, by the running mean of its logarithm
 STEEP = 100.0  # a gradient penalty for each unit of its weight: slopes of 11 where 1 is asked for
 RUNAWAY = 100.0  # losses that are nothing but divergence: beside that of a critic that can't tell
 DIVERSE, NEVER = 0.6, 0.03  # diversities: of one that has learned to draw different samples; of none, after GRACE
@@ -41,19 +40,13 @@ def small_batch(case: Case, _: Any) -> Iterator[Seen]:
                 yield Seen(size < SMALL_BATCH, f"{why}: mean and variance of so few are mostly noise")
 
 
-def short_run(case: Case, _: Any) -> Iterator[Seen]:
-    """A run that ends early. One that begins with another one's weights has that one's steps behind it, too."""
-    n_steps, pictures = case.config.n_steps, any(len(shape) == 3 for shape in case.config.shapes.values())
-    short = n_steps < FEW_STEPS and not case.config.init_from
-    yield Seen(short and pictures, f"{n_steps} steps are few for pictures, however few of those there are")
-
-
 def few_pictures(case: Case, _: Any) -> Iterator[Seen]:
     """Few pictures are learned by heart. A critic that knows them all tells its generator only how to copy them."""
-    config, kinds = case.config, case.model.needs(**case.config.model_args)
-    pictures = {name for name, shape in config.shapes.items() if len(shape) == 3}
-    feeds = {kinds[name].feed for name in pictures & kinds.keys() if kinds[name].what in ("picture", "samples")}
-    drawn = config.n_steps * case.model.batches_per_step * config.batch_size
+    config, kinds, shapes = case.config, case.model.arrays.items(), case.config.shapes
+    feeds = {
+        kind.feed for name, kind in kinds if kind.what in ("picture", "samples") and len(shapes.get(name, ())) == 3
+    }
+    drawn = samples_after(config.n_steps, config, case.model)
     for feed in sorted(feeds):
         n = config.samples[feed]
         of = f" of feed {feed}" if len(config.samples) > 1 else ""
@@ -153,8 +146,8 @@ def unhealthy_measure(case: Case, record: dict[str, Any]) -> Iterator[Seen]:
 def collapse(case: Case, drawn: Drawn) -> Iterator[Seen]:
     """Samples that are too much alike.
 
-    A generator that hasn't learned anything draws almost the same for every z. So until samples have once differed, or
-    for GRACE steps (points: SETTLED), only one counts that draws the very same again and again.
+    A generator that has learned nothing yet draws almost the same for every z: before samples have once differed, or
+    GRACE steps have passed (points: SETTLED), only one counts that draws the very same again and again.
     """
     look, step = drawn.look, drawn.step
     if math.isnan(look.diversity):
@@ -169,13 +162,30 @@ def collapse(case: Case, drawn: Drawn) -> Iterator[Seen]:
     yield Seen(there, f"mode collapse{drawn.which}: {look.what}, {SINCE}", drawn.exhibit)
 
 
+def short_run(case: Case, drawn: Drawn) -> Iterator[Seen]:
+    """A run on pictures that ends early. One that went on from another one's weights has that one's steps, too."""
+    if _ends_early(case, drawn):
+        noisy, why = _noise(drawn)
+        few = f"{drawn.step} steps are few for pictures, however few of those there are"
+        yield Seen(True, f"{few}, and {why}" if noisy else few, str(drawn.step))  # said at each end
+
+
 def noise(case: Case, drawn: Drawn) -> Iterator[Seen]:
     """Pictures that are noise, though the data isn't, from NOISY steps on; at the end, one look is enough."""
+    if not _ends_early(case, drawn):
+        noisy, why = _noise(drawn)
+        counts = LOOKS if drawn.step >= case.config.n_steps else drawn.step >= NOISY
+        yield Seen(noisy * counts, f"after {drawn.step} steps {why}", drawn.exhibit)
+
+
+def _ends_early(case: Case, drawn: Drawn) -> bool:
+    return case.config.n_steps <= drawn.step < FEW_STEPS and drawn.samples.ndim == 4 and not case.config.init_from
+
+
+def _noise(drawn: Drawn) -> tuple[bool, str]:
     found, real = neighbour_correlation(drawn.samples), neighbour_correlation(drawn.real)
-    counts = LOOKS if drawn.step >= case.config.n_steps else drawn.step >= NOISY
     beside = f"neighbouring pixels correlate by {found:.2f}, in the data by {real:.2f}"
-    why = f"after {drawn.step} steps the samples{drawn.which} are still noise ({beside})"
-    yield Seen((real > PLAIN and found < NOISE * real) * counts, why, drawn.exhibit)  # never with NaN
+    return real > PLAIN and found < NOISE * real, f"the samples{drawn.which} are still noise ({beside})"  # no NaN is
 
 
 def _undecided(objective: Any) -> float:
@@ -192,7 +202,6 @@ SURER = ("smoothing", "weaker_critic", "smaller_lr", "seed")  # against a critic
 AT_START = (
     Rule("batch-norm", 1, small_batch, ("batch",)),
     Rule("pictures", 1, few_pictures, ("augmentation", "more_pictures")),
-    Rule("steps", 1, short_run, ("longer",)),
     Rule("lr", 1, large_update, ("much_smaller_lr",)),
 )
 OF_RECORDS = (
@@ -206,5 +215,6 @@ OF_RECORDS = (
 )
 OF_SAMPLES = (
     Rule("collapse", LOOKS, collapse, ("smaller_lr", "smoothing", "stronger_critic", "seed")),
+    Rule("steps", 1, short_run, ("go_on",)),
     Rule("noise", LOOKS, noise, ("longer", "smaller_lr", "seed")),
 )

@@ -21,7 +21,13 @@ WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed
 MOST_CHARTS, MOST_CURVES, COLOURS = 30, 12, 6  # the colours of page.css go round
 LONGEST = 40  # characters of a name
-DIVERSITY = {"diversity": Judgement("diversity", "higher", "1: as real data; 0: all alike", "share")}
+
+
+def diversities(records: Records) -> dict[str, Judgement]:
+    """The diversity of each exhibit, which the doctor measures."""
+    names = [name for name in records.names if name.partition(".")[0] == "diversity"]
+    note = "1: as real data; 0: all alike"
+    return {name: Judgement(name.replace(".", " of "), "higher", note, "share") for name in names}
 
 
 def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
@@ -30,7 +36,7 @@ def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[C
     weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
     small = [
         *declared.judged,
-        *(chart_of(name, judgement) for name, judgement in DIVERSITY.items()),
+        *(chart_of(name, judgement) for name, judgement in diversities(records).items()),
         *declared.charts[2:],
         Chart("Weights", {name: name.partition(".")[2] for name in weights}, "positive", "root mean square"),
         Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),

@@ -11,9 +11,10 @@ from typing import Any
 
 from PIL import Image, features
 
+from minigan.training.pictures import MOST_PIXELS
+
 MOST = 57  # frames: a run draws one at the beginning, up to 5 early ones, about 50 more, and one at its end
 SIDE = 640  # pixels, at most
-MOST_PIXELS = 2**24  # of a file; beyond that it isn't a picture of a run
 MOST_BYTES = 56 * 1024  # of a frame
 FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
 QUALITIES = (80, 50)

@@ -10,14 +10,14 @@ from minigan.gans import MODELS
 from minigan.options import arguments_of
 from minigan.training.declared import Declared
 from minigan.training.progress import duration
-from minigan.training.report.charts import DIVERSITY, LONGEST
+from minigan.training.report.charts import LONGEST, diversities
 from minigan.training.report.markup import Html, memory, number, tag, when
 from minigan.training.report.series import Records
 from minigan.training.settings import RunConfig
 
-# What isn't in the table: it stands elsewhere on the page
-ELSEWHERE = {"changes", "model", "model_args", "command", "started", "versions", "classes", "samples", "shapes"}
-ELSEWHERE |= {"fingerprint", "own"}
+# What isn't in the table of settings: most of it stands elsewhere on the page
+ELSEWHERE = {"model", "model_args", "shapes", "samples", "classes", "fingerprint", "own", "changes", "command"}
+ELSEWHERE |= {"started", "versions"}
 WIDE = 22  # characters; a longer fact gets a line of its own
 
 
@@ -30,9 +30,12 @@ def settings(config: RunConfig) -> list[tuple[str, Any, Any, bool]]:
     own = arguments_of(model) if model else {}
     found = []
     for name, value in config.model_args.items():
-        argument = own.get(name)
-        differs = argument is not None and value != argument.default and name != "n_classes"
-        found.append((name, value, argument.shown if argument else "", differs))
+        shown, differs = "", False
+        if name in own:
+            default = own[name].default
+            shown = plain(default) if isinstance(default, float) else own[name].shown
+            differs = value != default and name != "n_classes"  # that is the data's
+        found.append((name, value, shown, differs))
     usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
     for field in fields(config):
         if field.name not in ELSEWHERE:
@@ -69,7 +72,7 @@ def plain(value: Any) -> str:
 def judgements(records: Records, declared: Declared) -> Html | None:
     """The last and the best value of everything that is judged now and then; None if nothing was."""
     rows = []
-    for name, judgement in (declared.judgements | DIVERSITY).items():
+    for name, judgement in (declared.judgements | diversities(records)).items():
         steps, values = records.series(name)
         if len(steps):
             best = {"lower": [values.argmin()], "higher": [values.argmax()]}.get(judgement.better, [])
@@ -118,11 +121,8 @@ def _data(config: RunConfig) -> str:
         (n,) = config.samples.values()
         return f"{n:,} pictures of {shapes[0]}" if "×" in shapes[0] else f"{n:,} points"
     feeds = [f"{n:,} samples" + f" of {feed}" * (len(config.samples) > 1) for feed, n in config.samples.items()]
-    return (
-        ", ".join(feeds)
-        + ": "
-        + ", ".join(f"{name} {shape}" for name, shape in zip(config.shapes, shapes, strict=True))
-    )
+    arrays = [f"{name} {shape}" for name, shape in zip(config.shapes, shapes, strict=True)]
+    return f"{', '.join(feeds)}: {', '.join(arrays)}"
 
 
 def _some(names: Sequence[str], most: int = 12) -> str:

@@ -1,0 +1,119 @@
+"""`minigan apply`: a run of a user's own model, files and folders, what fails, and Ctrl-C."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import in_an_empty_folder, refused, run  # noqa: F401
+from PIL import Image
+
+from minigan.apply import Applier
+from minigan.commands import apply as command
+
+MODEL = Path(__file__).parent / "apply" / "my_denoiser.py"
+OWN = f"--model {MODEL}:Denoiser"
+
+
+@pytest.fixture(scope="module")
+def denoiser(tmp_path_factory):
+    """The folder of a short run."""
+    folder = tmp_path_factory.mktemp("apply") / "run"
+    assert run(f"train {MODEL}:Denoiser --data shapes --limit 64 --n-steps 20 --out {folder} --quiet") == 0
+    return folder
+
+
+def picture(path, height=75, width=101, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_one_picture(denoiser, capsys):
+    picture("in.png")
+    assert run(f"apply {denoiser} in.png -o out.png {OWN}") == 0
+    assert capsys.readouterr().out == "out.png\n"
+    assert Image.open("out.png").size == (101, 75)
+    assert not np.array_equal(np.asarray(Image.open("out.png")), np.asarray(Image.open("in.png")))
+
+
+def test_a_folder_of_200_files_of_which_one_is_damaged(denoiser, capsys):
+    for i in range(200):
+        picture(f"in/{'sub/' if i % 2 else ''}{i:03}.png", 20, 30, seed=i)
+    os.truncate("in/100.png", 900)
+    assert run(f"apply {denoiser} in -o out {OWN}") == 2
+    out, err = capsys.readouterr()
+    assert out == "199 of 200 files are in out\n"
+    assert err.count("\n") == 1 and "in/100.png is damaged" in err
+    written = {path.relative_to("out") for path in Path("out").rglob("*.png")}
+    assert written == {path.relative_to("in") for path in Path("in").rglob("*.png")} - {Path("100.png")}
+    assert not [path for path in Path("out").rglob("*") if path.is_file() and path.suffix != ".png"]
+
+
+def test_notes_are_told(denoiser, capsys):
+    np.save("in.npy", np.full((20, 30, 3), 200, np.float32))
+    assert run(f"apply {denoiser} in.npy -o out.npy {OWN}") == 0
+    assert "note: in.npy: it has values from 200 to 200" in capsys.readouterr().err
+    assert np.load("out.npy").shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ("in.png -o in.png", "in.png is the input in.png, which is never written over"),
+        ("in.png -o link.png", "never written over"),
+        ("nothing.png -o out", "there is no file nothing.png"),
+        ("broken.png -o out", "broken.png is damaged"),
+        ("five.npy -o out", "five.npy: the network takes 3 channels, and this has 5"),
+        ("in.png", "required: -o/--out"),
+        ("in.png -o in.png/out.png", "is not a folder"),
+    ],
+)
+def test_what_is_refused(denoiser, capsys, line, why):
+    picture("in.png")
+    os.symlink("in.png", "link.png")
+    Path("broken.png").write_bytes(Path("in.png").read_bytes()[:500])
+    np.save("five.npy", np.zeros((4, 4, 5), np.float32))
+    assert why in refused(capsys, f"apply {denoiser} {line} {OWN}")
+
+
+def test_a_model_without_apply_is_refused(tmp_path, capsys):
+    assert run("train gan --data ring --n-steps 1 --out ring --quiet") == 0
+    picture("in.png")
+    capsys.readouterr()
+    assert "has no apply" in refused(capsys, "apply ring in.png -o out.png")
+
+
+def test_python_is_not_loaded_from_a_run(denoiser, capsys):
+    picture("in.png")
+    assert "never loads Python" in refused(capsys, f"apply {denoiser} in.png -o out.png")
+
+
+def test_ctrl_c_leaves_whole_files_only(denoiser, capsys, monkeypatch):
+    for i in range(5):
+        picture(f"in/{i}.png", 20, 30)
+    work = Applier._apply
+
+    def interrupted(self, *args):
+        if Path("out/1.png").exists():
+            raise KeyboardInterrupt
+        return work(self, *args)
+
+    monkeypatch.setattr(Applier, "_apply", interrupted)
+    assert run(f"apply {denoiser} in -o out {OWN}") == 130
+    assert capsys.readouterr().err == "interrupted: 2 of 5 files are in out\n"
+    assert sorted(os.listdir("out")) == ["0.png", "1.png"]
+    for name in os.listdir("out"):
+        Image.open(f"out/{name}").load()
+
+
+def test_many_failures_are_counted(denoiser, capsys):
+    Path("in").mkdir()
+    for i in range(command.SHOWN + 3):
+        Path(f"in/{i}.png").write_bytes(b"nothing")
+    assert run(f"apply {denoiser} in -o out {OWN}") == 2
+    out, err = capsys.readouterr()
+    assert out.startswith("0 of 23") and "and 3 other files failed" in err
+    shutil.rmtree("in")
