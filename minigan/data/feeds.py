@@ -125,11 +125,12 @@ class Feeds:
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
         """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
-        size = len(self.sources[feed])
-        epochs = range(start // size, (start + n - 1) // size + 1)
-        order = np.concatenate([self._order(feed, epoch) for epoch in epochs])
-        first = start - epochs[0] * size
-        return order[first : first + n]
+        size, found = len(self.sources[feed]), []
+        while n > 0:
+            epoch, place = divmod(start, size)
+            found.append(self._order(feed, epoch)[place : place + n])
+            start, n = start + len(found[-1]), n - len(found[-1])
+        return np.concatenate(found)
 
     def _order(self, feed: str, epoch: int) -> np.ndarray:
         """The permutation of an epoch of a feed."""

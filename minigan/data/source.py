@@ -141,7 +141,7 @@ def source_of_arrays(
     notes: list[str] = []
     for array, kind in kinds.items():
         if array not in arrays:
-            raise DataError(f'the data has no array "{array}": the model takes {quoted(kinds)}')
+            raise DataError(f'the data has no array "{array}", which the model takes, only {quoted(arrays)}: add it')
         given, who = arrays[array], f'the data\'s array "{array}"'
         if kind.what in SHOWN:
             dataset = _shown(given, kind, who, img_size, channels)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from minigan.backend import is_array
 from minigan.data import mnist
 from minigan.data.catalogue import open_dataset
 from minigan.data.dataset import Dataset
 from minigan.data.listing import NoSplitError
 from minigan.data.pictures import Size
 from minigan.data.source import Source, quoted, source_of, source_of_arrays
-from minigan.errors import DataError
+from minigan.errors import DataError, described
 from minigan.model import Kind
 from minigan.words import every
 
@@ -112,17 +113,19 @@ def _open_arrays(
         if limit and limit < len(source):
             sources[feed] = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))
     if unused := arrays.keys() - kinds.keys():
-        next(iter(sources.values())).notes += (f"the model doesn't take {quoted(sorted(unused))} of the data",)
+        next(iter(sources.values())).notes += (
+            f"the model doesn't take {quoted(sorted(map(str, unused)))} of the data",
+        )
     return sources
 
 
 def _by_name(data: Any, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Arrays by name. Raises DataError if it isn't clear which is which."""
-    if isinstance(data, Mapping):
+    if isinstance(data, Mapping) and data:
         return dict(data)
-    if not isinstance(data, tuple):
-        data = (data,)
-    if len(data) != len(kinds):
-        arrays = "1 array" if len(data) == 1 else f"{len(data)} arrays"
-        raise DataError(f"the data is {arrays}, and the model takes {quoted(kinds)}: give all of them, and no other")
-    return dict(zip(kinds, data, strict=True))
+    several = isinstance(data, tuple) or (isinstance(data, list) and len(kinds) > 1)
+    given = tuple(data) if several else (data,)
+    if len(given) != len(kinds):
+        what = f"{len(given)} arrays" if several else "1 array" if is_array(data) else described(data)
+        raise DataError(f"the data is {what}, and the model takes {quoted(kinds)}: give all of them, and no other")
+    return dict(zip(kinds, given, strict=True))

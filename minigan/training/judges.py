@@ -55,14 +55,14 @@ class OwnJudge:
         self.judgements, self.held_out, self.seed = model.judgements, held_out, seed
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Return the numbers. Raises TrainingError if they aren't those that the model declares."""
+        """Return the numbers that are finite. Raises TrainingError if they aren't those that the model declares."""
         found = model.judge(self.held_out, model.device.rng([self.seed, JUDGED_LATENTS]))
         if found.keys() != self.judgements.keys():
             raise TrainingError(
                 f"{type(model).__name__}.judge returned {', '.join(found) or 'nothing'}, "
                 f"but its judgements are {', '.join(self.judgements)}"
             )
-        return {name: float(f"{float(value):.6g}") for name, value in found.items()}
+        return {name: float(f"{float(value):.6g}") for name, value in found.items() if np.isfinite(value)}
 
 
 class ModesJudge:

@@ -4,9 +4,10 @@ import numpy as np
 
 from minigan.backend import array_module
 from minigan.gans import MODELS
-from minigan.gans.base import Model
+from minigan.gans.base import LatentGAN
 from minigan.layers import Dense, Layer, Reshape, Sequential, Tanh
 from minigan.losses import Minimax
+from minigan.model import LABEL, SAMPLES
 from minigan.optim import Adam
 
 
@@ -29,29 +30,29 @@ class BesideClass(Layer):
         return self.forward((ddx[0], array_module(dy).full(len(dy), -1)))[0], None
 
 
-class TinyConditional(Model):
+class TinyConditional(LatentGAN):
+    arrays = {"real": SAMPLES, "label": LABEL}
     batch_size = 8
 
-    def __init__(self, shape, latent_dim: int = 4, n_classes: int | None = None, *, rng, device="cpu"):
-        if n_classes is None:
-            raise ValueError("n_classes is needed")
+    def __init__(self, shape, n_classes: int, latent_dim: int = 4, *, rng, device="cpu"):
         self.n_classes, size = n_classes, int(np.prod(shape))
         G = Sequential(BesideClass(n_classes), Dense(latent_dim + n_classes, size, rng=rng), Tanh(), Reshape(*shape))
         D = Sequential(BesideClass(n_classes), Dense(size + n_classes, 1, rng=rng))
-        self.setup(shape, latent_dim, G, D, device)
+        self.setup(shape, latent_dim, G, D, Minimax(), device)
         self.optimizers = {name: Adam(network.parameters()) for name, network in self.networks.items()}
 
-    def step(self, next_batch, rng):
-        (G, D), loss = self.networks.values(), Minimax()
-        x, labels = next_batch()
+    def step(self, next_batch, rng, now):
+        G, D = self.networks.values()
+        batch = next_batch()
+        x, labels = batch["real"], batch["label"]
         fake, G_cache = G.forward((self.latent(len(x), rng), labels))
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
         logits, cache = D.forward((x, labels))
-        d_loss, dlogits = loss.real(logits)
+        d_loss, dlogits = self.loss.real(logits)
         D.backward(dlogits, cache, wrt="params")
         logits, cache = D.forward((fake, labels))
-        g_loss, dlogits = loss.generator(logits)
+        g_loss, dlogits = self.loss.generator(logits)
         G.backward(D.backward(dlogits, cache, wrt="input")[0], G_cache, wrt="params")
         for optimizer in self.optimizers.values():
             optimizer.step()

@@ -100,9 +100,9 @@ ODD = replace(
 )
 
 
-def odd_run(folder, config=ODD, device=None, cls=Odd):
+def odd_run(folder, config=ODD, device=None, cls=Odd, **more):
     """A run of it that is about to begin."""
-    return make_run(folder, config, device, cls, DATA)
+    return make_run(folder, config, device, cls, DATA, **more)
 
 
 def odd_resumed(folder, config=ODD, checkpoint=None, cls=Odd):

@@ -149,6 +149,7 @@ def test_three_networks_two_exhibits_and_two_phases(tmp_path):
     assert [len(curve["steps"]) for curve in parsed.chart("Losses")["curves"]] == [40, 40, 20]
     assert [[frame["step"] for frame in film] for film in parsed.data["films"]] == [[0, 100, 200], [100, 200]]
     assert [film["aria-label"] for film in parsed.all("input")] == ["samples over time", "a over time"]
+    assert Records(made).phases == [(190, "with the critic")]
     assert parsed.text.count("with the critic") == len(titles) and "autoencoder" not in parsed.text
     assert "PSNR 39 step 390 39 step 390" in parsed.text
 
