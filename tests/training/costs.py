@@ -16,14 +16,15 @@ from statistics import median
 from pages import make_run, picture
 from saying import GAN
 from tiny import CONFIG
-from tiny import make_run as begin_run
 
 from minigan.backend import keep_freed_memory
-from minigan.training.checkpoint import load_checkpoint
+from minigan.training import RunFolder, load_checkpoint
+from minigan.training.plan import new_config
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
 from minigan.training.schedule import RECORD_INTERVAL
+from minigan.training.session import opened
 
 STEPS, TIMES = 15, 7
 
@@ -40,26 +41,28 @@ def milliseconds(work, times=TIMES):
 
 def measure(size: int, folder: Path) -> str:
     """A sentence about DCGAN for pictures of this size."""
-    data, channels = ("digits", 1) if size == 16 else ("shapes", 3)
-    config = replace(CONFIG, model_args={}, data=data, shapes={"real": (size, size, channels)}, limit=None)
-    config = replace(config, batch_size=64, n_steps=10**6, augment=(), sample_interval=100)
-    run = begin_run(folder / str(size), config)
-    stepper = run.stepper
-    with run.feeds:
-        run.folder.create(config)
-        stepper.advance()
+    data = "digits" if size == 16 else "shapes"
+    config, sources, held_out = new_config({"model": "dcgan", "data": data, "img_size": size, "n_steps": 10**6})
+    run_folder = RunFolder(folder / str(size))
+    with opened(config, sources, held_out, run_folder) as run:
+        run_folder.create(config)
+        stepper, doctor = run.stepper, run.stepper.doctor
         step = milliseconds(stepper.advance, STEPS)
-        norms = lambda: fetch_norms(stepper.doctor.measure(), run.model, stepper.step)  # noqa: E731
-        record, shown = stepper.recorder.close() | norms() | {"step": 10}, run.gallery.show()
-        looked = milliseconds(norms) + milliseconds(lambda: stepper.doctor.check(record))
-        looked_at = milliseconds(lambda: stepper.doctor.look_at(stepper.step, shown))
-        doctor = looked / RECORD_INTERVAL + looked_at / config.sample_interval
-        kept, saved = milliseconds(run.memory.keep), milliseconds(run.save)
-        path = run.folder.checkpoints()[-1]
+
+        def norms():
+            return fetch_norms(doctor.measure(), run.model, stepper.step)
+
+        record, shown = {"step": 10, **stepper.recorder.close(), **norms()}, run.gallery.show()
+        looked = milliseconds(norms) + milliseconds(lambda: doctor.check(record))
+        looked_at = milliseconds(lambda: doctor.look_at(stepper.step, shown))
+        share = (looked / RECORD_INTERVAL + looked_at / config.sample_interval) / step
+        kept = milliseconds(run.memory.keep)
+        saved = milliseconds(run.save)
+        path = run_folder.checkpoints()[-1]
         loaded = milliseconds(lambda: load_checkpoint(path))
-        run.folder.unlock()
+        run_folder.unlock()
     return (
-        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * doctor / step:.2f} % of it; a state kept in memory "
+        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * share:.2f} % of it; a state kept in memory "
         f"{kept:.0f} ms, {100 * SHARE:.1f} % of the time at most; a checkpoint of {path.stat().st_size >> 20} MiB "
         f"written in {saved:.0f} ms, read in {loaded:.0f} ms"
     )
