@@ -53,6 +53,8 @@ def test_bytes_are_not_copied_and_have_no_notes():
     assert np.shares_memory(dataset.samples, COLOUR)
     assert dataset.notes == ()
     assert "taken for 0 to 1" in ArrayDataset("mine", COLOUR / 255).notes[0]
+    assert "taken for -1 to 1" in ArrayDataset("mine", COLOUR / 500 - 0.2).notes[0]
+    assert ArrayDataset("mine", COLOUR / 127.5 - 1).notes == ()
 
 
 @pytest.mark.parametrize("array", [POINTS, POINTS.astype(float), POINTS.tolist(), [(1, 2)] * 6])

@@ -47,7 +47,7 @@ def points(n=10):
 
 @given(
     st.dictionaries(st.sampled_from("xab"), st.integers(1, 12), min_size=3),
-    st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    st.lists(st.integers(1, 9), min_size=1, max_size=8) | st.integers(1, 5).map(lambda n: [n] * 8),
     st.integers(0, 40),
     st.integers(0, 3),
 )
@@ -122,6 +122,7 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_the_cut(cuts, start):
         got = [cut.next(n) for n in cuts]
     for array in ("p", "spoilt"):
         np.testing.assert_array_equal(np.concatenate([batch[array] for batch in got]), expected[array][start:])
+    assert not np.allclose(expected["spoilt"], 2 * expected["p"], atol=1e-3)  # each draws its own numbers
     assert len(np.unique(expected["p"], axis=0)) == len(np.unique(expected["spoilt"], axis=0)) == start + sum(cuts)
 
 

@@ -43,9 +43,8 @@ def test_sets_of_the_package_have_any_size(name):
 
 
 def test_shapes_are_drawn_in_the_square_at_the_centre():
-    square, wide, tall = (
-        ShapesDataset(9, size, background="black", seed=1).batch(np.arange(9)) for size in (16, (16, 26), (30, 16))
-    )
+    sets = [ShapesDataset(9, size, background="black", seed=1) for size in (16, (16, 26), (30, 16))]
+    square, wide, tall = (dataset.batch(np.arange(9)) for dataset in sets)
     np.testing.assert_allclose(wide[:, :, 5:21], square, atol=1e-5)
     np.testing.assert_allclose(tall[:, 7:23], square, atol=1e-5)
     for rest in (wide[:, :, :5], wide[:, :, 21:], tall[:, :7], tall[:, 23:]):
