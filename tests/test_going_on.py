@@ -158,7 +158,13 @@ def test_weights_of_another_model_or_size_are_refused(capsys):
 
 
 def test_how_long_it_will_take(capsys):
-    assert [duration(s) for s in (0.4, 40, 200, 3 * 3600 + 1234, 2e5)] == ["0 s", "40 s", "3 min", "3 h 21 min", "2 d 8 h"]
+    assert [duration(s) for s in (0.4, 40, 200, 3 * 3600 + 1234, 2e5)] == [
+        "0 s",
+        "40 s",
+        "3 min",
+        "3 h 21 min",
+        "2 d 8 h",
+    ]
     assert forecast(2000, 0.31, 200.0) == (
         "0.31 s a step, measured on this machine: 2,000 steps (10 epochs) will take about 10 min"
     )

@@ -136,3 +136,14 @@ def test_refusals():
     broken[0].b[...] = np.nan
     with pytest.raises(DataError, match="aren't finite"):
         Applier(Changes(broken))(photo())
+
+
+@pytest.mark.slow
+def test_six_megapixels_in_bounded_memory():
+    """In tiles: a hundredth of the memory, and the whole's numbers. The whole takes a gigabyte here."""
+    network = smoother(width=4)
+    x = photo(2000, 3000)
+    tiles = Applier(Changes(network))
+    assert memory.peak(lambda: tiles(x), CPU) < x.nbytes + 60e6
+    whole = network.output(to_floats(x)[None], train=False)[0]
+    np.testing.assert_allclose(tiles(to_floats(x)), whole, atol=2e-6)
