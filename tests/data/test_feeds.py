@@ -211,6 +211,7 @@ def test_batches_go_to_the_device():
         (-2, "at least 1 sample, not -2"),
         (2.0, "a batch is a whole number of samples, not 2.0"),
         ("2", "a batch is a whole number of samples, not '2'"),
+        (1.5, "a batch is a whole number of samples, not 1.5"),
         (True, "a batch is a whole number of samples, not True"),
     ],
 )
@@ -220,6 +221,14 @@ def test_what_is_no_batch(n, sentence):
         Feeds(sources, kinds, n)
     with Feeds(sources, kinds, 2) as feeds, pytest.raises(DataError, match=sentence):
         feeds.next(n)
+
+
+@pytest.mark.parametrize("sources", [ArrayDataset("mine", np.zeros((8, 2))), np.zeros((8, 2)), "digits", None])
+def test_feeds_are_made_of_sources(sources):
+    with pytest.raises(
+        DataError, match=r"takes the sources of all feeds, by name, got .*; open_feeds\(data, kinds\) makes"
+    ):
+        Feeds(sources, ONE, 2)
 
 
 class Broken(ArrayDataset):
