@@ -181,7 +181,8 @@ def hostile_run():
 
 def test_text_from_outside_stays_text(tmp_path):
     config, made, status, declared = hostile_run()
-    text = page(tmp_path, made, config=config, status=status, declared=declared)
+    pictures = {HOSTILE: make_run(tmp_path / "run", 0).pictures("samples")}
+    text = page(tmp_path, made, pictures, config, status, declared)
     parsed = Page(text)
     assert len(parsed.all("script")) == 2 and text.count("</script>") == 2 and "<!--" not in text
     assert all(image["src"].startswith("data:") for image in parsed.all("img"))
