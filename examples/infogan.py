@@ -17,7 +17,7 @@ For any other distribution Q(c | x), E log P(c | x) − E log Q(c | x) = KL(P �
 with equality for Q = P; the expectation needs draws from the prior alone. H(c) is constant. −log Q of the class is a
 cross-entropy; that of a number is ½ (c − μ)², if Q is a normal distribution around μ(x) with variance 1. So
 
-    L_info = cross_entropy(class logits, class) + λ · ½ Σ (c − μ)²    mean over the batch, λ = 1 as in the authors' code
+    L_info = cross_entropy(class logits, class) + λ · ½ Σ (c − μ)²    mean over the batch, λ = 0.3
 
 is minimised. Q reads the features of D, so D is cut there: features | verdict, and Q is a second head.
 
@@ -27,7 +27,7 @@ is minimised. Q reads the features of D, so D is cut there: features | verdict, 
 
 What you should see: in samples/ a column for each class, and nearly all of a column the same digit; in first/ and
 second/ a row for each class, which changes from left to right as one of the numbers goes from −1.5 to 1.5.
-Differences from the paper: DCGAN's generator, smaller networks, no batch norm in D.
+Differences from the paper: DCGAN's generator, smaller networks, no batch norm in D; λ is 1 in the authors' code.
 """
 
 from typing import Annotated, Any
@@ -64,7 +64,7 @@ class InfoGAN(LatentGAN):
         shape: tuple[int, ...],
         lr: Annotated[float, Positive("learning rate of D and Q")] = 2e-4,
         g_lr: Annotated[float, Positive("learning rate of G")] = 1e-3,
-        number_weight: Annotated[float, NotNegative("weight of the numbers in the information")] = 1.0,
+        number_weight: Annotated[float, NotNegative("weight of the numbers in the information")] = 0.3,
         features: Annotated[int, Count("channels next to the picture; deeper layers have more")] = 32,
         *,
         rng: np.random.Generator,
