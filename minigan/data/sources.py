@@ -112,10 +112,8 @@ def _open_arrays(
     for feed, source in sources.items():
         if limit and limit < len(source):
             sources[feed] = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))
-    if unused := arrays.keys() - kinds.keys():
-        next(iter(sources.values())).notes += (
-            f"the model doesn't take {quoted(sorted(map(str, unused)))} of the data",
-        )
+    if unused := sorted(str(array) for array in arrays if array not in kinds):
+        next(iter(sources.values())).notes += (f"the model doesn't take {quoted(unused)} of the data",)
     return sources
 
 

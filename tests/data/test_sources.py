@@ -74,9 +74,10 @@ def test_several_feeds_have_a_set_each(folder):
     }
 
 
-@pytest.mark.parametrize(
-    "data", [{"input": COLOUR, "target": COLOUR[::-1]}, (COLOUR, COLOUR[::-1]), [COLOUR, COLOUR[::-1]]]
-)
+TWO = COLOUR, COLOUR[::-1]
+
+
+@pytest.mark.parametrize("data", [dict(zip(PAIR, TWO, strict=True)), TWO, list(TWO)])
 def test_arrays_by_name_or_in_order(data):
     source = open_feeds(data, PAIR, name="my_data.py")["data"]
     batch = everything(source)
