@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from pages import make_run, picture
-from saying import GAN, RUN
+from saying import GAN
+from tiny import CONFIG
 
 from minigan.backend import keep_freed_memory
 from minigan.training import RunFolder, load_checkpoint
@@ -69,7 +70,7 @@ def measure(size: int, folder: Path) -> str:
 
 def measure_page(folder: Path) -> str:
     """A sentence about the page of a run of 50,000 steps, with 5,000 records and 51 pictures."""
-    config = replace(RUN, n_steps=50_000)
+    config = replace(CONFIG, n_steps=50_000)
     run = make_run(folder / "long", 5000, 0, config)
     for i in range(51):
         run.add_picture("samples", 1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest
