@@ -31,7 +31,7 @@ from payloads import chunk, npz
 
 from minigan.apply import read_picture
 from minigan.apply.png import write_png
-from minigan.commands.options import read_config
+from minigan.commands.options import read_run
 from minigan.data import open_dataset, open_folder
 from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
@@ -40,7 +40,7 @@ from minigan.metrics import read_statistics
 from minigan.metrics.inception import read_weights
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
-from minigan.training import RunFolder, load_checkpoint
+from minigan.training import RunFolder, build_model, load_checkpoint
 
 INTERESTING = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -185,11 +185,11 @@ def read_all(path: Path) -> None:
 
 def read_a_run(folder: Path) -> None:
     """config.json, and the model that it asks for, which may be too large for this machine."""
-    read_config(RunFolder(folder))
+    read_run("sample", folder)
 
 
 def read_records(folder: Path) -> None:
-    for record in RunFolder(folder).records():
+    for record in RunFolder(folder).records.read():
         json.dumps(record, allow_nan=False)
 
 
@@ -199,7 +199,7 @@ def read_a_checkpoint(folder: Path) -> None:
 
 @functools.cache
 def built() -> object:
-    return RunFolder(good_run()).config().build_gan()
+    return build_model(RunFolder(good_run()).config())
 
 
 def kept(path: str) -> Callable[[], list[bytes]]:
