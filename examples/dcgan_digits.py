@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan.data import Batches, open_dataset
+from minigan.data import Feeds, open_feeds
 from minigan.gans import DCGAN
 from minigan.optim import WeightAverage
 from minigan.training.pictures import grid
@@ -34,20 +34,21 @@ def main():
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
-    digits = open_dataset("digits", img_size=16)
+    sources = open_feeds("digits", DCGAN.arrays, img_size=16)  # one feed, whose samples a batch calls "real"
+    digits = sources["data"]
     print(digits.describe())
-    grid(digits.batch(np.arange(64))).save(args.out / "real.png")
+    grid(digits.read(np.arange(64))["real"]).save(args.out / "real.png")
 
     rng = np.random.default_rng(args.seed)
-    gan = DCGAN(digits.shape, features=32, lr=5e-4, rng=rng)  # half the paper's channels; lr for a short run
+    gan = DCGAN(digits.shapes["real"], features=32, lr=5e-4, rng=rng)  # half the paper's channels; lr for a short run
     G, D = gan.networks["G"], gan.networks["D"]
     print(f"G has {len(G.parameters()):,} parameters, D has {len(D.parameters()):,}")
 
     average = WeightAverage(G, decay=0.98)  # samples are drawn from an average of the last ~50 generators
     watched = gan.latent(64, rng)  # the latent vectors of the pictures that we watch
-    with Batches(digits, args.batch_size, seed=args.seed) as batches:
+    with Feeds(sources, DCGAN.arrays, args.batch_size, seed=args.seed) as feeds:
         for step in range(1, args.steps + 1):
-            real = next(batches)  # (N, 16, 16, 1) in [-1, 1]
+            real = feeds.next()["real"]  # (N, 16, 16, 1) in [-1, 1]
             z = gan.latent(len(real), rng)  # (N, 100)
             fake, G_cache = G.forward(z)  # (N, 16, 16, 1); the cache is for G's backward
 

@@ -27,12 +27,13 @@ from pathlib import Path
 import numpy as np
 
 from minigan.backend import keep_freed_memory
-from minigan.data import ArrayDataset, Batches, open_dataset, open_digits, random_crop
+from minigan.data import ArrayDataset, Feeds, open_dataset, open_digits, open_feeds, random_crop
 from minigan.errors import DataError, MiniganError
 from minigan.losses import softmax_cross_entropy
 from minigan.metrics.classes import ClassCounts, in_columns
 from minigan.metrics.classifier import DIGITS, SIDE, DigitClassifier, build_classifier, write_weights
 from minigan.metrics.resize import resize_bilinear
+from minigan.model import LABEL, PICTURE
 from minigan.optim import Adam, cosine_decay
 from minigan.training.files import replacing
 from minigan.training.pictures import grid, save_image
@@ -101,10 +102,12 @@ def train(network, data, steps, seed, batch_size=128, lr=2e-3):
     """Minimise the cross-entropy on digits, shifted by up to two pixels, and on a quarter as many pictures of none."""
     rng = np.random.default_rng([seed, 1])
     optimizer, decay = Adam(network.parameters(), lr), cosine_decay(steps)
+    kinds = {"x": PICTURE, "label": LABEL}
     shift = partial(random_crop, padding=2)
-    with Batches(data, batch_size, seed=seed, augment=[shift, lose_detail, speckle]) as batches:
+    with Feeds(open_feeds(data, kinds), kinds, batch_size, seed=seed, augment=[shift]) as feeds:
         for step in range(steps):
-            x, labels = batches.next_with_labels()  # (N, 28, 28, 1), (N,)
+            batch = feeds.next()
+            x, labels = speckle(lose_detail(batch["x"], rng), rng), batch["label"]  # (N, 28, 28, 1), (N,)
             nothing = no_digits(x[::4], labels[::4], rng)
             x = np.concatenate([x, nothing])
             labels = np.concatenate([labels, np.full(len(nothing), NONE)])

@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from minigan.data import Batches, open_dataset, random_flip
+from minigan.data import Feeds, open_feeds, random_flip
 from minigan.gans import DCGAN
+from minigan.model import Now
 from minigan.optim import WeightAverage
 from minigan.training.pictures import grid, walk
 
@@ -65,18 +66,20 @@ def main():
         make_balloons(folder, 400, rng)
         print(f"drew 400 balloons into {folder}")
 
-    pictures = open_dataset(folder, img_size=args.img_size, channels=3)
+    sources = open_feeds(folder, DCGAN.arrays, img_size=args.img_size, channels=3)
+    pictures = sources["data"]
     args.out.mkdir(parents=True, exist_ok=True)
     print(pictures.describe())
-    grid(pictures.batch(np.arange(min(36, len(pictures))))).save(args.out / "real.png")
+    grid(pictures.read(np.arange(min(36, len(pictures))))["real"]).save(args.out / "real.png")
 
-    gan = DCGAN(pictures.shape, features=args.features, lr=5e-4, label_smoothing=0.1, rng=rng)
+    gan = DCGAN(pictures.shapes["real"], features=args.features, lr=5e-4, label_smoothing=0.1, rng=rng)
     average = WeightAverage(gan.networks["G"], decay=0.98)
     watched = gan.latent(36, rng)
     # A mirrored picture is a picture, too, unless there is writing in it: that doubles a small data set.
-    with Batches(pictures, args.batch_size, seed=args.seed, augment=[random_flip]) as batches:
+    with Feeds(sources, DCGAN.arrays, args.batch_size, seed=args.seed, augment=[random_flip]) as feeds:
         for step in range(1, args.steps + 1):
-            measured = gan.step(lambda: next(batches), rng)  # an update of D, then one of G
+            now = Now(step - 1, feeds.position, rng)
+            measured = gan.step(feeds.next, rng, now)  # an update of D, then one of G
             average.update()
             if step % 20 == 0 or step == args.steps:
                 numbers = "  ".join(f"{name} {float(value):.3f}" for name, value in measured.items())

@@ -10,6 +10,7 @@ from command_line import in_an_empty_folder, refused, run  # noqa: F401
 from PIL import Image
 
 from minigan.training import RunFolder
+from minigan.training.sources import open_split
 
 TRAIN = "train dcgan --data photos --img-size 16 --features 2 --latent-dim 4 --batch-size 2 --n-steps 2"
 
@@ -38,12 +39,18 @@ def test_all_bad_files_are_listed_at_once(photos, capsys):
     assert re.fullmatch(f"{listed}photos: 3 pictures of 16x16x1\n{left_out}\n", capsys.readouterr().out)
 
 
+def test_bad_files_are_listed_with_the_option_that_helps(photos, capsys):
+    assert run("data photos --img-size 24x16") == 2
+    out = capsys.readouterr().out
+    assert "bad: photos/a.png is 16x16, smaller than 24x16: use --img-size 16x10 or less" in out
+
+
 def test_a_run_goes_on_without_bad_files(photos, capsys):
     assert "photos/b.png is not a picture" in refused(capsys, TRAIN)
     assert run(f"{TRAIN} --skip-bad --out run") == 0
     assert "note: 2 bad files are left out" in capsys.readouterr().out
     config = RunFolder("run").config()
-    assert (config.skip_bad, config.samples, len(config.open_data())) == (True, 3, 3)
+    assert (config.skip_bad, config.samples, len(open_split(config)["data"])) == (True, {"data": 3}, 3)
     assert run("train --resume run --n-steps 3 --quiet") == 0
     assert capsys.readouterr().out == ""
 

@@ -21,7 +21,6 @@ from PIL import Image
 import minigan
 from minigan.data import Feeds
 from minigan.gans import DCGAN
-from minigan.training import Run
 from minigan.training.progress import Interrupts
 
 LONG = TINY.replace("--n-steps 4", "--n-steps 100") + " --checkpoint-interval 20"
@@ -126,13 +125,13 @@ def test_a_picture_that_disappears_between_listing_and_reading(monkeypatch, caps
         Image.fromarray(np.full((16, 16), 10 * i, np.uint8)).save(f"photos/{i:02}.png")
     step = DCGAN.step
 
-    def without_it(gan, *given):
+    def without_it(gan, next_batch, rng):
         for path in Path("photos").glob("*.png"):
             path.unlink()
-        return step(gan, *given)
+        return step(gan, next_batch, rng)
 
     monkeypatch.setattr(DCGAN, "step", without_it)
-    monkeypatch.setattr("minigan.data.feeds.READ_AHEAD", 1)
+    monkeypatch.setattr("minigan.data.batches.READ_AHEAD", 1)
     monkeypatch.setattr("minigan.data.folder.CACHE_BUDGET", 0)
     options = "--features 2 --latent-dim 4 --batch-size 8 --n-steps 9 --img-size 16"
     assert run(f"train dcgan --data photos {options} --out run --quiet") == 2
@@ -146,10 +145,11 @@ def test_a_picture_that_disappears_between_listing_and_reading(monkeypatch, caps
 )
 def test_a_thread_that_dies_or_cannot_be_had(monkeypatch, capsys, error):
     """It reads the batches. Training ends, and does not wait for a batch that never comes."""
-    read = Feeds._read
+    read, calls = Feeds._read, []
 
     def dying(self, start, n):
-        if start <= 48 < start + n:
+        calls.append(start)
+        if start == 6 * n:
             raise error
         return read(self, start, n)
 
@@ -235,7 +235,7 @@ def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(monkeypatch, capsys):
 
     monkeypatch.setattr(DCGAN, "step", pressed)
     with monkeypatch.context() as patch:
-        patch.setattr("minigan.training.run.Run.save", saving_with(patch, pressed_again))
+        patch.setattr("minigan.training.trainer.Trainer.save", saving_with(patch, pressed_again))
         assert run(f"{LONG} --out run --quiet") == 130
     assert capsys.readouterr().err == "minigan: interrupted\n"
     assert sorted(os.listdir("run/checkpoints")) == ["step-000020.npz"]
@@ -244,12 +244,14 @@ def test_a_second_ctrl_c_stops_at_once_and_damages_nothing(monkeypatch, capsys):
 
 
 def saving_with(patch, savez):
-    """`Run.save`, which from step 21 on writes with another `np.savez`."""
-    save = Run.save
+    """`Trainer.save`, which from step 21 on writes with another `np.savez`."""
+    from minigan.training.trainer import Trainer
 
-    def saving(run, best):
-        if run.stepper.step > 20:
+    save = Trainer.save
+
+    def saving(trainer, best):
+        if trainer.step > 20:
             patch.setattr("minigan.training.checkpoint.np.savez", savez)
-        save(run, best)
+        save(trainer, best)
 
     return saving

@@ -23,6 +23,7 @@ from minigan.data import SPLITS, BadFilesError, Dataset, list_datasets, open_dat
 from minigan.errors import DataError, printable
 from minigan.training import pictures
 from minigan.training.summary import table
+from minigan.words import with_flags
 
 PICTURES, POINTS = 64, 1000  # samples that are drawn
 
@@ -75,7 +76,7 @@ def _open(args: argparse.Namespace) -> Dataset:
     if problems and not args.skip_bad:
         raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
     for problem in problems:
-        print(f"bad: {printable(problem)}")
+        print(f"bad: {printable(with_flags(problem))}")
     return dataset
 
 
@@ -84,7 +85,7 @@ def _listed(problems: list[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     for problem in problems:
-        print(f"bad: {printable(problem)}")
+        print(f"bad: {printable(with_flags(problem))}")
     return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
 
 

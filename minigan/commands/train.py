@@ -67,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     where = f"{', '.join(DATASETS)}, the path of {PATHS}, or your own function as my_data.py:make_data"
+    where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
     data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
@@ -189,7 +190,7 @@ def _train(run: Run, quiet: bool) -> int:
         minutes, seconds = divmod(round(stepper.seconds), 60)
         say(f"{count_steps(stepper.step)} in {minutes} min {seconds} s: see report.html in {folder.path}")
         if run.best.step:
-            say(f"best.npz is of step {run.best.step}, with {run.best.in_words()}")
+            say(f"best.npz is of step {run.best.step}, with {run.best.judgement.words} {run.best.value:.4g}")
     return 0
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
-from minigan.errors import DataError
+from minigan.errors import DataError, described
 from minigan.model import Kind
 
 READ_AHEAD = 3  # batches
@@ -52,6 +52,9 @@ class Feeds:
         device: Any = None,
         position: int = 0,
     ) -> None:
+        if not isinstance(sources, Mapping):
+            made = "open_feeds(data, kinds) makes them of data"
+            raise DataError(f"Feeds takes the sources of all feeds, by name, got {described(sources)}; {made}")
         self.sources, self.kinds, self.batch_size, self.position = dict(sources), dict(kinds), batch_size, position
         for array, kind in kinds.items():
             if not isinstance(sources.get(kind.feed), Source) or array not in sources[kind.feed].kinds:
@@ -125,11 +128,12 @@ class Feeds:
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
         """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
-        size = len(self.sources[feed])
-        epochs = range(start // size, (start + n - 1) // size + 1)
-        order = np.concatenate([self._order(feed, epoch) for epoch in epochs])
-        first = start - epochs[0] * size
-        return order[first : first + n]
+        size, found = len(self.sources[feed]), []
+        while n > 0:
+            epoch, place = divmod(start, size)
+            found.append(self._order(feed, epoch)[place : place + n])
+            start, n = start + len(found[-1]), n - len(found[-1])
+        return np.concatenate(found)
 
     def _order(self, feed: str, epoch: int) -> np.ndarray:
         """The permutation of an epoch of a feed."""

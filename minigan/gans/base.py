@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
-from minigan.layers import Layer, Sequential
+from minigan.layers import Sequential
 from minigan.model import SAMPLES, Exhibit, Game, Measure, Model
 
 PICTURES, POINTS = 64, 1000  # samples that are shown
@@ -33,7 +33,6 @@ class LatentGAN(Model):
         "d_real": Measure("D(x), real", "What D thinks", "opinion"),
         "d_fake": Measure("D(G(z)), generated", "What D thinks", "opinion"),
     }
-    networks: dict[str, Layer]
 
     def setup(
         self, shape: tuple[int, ...], latent_dim: int, G: Sequential, D: Sequential, loss: Any, device: Device | str

@@ -102,11 +102,12 @@ class Panel:
         self.edge, self.left, self.right = x, x + LEFT, x + width - RIGHT
         self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
         self.steps, self.curves, self.dotted, self.across, self.log = steps, curves, dots, across, log
-        self.x_range = (steps[0] / MARGIN, steps[-1] * MARGIN) if log else (0.0, max(float(steps[-1]), 1.0))
+        first, last = float(steps[0]), float(steps[-1])
+        self.x_range = (first / MARGIN, last * MARGIN) if log else (0.0, max(last, 1.0))
         values = np.concatenate(list(curves.values()))
         values = values[np.isfinite(values)]
-        reach = min(0.0, 1.05 * float(values.min())), 1.05 * max(0.0, float(values.max()))
-        self.y_range = (reach if reach[0] < reach[1] else (0.0, 1.0)) if dots else value_range(values)
+        low, high = min(0.0, 1.05 * float(values.min())), 1.05 * max(0.0, float(values.max()))
+        self.y_range = value_range(values) if not dots else (low, high) if low < high else (0.0, 1.0)
 
     def draw(self, label: str, title: str) -> None:
         """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
@@ -116,7 +117,7 @@ class Panel:
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(shown))]
         for (_, steps, y), colour in zip(shown, colours, strict=True):
             self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
-        place, start = (self.right, self.top - 15), self.left + self.font.getlength(title) / SHARP + 30
+        place, start = (float(self.right), self.top - 15.0), self.left + self.font.getlength(title) / SHARP + 30
         for (name, steps, y), colour in zip(shown[::-1], colours[::-1], strict=True):
             self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), colour, 2)
             if self.dotted:

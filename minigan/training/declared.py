@@ -93,7 +93,7 @@ class Declared:
         try:
             with open_file(path) as file:
                 values = json.loads(file.read(LARGEST_FILE))
-            found = cls(
+            return cls(
                 {name: _made(Measure, value) for name, value in values["measures"].items()},
                 {name: _made(Judgement, value) for name, value in values["judgements"].items()},
                 {name: _text(value) for name, value in values["networks"].items()},
@@ -102,7 +102,6 @@ class Declared:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls()
-        return found
 
 
 def chart_of(name: str, judgement: Judgement) -> Chart:
@@ -111,7 +110,7 @@ def chart_of(name: str, judgement: Judgement) -> Chart:
     return Chart(title, {name: judgement.words}, judgement.scale, judgement.note or note * bool(judgement.better))
 
 
-def _made(kind: type[Measure] | type[Judgement], value: dict[str, Any]) -> Any:
+def _made(kind: Any, value: dict[str, Any]) -> Any:
     """A measure or judgement of what JSON gave; raises ValueError or TypeError for what is none."""
     texts = {name: _text(text) for name, text in value.items() if name != "healthy"}  # that is for the doctor
     if texts["scale"] not in SCALES:

@@ -30,9 +30,8 @@ except ImportError:  # Windows
 
 def describe(record: dict, declared: Declared) -> str:
     """The measures of the first two charts, as many as there is room for, and the speed."""
-    return "  ".join(
-        [*_told(record, declared, (3, 2), LINE, " loss"), f"{record['pictures_per_second']:,.0f} samples/s"]
-    )
+    parts = _told(record, declared, (3, 2), LINE, " loss")
+    return "  ".join([*parts, f"{record['pictures_per_second']:,.0f} samples/s"])
 
 
 def abridge(record: dict, declared: Declared, note: str = "") -> str:
@@ -44,11 +43,11 @@ def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, 
     """Such as `D loss 1.234`: words up to a comma, and the value with so many digits, of each chart's measures."""
     parts = []
     for chart, n in zip(declared.charts, digits, strict=False):
-        for name, words in ((name, words) for name, words in chart.curves.items() if name in record):
-            value = f"{record[name]:.{n}f}" if abs(record[name]) < HUGE else f"{record[name]:.3g}"
-            part = f"{words.partition(',')[0]}{loss * (chart.title == LOSSES)} {value}"
-            room -= len(part) + 1
-            parts += [part] if room >= 0 else []
+        for name in [name for name in chart.curves if name in record]:
+            words, value = chart.curves[name].partition(",")[0] + loss * (chart.title == LOSSES), record[name]
+            parts.append(f"{words} {value:.{n}f}" if abs(value) < HUGE else f"{words} {value:.3g}")
+    while parts and sum(map(len, parts)) + len(parts) > room:
+        parts.pop()
     return parts
 
 
@@ -114,7 +113,7 @@ class Progress:
         start: int = 0,
         quiet: bool = False,
         steps_per_epoch: float | None = None,
-        declared: Declared | None = None,
+        declared: Any = None,
     ) -> None:
         self.total, self.quiet, self.note, self.declared = total, quiet, "", declared or Declared()
         self.steps_per_epoch, self.step = steps_per_epoch, start
@@ -132,7 +131,7 @@ class Progress:
             self._measured = (self.step, time.perf_counter())
         elif not self._told and time.perf_counter() - self._measured[1] > TELL_AFTER_S:
             self._told = True
-            seconds, left = self.seconds_a_step(), self.total - self.step
+            seconds, left = self.seconds_a_step() or 0.0, self.total - self.step
             if seconds * left > TELL_AFTER_S:
                 self.say(forecast(left, seconds, self.steps_per_epoch))
         if self._bar is not None:
@@ -174,15 +173,8 @@ class Progress:
             seconds, left = self.seconds_a_step(), self.total - record["step"]
             more = [self.note] if self.note else []
             more += [f"{duration(seconds * left)} left"] if seconds and left else []
-            say(
-                "  ".join(
-                    [
-                        f"step {record['step']}/{self.total}  epoch {record['epoch']}",
-                        describe(record, self.declared),
-                        *more,
-                    ]
-                )
-            )
+            place = f"step {record['step']}/{self.total}  epoch {record['epoch']}"
+            say("  ".join([place, describe(record, self.declared), *more]))
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -10,6 +10,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None
 
 def _watched(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any] | None = None) -> Watch:
     """What the layers were asked to do in a step on PROBE samples."""
-    with Watch(model) as watch:
+    watch = Watch(model)
+    with watch:
         _step(model, shapes, now, PROBE, step)
     return watch
 
@@ -124,7 +126,7 @@ def _batch(shape: tuple) -> int:
 
 def _layer_table(name: str, network: Layer, shapes: dict[int, tuple[tuple, tuple]]) -> str:
     """One row for each layer without inner layers that a step has used."""
-    rows = [("", "layer", "output", "parameters", "MFLOP")]
+    rows: list[tuple[str, ...]] = [("", "layer", "output", "parameters", "MFLOP")]
     for prefix, layer in network.walk():
         if layer.children() or id(layer) not in shapes:
             continue
@@ -150,7 +152,7 @@ def _memory_table(model: Any, activations: dict[str, float]) -> str:
 def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float:
     """Bytes that a step on a batch needs for a time, reckoned from two smaller ones."""
     n = max(4, min(MEMORY_PROBE, batch_size))
-    small, large = (_peak(lambda size=size: _step(model, shapes, now, size)) for size in (n // 2, n))
+    small, large = (_peak(partial(_step, model, shapes, now, size)) for size in (n // 2, n))
     return max(0, large + (large - small) / (n - n // 2) * (batch_size - n))
 
 
@@ -166,7 +168,7 @@ def _peak(action: Callable[[], None]) -> int:
 
 def _cost_table(phase: str, watch: Watch, batch_size: int) -> str:
     """Passes through the networks, and operations: a multiply-add counts as two."""
-    rows = [("network", "pass", "times", "GFLOP")]
+    rows: list[tuple[str, ...]] = [("network", "pass", "times", "GFLOP")]
     scale = 2e-9 * batch_size / PROBE
     for name in watch.networks:
         for verb in PRODUCTS:

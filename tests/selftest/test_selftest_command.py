@@ -41,7 +41,7 @@ def test_a_part_that_goes_on_for_too_long_is_ended(tmp_path, monkeypatch):
 
 
 def test_a_part_that_cannot_begin_is_a_failure(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("minigan.selftest.waiting.small_gans", lambda: 1 / 0)
+    monkeypatch.setattr("minigan.selftest.waiting.every_small_model", lambda: 1 / 0)
     assert run_here("waiting", "strict", 60, tmp_path) == 1
     assert "FAILED: waiting: ZeroDivisionError" in capsys.readouterr().out
 

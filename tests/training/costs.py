@@ -13,18 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-import pages
-from saying import GAN, RUN
-from tiny import make_run
+from pages import make_run, picture
+from saying import GAN
+from tiny import CONFIG
 
 from minigan.backend import keep_freed_memory
-from minigan.data import open_dataset
-from minigan.training import RunConfig
-from minigan.training.checkpoint import load_checkpoint
+from minigan.training import RunFolder, load_checkpoint
+from minigan.training.plan import new_config
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
 from minigan.training.schedule import RECORD_INTERVAL
+from minigan.training.session import opened
 
 STEPS, TIMES = 15, 7
 
@@ -41,45 +41,39 @@ def milliseconds(work, times=TIMES):
 
 def measure(size: int, folder: Path) -> str:
     """A sentence about DCGAN for pictures of this size."""
-    name = "digits" if size == 16 else "shapes"
-    dataset = open_dataset(name, size)
-    shapes, samples = {"real": dataset.shape}, {"data": len(dataset)}
-    config = RunConfig("dcgan", {}, name, shapes, samples, 64, 10**6, img_size=(size, size))
-    run = make_run(folder / str(size), config, data=dataset)
-    stepper = run.stepper
-    with run.feeds:
-        run.folder.create(config)
-        stepper.advance()
+    data = "digits" if size == 16 else "shapes"
+    config, sources, held_out = new_config({"model": "dcgan", "data": data, "img_size": size, "n_steps": 10**6})
+    run_folder = RunFolder(folder / str(size))
+    with opened(config, sources, held_out, run_folder) as run:
+        run_folder.create(config)
+        stepper, doctor = run.stepper, run.stepper.doctor
         step = milliseconds(stepper.advance, STEPS)
-        record = {"step": 10} | stepper.recorder.close() | measured(run)
-        shown = run.gallery.show()
-        looked = milliseconds(lambda: measured(run)) + milliseconds(lambda: stepper.doctor.check(record))
-        looked_at = milliseconds(lambda: stepper.doctor.look_at(stepper.step, shown))
-        doctor = looked / RECORD_INTERVAL + looked_at / config.sample_interval
-        generators = milliseconds(lambda: (stepper.rng(), stepper.now()), 1000)
+
+        def norms():
+            return fetch_norms(doctor.measure(), run.model, stepper.step)
+
+        record, shown = {"step": 10, **stepper.recorder.close(), **norms()}, run.gallery.show()
+        looked = milliseconds(norms) + milliseconds(lambda: doctor.check(record))
+        looked_at = milliseconds(lambda: doctor.look_at(stepper.step, shown))
+        share = (looked / RECORD_INTERVAL + looked_at / config.sample_interval) / step
         kept = milliseconds(run.memory.keep)
         saved = milliseconds(run.save)
-        path = run.folder.checkpoints()[-1]
+        path = run_folder.checkpoints()[-1]
         loaded = milliseconds(lambda: load_checkpoint(path))
-        run.folder.unlock()
+        run_folder.unlock()
     return (
-        f"{size}x{size}: a step {step:.0f} ms; its generators {1e3 * generators:.0f} µs; the doctor "
-        f"{100 * doctor / step:.2f} % of it; a state kept in memory {kept:.0f} ms, {100 * SHARE:.1f} % of the time at "
-        f"most; a checkpoint of {path.stat().st_size >> 20} MiB written in {saved:.0f} ms, read in {loaded:.0f} ms"
+        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * share:.2f} % of it; a state kept in memory "
+        f"{kept:.0f} ms, {100 * SHARE:.1f} % of the time at most; a checkpoint of {path.stat().st_size >> 20} MiB "
+        f"written in {saved:.0f} ms, read in {loaded:.0f} ms"
     )
-
-
-def measured(run):
-    """What the doctor measures every ten steps, fetched."""
-    return fetch_norms(run.stepper.doctor.measure(), run.model, run.stepper.step)
 
 
 def measure_page(folder: Path) -> str:
     """A sentence about the page of a run of 50,000 steps, with 5,000 records and 51 pictures."""
-    config = replace(RUN, n_steps=50_000)
-    run = pages.make_run(folder / "long", 5000, 0, config)
+    config = replace(CONFIG, n_steps=50_000)
+    run = make_run(folder / "long", 5000, 0, config)
     for i in range(51):
-        run.add_picture("samples", 1000 * i, pages.picture(i, size=64, channels=3))  # noise, which takes longest
+        run.add_picture("samples", 1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest
     report, status = Report(run, config, GAN), Status("running", 50_000, 500.0)
     first, again = milliseconds(lambda: report.write(status), 1), milliseconds(lambda: report.write(status))
     size = report.path.stat().st_size / 2**20

@@ -3,8 +3,9 @@
     python tests/training/kills.py dcgan wgan-gp sngan --kills 100
 
 A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimisers, statistics,
-measures and pictures must be those of the unbroken run, bit for bit. Every third kill waits for a file that is being
-written and comes in the midst of it. Prints a line for each model; exit status 1 if anything differs.
+measures, pictures and checkpoints must be those of the unbroken run, bit for bit. Every third kill
+waits for a file that is being written and comes in the midst of it. Prints a line for each model; exit status 1 if
+anything differs.
 """
 
 import argparse
@@ -24,10 +25,23 @@ import numpy as np
 
 import minigan
 
-SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop"
 STEPS, LIFE = 300, 1.2  # of a run; seconds, at most, from the lock to a kill
-OPTIONS = f"{SMALL} --n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --ema 0.9 --lr-decay linear --quiet"
+SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop --ema 0.9 --lr-decay linear"
+OFTEN = f"--n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --quiet"
 TIMES = ("seconds", "pictures_per_second")  # all that may differ
+
+
+@dataclass(frozen=True)
+class Training:
+    """The words of `minigan train` that begin a run, and those that it needs again to go on."""
+
+    words: tuple[str, ...]
+    again: tuple[str, ...] = ()
+
+
+def of_a_gan(model: str) -> Training:
+    """A small run of a model that ships."""
+    return Training((model, *SMALL.split()))
 
 
 @dataclass
@@ -82,14 +96,15 @@ def at_its_end(run: Path) -> bool:
     return (run / "checkpoints" / f"step-{STEPS:06d}.npz").exists()
 
 
-def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: random.Random) -> bool:
+def kill_and_resume(training: Training, folder: Path, tally: Tally, kills: int, chance: random.Random) -> bool:
     """One run from its beginning to its end, with as many kills as come, up to `kills` in all.
 
     Returns False if it was killed after its last checkpoint, and so couldn't tidy up.
     """
     run = folder / "broken"
     while True:
-        process = start(["--resume", "broken", "--quiet"] if has_checkpoint(run) else begin(model, "broken"), folder)
+        go_on = ["--resume", "broken", "--quiet", *training.again]
+        process = start(go_on if has_checkpoint(run) else begin(training, "broken"), folder)
         tally.before_a_checkpoint += not has_checkpoint(run) and run.exists()
         if tally.kills < kills and kill_at_random(process, run, chance, aim=tally.kills % 3 == 0):
             tally.kills += 1
@@ -103,40 +118,48 @@ def kill_and_resume(model: str, folder: Path, tally: Tally, kills: int, chance: 
         return True
 
 
-def begin(model: str, name: str) -> list[str]:
-    return [model, *OPTIONS.split(), "--out", name]
+def begin(training: Training, name: str) -> list[str]:
+    return [*training.words, *OFTEN.split(), "--out", name]
 
 
 def outcome(run: Path) -> dict[str, object]:
     """Everything that a run has made, but for times."""
-    checkpoint = max((run / "checkpoints").glob("step-*.npz"))
-    with np.load(checkpoint) as file:
-        made = {name: file[name].tobytes() for name in file.files if name != "checksum"}
-    state = json.loads(made.pop("state"))
+    made: dict[str, object] = {}
+    for path in sorted(run.rglob("*")):
+        name = path.relative_to(run).as_posix()
+        if path.suffix == ".npz":
+            made |= {f"{name}: {key}": value for key, value in arrays(path).items()}
+        elif path.suffix in (".png", ".gif") or name == "declared.json":
+            made[name] = path.read_bytes()
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for times in (state, *records):
-        for name in TIMES:
-            times.pop(name, None)
-    state["config"] = {name: value for name, value in state["config"].items() if name not in ("command", "started")}
-    made |= {path.name: path.read_bytes() for path in (run / "samples").iterdir()}
-    made |= {"samples.gif": (run / "samples.gif").read_bytes(), "losses.png": (run / "losses.png").read_bytes()}
-    files = sorted(path.relative_to(run).as_posix() for path in run.rglob("*"))
-    return made | {"state": state, "records": records, "checkpoint": checkpoint.name, "files": files}
+    made["records"] = [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+    return made | {"files": sorted(path.relative_to(run).as_posix() for path in run.rglob("*"))}
 
 
-def try_model(model: str, kills: int, seed: int = 0) -> Tally:
-    """Kill runs of a model so many times, and compare the end of each with an unbroken one."""
+def arrays(path: Path) -> dict[str, object]:
+    """What a checkpoint holds, but for times."""
+    with np.load(path) as file:
+        made: dict[str, object] = {name: file[name].tobytes() for name in file.files if name != "checksum"}
+    if "state" in made:
+        state = {name: value for name, value in json.loads(made.pop("state")).items() if name not in TIMES}
+        state["config"] = {k: v for k, v in state["config"].items() if k not in ("command", "started")}
+        made |= {f"state, {name}": value for name, value in state.items()}
+    return made
+
+
+def try_training(training: Training, kills: int, seed: int = 0) -> Tally:
+    """Kill runs so many times, and compare the end of each with an unbroken one."""
     chance, tally = random.Random(seed), Tally()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        process = start(begin(model, "unbroken"), folder)
+        process = start(begin(training, "unbroken"), folder)
         _, err = process.communicate()
         if process.returncode:
             raise RuntimeError(err.decode())
         expected = outcome(folder / "unbroken")
         while tally.kills < kills and not tally.problems:
             shutil.rmtree(folder / "broken", ignore_errors=True)
-            tidy = kill_and_resume(model, folder, tally, kills, chance)
+            tidy = kill_and_resume(training, folder, tally, kills, chance)
             tally.runs += 1
             if not tally.problems:
                 found = outcome(folder / "broken")
@@ -155,7 +178,7 @@ def main() -> int:
     args = parser.parse_args()
     failed = False
     for model in args.models:
-        tally = try_model(model, args.kills, args.seed)
+        tally = try_training(of_a_gan(model), args.kills, args.seed)
         failed |= bool(tally.problems)
         print(
             f"{model}: {tally.kills} kills, {tally.while_writing} of them while a file was written, "

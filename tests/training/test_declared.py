@@ -87,4 +87,4 @@ def test_a_line_has_what_came_and_no_more_than_there_is_room_for():
     many = Declared({f"m{i}": replace(GAN.measures["d_loss"], words=f"measure {i}") for i in range(50)})
     record = {f"m{i}": 1.0 for i in range(50)} | {"pictures_per_second": 10.0}
     assert len(describe(record, many)) < 130 and len(abridge(record, many, "modes 7 of 8")) <= 42
-    assert describe(record, Declared()) == "10 samples/s"
+    assert describe(record, Declared()) == "10 samples/s" and abridge(record, many, 60 * "a") == 60 * "a"

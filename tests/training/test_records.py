@@ -5,7 +5,15 @@ import pytest
 from minigan.training.records import Records
 
 NOTE = {"check": "collapse", "sentence": "all samples are the same"}
-WHOLE = {"step": 10, "epoch": 0.5, "loss": 1, "phase": "first", "gradients": {"G.0": 0.1}, "weights": {}, "notes": [NOTE]}
+WHOLE = {
+    "step": 10,
+    "epoch": 0.5,
+    "loss": 1,
+    "phase": "first",
+    "gradients": {"G.0": 0.1},
+    "weights": {},
+    "notes": [NOTE],
+}
 
 
 @pytest.fixture

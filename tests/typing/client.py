@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_device
-from minigan.data import ArrayDataset, Batches, Dataset, open_dataset, ring
+from minigan.data import ArrayDataset, Feeds, Source, open_feeds, ring
 from minigan.errors import MiniganError
 from minigan.gans import MODELS
 from minigan.gans.dcgan import DCGAN
@@ -22,6 +22,7 @@ from minigan.layers import Dense, Flatten, Layer, LeakyReLU, Sequential
 from minigan.layers.base import Wrt
 from minigan.losses import Minimax
 from minigan.metrics import frechet_distance
+from minigan.model import LABEL, POINTS, Now
 from minigan.optim import SGD, Adam, WeightAverage, clip_grad_norm, cosine_decay
 from minigan.penalties import GradientPenalty
 from minigan.testing import GradientError, GradientReport, check_layer
@@ -52,17 +53,17 @@ class Scale(Layer):
         return ddx * self.s.astype(dy.dtype, copy=False), None
 
 
-def train(data: Dataset, steps: int) -> tuple[DCGAN, dict[str, float]]:
+def train(sources: dict[str, Source], steps: int) -> tuple[DCGAN, dict[str, float]]:
     """Train a small DCGAN by its own step, and say what it measured last."""
     rng = np.random.default_rng(0)
-    gan = DCGAN(data.shape, latent_dim=8, features=4, rng=rng)
+    gan = DCGAN(sources["data"].shapes["real"], latent_dim=8, features=4, rng=rng)
     gan.average_weights(0.9)
-    batches = Batches(data, batch_size=4, seed=0)
     measured: dict[str, Any] = {}
-    for _ in range(steps):
-        measured = gan.step(lambda: next(batches), rng)
-        if gan.average is not None:
-            gan.average.update()
+    with Feeds(sources, gan.arrays, batch_size=4, seed=0) as feeds:
+        for step in range(steps):
+            measured = gan.step(feeds.next, rng, Now(step, feeds.position, rng))
+            for average in gan.averages.values():
+                average.update()
     return gan, {name: float(value) for name, value in measured.items()}
 
 
@@ -97,28 +98,29 @@ def flatten_a_critic(steps: int) -> float:
     rng, schedule = np.random.default_rng(0), cosine_decay(steps)
     critic = Sequential(Dense(2, 8, rng=rng), LeakyReLU(0.2), Dense(8, 1, rng=rng))
     optimizer, penalty, value = SGD(critic.parameters(), lr=1e-2), GradientPenalty(), 0.0
-    points = ring(64, seed=0)
-    with Batches(points, batch_size=8) as batches:
+    points, kinds = ring(64, seed=0), {"real": POINTS, "label": LABEL}
+    with Feeds(open_feeds(points, kinds), kinds, batch_size=8) as feeds:
         for step in range(steps):
             optimizer.lr = 1e-2 * schedule(step)
             optimizer.zero_grad()
-            real, labels = batches.next_with_labels()
-            value = float(penalty(critic, real, points.centers[labels], rng))
+            batch = feeds.next()
+            value = float(penalty(critic, batch["real"], points.centers[batch["label"]], rng))
             optimizer.step()
     return value
 
 
 def main() -> None:
     device = get_device("cpu")
-    data = open_dataset("digits", limit=16)
-    gan, measured = train(data, steps=1)
-    first: Layer = gan.networks["G"][0]
+    sources = open_feeds("digits", DCGAN.arrays, limit=16)
+    data = sources["data"]
+    gan, measured = train(sources, steps=1)
+    first: Layer = gan.networks["G"].layers[0]
     z = gan.latent(4, device.rng(1))
     pictures = gan.generate(z)
     names = list(gan.networks["D"].state_dict())
     print(f"{data.describe()}; {sorted(measured)}; G begins with {first!r}; {pictures.shape}; {names[0]}")
-    print(f"{len(gan.networks['G'])} layers, {len(gan.networks['G'].parameters()):,} parameters")
-    other = MODELS["wgan-gp"](data.shape, features=4, rng=np.random.default_rng(0))
+    print(f"{len(gan.networks['G'].layers)} layers, {len(gan.networks['G'].parameters()):,} parameters")
+    other = MODELS["wgan-gp"](data.shapes["real"], features=4, rng=np.random.default_rng(0))
     print(f"the critic of {type(other).__name__}: {len(other.networks['D'].parameters()):,} parameters")
 
     own = ArrayDataset("mine", np.zeros((4, 16, 16, 1), np.uint8), labels=np.arange(4))

@@ -43,9 +43,7 @@ def small_batch(case: Case, _: Any) -> Iterator[Seen]:
 def few_pictures(case: Case, _: Any) -> Iterator[Seen]:
     """Few pictures are learned by heart. A critic that knows them all tells its generator only how to copy them."""
     config, kinds, shapes = case.config, case.model.arrays.items(), case.config.shapes
-    feeds = {
-        kind.feed for name, kind in kinds if kind.what in ("picture", "samples") and len(shapes.get(name, ())) == 3
-    }
+    feeds = {k.feed for name, k in kinds if k.what in ("picture", "samples") and len(shapes.get(name, ())) == 3}
     drawn = samples_after(config.n_steps, config, case.model)
     for feed in sorted(feeds):
         n = config.samples[feed]

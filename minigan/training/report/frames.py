@@ -19,15 +19,8 @@ MOST_BYTES = 56 * 1024  # of a frame
 FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
 QUALITIES = (80, 50)
 # What Pillow raises for a damaged file
-DAMAGED = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    OverflowError,
-    MemoryError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, *BOMBS)
 
 
 class Frames:

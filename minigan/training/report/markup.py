@@ -84,11 +84,10 @@ def tick(value: float) -> str:
 
 def when(time: datetime | str) -> str:
     """A time for people; text that is no time stays as it is."""
-    if isinstance(time, str):
-        try:
-            time = datetime.fromisoformat(time)
-        except ValueError:
-            return time
+    try:
+        time = datetime.fromisoformat(time) if isinstance(time, str) else time
+    except ValueError:
+        return str(time)
     return f"{time:%Y-%m-%d %H:%M}{' UTC' * (time.utcoffset() == timedelta(0))}"
 
 

@@ -20,14 +20,15 @@ class Records:
 
     last_step: 0 if there are none
     notes:     (step, check, sentence), in order
-    phases:    (step, name) of the first record of each phase but the first
+    phases:    (step, name) of each phase but the first: it began after the last record of the one before
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
         by_step = {record["step"]: record for record in records if record["step"] < LATEST}
         self.last_step = max(by_step, default=0)
         self.notes: list[tuple[int, str, str]] = []
-        phases: list[tuple[int, str]] = []
+        self.phases: list[tuple[int, str]] = []
+        before, phase = 0, None
         columns: dict[str, tuple[list[int], list[float]]] = {}
         for step, record in sorted(by_step.items()):
             flat = {name: value for name, value in record.items() if isinstance(value, (int, float))}
@@ -37,10 +38,10 @@ class Records:
                 steps, values = columns.setdefault(name, ([], []))
                 steps.append(step)
                 values.append(value)
-            if "phase" in record and (not phases or phases[-1][1] != record["phase"]):
-                phases.append((step, record["phase"]))
+            if phase not in (None, record.get("phase", phase)):
+                self.phases.append((before, record["phase"]))
+            before, phase = step, record.get("phase", phase)
             self.notes += [(step, note["check"], note["sentence"]) for note in record.get("notes", ())]
-        self.phases = phases[1:]
         self._columns = {name: (np.array(s), np.array(v, float)) for name, (s, v) in columns.items()}
 
     @property

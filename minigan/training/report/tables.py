@@ -75,7 +75,7 @@ def judgements(records: Records, declared: Declared) -> Html | None:
     for name, judgement in (declared.judgements | diversities(records)).items():
         steps, values = records.series(name)
         if len(steps):
-            best = {"lower": [values.argmin()], "higher": [values.argmax()]}.get(judgement.better, [])
+            best = {"lower": [int(values.argmin())], "higher": [int(values.argmax())]}.get(judgement.better, [])
             cells = [tag("td", number(values[i]), " ", tag("small", f"step {steps[i]:,}")) for i in (-1, *best)]
             cells += [tag("td")] * (2 - len(cells))
             rows.append(tag("tr", tag("th", judgement.words[:LONGEST], scope="row"), *cells))
