@@ -75,15 +75,10 @@ class InfoGAN(LatentGAN):
         D += [Conv2D(F, 2 * F, 4, stride=2, padding=1, **without_bias), BatchNorm(2 * F), LeakyReLU(0.1), Flatten()]
         D += [Dense(H // 4 * (W // 4) * 2 * F, 128, **without_bias), BatchNorm(128), LeakyReLU(0.1)]
         Q = [Dense(128, 128, **without_bias), BatchNorm(128), LeakyReLU(0.1), Dense(128, CLASSES + NUMBERS, rng=rng)]
-        parts = {
-            "G": generator(shape, self.latent_dim, F, rng).layers,
-            "features": D,
-            "verdict": [Dense(128, 1, rng=rng)],
-            "Q": Q,
-        }
+        G = generator(shape, self.latent_dim, F, rng).layers
+        parts = {"G": G, "features": D, "verdict": [Dense(128, 1, rng=rng)], "Q": Q}
         self.networks = nets = {name: Sequential(*layers).to(self.device) for name, layers in parts.items()}
-        rates = {"G": g_lr, "features": lr, "verdict": lr, "Q": lr}
-        self.optimizers = {name: Adam(nets[name].parameters(), rate, (0.5, 0.999)) for name, rate in rates.items()}
+        self.optimizers = {n: Adam(net.parameters(), g_lr if n == "G" else lr, (0.5, 0.999)) for n, net in nets.items()}
         self.loss = loss = Minimax()
         self.losses, self.games = {"loss": loss}, (Game(loss, critic="verdict"),)
 
