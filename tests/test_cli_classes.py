@@ -11,12 +11,12 @@ from command_line import in_an_empty_folder, newest, refused, run  # noqa: F401
 from PIL import Image
 
 from minigan.commands import sample, train
-from minigan.commands.configure import new_config
-from minigan.commands.options import is_conditional
 from minigan.data import open_dataset
 from minigan.gans import CDCGAN, MODELS, SNGAN
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
+from minigan.training.plan import learns_classes, new_config
+from minigan.training.sources import check_sources, open_split
 
 TINY = "train cdcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 2 --quiet --out run"
 RING = "train cgan --data ring --batch-size 8 --n-steps 2 --quiet --out points"
@@ -49,8 +49,8 @@ def test_a_conditional_model_has_as_many_classes_as_the_data(line, n_classes, mo
     save_pictures("folder/cats/a.png", "folder/dogs/b.png")
     configs = []
 
-    def stop(gan, config):
-        configs.append((gan.n_classes, config))
+    def stop(model, config, shapes):
+        configs.append((model.n_classes, config))
         return ""
 
     monkeypatch.setattr(train, "summarize", stop)
@@ -75,7 +75,8 @@ def test_a_run_from_before_keeps_the_classes_that_it_began_with():
     run(f"{TINY} --limit 12 --n-classes 10")
     path = Path("run/config.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": list("0123456789")}))
-    dataset = RunFolder("run").config().open_data()
+    config = RunFolder("run").config()
+    dataset = check_sources(config, open_split(config))["data"]
     assert dataset.classes == list("0123456789")
     now = open_dataset("digits", limit=12)
     assert len(now.classes) < 10
@@ -151,7 +152,7 @@ def test_modes_of_points_are_printed(capsys):
 
 def test_the_modes_of_one_class_are_those_of_its_own_gaussian(capsys, monkeypatch):
     run(RING)
-    centers = RunFolder("points").config().open_data().centers
+    centers = open_dataset("ring").centers
     monkeypatch.setattr(MODELS["cgan"], "generate", lambda gan, z, labels: centers[labels])
     for line, found in (("", "modes 8 of 8, good 100 %"), ("--class 3", "modes 1 of 1, good 100 %")):
         run(f"sample points {line}")
@@ -222,15 +223,15 @@ def test_runs_from_before_averages_and_classes_can_be_sampled_and_go_on():
 
 
 def test_options_come_from_the_signature():
-    assert not is_conditional(SNGAN, {})
-    assert is_conditional(SNGAN, {"labels": True})
-    assert is_conditional(CDCGAN, {})
-    assert not is_conditional(MODELS["dcgan"], {})
+    assert not learns_classes(SNGAN, {})
+    assert learns_classes(SNGAN, {"labels": True})
+    assert learns_classes(CDCGAN, {})
+    assert not learns_classes(MODELS["dcgan"], {})
 
 
 def test_epochs_know_how_often_the_critic_is_updated_if_the_model_decides():
     """sngan updates D five times with its residual networks."""
-    networks = {"networks": "resnet", "features": 2, "img_size": 32}
+    networks = {"networks": "resnet", "features": 2, "img_size": (32, 32)}
     given = {"model": "sngan", "n_epochs": 1, "limit": 100, "batch_size": 10}
     assert new_config(given)[0].n_steps == 10
     assert new_config(given | networks)[0].n_steps == 2
@@ -255,22 +256,21 @@ def test_help_of_all_models_says_which_model_an_option_belongs_to(capsys):
     [
         (
             "train cgan --data folder --img-size 16",
-            "cgan learns classes, and folder has no labels: put each class, two at least, into",
+            'folder has no labels, which the model learns as "label": put each class, two at least, into',
         ),
-        ("train sngan --data folder --img-size 16 --labels", "of its own, or leave out --labels"),
+        ("train sngan --data folder --img-size 16 --labels", "folder has no labels"),
         ("train cdcgan --n-classes 9", "--n-classes 9 is too small, because digits has 10 classes"),
         ("train cdcgan --n-classes 1798", "--n-classes 1798 is too large, because digits has only 1,797 samples"),
         ("train sngan --n-classes 10", "sngan learns classes only with --labels: add that, or leave out --n-classes"),
         ("train dcgan --n-classes 10", "dcgan has no --n-classes"),
-        ("train cdcgan --n-classes 0", "--n-classes: it must be at least 1"),
+        ("train cdcgan --n-classes 0", "--n-classes: 0 is less than 1"),
         ("train dcgan --ema 1.5", "--ema: 1.5 is not from 0 to 1"),
         ("train --ema dcgan", "write the model first, train dcgan --ema"),
-        ("train wgan --n-critic 0", "--n-critic: it must be at least 1"),
+        ("train wgan --n-critic 0", "--n-critic: 0 is less than 1"),
         ("train wgan --clip-value -1", "--clip-value: -1 is not a number greater than 0"),
-        ("train wgan-gp --lambda-gp -1", "--lambda-gp: -1 is negative"),
+        ("train wgan-gp --lambda-gp -1", "--lambda-gp: -1 is not a number from 0 on"),
         ("train wgan-gp --networks vgg", "invalid choice: 'vgg'"),
         ("train wgn-gp", "did you mean wgan-gp?"),
-        ("train dcgan --data ring", "train gan, lsgan"),
     ],
 )
 def test_mistakes_end_in_one_sentence(capsys, line, what):
@@ -286,7 +286,7 @@ def test_mistakes_with_a_run_end_in_one_sentence(capsys):
         ("sample run --class -1", "there is no class '-1'"),
         ("sample run --class " + "9" * 5000, "there is no class"),
         ("sample gan --class 1", "this run knows no classes"),
-        ("train --resume run --projection", "--projection doesn't fit this run, which began with --no-projection"),
+        ("train --resume run --projection", "--projection yes doesn't fit this run, which began with no"),
         ("train --resume run --n-classes 12", "--n-classes 12 doesn't fit this run, which began with 10"),
     ]:
         assert what in refused(capsys, line)

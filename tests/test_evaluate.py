@@ -232,7 +232,7 @@ def test_two_samples_of_one_set_are_not_the_same_pictures(capsys):
 def test_pictures_that_are_cut_are_counted(capsys):
     folder_of_digits("a", range(12))
     Image.new("L", (32, 20)).save("a/wide.png")
-    assert "1 of them cut to squares and resized" in evaluated(capsys, "a --features digits")["source"]
+    assert "1 of them cut and resized" in evaluated(capsys, "a --features digits")["source"]
     assert "cut" not in evaluated(capsys, "digits --features digits")["source"]
 
 

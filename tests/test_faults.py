@@ -19,7 +19,7 @@ from command_line import TINY, in_an_empty_folder, newest, run  # noqa: F401
 from PIL import Image
 
 import minigan
-from minigan.data.batches import Batches
+from minigan.data import Feeds
 from minigan.gans import DCGAN
 from minigan.training.progress import Interrupts
 
@@ -145,18 +145,18 @@ def test_a_picture_that_disappears_between_listing_and_reading(monkeypatch, caps
 )
 def test_a_thread_that_dies_or_cannot_be_had(monkeypatch, capsys, error):
     """It reads the batches. Training ends, and does not wait for a batch that never comes."""
-    read, calls = Batches._read, []
+    read, calls = Feeds._read, []
 
-    def dying(self, b):
-        calls.append(b)
-        if b == 6:
+    def dying(self, start, n):
+        calls.append(start)
+        if start == 6 * n:
             raise error
-        return read(self, b)
+        return read(self, start, n)
 
-    monkeypatch.setattr(Batches, "_read", dying)
+    monkeypatch.setattr(Feeds, "_read", dying)
     assert run(f"{LONG} --out run --quiet --checkpoint-interval 2") == 2
     assert re.fullmatch(r"minigan: error: .+\n", capsys.readouterr().err)
-    monkeypatch.setattr(Batches, "_read", read)
+    monkeypatch.setattr(Feeds, "_read", read)
     assert run("train --resume run --quiet") == 0
     assert run(f"{LONG} --out unbroken --quiet") == 0
     assert_same_end("run", "unbroken")

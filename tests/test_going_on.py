@@ -52,10 +52,10 @@ def test_what_is_changed_is_said_and_is_on_the_page(capsys):
     capsys.readouterr()
     assert run("train --resume run --n-steps 8 --lr 0.001 --batch-size 16 --augment flip --ema 0.9 --quiet") == 0
     lines = [
-        "--batch-size 16, before 8",
-        "--augment flip, before none",
-        "--ema 0.9, before none",
-        "--lr 0.001, before 0.0002",
+        "batch_size 16, before 8",
+        "augment flip, before none",
+        "ema 0.9, before none",
+        "lr 0.001, before 0.0002",
     ]
     assert capsys.readouterr().err == "".join(f"minigan: warning: {line}\n" for line in lines)
     assert changes("run") == [f"step 4: {line}" for line in lines]
@@ -63,7 +63,7 @@ def test_what_is_changed_is_said_and_is_on_the_page(capsys):
     assert all(f"<li>step 4: {line}</li>" in page for line in lines)
     assert any(name.startswith("averages.") for name in weights("run"))
     assert run("train --resume run --n-steps 9 --augment none --quiet") == 0
-    assert changes("run")[-1] == "step 8: --augment none, before flip"
+    assert changes("run")[-1] == "step 8: augment none, before flip"
 
 
 def test_another_batch_size_goes_on_at_the_same_place_of_the_epoch():
@@ -93,7 +93,7 @@ def test_moved_data_goes_on_to_the_same_bytes(capsys):
     assert run("train --resume run --n-steps 8 --data elsewhere --quiet") == 0
     assert_equal(weights("run"), weights("whole"))
     (change,) = changes("run")
-    assert change.startswith("step 4: --data ") and "elsewhere, before " in change
+    assert change.startswith("step 4: data ") and "elsewhere, before " in change
 
 
 @pytest.mark.parametrize("how", ["missing", "another"])
@@ -158,7 +158,13 @@ def test_weights_of_another_model_or_size_are_refused(capsys):
 
 
 def test_how_long_it_will_take(capsys):
-    assert [duration(s) for s in (0.4, 40, 200, 3 * 3600 + 1234, 2e5)] == ["0 s", "40 s", "3 min", "3 h 21 min", "2 d 8 h"]
+    assert [duration(s) for s in (0.4, 40, 200, 3 * 3600 + 1234, 2e5)] == [
+        "0 s",
+        "40 s",
+        "3 min",
+        "3 h 21 min",
+        "2 d 8 h",
+    ]
     assert forecast(2000, 0.31, 200.0) == (
         "0.31 s a step, measured on this machine: 2,000 steps (10 epochs) will take about 10 min"
     )

@@ -86,7 +86,7 @@ def test_nan_is_one_sentence(capsys, monkeypatch):
     monkeypatch.setattr(DCGAN, "step", lambda *args: step(*args) | {"g_loss": np.float32("nan")})
     assert run(TINY + " --quiet") == 2
     _, err = capsys.readouterr()
-    assert re.fullmatch(r"minigan: error: the generator.s loss became nan at step 1: .*; try a smaller --lr.*\n", err)
+    assert re.fullmatch(r"minigan: error: g_loss became nan at step 1: .*; try a smaller --lr.*\n", err)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(capsys, monkeypatch):

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from minigan.backend import CPU
-from minigan.commands.options import open_checkpoint
+from minigan.data import open_dataset
 from minigan.metrics import nearest
+from minigan.training import RunFolder, open_model
 from minigan.training.pictures import grid
-from minigan.training.run import RunFolder
 
 HERE = Path(__file__).parent
 SIDE = 112  # pixels of a picture, at least
@@ -44,8 +43,8 @@ def main():
     args = parser.parse_args()
     folder = RunFolder(args.run)
     config = folder.config()
-    gan, dataset = config.build_gan(CPU), config.open_data()
-    open_checkpoint(folder, config.model).restore(gan)
+    gan, _ = open_model(folder, config)
+    dataset = open_dataset(config.data, config.img_size, config.channels, config.seed, limit=config.limit)
     samples = gan.generate(gan.latent(args.n, gan.device.rng(args.seed)))
     real = dataset.batch(np.arange(len(dataset)))
     both = np.concatenate([real, real[:, :, ::-1]])  # (2 N, H, W, C)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from minigan.training.run import RunFolder
+from minigan.training import RunFolder
 
 HERE = Path(__file__).parent
 COLUMNS, PANEL, TITLE, GAP = 4, 300, 22, 10  # pixels
@@ -31,7 +31,7 @@ def panel(path, title):
 
 def sheet(folders, columns=COLUMNS):
     """All panels, row by row."""
-    panels = [panel(folder.samples()[-1], folder.config().model) for folder in folders]
+    panels = [panel(folder.pictures("samples")[-1], folder.config().model) for folder in folders]
     rows = -(-len(panels) // columns)
     width = min(columns, len(panels)) * (PANEL + GAP) + GAP
     canvas = Image.new("RGB", (width, rows * (PANEL + TITLE + GAP) + GAP), PAPER)
@@ -42,7 +42,7 @@ def sheet(folders, columns=COLUMNS):
 
 def row(folder):
     """A line of the table."""
-    config, last = folder.config(), folder.records()[-1]
+    config, last = folder.config(), folder.records.read()[-1]
     cells = [f"`{config.model}`", f"`{config.command}`", f"{last['step']:,}", f"{last['seconds'] / 60:.1f} min"]
     if "modes" in last:
         cells += [str(last["modes"]), f"{last['quality']:.1%}"]

@@ -9,8 +9,8 @@ would be an edge, and the last row repeated would be stripes. What the padding b
 
 **Memory.** If all layers of the networks in `model.applied` are local, a picture larger than one tile is cut into tiles
 of a fixed size, and their middles are put together. They are what the whole gives, up to rounding: see `reach.py`.
-Memory decides how many tiles are worked on at once, and nothing else. Any other network gets the whole picture, if
-memory suffices.
+On a CPU each thread takes tiles, as many at once as memory allows; the bits of the result don't depend on that. Any
+other network gets the whole picture, if memory suffices.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ from minigan.apply.memory import available, gigabytes, needed, peak
 from minigan.apply.picture import from_floats, to_floats, to_grey
 from minigan.apply.reach import Cuts, NotLocal, cut
 from minigan.backend import to_numpy
-from minigan.crew import count
+from minigan.crew import count, in_parallel
 from minigan.errors import DataError, ShapeError
 from minigan.model import can
 
 TRIED = (64, 128)  # sides of the pictures that memory is measured with, rounded up to the multiple
-AT_ONCE = 16  # tiles on a GPU; on a CPU as many as threads
 ADVICE = "end other programs, or use a machine with more"
 Size = tuple[int, int]
 Plan = tuple[Cuts, Cuts]
@@ -94,18 +93,26 @@ class Applier:
         rows, columns = plan
         at_once = self._check_memory((rows.tile, columns.tile, pixels.shape[2]), "a tile", ADVICE)
         places = list(product(range(len(rows.starts)), range(len(columns.starts))))
+
+        def work(place: Size | None) -> Any:
+            if place is None:
+                return None
+            top, left = rows.starts[place[0]], columns.starts[place[1]]
+            return self._apply(pixels[None, top : top + rows.tile, left : left + columns.tile], grey)[0]
+
         out: Any = None
         for group in progress([places[i : i + at_once] for i in range(0, len(places), at_once)]):
-            corners = [(rows.starts[i], columns.starts[j]) for i, j in group]
-            y = self._apply(np.stack([pixels[t : t + rows.tile, l : l + columns.tile] for t, l in corners]), grey)
-            if y.shape[1:3] != (rows.made, columns.made):
-                raise ShapeError(
-                    f"{type(self.model).__name__}.apply makes {y.shape[1:3]} of a tile of {rows.tile}x{columns.tile}, "
-                    f"and the networks in `applied` make {rows.made, columns.made}: name those that `apply` uses"
-                )
-            if out is None:
-                out = np.empty((rows.ends[-1], columns.ends[-1], y.shape[3]), y.dtype)
-            for (i, j), tile in zip(group, y, strict=True):
+            # None makes every tile one of several parts, whose products are never split: the same bits in any group
+            *tiles, _ = in_parallel(work, [*group, None], on_host=self.device.xp is np)
+            for (i, j), tile in zip(group, tiles, strict=True):
+                if tile.shape[:2] != (rows.made, columns.made):
+                    made = (
+                        f"{type(self.model).__name__}.apply makes {tile.shape[:2]} of {rows.tile, columns.tile} pixels"
+                    )
+                    others = f"the networks in `applied` make {rows.made, columns.made}"
+                    raise ShapeError(f"{made}, and {others}: name those that `apply` uses")
+                if out is None:
+                    out = np.empty((rows.ends[-1], columns.ends[-1], tile.shape[2]), tile.dtype)
                 out[rows.target(i), columns.target(j)] = tile[rows.source(i), columns.source(j)]
         return out
 
@@ -151,8 +158,7 @@ class Applier:
                 f"{what} of {width}x{height} pixels needs about {gigabytes(bytes_)} of memory, and "
                 f"{gigabytes(free)} are free: {advice}"
             )
-        most = AT_ONCE if self.device.name.startswith("cuda") else count()
-        return max(1, min(most, free // 2 // bytes_))
+        return max(1, min(count() if self.device.xp is np else 1, free // 2 // bytes_))
 
 
 def _further_arguments(apply: Callable[..., Any]) -> list[str]:

@@ -39,6 +39,8 @@ def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]
         found, passed_over = [(inputs[0], out)], list[str]()
     elif single and out.suffix and out.suffix.lower() in SUFFIXES:
         raise DataError(f"{out} can't be written: call it .png, or one of {', '.join(WRITTEN)}")
+    elif out.suffix.lower() in WRITTEN and not out.exists():
+        raise DataError(f"{out} is the name of a file, for the results of several: give a folder")
     else:
         found, passed_over = _below(inputs, out)
     for source, _ in found:

@@ -13,7 +13,7 @@ from minigan.apply.applier import Applier
 from minigan.apply.output import write_picture
 from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats
 from minigan.apply.places import Job
-from minigan.errors import DataError, MiniganError
+from minigan.errors import DataError, MiniganError, printable
 from minigan.terminal import bar
 
 
@@ -53,7 +53,7 @@ def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
     floats = job.target.suffix.lower() == FLOATS
     if floats and picture.alpha is not None:
         notes.append(f"its transparency isn't in {job.target}, which holds the colours alone")
-    progress: Callable[..., Any] = partial(bar, desc=job.source.name, unit=" tiles")
+    progress: Callable[..., Any] = partial(bar, desc=printable(job.source.name), unit=" parts")
     try:
         pixels = picture.with_channels(applier.channels).pixels
         y = applier(to_floats(pixels) if floats else pixels, picture.grey and not colour, progress)

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from minigan.apply import Applier, Outcome, apply_all, jobs
+from minigan.backend import keep_freed_memory
 from minigan.cli import INTERRUPTED, Parser
 from minigan.commands.options import add_model, check_writable, open_run, place, print_notes, read_run, warn
 from minigan.errors import DataError
@@ -30,6 +31,7 @@ def add_arguments(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Apply, and say where the results are: 0 if all are, 2 if a file failed."""
+    keep_freed_memory()
     work, notes = jobs(args.inputs, args.out)
     check_writable(work[0].target.parent)
     run, config, cls = read_run("apply", args.run, args.model)

@@ -64,11 +64,11 @@ def main(args: argparse.Namespace) -> int:
     folder = args.out or args.run / "generated"
     path = _file(args.out or args.run, "interpolation.png" if args.interpolate else "generated.png")
     run, config, cls = read_run("sample", args.run, args.model)
+    points = all(len(shape) == 1 for shape in config.shapes.values())
+    _check_points(args, points)
     check_writable(folder if args.separate else path.parent)
     model, _ = open_run(run, config, cls, args.checkpoint, args.device)
     check_generates(model, config)
-    points = generate(model, model.latent(1, model.device.rng(0)), _labels(model, 1, None)).ndim == 2
-    _check_points(args, points)
     label = None if args.label is None else find_class(args.label, model.n_classes, config.classes)
     columns = None if label is not None or points else class_columns(model)
     n = args.n or (POINTS if points else CLASS_ROWS * columns if columns else PICTURES)

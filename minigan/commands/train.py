@@ -189,7 +189,7 @@ def _train(run: Run, quiet: bool) -> int:
         minutes, seconds = divmod(round(stepper.seconds), 60)
         say(f"{count_steps(stepper.step)} in {minutes} min {seconds} s: see report.html in {folder.path}")
         if run.best.step:
-            say(f"best.npz is of step {run.best.step}, with {run.best.describe({run.best.key: run.best.value})}")
+            say(f"best.npz is of step {run.best.step}, with {run.best.judgement.words} {run.best.value:.4g}")
     return 0
 
 

@@ -4,7 +4,6 @@ A `Dataset`, which `open_dataset` makes of a name or a path, is what a source is
 """
 
 from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
-from minigan.data.batches import Batches
 from minigan.data.catalogue import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
@@ -25,7 +24,6 @@ __all__ = [
     "SPLITS",
     "ArrayDataset",
     "BadFilesError",
-    "Batches",
     "Dataset",
     "DatasetInfo",
     "Feeds",

@@ -61,7 +61,7 @@ def _range(pictures: np.ndarray) -> tuple[float, float, tuple[str, ...]]:
     if pictures.dtype.kind == "f" and low >= 0 and high <= 1:
         return 255, 0, (f"{shown} are taken for 0 to 1",)
     if pictures.dtype.kind == "f" and low >= -1 and high <= 1:
-        return 127.5, 127.5, (f"{shown} are taken for -1 to 1",)
+        return 127.5, 127.5, () if low < -0.5 and high > 0.5 else (f"{shown} are taken for -1 to 1",)
     if low >= 0 and high <= 255:
         return 1, 0, (f"{shown} are taken for 0 to 255",)
     raise Unreadable(f"{shown} are none of 0 to 255, 0 to 1 and -1 to 1: bring them to one of these")

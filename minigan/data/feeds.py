@@ -20,7 +20,7 @@ import numpy as np
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
-from minigan.errors import DataError
+from minigan.errors import DataError, described
 from minigan.model import Kind
 
 READ_AHEAD = 3  # batches
@@ -52,6 +52,9 @@ class Feeds:
         device: Any = None,
         position: int = 0,
     ) -> None:
+        if not isinstance(sources, Mapping):
+            made = "open_feeds(data, kinds) makes them of data"
+            raise DataError(f"Feeds takes the sources of all feeds, by name, got {described(sources)}; {made}")
         self.sources, self.kinds, self.batch_size, self.position = dict(sources), dict(kinds), batch_size, position
         for array, kind in kinds.items():
             if not isinstance(sources.get(kind.feed), Source) or array not in sources[kind.feed].kinds:

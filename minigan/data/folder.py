@@ -18,10 +18,11 @@ import numpy as np
 
 from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
-from minigan.data.decode import Header, decode, decode_whole, no_warnings, read_header
-from minigan.data.kinds import FORMAT_OF, SUFFIXES, count_kinds
+from minigan.data.decode import decode, decode_whole, no_warnings, read_header
+from minigan.data.headers import misnamed, read_headers, resized
+from minigan.data.kinds import SUFFIXES, count_kinds
 from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
-from minigan.data.pictures import Size, as_size, size_words
+from minigan.data.pictures import Size, as_size
 from minigan.errors import DataError
 from minigan.terminal import bar
 
@@ -149,7 +150,7 @@ def open_folder(
     everything = _list(root)
     passed_over = count_kinds(everything.passed_over)
     listing = _of_split(everything, split, root)
-    headers, bad = _read_headers(listing, size)
+    headers, bad = read_headers(listing, size)
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad, bool(headers))
     channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
@@ -170,7 +171,7 @@ def open_folder(
     sizes = [headers[path].size for path in dataset.paths]
     dataset.altered = sum(other != size for other in sizes)
     skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
-    about_files = (passed_over, skipped if bad else "", _misnamed(headers), _resized(sizes, size, img_size is None))
+    about_files = (passed_over, skipped if bad else "", misnamed(headers), resized(sizes, size, img_size is None))
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
     return dataset
 
@@ -203,60 +204,3 @@ def natural_size(root: Path) -> int | None:
                 with suppress(DataError):
                     return min(read_header(path).size)
     return None
-
-
-def _read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:
-    """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
-    headers, bad = {}, []
-    with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
-        for _, path in listing.pictures:
-            try:
-                headers[path] = _check_size(read_header(path), path, size)
-            except DataError as error:
-                bad.append(str(error))
-            shown.update()
-    return headers, bad
-
-
-def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> Header:
-    shrink = min(header.size[0] / size[0], header.size[1] / size[1])
-    if shrink < 1:
-        most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
-        raise DataError(
-            f"{path} is {size_words(*header.size)}{_in_order(header.size)}, smaller than {size_words(*size)}: "
-            f"use `img_size` {most} or less, or take it out of the folder"
-        )
-    return header
-
-
-def _in_order(*sizes: tuple[int, int]) -> str:
-    """How sizes in a sentence are to be read, unless all are square."""
-    return "" if all(height == width for height, width in sizes) else " in height x width"
-
-
-def _misnamed(headers: dict[Path | Member, Header]) -> str:
-    """The note about files that are called like another format than theirs, which are read all the same."""
-    found = [(path, header) for path, header in headers.items() if FORMAT_OF[path.suffix.lower()] != header.format]
-    if not found:
-        return ""
-    path, header = found[0]
-    if len(found) == 1:
-        return f"{path.name} is {header.format} by its content"
-    return f"{len(found):,} files are of another format than their names say, such as {path.name}, a {header.format}"
-
-
-def _resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) -> str:
-    """The note about pictures that are cut and shrunk."""
-    altered = [other for other in sizes if other != size]
-    if not altered:
-        return ""
-    shape = "the square" if size[0] == size[1] else f"the aspect of {size_words(*size)}"
-    cut = any(other[0] * size[1] != other[1] * size[0] for other in altered)
-    smallest, largest = min(altered, key=min), max(altered, key=max)
-    of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
-    of += _in_order(smallest, largest, size)
-    which = ", the default" if default else ""
-    n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
-    which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
-    how = f"cut to {shape} at their centre and " if cut else ""
-    return f"{which_are} {how}shrunk to {size_words(*size)}{which}: `img_size` gives another size"

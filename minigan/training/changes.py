@@ -118,6 +118,8 @@ def _plain(value: Any) -> str:
     """A value as it is typed."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple) and value and isinstance(value[0], int):  # a size
+        return str(value[0]) if value[0] == value[-1] else "x".join(map(str, value))
     if isinstance(value, tuple):
-        return ("x" if all(isinstance(n, int) for n in value) else ",").join(map(str, value)) or "none"
+        return ",".join(value) or "none"
     return "none" if value is None else str(value)

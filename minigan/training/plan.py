@@ -118,11 +118,16 @@ def new_config(
     return _with_judgements(config, model, given, sources), sources, kept
 
 
+def check_names(cls: type[Model], model: str) -> None:
+    """Raise TrainingError for an argument of a model that is called as something that every run has."""
+    for name in arguments_of(cls).keys() & (SETTINGS | {"out", "resume", "dry_run", "quiet", "help"}):
+        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+
+
 def _check(given: dict[str, Any], cls: type[Model]) -> None:
     """Raise TrainingError for a name that neither a run nor the model has, and for a value that it can't have."""
     own, model = arguments_of(cls), given["model"]
-    for name in own.keys() & SETTINGS:
-        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+    check_names(cls, model)
     known = own | NUMBERS
     for name, value in given.items():
         if name not in own and name not in SETTINGS:

@@ -1,5 +1,10 @@
 """Any size through a network, in tiles or whole, and memory that doesn't suffice."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from appliers import Changes, global_one, identity, photo, smoother, twice
@@ -10,6 +15,7 @@ from minigan.backend import CPU
 from minigan.errors import DataError, ShapeError
 from minigan.layers import AvgPool2D, Conv2D, ConvTranspose2D, Dense, Flatten, Reshape, Residual, Sequential, Tanh
 from minigan.model import Model
+from minigan.testing import devices_under_test
 
 SIZES = [(75, 101), (300, 301), (257, 600), (513, 40)]
 UNET = Residual(Sequential(Conv2D(3, 6, 4, 2, 1), Tanh(), Conv2D(6, 6, 4, 2, 1), ConvTranspose2D(6, 3, 8, 4, 2)))
@@ -52,21 +58,47 @@ def test_what_a_network_makes_of_a_picture_is_the_same_every_time():
     assert apply(x).tobytes() == apply(x).tobytes()
 
 
+@pytest.mark.parametrize("device", devices_under_test(), ids=str)
+def test_every_device(device):
+    model, x = Changes(smoother()), photo(300, 300)
+    on_host = Applier(model)(to_floats(x))
+    model.device = device
+    model.networks["F"].to(device)
+    np.testing.assert_allclose(Applier(model)(to_floats(x)), on_host, atol=1e-5)
+
+
 @pytest.mark.parametrize("network, channels", [(smoother(3), 3), (smoother(1), 1), (Conv2D(4, 4, 1), None)])
 def test_channels_are_found(network, channels):
     assert Applier(Changes(network)).channels == channels
 
 
-def test_memory_decides_how_many_tiles_at_once_and_not_their_size(monkeypatch):
+def test_memory_decides_how_many_tiles_at_once_and_no_bit(monkeypatch):
     x, results = to_floats(photo(700, 800)), []
     for gigabytes in (0.2, 100):
         monkeypatch.setattr(applier, "available", lambda _, gigabytes=gigabytes: int(gigabytes * 1e9))
         monkeypatch.setattr(applier, "count", lambda: 4)
-        model = Changes(smoother(width=32))
-        results.append(Applier(model)(x))
-        assert {shape[1:3] for shape in model.batches[-3:]} == {(256, 256)}
-        assert model.batches[-2][0] == (1 if gigabytes < 1 else 4)
-    np.testing.assert_allclose(*results, atol=1e-6)
+        model, groups = Changes(smoother(width=32)), []
+        results.append(Applier(model)(x, progress=lambda given, groups=groups: groups.extend(given) or given))
+        assert [len(group) for group in groups] == ([1] * 12 if gigabytes < 1 else [4] * 3)
+        assert {shape for shape in model.batches if shape[1] > 128} == {(1, 256, 256, 3)}
+    np.testing.assert_array_equal(*results)
+
+
+def test_the_number_of_threads_decides_no_bit():
+    code = """if True:
+        import hashlib, sys
+        sys.path.insert(0, sys.argv[1])
+        from appliers import Changes, photo, smoother
+        from minigan.apply import Applier
+        from minigan.apply.picture import to_floats
+        print(hashlib.sha256(Applier(Changes(smoother(width=64)))(to_floats(photo(400, 500))).tobytes()).hexdigest())
+    """
+    digests = set()
+    for threads in "12":
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+        digests.add(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_two_inputs_with_one_output_are_refused():
     [
         (["photos", "one.png"], "one.png", "is a file"),
         (["photos"], "one.png", "is a file"),
+        (["photos"], "new.png", "is the name of a file"),
         (["missing.png"], "out", "there is no file missing.png"),
         (["one.png"], "out.gif", r"out.gif can't be written: call it .png"),
         (["empty"], "out", "no pictures in empty"),

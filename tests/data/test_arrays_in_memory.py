@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from minigan.data import ArrayDataset, Batches, ShapesDataset, grid, open_dataset, random_flip, ring
+from minigan.data import ArrayDataset, ShapesDataset, grid, open_dataset, random_flip, ring
 from minigan.data.augment import random_rotation
 from minigan.errors import DataError, ShapeError
 from minigan.testing.strict import STRICT
@@ -53,6 +53,8 @@ def test_bytes_are_not_copied_and_have_no_notes():
     assert np.shares_memory(dataset.samples, COLOUR)
     assert dataset.notes == ()
     assert "taken for 0 to 1" in ArrayDataset("mine", COLOUR / 255).notes[0]
+    assert "taken for -1 to 1" in ArrayDataset("mine", COLOUR / 500 - 0.2).notes[0]
+    assert ArrayDataset("mine", COLOUR / 127.5 - 1).notes == ()
 
 
 @pytest.mark.parametrize("array", [POINTS, POINTS.astype(float), POINTS.tolist(), [(1, 2)] * 6])
@@ -140,20 +142,6 @@ def test_labels_without_names_begin_at_0_too():
 def test_classes_are_names(classes, sentence):
     with pytest.raises(DataError, match=sentence):
         ArrayDataset("mine", COLOUR, RIGHT, classes)
-
-
-@pytest.mark.parametrize(
-    "dataset", [COLOUR, COLOUR.tolist(), "digits", Tensor()], ids=["array", "list", "name", "tensor"]
-)
-def test_batches_are_of_a_data_set(dataset):
-    with pytest.raises(DataError, match=r"takes a data set, such as ArrayDataset\(name, array\), got"):
-        Batches(dataset, 2)
-
-
-@pytest.mark.parametrize("size", [2.0, "2", None])
-def test_a_batch_is_a_whole_number_of_samples(size):
-    with pytest.raises(DataError, match="a batch is a whole number of samples, not"):
-        Batches(ArrayDataset("mine", COLOUR), size)
 
 
 @pytest.mark.parametrize("choose", ["batch", "select"])

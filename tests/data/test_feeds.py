@@ -47,7 +47,7 @@ def points(n=10):
 
 @given(
     st.dictionaries(st.sampled_from("xab"), st.integers(1, 12), min_size=3),
-    st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    st.lists(st.integers(1, 9), min_size=1, max_size=8) | st.integers(1, 5).map(lambda n: [n] * 8),
     st.integers(0, 40),
     st.integers(0, 3),
 )
@@ -122,6 +122,7 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_the_cut(cuts, start):
         got = [cut.next(n) for n in cuts]
     for array in ("p", "spoilt"):
         np.testing.assert_array_equal(np.concatenate([batch[array] for batch in got]), expected[array][start:])
+    assert not np.allclose(expected["spoilt"], 2 * expected["p"], atol=1e-3)  # each draws its own numbers
     assert len(np.unique(expected["p"], axis=0)) == len(np.unique(expected["spoilt"], axis=0)) == start + sum(cuts)
 
 
@@ -210,6 +211,7 @@ def test_batches_go_to_the_device():
         (-2, "at least 1 sample, not -2"),
         (2.0, "a batch is a whole number of samples, not 2.0"),
         ("2", "a batch is a whole number of samples, not '2'"),
+        (1.5, "a batch is a whole number of samples, not 1.5"),
         (True, "a batch is a whole number of samples, not True"),
     ],
 )
@@ -219,6 +221,14 @@ def test_what_is_no_batch(n, sentence):
         Feeds(sources, kinds, n)
     with Feeds(sources, kinds, 2) as feeds, pytest.raises(DataError, match=sentence):
         feeds.next(n)
+
+
+@pytest.mark.parametrize("sources", [ArrayDataset("mine", np.zeros((8, 2))), np.zeros((8, 2)), "digits", None])
+def test_feeds_are_made_of_sources(sources):
+    with pytest.raises(
+        DataError, match=r"takes the sources of all feeds, by name, got .*; open_feeds\(data, kinds\) makes"
+    ):
+        Feeds(sources, ONE, 2)
 
 
 class Broken(ArrayDataset):

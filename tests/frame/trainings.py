@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))  # for kills.py
 
-from kills import Training, try_training  # noqa: E402, F401
+from kills import Training, outcome, try_training  # noqa: E402, F401
 
 FILE = Path(__file__).with_name("small_models.py")
 DATA = {"ToTarget": "pairs", "Unpaired": "unpaired", "TwoSizes": "pictures", "Restorer": "tall"}

@@ -13,16 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from minigan.training.trainer import RECORD_INTERVAL
 from pages import make_run, picture
-from saying import GAN, RUN
+from saying import GAN
+from tiny import CONFIG
 
 from minigan.backend import keep_freed_memory
-from minigan.data import Batches, open_dataset
-from minigan.training import RunConfig, RunFolder, Trainer
-from minigan.training.checkpoint import load_checkpoint
+from minigan.training import RunFolder, load_checkpoint
+from minigan.training.plan import new_config
+from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
+from minigan.training.schedule import RECORD_INTERVAL
+from minigan.training.session import opened
 
 STEPS, TIMES = 15, 7
 
@@ -40,25 +42,27 @@ def milliseconds(work, times=TIMES):
 def measure(size: int, folder: Path) -> str:
     """A sentence about DCGAN for pictures of this size."""
     data = "digits" if size == 16 else "shapes"
-    dataset = open_dataset(data, size)
-    config = RunConfig("dcgan", {}, data, dataset.shape, len(dataset), 64, 10**6, img_size=size)
-    with Batches(dataset, config.batch_size) as batches:
-        trainer = Trainer(config.build_gan(), dataset, batches, config, RunFolder(folder / str(size)))
-        trainer.folder.create(config)
-        trainer.advance()
-        step = milliseconds(trainer.advance, STEPS)
-        record = {"step": 10, "d_loss": 1.0, "g_loss": 1.0, "d_real": 0.5, "d_fake": 0.5} | trainer._fetch_norms()
-        samples = trainer.samples()
-        looked = milliseconds(trainer._fetch_norms) + milliseconds(lambda: trainer.doctor.check(record))
-        looked_at = milliseconds(lambda: trainer.doctor.look_at(trainer.step, samples))
-        doctor = looked / RECORD_INTERVAL + looked_at / config.sample_interval
-        kept = milliseconds(trainer.memory.keep)
-        saved = milliseconds(trainer.save)
-        path = trainer.folder.checkpoints()[-1]
+    config, sources, held_out = new_config({"model": "dcgan", "data": data, "img_size": size, "n_steps": 10**6})
+    run_folder = RunFolder(folder / str(size))
+    with opened(config, sources, held_out, run_folder) as run:
+        run_folder.create(config)
+        stepper, doctor = run.stepper, run.stepper.doctor
+        step = milliseconds(stepper.advance, STEPS)
+
+        def norms():
+            return fetch_norms(doctor.measure(), run.model, stepper.step)
+
+        record, shown = {"step": 10, **stepper.recorder.close(), **norms()}, run.gallery.show()
+        looked = milliseconds(norms) + milliseconds(lambda: doctor.check(record))
+        looked_at = milliseconds(lambda: doctor.look_at(stepper.step, shown))
+        share = (looked / RECORD_INTERVAL + looked_at / config.sample_interval) / step
+        kept = milliseconds(run.memory.keep)
+        saved = milliseconds(run.save)
+        path = run_folder.checkpoints()[-1]
         loaded = milliseconds(lambda: load_checkpoint(path))
-        trainer.folder.unlock()
+        run_folder.unlock()
     return (
-        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * doctor / step:.2f} % of it; a state kept in memory "
+        f"{size}x{size}: a step {step:.0f} ms; the doctor {100 * share:.2f} % of it; a state kept in memory "
         f"{kept:.0f} ms, {100 * SHARE:.1f} % of the time at most; a checkpoint of {path.stat().st_size >> 20} MiB "
         f"written in {saved:.0f} ms, read in {loaded:.0f} ms"
     )
@@ -66,7 +70,7 @@ def measure(size: int, folder: Path) -> str:
 
 def measure_page(folder: Path) -> str:
     """A sentence about the page of a run of 50,000 steps, with 5,000 records and 51 pictures."""
-    config = replace(RUN, n_steps=50_000)
+    config = replace(CONFIG, n_steps=50_000)
     run = make_run(folder / "long", 5000, 0, config)
     for i in range(51):
         run.add_picture("samples", 1000 * i, picture(i, size=64, channels=3))  # noise, which takes longest

@@ -141,9 +141,9 @@ def arrays(path: Path) -> dict[str, object]:
     with np.load(path) as file:
         made: dict[str, object] = {name: file[name].tobytes() for name in file.files if name != "checksum"}
     if "state" in made:
-        state = {name: value for name, value in json.loads(made["state"]).items() if name not in TIMES}
+        state = {name: value for name, value in json.loads(made.pop("state")).items() if name not in TIMES}
         state["config"] = {k: v for k, v in state["config"].items() if k not in ("command", "started")}
-        made["state"] = state
+        made |= {f"state, {name}": value for name, value in state.items()}
     return made
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
-from saying import GAN, RUN
+from saying import GAN
+from tiny import CONFIG
 
 from minigan.training import RunFolder
 from minigan.training.pictures import grid
@@ -38,7 +39,7 @@ def picture(seed=0, size=16, channels=1, n=64):
     return grid(np.random.default_rng(seed).uniform(-1, 1, (n, size, size, channels)))
 
 
-def make_run(path, n_records=30, n_pictures=3, config=RUN):
+def make_run(path, n_records=30, n_pictures=3, config=CONFIG):
     """A folder with records and pictures of one exhibit in it."""
     folder = RunFolder(path)
     folder.create(config)
@@ -49,7 +50,7 @@ def make_run(path, n_records=30, n_pictures=3, config=RUN):
     return folder
 
 
-def page(path, made=(), pictures=(), config=RUN, status=DONE, declared=GAN):
+def page(path, made=(), pictures=(), config=CONFIG, status=DONE, declared=GAN):
     """The text of a page. Pictures are those of "samples", or {name of an exhibit: pictures}."""
     films = pictures if isinstance(pictures, dict) else {"samples": pictures}
     return Report(RunFolder(path), config, declared).html(status, made, films)

@@ -1,22 +1,7 @@
-"""What a GAN declares, and what a model with three networks and two exhibits does; and a run of the one."""
+"""What a GAN declares, and what a model with three networks and two exhibits does."""
 
 from minigan.model import Judgement, Measure
-from minigan.training import RunConfig
 from minigan.training.declared import Declared
-
-RUN = RunConfig(
-    model="dcgan",
-    model_args={"latent_dim": 4, "features": 2},
-    data="digits",
-    shapes={"real": (16, 16, 1)},
-    samples={"data": 64},
-    limit=64,
-    batch_size=8,
-    n_steps=12,
-    augment=("crop",),
-    sample_interval=6,
-    checkpoint_interval=5,
-)
 
 GAN = Declared(
     measures={

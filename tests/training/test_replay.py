@@ -5,28 +5,33 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from failing import ARGS, SHAPE, N, build, data, layers, now, with_nan
 from hypothesis import given
 from hypothesis import strategies as st
-from test_failure import ARGS, SHAPE, N, build, data, layers, with_nan
 
 from minigan.cli import main
 from minigan.commands.replay import timetable
-from minigan.training.checkpoint import save_rng
-from minigan.training.failure import Seen, first_not_finite, load_failure, save_failure
-from minigan.training.run import RunConfig
+from minigan.training import RunConfig
+from minigan.training.doctor import Doctor
+from minigan.training.failure import first_not_finite
+from minigan.training.failure_file import load_failure, save_failure
+from minigan.training.finding import Seen
+from minigan.training.settings import TRAINING
 
 
-def save(path, model="dcgan", spoil=None, batches=None, **more):
+def settings(model="dcgan", **more):
+    return RunConfig(model, ARGS[model] | more, "digits", {"real": SHAPE}, {"data": 64}, N, 10)
+
+
+def save(path, kind="dcgan", spoil=None, batches=None, **more):
     """A failure.npz of a step that `spoil(gan)` has prepared."""
-    gan = build(model)
+    gan = build(kind)
     if spoil:
         spoil(gan)
-    batch = data(gan)()
-    args = RunConfig(model, ARGS[model], "digits", SHAPE, 64, N, 10)
-    rng = save_rng(np.random.default_rng(2), [0])
-    state = {"model": model, "step": 6, "position": 6, "seconds": 1.5, "rng": rng, "config": asdict(args)}
-    pairs = [batch if isinstance(batch, tuple) else (batch, None)]
-    save_failure(path, gan, state | more, pairs if batches is None else batches)
+    state = {"model": kind, "step": 6, "samples": 6 * N, "phase": "whole", "seconds": 1.5, "measured": [], "notes": []}
+    state |= {"config": asdict(settings(kind)), "lr_factor": 1.0, "rollbacks": 0}
+    state |= {"doctor": Doctor(gan, settings(kind), None).state_dict()}
+    save_failure(path, gan, state | more, [data(gan)()] if batches is None else batches)
     return gan
 
 
@@ -82,17 +87,17 @@ def test_the_end_is_shown_and_the_rest_if_it_is_wanted(capsys):
 @pytest.mark.parametrize("model", ["dcgan", "wgan-gp", "sngan", "cdcgan"])
 def test_the_replayed_step_is_the_step_that_the_run_made(model, capsys, monkeypatch):
     """With the weights, the optimisers, the data, the noise, and the learning rate of that step."""
-    config_lr = 0.5 if model == "wgan-gp" else 1.0
-    gan = save("failure.npz", model, lr_factor=config_lr)
+    factor = 0.5 if model == "wgan-gp" else 1.0
+    gan = save("failure.npz", model, lr_factor=factor)
     batch = data(gan)()
     for optimizer in gan.optimizers.values():
-        optimizer.lr *= config_lr
-    gan.step(lambda: batch, np.random.default_rng(2))
+        optimizer.lr *= factor
+    gan.step(lambda: batch, gan.device.rng([0, TRAINING, 6]), now())
     made = []
 
-    def keep(replayed, next_batch, rng, seen):
+    def keep(replayed, *others):
         made.append(replayed)
-        return first_not_finite(replayed, next_batch, rng, seen)
+        return first_not_finite(replayed, *others)
 
     monkeypatch.setattr("minigan.commands.replay.first_not_finite", keep)
     assert replay(capsys, "failure.npz")[0] == 0
@@ -106,39 +111,37 @@ def test_the_schedule_of_the_learning_rate_counts(capsys, monkeypatch):
 
     def look(gan, *_):
         rates.append(gan.optimizers["D"].lr)
+        return {}
 
     monkeypatch.setattr("minigan.commands.replay.first_not_finite", look)
-    plain = asdict(RunConfig("dcgan", ARGS["dcgan"], "digits", SHAPE, 64, N, 10))
     for decay in ("none", "linear"):
-        save(f"{decay}.npz", config=plain | {"lr_decay": decay})
+        save(f"{decay}.npz", config=asdict(replace(settings(), lr_decay=decay)))
         replay(capsys, f"{decay}.npz")
     assert rates[1] == pytest.approx(rates[0] * (1 - 6 / 10))
 
 
 def test_what_is_no_failure_ends_in_a_sentence(capsys, tmp_path):
-    gan = save("good.npz")
-    batch = data(gan)()
-    labels = np.zeros(N, np.int64)
-    config = RunConfig("dcgan", ARGS["dcgan"], "digits", SHAPE, 64, N, 10)
+    batch = data(save("good.npz"))()
+    real, labels = batch["real"], np.zeros(N, np.int64)
+    config, older = settings(), {"model": "dcgan", "shape": list(SHAPE), "samples": 64}
     cases = {
         "missing.npz": (None, "there is no file missing.npz: give failure.npz, or the folder of a run"),
         ".": (None, "there is no file failure.npz: no step of this run has failed"),
         "text.npz": ("no archive", "text.npz is damaged"),
         "none.npz": ({"batches": []}, "none.npz holds no batches"),
-        "labels.npz": ({"batches": [(batch, labels)]}, "its batches aren't those of one step of dcgan"),
-        "shape.npz": ({"batches": [(batch[:, :8], None)]}, "its batches aren't those of one step of dcgan"),
-        "empty.npz": ({"batches": [(batch[:0], None)]}, "its batches aren't those of one step of dcgan"),
-        "kind.npz": ({"batches": [(labels, None)]}, "its batches aren't those of one step of dcgan"),
+        "name.npz": ({"batches": [{"other": real}]}, "its batches aren't those of one step of dcgan"),
+        "shape.npz": ({"batches": [{"real": real[:, :8]}]}, "its batches aren't those of one step of dcgan"),
+        "empty.npz": ({"batches": [{"real": real[:0]}]}, "its batches aren't those of one step of dcgan"),
+        "kind.npz": ({"batches": [{"real": labels}]}, "its batches aren't those of one step of dcgan"),
         "config.npz": ({"config": {}}, "it has no configuration of a run"),
         "list.npz": ({"config": [1]}, "it has no configuration of a run"),
+        "older.npz": ({"config": older}, "was made by an older minigan"),
         "model.npz": ({"config": asdict(replace(config, model="gan"))}, "another model than its configuration"),
-        "args.npz": (
-            {"config": asdict(replace(config, model_args={"lr": -1.0}))},
-            "lr is -1.0, which dcgan can't take",
-        ),
-        "other.npz": ({"config": asdict(replace(config, model_args={"features": 4}))}, "of another model or size"),
-        "factor.npz": ({"lr_factor": "1"}, "its factor on the learning rate is '1'"),
-        "rng.npz": ({"rng": {"seed": -1}}, "its random state"),
+        "args.npz": ({"config": asdict(settings(lr=-1.0))}, "lr is -1.0, which dcgan can't take"),
+        "other.npz": ({"config": asdict(settings(features=4))}, "of another model or size"),
+        "factor.npz": ({"lr_factor": "1x"}, "its state makes no sense"),
+        "large.npz": ({"lr_factor": 2.0}, "its factor on the learning rate is 2.0"),
+        "own.npz": ({"config": asdict(replace(config, model="a.py:B")), "model": "a.py:B"}, "--model a.py:B"),
     }
     for name, (given_, sentence) in cases.items():
         if isinstance(given_, str):
@@ -152,17 +155,15 @@ def test_what_is_no_failure_ends_in_a_sentence(capsys, tmp_path):
 
 
 def test_a_step_that_wants_more_batches_than_there_are(capsys):
-    gan = build("dcgan", n_critic=3)
-    args = RunConfig("dcgan", ARGS["dcgan"] | {"n_critic": 3}, "digits", SHAPE, 64, N, 10)
-    save("few.npz", config=asdict(args), batches=[(data(gan)(), None)] * 2)
+    batch = data(build("dcgan"))()
+    save("few.npz", config=asdict(settings(n_critic=3)), batches=[batch] * 2)
     assert "its batches aren't those of one step of dcgan" in replay(capsys, "few.npz")[2]
 
 
 def test_data_that_was_not_finite_itself(capsys):
-    gan = build("dcgan")
-    save("failure.npz", batches=[(with_nan(data(gan)()), None)])
+    save("failure.npz", batches=[{"real": with_nan(data(build("dcgan"))()["real"])}])
     out = replay(capsys, "failure.npz")[1]
-    assert out.rstrip().endswith("in batch 0 of the data: it came so from the data set (1 NaN of 1,024 numbers).")
+    assert out.rstrip().endswith("of the data: it came so from the data set (1 NaN of 1,024 numbers).")
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 8))

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from browser import CHROMIUM, ask
 from pages import DONE, HOSTILE, make_run, page, picture, records
-from saying import GAN, RUN, THREE
+from saying import GAN, THREE
 from test_run_page import hostile_run
+from tiny import CONFIG
 
 from minigan.training.build import build_model
 from minigan.training.declared import Declared
@@ -49,7 +50,7 @@ return { texts, width: innerWidth, scroll: document.documentElement.scrollWidth 
 def run(tmp_path_factory):
     """A page with everything on it."""
     folder = make_run(tmp_path_factory.mktemp("run"), 0, 5)
-    declared = replace(GAN, layers=Declared.of(build_model(RUN)).layers)
+    declared = replace(GAN, layers=Declared.of(build_model(CONFIG)).layers)
     made = records(300, every=40, layers=[name for name, what in declared.layers.items() if "ReLU" not in what])
     made[30]["notes"] = made[200]["notes"] = [NOTE]
     made[50]["g_loss"] = 1e4

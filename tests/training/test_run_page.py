@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import DONE, HOSTILE, Page, make_run, page, records
-from saying import GAN, RUN, THREE
+from saying import GAN, THREE
+from tiny import CONFIG
 
 from minigan.training import RunFolder
 from minigan.training.declared import Declared
@@ -110,7 +111,7 @@ def test_that_a_run_is_short_is_forgotten_when_it_goes_on(tmp_path):
     made = records(2)
     made[1]["notes"] = [{"check": "steps", "sentence": "20 steps are few"}]
     for n_steps, said in ((20, True), (4000, False)):
-        text = Page(page(tmp_path, made, config=replace(RUN, n_steps=n_steps))).text
+        text = Page(page(tmp_path, made, config=replace(CONFIG, n_steps=n_steps))).text
         assert ("20 steps are few" in text, "Nothing looks wrong" in text) == (said, not said)
 
 
@@ -157,7 +158,7 @@ def test_three_networks_two_exhibits_and_two_phases(tmp_path):
 def hostile_run():
     """A run in which every text that isn't ours tries to become markup, and to become a script."""
     config = replace(
-        RUN,
+        CONFIG,
         model=HOSTILE,
         model_args={HOSTILE: HOSTILE},
         data=f"/tmp/{HOSTILE}",
@@ -180,7 +181,8 @@ def hostile_run():
 
 def test_text_from_outside_stays_text(tmp_path):
     config, made, status, declared = hostile_run()
-    text = page(tmp_path, made, config=config, status=status, declared=declared)
+    pictures = {HOSTILE: make_run(tmp_path / "run", 0).pictures("samples")}
+    text = page(tmp_path, made, pictures, config, status, declared)
     parsed = Page(text)
     assert len(parsed.all("script")) == 2 and text.count("</script>") == 2 and "<!--" not in text
     assert all(image["src"].startswith("data:") for image in parsed.all("img"))
@@ -226,7 +228,7 @@ def test_the_page_is_written_from_the_files_of_the_folder(tmp_path):
         file.write(b'{"step": 310, "d_lo')
     (tmp_path / "samples" / "step-000300.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     before = sorted(tmp_path.iterdir())
-    Report(folder, RUN, GAN).write(DONE)
+    Report(folder, CONFIG, GAN).write(DONE)
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "report.html"])
     parsed = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert parsed.chart("Losses")["curves"][0]["steps"] == list(range(10, 301, 10))
@@ -234,7 +236,7 @@ def test_the_page_is_written_from_the_files_of_the_folder(tmp_path):
 
 
 def test_settings_that_differ_from_their_defaults_are_marked_and_first(tmp_path):
-    config = replace(RUN, lr_decay="linear", batch_size=64)
+    config = replace(CONFIG, lr_decay="linear", batch_size=64)
     rows = settings(config)
     changed = {name: (value, default) for name, value, default, differs in rows if differs}
     assert list(changed) == [name for name, *_ in rows][: len(changed)]
@@ -247,14 +249,14 @@ def test_settings_that_differ_from_their_defaults_are_marked_and_first(tmp_path)
 
 
 def test_a_default_that_depends_is_told_in_words():
-    rows = {row[0]: row for row in settings(replace(RUN, model="gan", model_args={"lr": None, "latent_dim": 2}))}
+    rows = {row[0]: row for row in settings(replace(CONFIG, model="gan", model_args={"lr": None, "latent_dim": 2}))}
     assert rows["lr"][1:] == (None, "0.1 for pictures, 0.0005 for points", False)
     assert rows["latent_dim"][3]
 
 
 def test_data_are_described(tmp_path):
     assert "64 pictures of 16×16×1" in Page(page(tmp_path)).text
-    assert "64 points" in Page(page(tmp_path, config=replace(RUN, shapes={"real": (2,)}))).text
+    assert "64 points" in Page(page(tmp_path, config=replace(CONFIG, shapes={"real": (2,)}))).text
 
 
 def test_judgements_tell_the_last_and_the_best(tmp_path):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from saying import RUN
+from tiny import CONFIG
 
 from minigan.layers import Dense, Reshape, Sequential
 from minigan.model import Kind, Model, Phase
@@ -12,7 +12,7 @@ from minigan.training.build import build_model
 from minigan.training.summary import Watch, step_macs, summarize
 from minigan.trial import moments, random_batch
 
-DCGAN16 = replace(RUN, model_args={}, batch_size=64)
+DCGAN16 = replace(CONFIG, model_args={}, batch_size=64)
 SHAPES = DCGAN16.shapes
 
 

@@ -63,15 +63,15 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     for i, (_, steps, y) in enumerate(curves):
         kept, few, colour = thin(y), len(y) <= FEW, f"c{i % COLOURS}"
         x = np.rint(steps[kept] / max(last, 1) * WIDTH)
-        raw, mean = (_heights(heights, low, high) for heights in (y[kept], running_mean(y, kept)))
+        raw, mean = (_heights(some, low, high) for some in (y[kept], running_mean(y, kept)))
         below.append(tag("path", class_=f"{'mean' if few else 'raw'} {colour}", d=_line(x, raw)))
-        above.append(
-            tag("path", class_=f"{'dots' if few else 'mean'} {colour}", d=_dots(x, raw) if few else _line(x, mean))
-        )
+        kind, drawing = ("dots", _dots(x, raw)) if few else ("mean", _line(x, mean))
+        above.append(tag("path", class_=f"{kind} {colour}", d=drawing))
         drawn.append({"steps": steps[kept].tolist(), "values": [float(f"{v:.6g}") for v in y[kept]]})
     whole = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"}
     picture = tag("svg", *below, *above, **whole, role="img", aria_label=_in_words(chart, curves))
-    plot = tag("div", picture, _y_axis(low, high), x_axis(last), _phases(records, last), class_="plot")
+    heights = tag("div", *_labels(low, high, "top"), class_="y", aria_hidden="true")
+    plot = tag("div", picture, heights, x_axis(last), _phases(records, last), class_="plot")
     kind = "chart" if len(curves) > 1 else "chart alone"
     figure = tag("figure", _caption(chart, curves, (low, high)), plot, class_=kind)
     return figure, {"title": chart.title[:LONGEST], "range": [low, high], "curves": drawn}
@@ -112,9 +112,8 @@ def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], sho
     """Title, and a legend with the last values; page.js puts those at the cursor in their place."""
     entries = []
     for i, (words, _, y) in enumerate(curves):
-        entries.append(
-            tag("li", tag("i", class_=f"c{i % COLOURS}"), words, " ", tag("b", number(y[-1])), class_="curve")
-        )
+        colour = tag("i", class_=f"c{i % COLOURS}")
+        entries.append(tag("li", colour, words, " ", tag("b", number(y[-1])), class_="curve"))
     last = max(steps[-1] for _, steps, _ in curves)
     entries.append(tag("li", "step ", tag("b", f"{last:,.0f}"), class_="at"))
     values, note = np.concatenate([y for *_, y in curves]), chart.note[: 2 * LONGEST]
@@ -141,20 +140,17 @@ def _grid(low: float, high: float) -> str:
     return "".join(f"M0 {y:.0f}H{WIDTH}" for y in _heights(np.array(ticks(low, high, 4)), low, high))
 
 
-def _y_axis(low: float, high: float) -> Html:
-    labels = [
-        tag("span", tick(value), style=f"top:{100 * (high - value) / (high - low):.2f}%")
-        for value in ticks(low, high, 4)
+def _labels(low: float, high: float, side: str) -> list[Html]:
+    """Numbers at an axis, each so far from a side, "left" or "top", as its value demands."""
+    shares = [
+        ((value - low if side == "left" else high - value) / (high - low), value) for value in ticks(low, high, 4)
     ]
-    return tag("div", *labels, class_="y", aria_hidden="true")
+    return [tag("span", tick(value), style=f"{side}:{100 * share:.2f}%") for share, value in shares]
 
 
 def x_axis(last: int) -> Html:
     """The numbers below a drawing over the steps 0 to `last`."""
-    labels = [
-        tag("span", tick(value), style=f"left:{100 * value / max(last, 1):.2f}%") for value in ticks(0, max(last, 1), 4)
-    ]
-    return tag("div", tag("em", "step"), join(labels), class_="x", aria_hidden="true")
+    return tag("div", tag("em", "step"), *_labels(0, max(last, 1), "left"), class_="x", aria_hidden="true")
 
 
 def _phases(records: Records, last: int) -> Html:
