@@ -36,7 +36,7 @@ import numpy as np
 
 from minigan.backend import Device, get_device
 from minigan.gans.base import LatentGAN
-from minigan.gans.dcgan import generator
+from minigan.gans.dcgan import check_shape, generator
 from minigan.gans.networks import critic_features
 from minigan.layers import BatchNorm, Dense, LeakyReLU, Sequential, he_normal
 from minigan.layers.activations import sigmoid
@@ -70,23 +70,23 @@ class InfoGAN(LatentGAN):
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
+        check_shape(shape, "infogan")
         self.latent_dim, self.number_weight, self.device = NOISE + CLASSES + NUMBERS, number_weight, get_device(device)
         layers, n = critic_features(shape, features, rng, he_normal(0.2))
         Q = [Dense(n, 128, bias=False, rng=rng), BatchNorm(128), LeakyReLU(0.1), Dense(128, CLASSES + NUMBERS, rng=rng)]
-        parts = {"features": Sequential(*layers), "verdict": Dense(n, 1, rng=rng), "Q": Sequential(*Q)}
-        parts["G"] = generator(shape, self.latent_dim, features, rng)
+        G = generator(shape, self.latent_dim, features, rng)
+        parts = {"G": G, "features": Sequential(*layers), "verdict": Dense(n, 1, rng=rng), "Q": Sequential(*Q)}
         self.networks = {name: network.to(self.device) for name, network in parts.items()}
         rates = {"G": g_lr, "features": lr, "verdict": lr, "Q": lr}
         self.optimizers = {name: Adam(parts[name].parameters(), rate, (0.5, 0.999)) for name, rate in rates.items()}
-        self.loss = Minimax()
-        self.losses, self.games = {"loss": self.loss}, (Game(self.loss, critic="verdict"),)
+        self.loss = loss = Minimax()
+        self.losses, self.games = {"loss": loss}, (Game(loss, critic="verdict"),)
 
     def latent(self, n: int, rng: Any) -> Any:
         """Draw z (n, 74): noise from N(0, 1), a class as a row of zeros and a one, numbers from [−1, 1]."""
         one_hot = self.device.xp.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, n)]
         numbers = 2 * rng.random((n, NUMBERS), dtype=np.float32) - 1
-        noise = rng.standard_normal((n, NOISE), dtype=np.float32)
-        return self.device.xp.concatenate([noise, one_hot, numbers], axis=1)
+        return self.device.xp.concatenate([rng.standard_normal((n, NOISE), dtype=np.float32), one_hot, numbers], axis=1)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D and Q on real pictures and fakes, then G on the same fakes."""

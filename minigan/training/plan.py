@@ -85,7 +85,7 @@ def new_config(
         raise TrainingError(f"which model? give {either(MODELS)}, or one of your own as my_gan.py:MyGAN")
     cls = cls or model_class(given["model"])
     _check(given, cls)
-    word = str(given.get("data", IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
+    word = str(given.get("data") or (IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
     config = RunConfig(
         model=given["model"],
         model_args={name: given.get(name, argument.default) for name, argument in arguments_of(cls).items()},
@@ -147,15 +147,12 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
 
 def _usual_data(name: str, cls: type[Model]) -> str:
     """The data set where none is given. Raises TrainingError if no named one suits the model."""
-    kinds = cls.arrays
-    if len({kind.feed for kind in kinds.values()}) > 1 or any(kind.what not in PLAIN for kind in kinds.values()):
-        raise TrainingError(f"{name} takes {described(kinds)}: say by `data` where they are")
+    kinds = cls.arrays.values()
+    feeds = dict.fromkeys(kind.feed for kind in kinds)
+    if len(feeds) > 1 or any(kind.what not in PLAIN for kind in kinds):
+        how = ",".join(f"{feed}=DATA" for feed in feeds) if len(feeds) > 1 else "my_data.py:make_data"
+        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: say by `data` where they are, as {how}")
     return DEFAULT_DATA
-
-
-def described(kinds: dict[str, Any]) -> str:
-    """The arrays of a batch for people, such as `input and target (pictures)`."""
-    return ", ".join(f"{name} ({kind.what})" for name, kind in kinds.items())
 
 
 def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:
