@@ -101,6 +101,17 @@ def test_every_command_takes_a_model_and_data_of_ones_own(capsys):
     assert "--width N numbers in z (default: 2)" in " ".join(capsys.readouterr().out.split())
 
 
+def test_data_of_ones_own_is_described_and_drawn(capsys):
+    assert run("data my_data.py:circle --out circle.png") == 0
+    assert capsys.readouterr().out == "circle: 60 points of 2 coordinates\ncircle.png\n"
+    assert run("data my_data.py:names") == 0
+    assert capsys.readouterr().out == "other: 60 points of 2 coordinates\n"
+    Path("my_data.py").write_text("def numbers():\n    return {'n': [1, 2]}\n")
+    assert "my_data.py, line 1: it returns no pictures (N, H, W, C) and no" in refused(
+        capsys, "data my_data.py:numbers"
+    )
+
+
 def test_without_a_name_the_folder_is_the_class_on_the_function():
     assert run(TRAIN.replace(" --out run", "")) == 0
     assert Path("runs/MyGAN-circle/report.html").exists()

@@ -213,9 +213,11 @@ def discriminator(shape: tuple[int, ...], features: int, rng: np.random.Generato
 
 
 def stage_widths(size: int, features: int) -> list[int]:
-    """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`."""
-    stages = {16: 2, 32: 4, 64: 4, 128: 5}[size]
-    return [features * 2**i for i in reversed(range(stages))]
+    """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`. Raises ShapeError."""
+    stages = {16: 2, 32: 4, 64: 4, 128: 5}
+    if size not in stages:
+        raise ShapeError(f"these networks are for pictures of {', '.join(map(str, SIZES))} pixels, not {size}")
+    return [features * 2**i for i in reversed(range(stages[size]))]
 
 
 def _norm_leaky(channels: int, rng: np.random.Generator) -> list[Layer]:
