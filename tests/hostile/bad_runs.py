@@ -442,7 +442,6 @@ CONFIGS = [
         "the data isn't what it was (99 before, 16 now)",
         warns=True,
     ),
-    Case("a batch size of 10^15", put(batch_size=10**15), RESUME, ""),
     *(
         Case(f"{kind} for config.json", instead("run/config.json", kind), DRAW, "run")
         for kind in ("a folder", "a pipe", "a device", "a link to nothing")
