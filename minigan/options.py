@@ -74,8 +74,11 @@ class Fraction(Option):
         return "" if 0 <= value < 1 else "is not from 0 to 1, 1 excluded"
 
 
+@dataclass(frozen=True)
 class Samples(WholeNumber):
     """A count of samples at which a phase begins; None is filled in from the planned length of a run."""
+
+    default: str = "by the length of the run"
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ def _load(path: Path) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[name] = module  # dataclasses, and modules beside it that import this one, look there
     _loaded[key] = module
+    _forget_others(path.parent)
     try:
         with _beside_importable(path.parent):
             exec(compile(source, str(path), "exec"), vars(module))
@@ -145,6 +146,14 @@ def _load(path: Path) -> ModuleType:
         del sys.modules[name], _loaded[key]
         raise OwnError(what) from error
     return module
+
+
+def _forget_others(folder: Path) -> None:
+    """Forget modules beside users' files of other folders that are called as a file in this one."""
+    others = {path.parent for path, _ in _loaded} - {folder}
+    for file in folder.glob("*.py"):
+        if Path(_file(sys.modules.get(file.stem)) or "/").parent in others:
+            del sys.modules[file.stem]
 
 
 @contextmanager

@@ -39,6 +39,12 @@ def test_all_bad_files_are_listed_at_once(photos, capsys):
     assert re.fullmatch(f"{listed}photos: 3 pictures of 16x16x1\n{left_out}\n", capsys.readouterr().out)
 
 
+def test_bad_files_are_listed_with_the_option_that_helps(photos, capsys):
+    assert run("data photos --img-size 24x16") == 2
+    out = capsys.readouterr().out
+    assert "bad: photos/a.png is 16x16, smaller than 24x16: use --img-size 16x10 or less" in out
+
+
 def test_a_run_goes_on_without_bad_files(photos, capsys):
     assert "photos/b.png is not a picture" in refused(capsys, TRAIN)
     assert run(f"{TRAIN} --skip-bad --out run") == 0

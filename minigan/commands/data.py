@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +21,24 @@ from minigan.commands.options import (
     size,
     whole_number,
 )
-from minigan.data import SPLITS, BadFilesError, Dataset, list_datasets, open_dataset
+from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
+from minigan.own import about_data, is_own, own_data, short_name
 from minigan.training import pictures
 from minigan.training.summary import table
+from minigan.words import with_flags
 
 PICTURES, POINTS = 64, 1000  # samples that are drawn
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("spec", nargs="?", metavar="DATA", help=f"a name, or the path of {PATHS} (default: list all)")
+    parser.add_argument(
+        "spec",
+        nargs="?",
+        metavar="DATA",
+        help=f"a name, the path of {PATHS}, or your own as my_data.py:make_data (default: list all)",
+    )
     parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
     parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
     parser.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
@@ -52,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     if args.out:
         _check_file(args.out)
-    dataset = _open(args)
+    dataset = _open_own(args) if is_own(args.spec) else _open(args)
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
     print(printable(dataset.describe()))
     print_notes(dataset.notes)
@@ -65,6 +74,25 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _open_own(args: argparse.Namespace) -> Dataset:
+    """What a user's own function returns: of several arrays the first that holds pictures or points.
+
+    The shapes of the others are printed. Raises DataError if none does.
+    """
+    with about_data(args.spec):
+        found = own_data(args.spec)[0]
+        arrays = dict(found) if isinstance(found, Mapping) else {short_name(args.spec): found}
+        can = [name for name, array in arrays.items() if hasattr(array, "batch") or np.ndim(array) in (2, 4)]
+        if not can:
+            raise DataError(f"it returns no pictures (N, H, W, C) and no points (N, F), but {', '.join(arrays)}")
+        shown = arrays.pop(can[0])
+        dataset: Any = shown if hasattr(shown, "batch") else ArrayDataset(can[0], shown)
+        dataset = dataset.fit(args.img_size, args.channels) if args.img_size or args.channels else dataset
+    for name, array in arrays.items():
+        print(printable(f"{name}: {np.asarray(array).dtype} {np.shape(array)}"))
+    return dataset
+
+
 def _open(args: argparse.Namespace) -> Dataset:
     """Open the data set, having looked at every picture. If there are bad ones all are listed, and DataError raised."""
     try:
@@ -75,7 +103,7 @@ def _open(args: argparse.Namespace) -> Dataset:
     if problems and not args.skip_bad:
         raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
     for problem in problems:
-        print(f"bad: {printable(problem)}")
+        print(f"bad: {printable(with_flags(problem))}")
     return dataset
 
 
@@ -84,7 +112,7 @@ def _listed(problems: list[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     for problem in problems:
-        print(f"bad: {printable(problem)}")
+        print(f"bad: {printable(with_flags(problem))}")
     return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
 
 

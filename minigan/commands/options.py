@@ -22,7 +22,7 @@ from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.folder import RunFolder
-from minigan.training.plan import NUMBERS
+from minigan.training.plan import NUMBERS, check_names
 from minigan.training.settings import RunConfig
 from minigan.words import flag, with_flags
 
@@ -155,6 +155,8 @@ def add_number(parser: Any, name: str, default: str = "") -> None:
 def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = None) -> None:
     """Add the options of all models, and of a user's own; the help is about the model `shown`, if there is one."""
     offers: dict[str, dict[str, Argument]] = {}
+    if own:
+        check_names(own, str(shown))
     for model, cls in (MODELS | ({str(shown): own} if own else {})).items():
         for name, argument in arguments_of(cls).items():
             offers.setdefault(name, {})[model] = argument

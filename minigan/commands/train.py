@@ -67,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
 
     data = parser.add_argument_group("data")
     where = f"{', '.join(DATASETS)}, the path of {PATHS}, or your own function as my_data.py:make_data"
+    where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
     data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")

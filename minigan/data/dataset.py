@@ -49,10 +49,15 @@ class Dataset(Protocol):
 
     def describe(self) -> str:
         """Return one line for people, such as `mnist: 60,000 pictures of 28x28x1, 10 classes`."""
-        kind = "pictures" if len(self.shape) == 3 else "points"
-        size = "x".join(map(str, self.shape)) if len(self.shape) == 3 else f"{self.shape[0]} coordinates"
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return f"{self.name}: {len(self):,} {kind} of {size}{classes}"
+        return f"{self.name}: {counted(len(self), self.shape)}{classes}"
+
+
+def counted(n: int, shape: tuple[int, ...]) -> str:
+    """Samples of one shape for people, such as `60,000 pictures of 28x28x1`."""
+    if len(shape) == 3:
+        return f"{n:,} pictures of {'x'.join(map(str, shape))}"
+    return f"{n:,} points of {shape[0]} coordinates"
 
 
 def number_classes(dataset: Dataset, classes: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
-from minigan.data.dataset import ArrayDataset, Dataset
+from minigan.data.dataset import ArrayDataset, Dataset, counted
+from minigan.data.folder import FolderDataset
 from minigan.data.pictures import Size, fit_array
 from minigan.data.points import PointDataset
 from minigan.errors import DataError
@@ -85,11 +86,10 @@ class Source:
         """Return one line for people, such as `mine: 100 samples of input 16x16x1 and target 16x16x1, 3 classes`."""
         shown = [array for array, kind in self.kinds.items() if kind.what in SHOWN]
         others = [array for array, kind in self.kinds.items() if kind.what in ("mask", "numbers")]
-        only = self.parts[shown[0]] if len(shown) == 1 and not others else None
-        if only is not None and not isinstance(only, np.ndarray):
-            return only.describe()
-        arrays = [f"{array} {'x'.join(map(str, self.shapes[array]))}".rstrip() for array in (*shown, *others)]
         classes = f", {len(self.classes)} classes" if self.classes else ""
+        if len(shown) == 1 and not others:
+            return f"{self.name}: {counted(len(self), self.shapes[shown[0]])}{classes}"
+        arrays = [f"{array} {'x'.join(map(str, self.shapes[array]))}".rstrip() for array in (*shown, *others)]
         return f"{self.name}: {len(self):,} samples of {every(arrays or ['labels'])}{classes}"
 
 
@@ -130,9 +130,9 @@ def source_of_arrays(
 ) -> Source:
     """A source of arrays in memory, each checked by its kind. Pictures are kept as bytes.
 
-    Pictures and points may come as `ArrayDataset` takes them, masks as (N, H, W) or (N, H, W, 1) of 0 and 1, 0 and 255,
-    or truth values. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and `channels` are
-    for pictures, and the size for masks too.
+    Pictures and points may come as `ArrayDataset` takes them, or as a data set; masks as (N, H, W) or (N, H, W, 1) of 0
+    and 1, 0 and 255, or truth values. Labels are whole numbers from 0 on; those that occur are the classes. `img_size`
+    and `channels` are for arrays of pictures, and the size for masks too.
 
     Raises DataError for what is missing or of another kind, for NaN, and for arrays of different lengths.
     """
@@ -144,14 +144,23 @@ def source_of_arrays(
             raise DataError(f'the data has no array "{array}", which the model takes, only {quoted(arrays)}: add it')
         given, who = arrays[array], f'the data\'s array "{array}"'
         if kind.what in SHOWN:
-            dataset = _shown(given, kind, who, img_size, channels)
-            dataset.name = name
+            dataset = parts[array] = _shown(given, kind, who, img_size, channels)
             notes += [f"{array}: {note}" for note in dataset.notes]
-            parts[array] = dataset
         elif kind.what == "label":
             parts[array], classes = _labels(given, who)
         else:
             parts[array] = _mask(given, who, img_size) if kind.what == "mask" else _numbers(given, who)
+    _check_rows(parts)
+    return Source(name, parts, kinds, classes, notes)
+
+
+def is_data_set(data: Any) -> bool:
+    """Whether this is a `Dataset`, and not an array or a name."""
+    return callable(getattr(data, "batch", None))
+
+
+def _check_rows(parts: Mapping[str, Dataset | np.ndarray]) -> None:
+    """Raise DataError unless row i of each part is of the same sample, as far as lengths and names of files tell."""
     first = next(iter(parts))
     for array, part in parts.items():
         if len(part) != len(parts[first]):
@@ -159,9 +168,11 @@ def source_of_arrays(
                 f'the data\'s array "{first}" has {len(parts[first]):,} samples and "{array}" {len(part):,}, but they '
                 "belong together, row by row: give as many of each"
             )
-        if not isinstance(part, np.ndarray):
-            part.classes = classes
-    return Source(name, parts, kinds, classes, notes)
+    one, *others = [part.paths for part in parts.values() if isinstance(part, FolderDataset)] or [[]]
+    for other in others:
+        for path, partner in zip(one, other, strict=True):
+            if path.stem != partner.stem:
+                raise DataError(f"{path} and {partner} belong together by their place, but not by name: rename one")
 
 
 def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
@@ -172,8 +183,11 @@ def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
         raise DataError(f"{who} holds {has}, but the model takes {needs}: choose other data, or another model")
 
 
-def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None) -> ArrayDataset:
+def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None) -> Dataset:
     """Pictures or points."""
+    if is_data_set(given):
+        check_kind(given, kind, who)
+        return given
     dataset = ArrayDataset(who, _numbers(given, who) if kind.what == "points" else given)
     check_kind(dataset, kind, who)
     return dataset.fit(img_size, channels) if len(dataset.shape) == 3 else dataset

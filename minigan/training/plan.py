@@ -85,7 +85,7 @@ def new_config(
         raise TrainingError(f"which model? give {either(MODELS)}, or one of your own as my_gan.py:MyGAN")
     cls = cls or model_class(given["model"])
     _check(given, cls)
-    word = str(given.get("data", IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
+    word = str(given.get("data") or (IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
     config = RunConfig(
         model=given["model"],
         model_args={name: given.get(name, argument.default) for name, argument in arguments_of(cls).items()},
@@ -118,11 +118,16 @@ def new_config(
     return _with_judgements(config, model, given, sources), sources, kept
 
 
+def check_names(cls: type[Model], model: str) -> None:
+    """Raise TrainingError for an argument of a model that is called as something that every run has."""
+    for name in arguments_of(cls).keys() & (SETTINGS | {"out", "resume", "dry_run", "quiet", "help"}):
+        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+
+
 def _check(given: dict[str, Any], cls: type[Model]) -> None:
     """Raise TrainingError for a name that neither a run nor the model has, and for a value that it can't have."""
     own, model = arguments_of(cls), given["model"]
-    for name in own.keys() & SETTINGS:
-        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+    check_names(cls, model)
     known = own | NUMBERS
     for name, value in given.items():
         if name not in own and name not in SETTINGS:
@@ -142,15 +147,12 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
 
 def _usual_data(name: str, cls: type[Model]) -> str:
     """The data set where none is given. Raises TrainingError if no named one suits the model."""
-    kinds = cls.arrays
-    if len({kind.feed for kind in kinds.values()}) > 1 or any(kind.what not in PLAIN for kind in kinds.values()):
-        raise TrainingError(f"{name} takes {described(kinds)}: say by `data` where they are")
+    kinds = cls.arrays.values()
+    feeds = dict.fromkeys(kind.feed for kind in kinds)
+    if len(feeds) > 1 or any(kind.what not in PLAIN for kind in kinds):
+        how = ",".join(f"{feed}=DATA" for feed in feeds) if len(feeds) > 1 else "my_data.py:make_data"
+        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: say by `data` where they are, as {how}")
     return DEFAULT_DATA
-
-
-def described(kinds: dict[str, Any]) -> str:
-    """The arrays of a batch for people, such as `input and target (pictures)`."""
-    return ", ".join(f"{name} ({kind.what})" for name, kind in kinds.items())
 
 
 def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:

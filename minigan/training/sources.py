@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def open_split(config: RunConfig, cls: type[Model] | None = None, data: Any = No
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
         raise TrainingError("this run was trained on arrays that a program handed over: give other data by `data`")
-    return open_feeds(config.data if data is None else data, **_options(config, cls), split=split)
+    return open_feeds(by_feed(config.data) if data is None else data, **_options(config, cls), split=split)
 
 
 def open_sources(
@@ -41,7 +42,7 @@ def open_sources(
         return sources, {}
     if held_out is not None:
         return sources, open_split(config, cls, held_out)
-    own = open_own_parts(config.data if data is None else data, **_options(config, cls))
+    own = open_own_parts(by_feed(config.data) if data is None else data, **_options(config, cls))
     return hold_out(sources, config.seed, own)
 
 
@@ -81,8 +82,19 @@ def check_sources(config: RunConfig, sources: Sources) -> Sources:
     return sources
 
 
+def by_feed(data: str) -> str | dict[str, str]:
+    """A name or path, or one for each feed if it says so: `a=photos,b=paintings`."""
+    parts = [part.partition("=") for part in re.split(r",(?=\w+=)", data)]
+    if os.path.exists(data) or not all(equals and feed.isidentifier() for feed, equals, _ in parts):
+        return data
+    return {feed: path for feed, _, path in parts}
+
+
 def absolute(data: str) -> str:
-    """Make a path absolute, so that the run can go on from another directory; names stay names."""
+    """Make paths absolute, so that the run can go on from another directory; names stay names."""
+    feeds = by_feed(data)
+    if isinstance(feeds, dict):
+        return ",".join(f"{feed}={absolute(path)}" for feed, path in feeds.items())
     if is_own(data) or not ("/" in data or os.path.exists(data)):
         return data
     return str(Path(data).expanduser().resolve())

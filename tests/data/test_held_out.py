@@ -104,6 +104,9 @@ def test_own_parts_of_arrays_names_and_several_feeds(tmp_path):
     kinds = {"a": Kind("picture", "a"), "b": Kind("picture", "b")}
     found = open_own_parts({"a": tmp_path / "a.npz", "b": tmp_path / "b.npz"}, kinds)
     assert {feed: len(source) for feed, source in found.items()} == {"a": 4}
+    pair = {"input": PICTURE, "target": PICTURE}
+    assert len(open_own_parts({"input": tmp_path / "a.npz", "target": tmp_path / "a.npz"}, pair)["data"]) == 4
+    assert open_own_parts({"input": tmp_path / "a.npz", "target": tmp_path / "b.npz"}, pair) == {}
     assert open_own_parts("digits", REAL) == {}
     assert open_own_parts(np.zeros((9, 8, 8), np.uint8), REAL) == {}
     drawn = open_own_parts("shapes", REAL, seed=1)["data"].read(np.arange(8))["real"]

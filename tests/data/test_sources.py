@@ -86,6 +86,35 @@ def test_arrays_by_name_or_in_order(data):
     assert source.describe() == "my_data.py: 6 samples of input 8x7x3 and target 8x7x3"
 
 
+def test_two_folders_make_pairs_by_their_names(folder, tmp_path):
+    for path in folder.rglob("*.png"):
+        partner = tmp_path / "targets" / path.relative_to(folder).with_suffix(".bmp")
+        partner.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (60, 60), 40 * int(path.stem)).save(partner)
+    data = {"input": folder, "target": tmp_path / "targets"}
+    source = open_feeds(data, PAIR, 32)["data"]
+    assert source.shapes == {"input": (32, 32, 3), "target": (32, 32, 1)}
+    batch = source.read(np.array([4, 1]))
+    np.testing.assert_array_equal(batch["input"][..., :1], batch["target"])
+    assert len(open_feeds(data, PAIR, 32, limit=4, seed=2)["data"]) == 4
+    last = tmp_path / "targets" / "z" / "5.bmp"
+    last.rename(last.with_stem("7"))
+    with pytest.raises(DataError, match=r"5\.png and .*7\.bmp belong together by their place, but not by name: rename"):
+        open_feeds(data, PAIR, 32)
+
+
+def test_data_sets_and_arrays_may_stand_side_by_side(folder):
+    pictures = open_dataset(folder, 32)
+    source = open_feeds({"real": pictures, "label": [5, 5, 5, 9, 9, 9]}, LABELLED)["data"]
+    assert (source.labels.tolist(), source.classes, pictures.classes) == (
+        [0, 0, 0, 1, 1, 1],
+        ["5", "9"],
+        ["x", "y", "z"],
+    )
+    assert open_feeds({"real": pictures}, LABELLED)["data"].classes == ["x", "y", "z"]
+    assert len(open_feeds({"real": pictures}, LABELLED, limit=2)["data"]) == 2
+
+
 def test_one_array_is_enough_where_one_is_needed():
     assert everything(open_feeds(COLOUR, REAL)["data"]).keys() == {"real"}
     assert open_feeds(COLOUR.tolist(), REAL)["data"].describe() == "arrays: 6 pictures of 8x7x3"
@@ -175,8 +204,9 @@ NAN = np.where(np.arange(6) == 4, np.nan, 0.0)
         (COLOUR[..., 0], {"m": MASK}, "is a mask, of 0 and 1 or of 0 and 255, and holds other values: 0 to 25"),
         (COLOUR, {"m": MASK}, r'array "m" is a mask, \(N, H, W\) or \(N, H, W, 1\), and not of shape \(6, 8, 7, 3\)'),
         ("digits", UNPAIRED, "the model takes 2 sets of data, a and b: give one for each of them"),
-        ({"a": "digits"}, UNPAIRED, "the model takes data for a and b, not for a: give a set for each"),
-        ({"input": "digits", "target": "digits"}, PAIR, "the model takes data for data, not for input and target"),
+        ({"a": "digits"}, UNPAIRED, 'the data has no array "b", which the model takes, only "a": add it'),
+        ({"input": "digits"}, PAIR, 'digits has one array of samples, but "input" and "target" belong together'),
+        ({"input": "ring", "target": "digits"}, PAIR, 'the data\'s array "input" holds points, but the model takes'),
         ("digits", PAIR, 'digits has one array of samples, but "input" and "target" belong together: give both'),
         ("digits", {"x": PICTURE, "m": MASK}, 'digits has no array "m": give it by a function that returns arrays'),
         ("digits", {"x": POINTS}, 'digits as "x" holds pictures, but the model takes points'),
