@@ -124,12 +124,14 @@ class Feeds:
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
         """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
-        size, found = len(self.sources[feed]), []
-        while n > 0:
-            epoch, place = divmod(start, size)
-            found.append(self._order(feed, epoch)[place : place + n])
-            start, n = start + len(found[-1]), n - len(found[-1])
-        return np.concatenate(found)
+        size, done = len(self.sources[feed]), 0
+        found = np.empty(n, np.int64)  # first of all: so many may be more than the memory holds
+        while done < n:
+            epoch, place = divmod(start + done, size)
+            some = self._order(feed, epoch)[place : place + n - done]
+            found[done : done + len(some)] = some
+            done += len(some)
+        return found
 
     def _order(self, feed: str, epoch: int) -> np.ndarray:
         """The permutation of an epoch of a feed."""

@@ -68,7 +68,7 @@ class DCGAN(LatentGAN):
 
     paper = "Unsupervised Representation Learning with Deep Convolutional GANs (Radford, Metz and Chintala 2015)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels"
-    suits = "for pictures, as the first one to try: it is fast, and its loss says whether the game is even"
+    suits = "for pictures, as the first one to try: of those that are fast it is the simplest"
     arrays = {"real": PICTURE}
 
     def __init__(

@@ -104,6 +104,12 @@ def test_a_set_smaller_than_a_batch_comes_several_times():
     assert values.tolist() == [0, 1, 2] and counts.min() >= 21
 
 
+def test_a_batch_of_more_samples_than_memory_holds_is_refused_at_once():
+    """And not after as many permutations as make it up."""
+    with Feeds(*numbered(), 10**15) as feeds, pytest.raises(MemoryError):
+        feeds.next()
+
+
 def test_the_batch_size_may_change():
     sources, kinds = numbered(x=30)
     with Feeds(sources, kinds, 4) as feeds, Feeds(sources, kinds, 30) as whole:

@@ -164,7 +164,7 @@ W = "networks.G.1.W"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 LONG = b'{"format": ' + b"9" * 5000 + b"}"
 SURROGATE = b'{"model": "\\ud800", "data": "\\udfff"}'
-OLD_FORMAT = "run/x.npz is of format"
+OTHER_FORMAT = "run/x.npz was made by a"
 
 CHECKPOINTS = [
     *(
@@ -231,8 +231,12 @@ CHECKPOINTS = [
     saved("a state with a number of 5,000 digits", DAMAGED, lambda: raw_state(LONG)),
     saved("a state that is no UTF-8", DAMAGED, lambda: raw_state(b'{"model": "\xff"}')),
     saved("a state with lone surrogates", DAMAGED, lambda: raw_state(SURROGATE)),
-    saved("a newer format", OLD_FORMAT, lambda: state(lambda old: old | {"format": old["format"] + 1})),
-    saved("a format of -1", OLD_FORMAT, lambda: state(lambda old: old | {"format": -1})),
+    saved(
+        "a newer format",
+        OTHER_FORMAT + " newer minigan",
+        lambda: state(lambda old: old | {"format": old["format"] + 1}),
+    ),
+    saved("a format of -1", OTHER_FORMAT + "n older minigan", lambda: state(lambda old: old | {"format": -1})),
     saved("a format that is text", DAMAGED, lambda: state(lambda old: old | {"format": "2"})),
     saved("a format of true", DAMAGED, lambda: state(lambda old: old | {"format": True})),
     saved(
@@ -245,10 +249,10 @@ CHECKPOINTS = [
         saved(
             f"{name} is {value!r:.20}", DAMAGED, lambda name=name, value=value: state(lambda old: old | {name: value})
         )
-        for name in ("step", "position", "seconds")
+        for name in ("step", "samples", "seconds")
         for value in (-1, "3", None, [], float("nan"), float("inf"), True)
     ),
-    saved("a random state that is a list", DAMAGED, lambda: state(lambda old: old | {"rng": []})),
+    saved("a phase that is a list", DAMAGED, lambda: state(lambda old: old | {"phase": []})),
     *(
         Case(f"{kind} for a checkpoint", instead("run/x.npz", kind), SAMPLE, "run/x.npz")
         for kind in ("a folder", "a pipe", "a device", "a link to nothing")
@@ -276,15 +280,29 @@ CHECKPOINTS = [
             warns=True,
         )
         for name, change in (
-            ("a position of 10^30", lambda old: old | {"position": 10**30}),
+            ("a count of samples of 10^30", lambda old: old | {"samples": 10**30}),
             ("a step of 10^30", lambda old: old | {"step": 10**30}),
-            ("a random state without a seed", lambda old: old | {"rng": {}}),
-            ("a random state of text", lambda old: old | {"rng": {"seed": [0], "state": "x"}}),
-            (
-                "a random state of another generator",
-                lambda old: old | {"rng": {"seed": [0], "state": {"bit_generator": "MT19937", "state": {}}}},
-            ),
-            ("a seed of 10^4000", lambda old: old | {"rng": {"seed": [10**4000], "state": {"bit_generator": "PCG64"}}}),
+        )
+    ),
+    *(
+        Case(
+            f"to go on from: {name}",
+            run_with(NEWEST, lambda change=change: state(change)),
+            RESUME,
+            f"{NEWEST} is damaged: its state makes no sense",
+        )
+        for name, change in (
+            ("measures that are a number", lambda old: old | {"measured": 3}),
+            ("measures of text", lambda old: old | {"measured": [[1, {"d_loss": "x"}]]}),
+            ("measures of steps of 10^4000", lambda old: old | {"measured": [[10**4000, 3]]}),
+            ("notes of other kinds", lambda old: old | {"notes": [{"check": "x"}]}),
+            ("a doctor that has seen a list", lambda old: old | {"doctor": {"signs": []}}),
+            ("a doctor of an unknown phase", lambda old: old | {"doctor": old["doctor"] | {"phase": "x"}}),
+            ("a factor that is text", lambda old: old | {"lr_factor": "x"}),
+            ("rollbacks without end", lambda old: old | {"rollbacks": float("inf")}),
+            ("a factor that is negative", lambda old: old | {"lr_factor": -1.0}),
+            ("a factor of infinity", lambda old: old | {"lr_factor": float("inf")}),
+            ("fewer rollbacks than none", lambda old: old | {"rollbacks": -1}),
         )
     ),
 ]
@@ -311,8 +329,13 @@ WRONG = {
     "model": (3, None, ["dcgan"], {}),
     "model_args": ([], None, "x", 3),
     "data": (3, None, ["digits"]),
-    "shape": (3, None, [], "16", ["a"], [16, 16, 0], [-16, 16, 1], [16.0, 16, 1], [True, 16, 1], [1e400, 1, 1]),
-    "samples": (0, -1, 1.5, "64", None, float("nan")),
+    "shapes": (
+        *(3, None, [], "16", {"real": 3}, {"real": ["a"]}, {"real": None}, {"real": [16, 16, 0]}),
+        *({"real": shape} for shape in ([-16, 16, 1], [16.0, 16, 1], [True, 16, 1], [1e400, 1, 1])),
+    ),
+    "samples": (3, None, [], {}, *({"data": n} for n in (0, -1, 1.5, "64", None, float("nan")))),
+    "img_size": (16, [], [16], [16, 0], [16, 16, 16], "16x16", [16.0, 16]),
+    "own": (3, [], {"my_gan.py": 3}, {"my_gan.py": None}),
     "batch_size": (0, -8, 2.5, None, "8", True),
     "n_steps": (0, -1, None, 1e9),
     "seed": (-1, 0.5, None, "0"),
@@ -354,7 +377,7 @@ CONFIGS = [
     ),
     *(
         Case(f"without {name}", without(name), DRAW, CONFIG)
-        for name in ("model", "model_args", "data", "shape", "samples", "batch_size", "n_steps")
+        for name in ("model", "model_args", "data", "shapes", "samples", "batch_size", "n_steps")
     ),
     *(
         Case(f"{name} is {json.dumps(value)}", put(**{name: value}), DRAW, CONFIG)
@@ -403,17 +426,22 @@ CONFIGS = [
     Case("a latent space of 10^15", model_args(latent_dim=10**15), DRAW, ""),
     Case("10^12 features", model_args(features=10**12), DRAW, ""),
     Case("10^30 features", model_args(features=10**30), DRAW, ""),
-    Case("pictures of 2^31 x 2^31", put(shape=[2**31, 2**31, 3]), DRAW, "dcgan makes square pictures"),
-    Case("pictures with 10^9 channels", put(shape=[16, 16, 10**9]), DRAW, "dcgan makes square pictures"),
-    Case("pictures with nine axes", put(shape=[16] * 9), DRAW, "dcgan"),
+    Case("pictures of 2^31 x 2^31", put(shapes={"real": [2**31, 2**31, 3]}), DRAW, "dcgan makes square pictures"),
+    Case("pictures with 10^9 channels", put(shapes={"real": [16, 16, 10**9]}), DRAW, "dcgan makes square pictures"),
+    Case("pictures with nine axes", put(shapes={"real": [16] * 9}), DRAW, "dcgan"),
     Case("a device that isn't there", put(device="cuda:99"), RESUME, "cuda"),
     Case("a device that is none", put(device="\x1b[31m"), RESUME, r"\x1b[31m"),
     Case("data that isn't there", put(data="/nowhere/\n\x1b[31m"), RESUME, r"/nowhere/\n\x1b[31m"),
     Case("data with a NUL", put(data="/tmp/\x00/etc"), RESUME, r"/tmp/\x00/etc"),
     Case("data with lone surrogates", put(data="/\ud800"), RESUME, r"/\ud800"),
     Case("data that is a device", put(data="/dev/zero"), RESUME, "cannot read /dev/zero"),
-    Case("data of other sizes", put(samples=99), RESUME, "the data isn't what it was (99 before, 16 now)", warns=True),
-    Case("a batch size of 10^15", put(batch_size=10**15), RESUME, ""),
+    Case(
+        "data of other sizes",
+        put(samples={"data": 99}),
+        RESUME,
+        "the data isn't what it was (99 before, 16 now)",
+        warns=True,
+    ),
     *(
         Case(f"{kind} for config.json", instead("run/config.json", kind), DRAW, "run")
         for kind in ("a folder", "a pipe", "a device", "a link to nothing")

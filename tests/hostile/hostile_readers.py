@@ -40,7 +40,7 @@ from minigan.metrics import read_statistics
 from minigan.metrics.inception import read_weights
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
-from minigan.training import RunFolder, load_checkpoint
+from minigan.training import RunFolder, build_model, load_checkpoint
 
 INTERESTING = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -189,7 +189,7 @@ def read_a_run(folder: Path) -> None:
 
 
 def read_records(folder: Path) -> None:
-    for record in RunFolder(folder).records():
+    for record in RunFolder(folder).records.read():
         json.dumps(record, allow_nan=False)
 
 
@@ -199,7 +199,7 @@ def read_a_checkpoint(folder: Path) -> None:
 
 @functools.cache
 def built() -> object:
-    return RunFolder(good_run()).config().build_gan()
+    return build_model(RunFolder(good_run()).config())
 
 
 def kept(path: str) -> Callable[[], list[bytes]]:
@@ -215,6 +215,7 @@ TWO = safe({"a": entry(), "b": entry("BF16", (2, 2), (8, 16)), "__metadata__": {
 RECORD = b'{"step": 10, "d_loss": 0.5, "gradients": {"G.0": 0.1}, "notes": [{"check": "a", "sentence": "b"}]}\n'
 TAR = gzip.compress(tar(GOOD, member("a/test_batch.bin", BINARY[:3073])))
 BATCH = pickled(np.zeros((2, 3072), np.uint8), (1, 2))
+
 
 def deep_pictures() -> list[bytes]:
     """PNG files with 16 bits, which minigan decodes itself."""
