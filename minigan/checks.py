@@ -1,7 +1,7 @@
 """What is wrong with a model that doesn't keep to the contract of model.py, in one sentence with its file and line.
 
 `check_arrays` is for a class, before its data is opened; `check_model` for an instance, before it is trained;
-`check_measures` for what its first step returned.
+`check_measures` for what its first step returned, `check_exhibits` for what it shows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from minigan.backend import Device, array_module, is_array
 from minigan.errors import ModelError, described
 from minigan.layers import Layer
-from minigan.model import CONTENTS, Game, Judgement, Kind, Measure, Model, Now, Phase
+from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase
 from minigan.optim import Optimizer
 from minigan.words import nearest
 
@@ -70,6 +70,24 @@ def check_measures(model: Any, returned: Any) -> None:
             _wrong(step, f"{name} has the shape {tuple(value.shape)}: return one number, such as its mean()")
         if array_module(value) is not model.device.xp:
             _wrong(step, f"{name} was fetched from {model.device}: return the 0-d array that is still there")
+
+
+def check_exhibits(model: Any, shown: Any) -> None:
+    """Raise ModelError unless `show` returned exhibits that can be drawn, under names that folders can have."""
+    show = type(model).show
+    if not isinstance(shown, dict):
+        _wrong(show, f"what it returned is {_kind(shown)}: return exhibits by name, {{name: Exhibit(samples)}}")
+    for name, exhibit in shown.items():
+        if not isinstance(exhibit, Exhibit):
+            _wrong(show, f"{name} is {_kind(exhibit)}: return Exhibit(samples)")
+        if not FILE_NAME.fullmatch(str(name)) or name == "checkpoints":
+            _wrong(show, f"an exhibit can't be called {name!r}: use letters, digits, - and _")
+        shape = tuple(getattr(exhibit.samples, "shape", ()))
+        if not (len(shape) == 4 and shape[3] in (1, 3) or len(shape) == 2 and shape[1] == 2) or not all(shape):
+            has = f"has the shape {shape}" if shape else f"is {_kind(exhibit.samples)}"
+            _wrong(show, f"{name} {has}: show pictures (N, H, W, 1 or 3), or points (N, 2)")
+        if exhibit.like and exhibit.like not in model.arrays:
+            _wrong(show, f"{name} is like {exhibit.like!r}, which is no array: {nearest(exhibit.like, model.arrays)}")
 
 
 def _check_networks(model: Any) -> None:
@@ -186,6 +204,10 @@ def _check_there(model: Any, role: str, name: str, known: Iterable[str], what: s
     if name not in known:
         few = sorted(known, key=lambda n: (n.count("."), n))[:8]
         _wrong(type(model), f"{role} is {name!r}, and there is no such {what}: {nearest(name, few)}")
+
+
+def _kind(x: Any) -> str:
+    return "nothing" if x is None else f"of the type {type(x).__name__}"
 
 
 def _wrong(value: Any, problem: str) -> NoReturn:

@@ -26,7 +26,8 @@ import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
+from contextvars import copy_context
+from functools import cache, partial
 from threading import Lock, Semaphore, Thread, local
 from typing import Any, TypeVar
 
@@ -198,7 +199,7 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: 
     try:
         for worker in crew.hire()[: len(parts) - 1]:
             workers.append(worker)
-            worker.begin(take_parts)
+            worker.begin(partial(copy_context().run, take_parts))  # what NumPy is to do on an overflow, as here
         take_parts()
     finally:
         try:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.errors import ModelError
+from minigan.checks import check_arrays, check_model
+from minigan.errors import MiniganError, ModelError
 from minigan.model import Kind, Now, can
 from minigan.options import arguments_of
 
@@ -18,6 +19,7 @@ SMALL = {"latent_dim": 6, "features": 2}  # arguments of small models, where the
 CLASSES = 3  # of small models that learn classes
 POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers
 PLANNED = 1000  # samples of the run that they believe to be in
+SAMPLES = 4  # a batch
 
 
 class Small(NamedTuple):
@@ -63,29 +65,44 @@ def moments(model: Any, seed: int = 0) -> Iterator[Now]:
         yield now
 
 
-def small_models(cls: type[Any], seed: int = 0) -> Iterator[Small]:
-    """Build small instances of a model, for pictures and for points as far as it takes them.
+def small_models(cls: type[Any], seed: int = 0, step: bool = False) -> Iterator[Small]:
+    """Build small instances of a model, for pictures and for points as far as it takes them; with `step`, as can step.
 
     Every choice of networks is built, such as with and without labels; and every network is built once. Raises
-    ModelError if none can be built.
+    ModelError if a model is wrong, or if none can be built.
     """
     seen, refusals = set(), []
     for variant in _variants(cls):
+        check_arrays(cls, cls.needs(**variant))
         for options in _shapes(cls.needs(**variant)):
             for shapes in options:
+                small = Small(None, shapes, "".join(f", {_spelt(*item)}" for item in variant.items()))
                 try:
                     model = cls(**_given(cls, shapes, variant, seed))
-                except ValueError as error:  # a shape that it can't make
+                    check_model(model)
+                    if step:
+                        make_steps(small._replace(model=cls(**_given(cls, shapes, variant, seed))))
+                except ModelError:  # another shape wouldn't mend it
+                    raise
+                except Exception as error:  # of whatever kind, where it can't make this shape
                     refusals.append(error)
                     continue
                 layers = tuple(repr(layer) for network in model.networks.values() for _, layer in network.walk())
                 if layers not in seen:
                     seen.add(layers)
-                    yield Small(model, shapes, "".join(f", {_spelt(*item)}" for item in variant.items()))
+                    yield small._replace(model=model)
                 break
     if not seen:
-        sizes = f"of {SIZES[0]} to {SIZES[-1]} pixels"
-        raise ModelError(f"no small {cls.__name__} can be made, {sizes}: {refusals[-1] if refusals else 'no arrays'}")
+        last = refusals[-1]
+        what = f"{last}" if isinstance(last, MiniganError) else f"{type(last).__name__}: {last}"
+        raise ModelError(f"no small {cls.__name__} works with pictures of 4 to 64 pixels or points: {what}") from last
+
+
+def make_steps(small: Small) -> None:
+    """Make a step of a model on the host in each of its phases, on a few samples."""
+    rng = np.random.default_rng(0)
+    for now in moments(small.model):
+        small.model.step(lambda n=None: random_batch(small.model, small.shapes, n or SAMPLES, rng), rng, now)
 
 
 def _shapes(arrays: dict[str, Kind]) -> list[list[dict[str, tuple[int, ...]]]]:

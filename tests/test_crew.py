@@ -79,6 +79,22 @@ def test_what_a_part_raises_is_raised_in_the_caller_when_all_threads_have_ended(
         assert in_parallel(work, range(5)) == [0, 1, 2, 3, 4]  # nothing of it is left
 
 
+def test_all_threads_heed_what_numpy_was_told_to_do_on_an_overflow():
+    """Training tells it to be silent; a warning in the midst of its lines would look like a fault."""
+    told, together = [], threading.Barrier(3)
+
+    def work(part):
+        together.wait(10)
+        told.append((threading.get_ident(), np.geterr()["over"]))
+
+    with number_of_threads(3):
+        for heed in ("ignore", "raise", "warn"):
+            with np.errstate(over=heed):
+                in_parallel(work, range(3))
+            assert len({thread for thread, _ in told}) == 3 and {over for _, over in told} == {heed}
+            told.clear()
+
+
 def test_what_a_part_raises_is_not_lost_when_somebody_else_has_the_threads_next(monkeypatch):
     def fail_elsewhere(part):
         meet.wait(timeout=10)

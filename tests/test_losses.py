@@ -222,7 +222,7 @@ def test_label_smoothing_touches_real_only():
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0])
 def test_smoothing_out_of_range_is_refused(smoothing):
-    with pytest.raises(ValueError, match="label smoothing"):
+    with pytest.raises(ValueError, match="label_smoothing"):
         Minimax(label_smoothing=smoothing)
 
 

@@ -70,7 +70,7 @@ def checks(names: list[str], seed: int = 0) -> Iterator[Check]:
         if isinstance(found, str):
             yield Check(name, lambda name=name: _layer(name, seed))
         elif isinstance(found, type) and issubclass(found, Model):
-            for small in small_models(found, seed):
+            for small in small_models(found, seed, step=found not in MODELS.values()):
                 for check in checks_of(small, seed, tolerance=LIMITS):
                     yield Check(f"{short_name(name)} for {small.title}: {check.title}", check.run)
         else:

@@ -19,7 +19,7 @@ def damaged(rows: Rows, damage: Damage, rngs: Sequence[np.random.Generator]) -> 
     """
     made = []
     for i, rng in enumerate(rngs):
-        one = damage({array: x[i] for array, x in rows.items()}, rng)
+        one = damage({array: _row(x, i) for array, x in rows.items()}, rng)
         if not isinstance(one, Mapping):
             raise DataError(f"damage(item, rng) returns arrays by name, {{name: array}}, and not {described(one)}")
         made.append({array: np.asarray(x) for array, x in one.items()})
@@ -30,6 +30,13 @@ def damaged(rows: Rows, damage: Damage, rngs: Sequence[np.random.Generator]) -> 
             )
     stacked = {array: np.stack([one[array] for one in made]) for array in made[0]}
     return rows | {array: x.astype(np.float32) if x.dtype.kind == "f" else x for array, x in stacked.items()}
+
+
+def _row(x: np.ndarray, i: int) -> np.ndarray:
+    """Row i, which can't be written to: changed in place, an input would be its own target."""
+    row = np.asarray(x[i])
+    row.flags.writeable = False
+    return row
 
 
 def _shapes(arrays: Rows) -> dict[str, tuple[int, ...]]:

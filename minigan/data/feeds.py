@@ -37,8 +37,9 @@ class Feeds:
     aligned. After it, `damage(item, rng)` makes arrays of those of a sample, which join the batch. With a `device`,
     batches are moved there when they are handed out.
 
-    `position` counts the samples that were handed out of each feed. An exception in the reading thread is raised by
-    `next`. Raises DataError for a batch size or an array that can't be.
+    `position` counts the samples that were handed out of each feed; an epoch, `epoch_length` samples, is the longest
+    feed's. An exception in the reading thread is raised by `next`. Raises DataError for a batch size or an array that
+    can't be.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Feeds:
                 raise DataError(
                     f'the feed "{kind.feed}" has no array "{array}": open_feeds(data, kinds) opens all feeds'
                 )
-        self.epoch_length = max(len(sources[kind.feed]) for kind in kinds.values())  # samples of the longest feed
+        self.epoch_length = max(len(sources[kind.feed]) for kind in kinds.values())
         self._feeds = list(dict.fromkeys(kind.feed for kind in kinds.values()))
         self._seed, self._augment, self._damage, self._device = seed, tuple(augment), damage, device
         self._check_augmentation()
@@ -71,11 +72,6 @@ class Feeds:
         self._ahead_n = _checked(batch_size)  # samples in each batch that is read ahead
         self._closed = False
         self.seek(position)
-
-    @property
-    def epoch(self) -> float:
-        """How many times the longest feed was handed out."""
-        return self.position / self.epoch_length
 
     def seek(self, position: int) -> None:
         """Go on with this sample, counted from the beginning of training."""
@@ -128,12 +124,14 @@ class Feeds:
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
         """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
-        size, found = len(self.sources[feed]), []
-        while n > 0:
-            epoch, place = divmod(start, size)
-            found.append(self._order(feed, epoch)[place : place + n])
-            start, n = start + len(found[-1]), n - len(found[-1])
-        return np.concatenate(found)
+        size, done = len(self.sources[feed]), 0
+        found = np.empty(n, np.int64)  # first of all: so many may be more than the memory holds
+        while done < n:
+            epoch, place = divmod(start + done, size)
+            some = self._order(feed, epoch)[place : place + n - done]
+            found[done : done + len(some)] = some
+            done += len(some)
+        return found
 
     def _order(self, feed: str, epoch: int) -> np.ndarray:
         """The permutation of an epoch of a feed."""

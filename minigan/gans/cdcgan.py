@@ -40,7 +40,7 @@ class CDCGAN(LatentGAN):
 
     paper = "DCGAN's networks (Radford et al. 2015), told the class (Mirza and Osindero 2014; Miyato and Koyama 2018)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, of the data's classes"
-    suits = "for pictures of a class that you name"
+    suits = "for pictures of a class that you name; with labels it draws better than dcgan does without"
     arrays = {"real": PICTURE, "label": LABEL}
 
     def __init__(

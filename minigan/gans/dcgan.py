@@ -68,7 +68,7 @@ class DCGAN(LatentGAN):
 
     paper = "Unsupervised Representation Learning with Deep Convolutional GANs (Radford, Metz and Chintala 2015)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels"
-    suits = "for pictures, as the first one to try: it is fast, and its loss says whether the game is even"
+    suits = "for pictures, as the first one to try: of those that are fast it is the simplest"
     arrays = {"real": PICTURE}
 
     def __init__(
@@ -213,9 +213,11 @@ def discriminator(shape: tuple[int, ...], features: int, rng: np.random.Generato
 
 
 def stage_widths(size: int, features: int) -> list[int]:
-    """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`."""
-    stages = {16: 2, 32: 4, 64: 4, 128: 5}[size]
-    return [features * 2**i for i in reversed(range(stages))]
+    """Channels at 4², 8², 16², …: they halve as the picture doubles, down to `features`. Raises ShapeError."""
+    stages = {16: 2, 32: 4, 64: 4, 128: 5}
+    if size not in stages:
+        raise ShapeError(f"these networks are for pictures of {', '.join(map(str, SIZES))} pixels, not {size}")
+    return [features * 2**i for i in reversed(range(stages[size]))]
 
 
 def _norm_leaky(channels: int, rng: np.random.Generator) -> list[Layer]:

@@ -65,7 +65,7 @@ class SNGAN(LatentGAN):
 
     paper = "Spectral Normalization for Generative Adversarial Networks (Miyato et al. 2018)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane; with labels, of the data's classes"
-    suits = "for the best pictures of small sizes: steady like wgan-gp, and nearly as fast as dcgan"
+    suits = "where wgan-gp is too slow: its critic's slope is bounded too, and a step costs hardly more than dcgan's"
     lr_decay = "linear"
 
     @classmethod

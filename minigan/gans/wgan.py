@@ -42,7 +42,7 @@ class WGAN(LatentGAN):
 
     paper = "Wasserstein GAN (Arjovsky, Chintala and Bottou 2017)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane"
-    suits = "to see where critics with bounded slopes began: wgan-gp learns the same better"
+    suits = "to see where critics with bounded slopes began; wgan-gp gets further in the same time"
 
     def __init__(
         self,

@@ -57,9 +57,7 @@ class WGANGP(LatentGAN):
 
     paper = "Improved Training of Wasserstein GANs (Gulrajani et al. 2017)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane"
-    suits = (
-        "where others lose modes or come out of balance: steady with any networks, at several times the cost of a step"
-    )
+    suits = "where others lose modes or come out of balance; a step costs several times as much"
     lr_decay = "linear"
     measures = {**LatentGAN.measures, "penalty": Measure("penalty", "Gradient penalty", "positive")}
 

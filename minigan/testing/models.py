@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.layers import Layer
+from minigan.backend import is_array, to_numpy
+from minigan.layers import Layer, Sequential
 from minigan.model import Phase
 from minigan.testing.networks import check_network, check_through
 from minigan.testing.points import shake, singular_vectors
 from minigan.testing.several import each
-from minigan.trial import Small, moments, random_batch
-
-SAMPLES = 4  # a batch
+from minigan.trial import SAMPLES, Small, moments, random_batch
 
 
 class Pass(NamedTuple):
@@ -51,13 +50,57 @@ def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[fl
         for name, network in networks.items():
             x = next((one.x for one in passes if one.network == name), None)
             if x is not None:
-                yield Check(f"{name}{where}", lambda network=network, x=x: _check(network, x, tolerance, how))
+                of_arrays, x = at_numbers(network, x)
+                yield Check(f"{name}{where}", lambda network=of_arrays, x=x: _check(network, x, tolerance, how))
         for game in small.model.games:
-            z = _latent(passes, game.generator, game.critic)
-            if z is not None:
-                G, D = networks[game.generator], networks[game.critic]
+            way = _way(passes, game.generator, game.critic)
+            if way:
+                (G, z), *rest = (at_numbers(copy.deepcopy(networks[one.network]), one.x) for one in way)
+                D = rest[0][0] if len(rest) == 1 else Sequential(*(network for network, _ in rest))
                 title = f"{game.generator} through {game.critic}{where}"
                 yield Check(title, lambda G=G, D=D, z=z: (check_through(G, D, z, tolerance=tolerance[0], **how), {}))
+
+
+class AtNumbers(Layer):
+    """A network that takes numbers beside arrays, such as a level: a function of the arrays alone, at these numbers."""
+
+    def __init__(self, network: Layer, x: tuple) -> None:
+        self.network, self.given = network, tuple(None if is_array(one) else one for one in x)
+
+    def children(self) -> dict[str, Layer]:
+        """The network."""
+        return {"network": self.network}
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """The network's y, with the numbers in their places."""
+        return self.network.forward(self._with(x, self.given), train, rng)
+
+    def backward(self, dy: Any, cache: Any, wrt: Any = "both") -> Any:
+        """The gradients of the arrays."""
+        return self._without(self.network.backward(dy, cache, wrt))
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """As the network's; the numbers have no gradient."""
+        ddy, dx2 = self.network.double_backward(self._with(ddx, (None,) * len(self.given)), dy, cache)
+        return ddy, self._without(dx2)
+
+    def _with(self, x: Any, numbers: tuple) -> tuple:
+        arrays = iter(x if isinstance(x, tuple) else (x,))
+        return tuple(next(arrays) if one is None else number for one, number in zip(self.given, numbers, strict=True))
+
+    def _without(self, dx: Any) -> Any:
+        if dx is None:
+            return None
+        arrays = tuple(d for d, number in zip(dx, self.given, strict=True) if number is None)
+        return arrays if len(arrays) > 1 else arrays[0]
+
+
+def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
+    """A network and x, or if x has numbers that are no arrays, the network at these and the arrays alone."""
+    if not isinstance(x, tuple) or all(is_array(one) for one in x):
+        return network, x
+    arrays = tuple(one for one in x if is_array(one))
+    return AtNumbers(network, x), arrays if len(arrays) > 1 else arrays[0]
 
 
 def recorded(small: Small, seed: int = 0) -> Iterator[tuple[Phase, list[Pass]]]:
@@ -97,19 +140,29 @@ def _listen(name: str, network: Layer, passes: list[Pass]) -> None:
 
 def _kept(x: Any) -> Any:
     """A copy of the first few samples of an array."""
-    return np.array(x)[:SAMPLES] if np.ndim(x) else x
+    return to_numpy(x)[:SAMPLES].copy() if is_array(x) and x.ndim else x
 
 
-def _latent(passes: list[Pass], generator: str, critic: str) -> Any:
-    """What the generator made a sample of that the critic was given as it is, with the same condition; or None."""
-    for seen in passes:
-        x, *condition = seen.given if isinstance(seen.given, tuple) else (seen.given,)
-        for made in passes:
-            z = made.given[1:] if isinstance(made.given, tuple) else ()
-            same = len(z) == len(condition) and all(a is b for a, b in zip(z, condition, strict=True))
-            if seen.network == critic and made.network == generator and made.y is x and same:
-                return made.x
-    return None
+def _way(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
+    """Passes from the generator on to the critic, each given what the one before it made; [] if there is no such way.
+
+    A condition beside the arrays, such as labels, must be the same in both of two networks, and in no others.
+    """
+    for last in passes:
+        way = [last] if last.network == critic else []
+        while way and way[0].network != generator:
+            made = [one for one in passes if one.y is _parts(way[0])[0] and not any(one is other for other in way)]
+            way = [made[0], *way] if made else []
+        conditions = [tuple(part for part in _parts(one)[1:] if is_array(part)) for one in way]
+        same = all(a is b for these in zip(*conditions, strict=False) for a in these for b in these)
+        if way and same and len(set(map(len, conditions))) == 1 and not (conditions[0] and len(way) > 2):
+            return way
+    return []
+
+
+def _parts(one: Pass) -> tuple:
+    """What a network was given, as a tuple."""
+    return one.given if isinstance(one.given, tuple) else (one.given,)
 
 
 def _general(network: Layer, rng: np.random.Generator) -> Layer:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.checks import check_exhibits
 from minigan.data import Feeds
 from minigan.model import Exhibit
 from minigan.training.exhibits import draw_exhibit
@@ -34,8 +35,9 @@ class Gallery:
         self.held_out, self.centers = held_out, centers
 
     def show(self) -> dict[str, Exhibit]:
-        """What the model has to show, on the host."""
+        """What the model has to show, on the host. Raises ModelError for what can't be shown."""
         shown = self.model.show(self.held_out, self.model.device.rng([self.seed, EXHIBITED]))
+        check_exhibits(self.model, shown)
         return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
 
     def keep(self, shown: dict[str, Exhibit], step: int) -> None:

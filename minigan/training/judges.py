@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
-from minigan.errors import CheckpointError
+from minigan.errors import CheckpointError, described
 from minigan.metrics import FeatureNetwork, evaluate, modes_and_quality, observe
 from minigan.model import Judgement, can
 from minigan.training.checkpoint import load_checkpoint
@@ -57,11 +57,10 @@ class OwnJudge:
     def __call__(self, model: Any) -> dict[str, float]:
         """Return the numbers that are finite. Raises TrainingError if they aren't those that the model declares."""
         found = model.judge(self.held_out, model.device.rng([self.seed, JUDGED_LATENTS]))
-        if found.keys() != self.judgements.keys():
-            raise TrainingError(
-                f"{type(model).__name__}.judge returned {', '.join(found) or 'nothing'}, "
-                f"but its judgements are {', '.join(self.judgements)}"
-            )
+        if not isinstance(found, dict) or found.keys() != self.judgements.keys():
+            told = ", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else described(found)
+            expected = f"but its judgements are {', '.join(self.judgements)}"
+            raise TrainingError(f"{type(model).__name__}.judge returned {told}, {expected}")
         return {name: float(f"{float(value):.6g}") for name, value in found.items() if np.isfinite(value)}
 
 

@@ -49,10 +49,6 @@ class Recorder:
         self._fetched = []
         return {name: float(f"{np.mean(values):.7g}") for name, values in columns.items()}
 
-    def clear(self) -> None:
-        """Forget what is held."""
-        self._fetched, self._waiting = [], []
-
     def state(self) -> list[Any]:
         """What a checkpoint holds of it, as plain JSON."""
         return [[step, measured] for step, measured in self.fetch()]

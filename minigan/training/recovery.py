@@ -36,10 +36,18 @@ class Memory:
         self._kept, self._took = 0.0, 0.0
 
     def keep(self) -> None:
-        """Remember the present state. Raises NotFiniteError if a number in it isn't finite."""
+        """Remember the present state.
+
+        Raises NotFiniteError if a number in it isn't finite, TrainingError if that is so from the beginning.
+        """
         start = time.perf_counter()
         state = self.stepper.present()
-        check_finite(state.arrays, self.stepper.step)
+        try:
+            check_finite(state.arrays, self.stepper.step)
+        except NotFiniteError as problem:
+            if self.state is None:
+                raise TrainingError(f"{problem}: a model must begin with finite numbers") from problem
+            raise
         self.state, self.began = state, self.began or state
         self._kept = time.perf_counter()
         self._took = self._kept - start

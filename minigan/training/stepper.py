@@ -128,7 +128,9 @@ class Stepper:
             self.notes = [Note(**note) for note in state["notes"]]
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
-        except (KeyError, TypeError, ValueError, AttributeError, CheckpointError) as error:
+            if not 0 < self.lr_factor <= 1 or self.rollbacks < 0:
+                raise ValueError("no run has come to such a factor on its learning rates")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, CheckpointError) as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
         checkpoint.restore(self.model)
         self.step, self.seconds, self.phase = state["step"], state["seconds"], state["phase"]

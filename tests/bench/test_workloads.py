@@ -14,7 +14,7 @@ from minigan.layers import Dense
 def test_names_and_groups_are_found_once_and_in_order():
     assert find(["dcgan-64", "gan-28", "dcgan-64"]) == ["dcgan-64", "gan-28"]
     assert find(["conv3-16", "layers"]) == ["conv3-16", *(name for name in GROUPS["layers"] if name != "conv3-16")]
-    for wrong, hint in (("dcgan64", "did you mean dcgan-64?"), ("Layer", "did you mean layers?"), ("?", "use gan-28, ")):
+    for wrong, hint in (("dcgan64", "did you mean dcgan-64?"), ("Layer", "did you mean layers?"), ("?", "use gan-28")):
         with pytest.raises(MiniganError, match=hint.replace("?", r"\?")):
             find([wrong])
 

@@ -92,9 +92,9 @@ def test_arrays_of_a_feed_stay_together_and_feeds_do_not():
 def test_an_epoch_is_the_longest_feed_s():
     sources, kinds = numbered(TWO, x=4, a=10, b=7)
     with Feeds(sources, kinds, 5) as feeds:
-        assert (feeds.epoch_length, feeds.position, feeds.epoch) == (10, 0, 0)
+        assert (feeds.epoch_length, feeds.position) == (10, 0)
         feeds.next(), feeds.next(), feeds.next(2)
-        assert (feeds.position, feeds.epoch) == (12, 1.2)
+        assert feeds.position == 12
 
 
 def test_a_set_smaller_than_a_batch_comes_several_times():
@@ -102,6 +102,12 @@ def test_a_set_smaller_than_a_batch_comes_several_times():
     with Feeds(sources, kinds, 64) as feeds:
         values, counts = np.unique(feeds.next()["x"], return_counts=True)
     assert values.tolist() == [0, 1, 2] and counts.min() >= 21
+
+
+def test_a_batch_of_more_samples_than_memory_holds_is_refused_at_once():
+    """And not after as many permutations as make it up."""
+    with Feeds(*numbered(), 10**15) as feeds, pytest.raises(MemoryError):
+        feeds.next()
 
 
 def test_the_batch_size_may_change():
@@ -146,6 +152,15 @@ def test_damage_draws_the_same_whatever_the_augmentation():
 )
 def test_damage_that_makes_no_rows(damage, sentence):
     with Feeds(*numbered(), 10, damage=damage) as feeds, pytest.raises(DataError, match=sentence):
+        feeds.next()
+
+
+def test_damage_cannot_change_an_array_in_place():
+    def careless(item, rng):
+        item["p"] += 1
+        return {"input": item["p"]}
+
+    with Feeds(*points(), 2, damage=careless) as feeds, pytest.raises(ValueError, match="read-only"):
         feeds.next()
 
 

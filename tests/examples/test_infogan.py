@@ -28,8 +28,11 @@ def model():
     return model
 
 
-def along(model, name, f, h=1e-6):
-    """The change of f() along a random direction in the weights of a network, by differences, and that direction."""
+def along(model, name, f, h=1e-8):
+    """The slope of f() along a random direction in the weights of a network, by differences; and that direction.
+
+    So small an h, because with batches of five the kinks of LeakyReLU are near.
+    """
     values = model.networks[name].parameters().values
     direction = np.random.default_rng(1).standard_normal(len(values))
     ends = []

@@ -342,7 +342,7 @@ CASES = [
     bad("80 million pixels in 100 kB", "x.png", flat("PNG", 9_000, "1"), LARGE),
     bad("25 million pixels in 25 kB", "x.webp", flat("WEBP", 5_000, lossless=True, quality=0, method=0), LARGE),
     fine("16 million pixels with alpha", "x.png", flat("PNG", 4_096, "RGBA", compress_level=1)),
-    bad("smaller than asked for", "x.png", png(7, 24), "is 7x24, smaller than 8x8"),
+    bad("smaller than asked for", "x.png", png(7, 24), "is 24x7 in height x width, smaller than 8x8"),
     *(
         Case(kind, special(kind), DRAW, f"x.png {NO_FILE}")
         for kind in ("a pipe", "a socket", "a device", "a link to nothing", "a link to itself")

@@ -31,7 +31,7 @@ from payloads import chunk, npz
 
 from minigan.apply import read_picture
 from minigan.apply.png import write_png
-from minigan.commands.options import read_run
+from minigan.commands.options import read_config
 from minigan.data import open_dataset, open_folder
 from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
@@ -185,7 +185,7 @@ def read_all(path: Path) -> None:
 
 def read_a_run(folder: Path) -> None:
     """config.json, and the model that it asks for, which may be too large for this machine."""
-    read_run("sample", folder)
+    read_config(RunFolder(folder))
 
 
 def read_records(folder: Path) -> None:
@@ -215,6 +215,7 @@ TWO = safe({"a": entry(), "b": entry("BF16", (2, 2), (8, 16)), "__metadata__": {
 RECORD = b'{"step": 10, "d_loss": 0.5, "gradients": {"G.0": 0.1}, "notes": [{"check": "a", "sentence": "b"}]}\n'
 TAR = gzip.compress(tar(GOOD, member("a/test_batch.bin", BINARY[:3073])))
 BATCH = pickled(np.zeros((2, 3072), np.uint8), (1, 2))
+
 
 def deep_pictures() -> list[bytes]:
     """PNG files with 16 bits, which minigan decodes itself."""

@@ -96,3 +96,19 @@ def test_exhibits_after_the_step_that_was_gone_back_to_are_forgotten(tmp_path):
     for exhibit in ("points", "other"):
         assert [int(path.stem[5:]) for path in run.folder.pictures(exhibit)] == [0, 2, 4, 6, 8]
     assert [record["step"] for record in run.folder.records.read()] == [2, 4, 5, 6, 8]
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "rollback"])
+def test_a_model_that_begins_with_a_nan_is_refused_and_leaves_nothing(tmp_path, on_nan):
+    """In its weights, or in what it keeps besides: the lowest loss so far, say, which is infinite at first."""
+    for spoil in (
+        lambda model: model.networks["high"].W.fill(np.inf),
+        lambda model: setattr(model, "state_dict", lambda: {"lowest": np.float32(np.inf)}),
+    ):
+        run = odd_run(tmp_path / "run", replace(ODD, on_nan=on_nan))
+        spoil(run.model)
+        with pytest.raises(
+            TrainingError, match=r"(high.W|model.lowest) is not finite after step 0: a model must begin"
+        ):
+            train(run)
+        assert not (tmp_path / "run").exists()

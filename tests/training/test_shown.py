@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from odd import odd_run
+from odd import Odd, odd_run
 from PIL import Image
 from tiny import assert_same, make_run, train
 
 from minigan.backend import to_numpy
+from minigan.errors import ModelError
 from minigan.gans import MODELS
 from minigan.model import Exhibit
 from minigan.testing import STRICT
@@ -117,3 +118,33 @@ def test_real_samples_are_from_all_over_the_data_and_the_same_every_time(tmp_pat
     np.testing.assert_array_equal(all_[:16], real)
     source = run.feeds.sources["data"].read(np.arange(64))["real"]
     assert not np.array_equal(real, source[:16])
+
+
+X = np.zeros((4, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shown", "sentence"),
+    [
+        (None, "what it returned is nothing: return exhibits by name"),
+        ([Exhibit(X)], "what it returned is of the type list"),
+        ({"x": X}, "x is of the type ndarray: return Exhibit"),
+        ({"../x": Exhibit(X)}, r"an exhibit can't be called '\.\./x': use letters, digits, - and _"),
+        ({"": Exhibit(X)}, "an exhibit can't be called ''"),
+        ({"checkpoints": Exhibit(X)}, "an exhibit can't be called 'checkpoints'"),
+        ({"x": Exhibit(3.0)}, "x is of the type float: show pictures"),
+        ({"x": Exhibit(X[:, :1])}, r"x has the shape \(4, 1\): show pictures \(N, H, W, 1 or 3\), or points \(N, 2\)"),
+        ({"x": Exhibit(np.zeros((4, 8, 8, 2)))}, r"x has the shape \(4, 8, 8, 2\)"),
+        ({"x": Exhibit(X[:0])}, r"x has the shape \(0, 2\)"),
+        ({"x": Exhibit(X, like="fake")}, "x is like 'fake', which is no array: use one, two"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shown_is_a_sentence_with_its_place_and_leaves_nothing(tmp_path, shown, sentence):
+    class Showing(Odd):
+        def show(self, held_out, rng):
+            return shown
+
+    with pytest.raises(ModelError, match=rf"^Showing\.show \(test_shown\.py, line \d+\): {sentence}"):
+        train(odd_run(tmp_path / "run", cls=Showing))
+    assert not (tmp_path / "run").exists()
