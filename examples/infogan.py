@@ -1,9 +1,9 @@
 """InfoGAN (Chen et al. 2016) as a model of your own: a file outside of the package, for `minigan train`.
 
-Shows how a model is written, with a network cut where a second loss enters, and what that loss does: nobody tells G
-what the digits are called, yet one code comes to mean which digit it is.
+Shows how a model is written, with a network cut where a second loss enters: nobody tells G what the digits are called,
+yet a code comes to mean which one it is.
 
-    minigan train examples/infogan.py:InfoGAN --data digits --n-steps 2000 --out runs/infogan     about 3 minutes
+    minigan train examples/infogan.py:InfoGAN --data digits --n-steps 2000 --out runs/infogan     about 2 minutes
 
 The latent is z = (noise, c): c is a class out of 10 and two numbers in [−1, 1]. A GAN may ignore c; InfoGAN adds
 to what G maximises the mutual information of c and the picture; P is the posterior, which nobody knows:
@@ -25,8 +25,8 @@ is minimised. Q reads the features of D, so D is cut there: features | verdict, 
     L_info on fakes                        → Q, features; and in G's step, through both, which it leaves alone, → G
     G's loss                               → through verdict and features, which it leaves alone, → G
 
-What you should see: in samples/ a column for each class, and nearly all of a column the same digit; in first/ and
-second/ a row for each class, which changes from left to right as one of the numbers goes from −1.5 to 1.5.
+What you should see: samples/ has a column for each class, most of them one digit all the way down; first/ and second/ a
+row for each class, whose digit leans or thickens from left to right, as one of the numbers goes from −1.5 to 1.5.
 Differences from the paper: DCGAN's generator, smaller networks; λ is 1 in the authors' code.
 """
 

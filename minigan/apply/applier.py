@@ -55,7 +55,11 @@ class Applier:
         multiple = getattr(model, "multiple", 1)
         self.multiple: Size = tuple(multiple) if isinstance(multiple, (tuple, list)) else (multiple, multiple)
         networks = {**model.networks, **model.frozen}
-        self.networks = [networks[name] for name in getattr(model, "applied", ())]
+        applied = getattr(model, "applied", ())
+        if unknown := [name for name in applied if name not in networks]:
+            there = ", ".join(networks)
+            raise DataError(f"{type(model).__name__} names {unknown[0]!r} in `applied`, and its networks are {there}")
+        self.networks = [networks[name] for name in applied]
         self._measured: dict[int, dict[Size, int]] = {}
         self.channels = channels or next((c for c in (3, 1) if self._takes(c)), None)
 

@@ -161,6 +161,8 @@ def test_refusals():
         Applier(WithMask(smoother()))
     with pytest.raises(DataError, match="Model has no apply"):
         Applier(Model())
+    with pytest.raises(DataError, match="names 'H' in `applied`, and its networks are F"):
+        Applier(Changes(smoother(), applied=("H",)))
     fixed = Sequential(Flatten(), Dense(64 * 64 * 3, 12), Reshape(2, 2, 3))
     with pytest.raises(ShapeError):
         Applier(Changes(fixed))(photo())
@@ -179,3 +181,9 @@ def test_six_megapixels_in_bounded_memory():
     assert memory.peak(lambda: tiles(x), CPU) < x.nbytes + 60e6
     whole = network.output(to_floats(x)[None], train=False)[0]
     np.testing.assert_allclose(tiles(to_floats(x)), whole, atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (3, 5), (64, 1)])
+def test_the_smallest_pictures_are_padded_far(size):
+    y = Applier(Changes(UNET, multiple=(64, 32)))(photo(*size))
+    assert y.shape == (*size, 3)

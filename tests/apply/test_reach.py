@@ -87,8 +87,12 @@ def in_tiles(network, x, plans):
     return out
 
 
+HEIGHTS = st.integers(60, 150) | st.integers(5, 12).map(lambda n: 12 * n)
+WIDTHS = st.integers(30, 50) | st.just(36)
+
+
 @settings(deadline=None, max_examples=200)
-@given(st.lists(layers(), min_size=1, max_size=5), st.integers(60, 150), st.integers(30, 50), st.integers(1, 20))
+@given(st.lists(layers(), min_size=1, max_size=5), HEIGHTS, WIDTHS, st.integers(1, 20))
 def test_tiles_equal_the_whole(chain, height, width, least):
     network = Sequential(*chain)
     x = RNG.standard_normal((1, height, width, 2))
@@ -151,6 +155,12 @@ def test_figures_on_paper(window):
 def test_what_looks_at_the_whole_picture_is_not_local(layer):
     with pytest.raises(NotLocal, match=type(layer).__name__):
         cut([Sequential(Tanh(), Residual(layer))], 100, 0)
+
+
+def test_ways_of_different_strides_are_cut_where_both_may_begin():
+    ways = Parallel(*(Sequential(conv(1, s, s, 0), Upsample(s)) for s in (1, 2, 3)))
+    cuts = cut([ways], 120, 0, least=14)
+    assert len(cuts.starts) > 4 and all(start % 6 == 0 for start in cuts.starts)
 
 
 def test_ways_that_end_in_different_sizes_are_not_local():

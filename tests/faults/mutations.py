@@ -29,7 +29,7 @@ OPPOSITE = {
     ast.Or: ast.And,
 }
 WORDS = {"input": "both", "params": "input"}  # of wrt
-UNTOUCHED = {"__repr__", "macs"}  # no derivative depends on them
+UNTOUCHED = {"__repr__", "macs", "reach"}  # no derivative depends on them
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ COMMANDS = (
     f"sample run {OWN} --n 4 --out samples.png",
     f"evaluate run {OWN} --against my_data.py:make_data --n 40 --features digits",
     "report run",
+    "data my_data.py:make_data",
+    "models",
     "train infogan.py:InfoGAN --help",
 )
 
