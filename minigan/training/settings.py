@@ -91,7 +91,9 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
     config = RunConfig(**{name: values[name] for name in known})
     tuples = {name: tuple(getattr(config, name)) for name in ("augment", "classes", "changes")}
-    shapes = {name: tuple(shape) for name, shape in config.shapes.items()}
+    shapes = {name: tuple(shape) for name, shape in config.shapes.items() if isinstance(shape, list | tuple)}
+    if shapes.keys() != config.shapes.keys():
+        raise TypeError("a shape is no list")
     size = None if config.img_size is None else tuple(config.img_size)
     config = replace(config, **tuples, shapes=shapes, img_size=size)
     _check(config)

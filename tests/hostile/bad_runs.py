@@ -387,6 +387,8 @@ CONFIGS = [
     Case(
         "an unknown model", put(model="dcgen"), DRAW, f"{CONFIG}: there is no model called 'dcgen': did you mean dcgan?"
     ),
+    Case("a model in a file", put(model="/tmp/evil.py:Evil"), DRAW, "minigan sample run --model /tmp/evil.py:Evil"),
+    Case("data in a file", put(data="/tmp/evil.py:evil"), RESUME, "--data /tmp/evil.py:evil"),
     Case(
         "a model with colours and line breaks",
         put(model="\x1b[31m\n\r\u202e\ud800"),
