@@ -50,8 +50,6 @@ def main(args: argparse.Namespace) -> int:
     load_frozen(RunFolder(path.parent), model)
     stepper = Stepper(model, _Handed(batches, config, model, path), config, Doctor(model, config, None))
     stepper.restore(checkpoint)
-    if not 0 < stepper.lr_factor <= 1:
-        raise CheckpointError(f"{path} is damaged: its factor on the learning rate is {stepper.lr_factor!r}")
     seen: list[Seen] = []
 
     def looked_at(next_batch: Any, rng: Any, now: Any) -> Finding | dict[str, Any]:
