@@ -163,7 +163,7 @@ def test_how_long_it_will_take(capsys):
         "40 s",
         "3 min",
         "3 h 21 min",
-        "2 d 8 h",
+        "2 d 7 h",
     ]
     assert forecast(2000, 0.31, 200.0) == (
         "0.31 s a step, measured on this machine: 2,000 steps (10 epochs) will take about 10 min"

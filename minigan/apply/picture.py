@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from minigan.apply.png import read_png
-from minigan.data.decode import decode_by
+from minigan.data.decode import decode_by, no_warnings
 from minigan.data.pictures import ALPHA_MODES, SIXTEEN_BIT_MODES, read_key
 from minigan.errors import DataError
 from minigan.untrusted import Unreadable, open_file, read_npy
@@ -103,7 +103,8 @@ def read_picture(path: Path) -> Picture:
     """Read a picture or a .npy file. Raises DataError, naming it, if that can't be done without loss."""
     if path.suffix.lower() == FLOATS:
         return _read_floats(path)
-    return decode_by(path, lambda image: _read(image, path))
+    with no_warnings():
+        return decode_by(path, lambda image: _read(image, path))
 
 
 def _read_floats(path: Path) -> Picture:

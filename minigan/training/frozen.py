@@ -15,7 +15,7 @@ from minigan.untrusted import open_file, read_npz
 
 def save_frozen(folder: RunFolder, model: Any) -> None:
     """Write the arrays of `model.frozen` as NETWORK.PARAMETER, with their checksum; nothing if there are none."""
-    arrays = named_arrays(model.frozen)
+    arrays: dict[str, Any] = named_arrays(model.frozen)
     if arrays:
         with replacing(folder.frozen) as file:
             np.savez(file, **arrays, checksum=checksum(arrays))

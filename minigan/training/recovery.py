@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
+from typing import Any
 
 from minigan.errors import CheckpointError
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, check_finite, load_newest
@@ -31,8 +32,8 @@ class Memory:
 
     def __init__(self, stepper: Stepper) -> None:
         self.stepper = stepper
-        self.state: Checkpoint | None = None
-        self.began: Checkpoint | None = None
+        self.state: Any = None  # a Checkpoint, from the first `keep` on
+        self.began: Any = None
         self._kept, self._took = 0.0, 0.0
 
     def keep(self) -> None:
