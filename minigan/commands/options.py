@@ -88,13 +88,21 @@ def add_model(parser: Any) -> None:
 def read_run(
     command: str, path: Path, model: str | None = None, data: str | None = None
 ) -> tuple[RunFolder, RunConfig, type[Model] | None]:
-    """The folder of a run, its settings, and the class of its model if that is a user's own, named by --model.
-
-    data: what was given for it, "" for nothing; None if the command needs none. Raises CheckpointError also for
-    arguments that nobody could have given, and UsageError where a user's own file is needed and wasn't named.
-    """
+    """The folder of a run, its settings, and the class of its model if that is a user's own; see `own_class`."""
     folder = RunFolder(path)
-    config = folder.config()
+    config, cls = own_class(command, path, folder.config(), model, data)
+    check_arguments(config, folder.path / "config.json", cls)
+    return folder, config, cls
+
+
+def own_class(
+    command: str, path: Path, config: RunConfig, model: str | None, data: str | None = None
+) -> tuple[RunConfig, type[Model] | None]:
+    """The class of a run's model if that is a user's own, named by --model, and the settings with its checksums.
+
+    data: what was given for the data, "" for nothing; None if the command needs none. Raises UsageError, with what to
+    type, where a user's own file is needed and wasn't named.
+    """
     if not is_own(config.model) and model not in (None, config.model):
         raise UsageError(f"the model {model} doesn't fit this run, which began with {config.model}: leave it out")
     missing = [f"--model {config.model}"] if is_own(config.model) and not model else []
@@ -103,14 +111,12 @@ def read_run(
         given = [f"--model {model}"] if model else []
         typed = " ".join(["minigan", command, shlex.quote(str(path)), *given, *missing])
         raise UsageError(f"this run is of a file of your own, and a run's folder never loads Python: name it, {typed}")
-    cls = None
-    if is_own(config.model):
-        cls, files = own_model(str(model))
-        if cls.__name__ != short_name(config.model):
-            raise UsageError(f"{path} began with {config.model}, and not with {cls.__name__}: give that to --model")
-        config = replace(config, own=(config.own or {}) | files)
-    check_arguments(config, folder.path / "config.json", cls)
-    return folder, config, cls
+    if not is_own(config.model):
+        return config, None
+    cls, files = own_model(str(model))
+    if cls.__name__ != short_name(config.model):
+        raise UsageError(f"{path} began with {config.model}, and not with {cls.__name__}: give that to --model")
+    return replace(config, own=(config.own or {}) | files), cls
 
 
 def open_run(

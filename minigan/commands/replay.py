@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_device
-from minigan.cli import Parser, UsageError
-from minigan.commands.options import add_model, place
+from minigan.cli import Parser
+from minigan.commands.options import add_model, own_class, place
 from minigan.errors import CheckpointError
 from minigan.model import Model
-from minigan.own import is_own, own_model
 from minigan.training.build import build_model, check_arguments
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.doctor import Doctor
@@ -43,12 +42,12 @@ def main(args: argparse.Namespace) -> int:
     """Make the step again, and print what was seen in it, in order of time."""
     path = _failure(args.file)
     checkpoint, batches = load_failure(path)
-    config = _config(checkpoint, path)
-    cls = _own(config, path, args.model)
+    config, cls = own_class("replay", path, _config(checkpoint, path), args.model)
     check_arguments(config, path, cls)
     model = build_model(config, cls, get_device(args.device))
     load_frozen(RunFolder(path.parent), model)
-    stepper = Stepper(model, _Handed(batches, config, model, path), config, Doctor(model, config, None))
+    feeds: Any = _Handed(batches, config, model, path)
+    stepper = Stepper(model, feeds, config, Doctor(model, config, None))
     stepper.restore(checkpoint)
     seen: list[Seen] = []
 
@@ -56,10 +55,8 @@ def main(args: argparse.Namespace) -> int:
         return first_not_finite(model, next_batch, rng, now, seen.append)
 
     found, _ = stepper.watched(looked_at)
-    print(
-        f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest magnitude"
-    )
-    print("in everything that is made, in order of time\n")
+    print(f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest")
+    print("magnitude in everything that is made, in order of time\n")
     print(timetable(seen, None if args.all else PASSES))
     end = found.sentence if isinstance(found, Finding) else "every number in this step is finite"
     print(f"\n{end[0].upper()}{end[1:]}.")
@@ -78,37 +75,17 @@ class _Handed:
 
     def next(self, n: int | None = None) -> dict[str, Any]:
         batch = next(self.batches, {})
-        if not self._fits(batch):
-            raise CheckpointError(
-                f"{self.path} is damaged: its batches aren't those of one step of {self.config.model}"
-            )
+        if not batch or not all(self._fits(name, batch.get(name)) for name in self.model.arrays):
+            problem = f"its batches aren't those of one step of {self.config.model}"
+            raise CheckpointError(f"{self.path} is damaged: {problem}")
         self.position += len(next(iter(batch.values())))
         return {name: self.model.device.array(rows) for name, rows in batch.items()}
 
-    def _fits(self, batch: dict[str, np.ndarray]) -> bool:
-        """Whether it has the arrays of the model, in the shapes of the run."""
-        for name, kind in self.model.arrays.items():
-            rows = batch.get(name)
-            if (
-                rows is None
-                or not len(rows)
-                or rows.dtype.kind not in ("iu" if kind.what in ("label", "mask") else "f")
-            ):
-                return False
-            wanted = self.config.shapes.get(name, ()) if kind.what != "label" else ()
-            if tuple(rows.shape[1:]) != tuple(wanted):
-                return False
-        return bool(batch)
-
-
-def _own(config: RunConfig, path: Path, word: str | None) -> type[Model] | None:
-    """The class of a user's own model. Raises UsageError if it isn't named."""
-    if not is_own(config.model):
-        return None
-    if word is None:
-        typed = f"minigan replay {path} --model {config.model}"
-        raise UsageError(f"this run is of a file of your own, and a run's folder never loads Python: name it, {typed}")
-    return own_model(word)[0]
+    def _fits(self, name: str, rows: np.ndarray | None) -> bool:
+        """Whether rows are those of an array of the model, in the shape that it has in the run."""
+        kinds = "iu" if self.model.arrays[name].what in ("label", "mask") else "f"
+        shape = tuple(self.config.shapes.get(name, ()))
+        return rows is not None and len(rows) > 0 and rows.dtype.kind in kinds and rows.shape[1:] == shape
 
 
 def _failure(file: Path) -> Path:

@@ -231,6 +231,7 @@ def _draw(
     Points of one class are to hit one mode only.
     """
     real = centers = None
+    dataset: Any
     try:
         sources = open_split(config, cls)
         source, dataset = next((s, p) for s in sources.values() for p in s.parts.values() if hasattr(p, "batch"))
@@ -240,7 +241,7 @@ def _draw(
             named = {} if label is None else {config.classes[label] if label < len(config.classes) else ""}
             wanted = centers[[label is None or name in named for name in dataset.modes]]
             if count_modes and len(wanted):
-                modes, quality = modes_and_quality(samples, wanted, source.std)
+                modes, quality = modes_and_quality(samples, wanted, source.std or 1.0)
                 print(modes_found({"modes": modes, "quality": quality}, len(wanted)))
     except (MiniganError, StopIteration):
         pass

@@ -108,7 +108,7 @@ def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     with about_data(spec):
         sources = open_split(config, cls, own_data(spec)[0] if spec else None)
-    parts = [part for source in sources.values() for part in source.parts.values() if hasattr(part, "batch")]
+    parts: list[Any] = [part for source in sources.values() for part in source.parts.values() if hasattr(part, "batch")]
     return next(part for part in parts if len(part.shape) == 3)
 
 

@@ -163,7 +163,7 @@ def _dry_run(config: RunConfig, sources: Sources, cls: type[Model] | None) -> in
     print(summarize(build_model(config, cls, CPU), config, config.shapes))
     model = build_model(config, cls)
     with feeds_of(config, sources, model) as feeds:
-        doctor = Doctor(model, config, lambda array, n: sources[model.arrays[array].feed].read(range(n))[array])
+        doctor = Doctor(model, config, None)
         stepper = Stepper(model, feeds, config, doctor)
         progress = Progress(config.n_steps, quiet=True, steps_per_epoch=steps_per_epoch(config, model))
         end = time.perf_counter() + TIMED_S

@@ -87,8 +87,8 @@ def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[
 def other_files(before: RunConfig, after: RunConfig) -> list[str]:
     """A user's own files that aren't what they were when the run began, or last went on."""
     old, new = before.own or {}, after.own or {}
-    changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
-    return [f"{name} isn't what it was: the run goes by what it says now" for name in sorted(changed)]
+    changed = sorted(name for name, checksum in new.items() if old and checksum not in old.values())
+    return [f"{name} isn't what it was: the run goes by what it says now" for name in changed]
 
 
 def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
@@ -105,12 +105,10 @@ def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
 
 def _other_machine(state: dict[str, Any]) -> list[str]:
     """Other kernels and another number of threads round differently."""
-    old, new = state.get("blas"), str(blas.describe())
-    if isinstance(old, str) and old != new:
-        return [f"computed with {new}, before with {old}: no longer the same to the last bit"]
-    old, new = state.get("threads"), threads.count()
-    if isinstance(old, int) and old != new:
-        return [f"computed with {new} threads, before with {old}: no longer the same to the last bit"]
+    for name, new, unit in (("blas", str(blas.describe()), ""), ("threads", threads.count(), " threads")):
+        old = state.get(name)
+        if type(old) is type(new) and old != new:
+            return [f"computed with {new}{unit}, before with {old}: no longer the same to the last bit"]
     return []
 
 

@@ -106,7 +106,7 @@ def opened(
 
 def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
     """The stream of batches of a run, from its beginning."""
-    augment = [AUGMENTATIONS[name] for name in config.augment]
+    augment: list[Any] = [AUGMENTATIONS[name] for name in config.augment]
     damage = getattr(model, "damage", None)
     return Feeds(sources, model.arrays, config.batch_size, config.seed, augment, device=model.device, damage=damage)
 
