@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from hostile_case import Case
 from payloads import arrays_in, bad_npz, npy, npz, npz_member, zipped
 
 from minigan.cli import main
+from minigan.layers import Dense
+from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
+from minigan.training.frozen import load_frozen
 
 SAMPLE = "sample run --checkpoint run/x.npz --n 4"
 RESUME = "train --resume run --n-steps 5 --quiet"
@@ -305,6 +309,40 @@ CHECKPOINTS = [
             ("fewer rollbacks than none", lambda old: old | {"rollbacks": -1}),
         )
     ),
+]
+
+FEATURES = {"features.W": np.ones((2, 3), np.float32), "features.b": np.zeros(3, np.float32)}
+
+
+def frozen(folder: Path) -> None:
+    """Read frozen.npz into a model that has such a network."""
+    load_frozen(RunFolder(folder), SimpleNamespace(frozen={"features": Dense(2, 3)}))
+
+
+def unthawed(name: str, says: str, data: Callable[[], bytes]) -> Case:
+    """A case of frozen.npz."""
+    return Case(name, lambda folder: (folder / "frozen.npz").write_bytes(data()), frozen, f"frozen.npz {says}")
+
+
+FROZEN = [
+    *(
+        unthawed(name, "is damaged", bad_npz(FEATURES | {"checksum": checksum(FEATURES)}, "features.W")[name])
+        for name in bad_npz(FEATURES, "features.W")
+    ),
+    unthawed("a wrong checksum", "is damaged", lambda: npz(**FEATURES, checksum=checksum({}))),
+    unthawed("no checksum", "is damaged", lambda: npz(**FEATURES)),
+    *(
+        unthawed(name, says, lambda change=change: sealed(FEATURES | change))
+        for name, says, change in (
+            ("an array too many", "is of another model", {"../../executed": np.zeros(3)}),
+            ("another shape", "is of another model", {"features.W": np.zeros((3, 2), np.float32)}),
+            ("an array of truth values", "is of another model", {"features.b": np.array([True, False, True])}),
+            ("NaN", "is damaged: features.b is not finite", {"features.b": np.full(3, np.nan, np.float32)}),
+        )
+    ),
+    Case("a folder for frozen.npz", lambda folder: (folder / "frozen.npz").mkdir(), frozen, "frozen.npz"),
+    Case("a pipe for frozen.npz", lambda folder: os.mkfifo(folder / "frozen.npz"), frozen, "frozen.npz"),
+    Case("no frozen.npz", lambda folder: None, frozen, "frozen.npz is missing"),
 ]
 
 CONFIG = "run/config.json is damaged"

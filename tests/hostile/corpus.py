@@ -24,6 +24,7 @@ FAMILIES: dict[str, list[Case]] = {
     "IDX files": bad_idx.CASES,
     "CIFAR-10 batches and archives": bad_cifar.CASES,
     "checkpoints": bad_runs.CHECKPOINTS,
+    "frozen networks": bad_runs.FROZEN,
     "config.json and metrics.jsonl": bad_runs.CONFIGS,
     "weights and statistics": bad_weights.CASES,
 }
