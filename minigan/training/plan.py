@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import platform
-import shlex
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -96,7 +94,6 @@ def new_config(
         lr_decay=given.get("lr_decay", cls.lr_decay),
         n_steps=1,
         **{name: given[name] for name in (*ABOUT_DATA, *OPTIONAL) if given.get(name) is not None},
-        command=shlex.join(["minigan", *sys.argv[1:]]),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions=_versions(),
         init_from=str(Path(given["init_from"]).resolve()) if given.get("init_from") else "",
