@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import bad_archives
 import bad_cifar
+import bad_configs
 import bad_idx
 import bad_pictures
 import bad_runs
@@ -25,7 +26,7 @@ FAMILIES: dict[str, list[Case]] = {
     "CIFAR-10 batches and archives": bad_cifar.CASES,
     "checkpoints": bad_runs.CHECKPOINTS,
     "frozen networks": bad_runs.FROZEN,
-    "config.json and metrics.jsonl": bad_runs.CONFIGS,
+    "config.json and metrics.jsonl": bad_configs.CONFIGS,
     "weights and statistics": bad_weights.CASES,
 }
 
