@@ -64,7 +64,7 @@ def size(text: str) -> tuple[int, int]:
     try:
         return as_size(parse_size(text))
     except DataError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(with_flags(str(error))) from None
 
 
 def check_writable(folder: Path) -> None:

@@ -36,9 +36,12 @@ def load_frozen(folder: RunFolder, model: Any) -> None:
         raise CheckpointError(f"{folder.frozen} is damaged: copy it anew from where the run was trained") from error
     if not np.array_equal(sum_, checksum(arrays)):
         raise CheckpointError(f"{folder.frozen} is damaged: its contents don't match its checksum")
-    shapes, found = ({name: a.shape for name, a in some.items()} for some in (own, arrays))
-    if shapes != found:
-        raise CheckpointError(f"{folder.frozen} is of another model: its arrays have other names or shapes")
+    forms, found = ({name: (a.shape, a.dtype.kind) for name, a in some.items()} for some in (own, arrays))
+    if forms != found:
+        raise CheckpointError(f"{folder.frozen} is of another model: its arrays have other names, shapes or types")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{folder.frozen} is damaged: {name} is not finite")
     for name, network in model.frozen.items():
         prefix = f"{name}."
         network.load_state_dict({k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)})

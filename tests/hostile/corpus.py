@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import bad_archives
 import bad_cifar
+import bad_configs
 import bad_idx
 import bad_pictures
 import bad_runs
@@ -24,7 +25,8 @@ FAMILIES: dict[str, list[Case]] = {
     "IDX files": bad_idx.CASES,
     "CIFAR-10 batches and archives": bad_cifar.CASES,
     "checkpoints": bad_runs.CHECKPOINTS,
-    "config.json and metrics.jsonl": bad_runs.CONFIGS,
+    "frozen networks": bad_runs.FROZEN,
+    "config.json and metrics.jsonl": bad_configs.CONFIGS,
     "weights and statistics": bad_weights.CASES,
 }
 

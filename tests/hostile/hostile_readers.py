@@ -25,13 +25,12 @@ from bad_archives import GOOD_ZIP, PICTURES
 from bad_cifar import BINARY, GOOD, member, pickled, tar
 from bad_idx import GOOD as IDX
 from bad_pictures import animated, picture
-from bad_runs import NEWEST, good_arrays, good_run, sealed
+from bad_runs import FEATURES, NEWEST, frozen, good_arrays, good_run, sealed
 from bad_weights import GOOD_SAFE, archive, dictionary, entry, network, safe, statistics, stream, tensor
 from payloads import chunk, npz
 
 from minigan.apply import read_picture
 from minigan.apply.png import write_png
-from minigan.commands.options import read_config
 from minigan.data import open_dataset, open_folder
 from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
@@ -41,6 +40,7 @@ from minigan.metrics.inception import read_weights
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
 from minigan.training import RunFolder, build_model, load_checkpoint
+from minigan.training.build import check_arguments
 
 INTERESTING = (0, 1, 2, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -184,8 +184,8 @@ def read_all(path: Path) -> None:
 
 
 def read_a_run(folder: Path) -> None:
-    """config.json, and the model that it asks for, which may be too large for this machine."""
-    read_config(RunFolder(folder))
+    """config.json, and the arguments of the model that it asks for, which may be too large for this machine."""
+    check_arguments(RunFolder(folder).config(), folder / "config.json")
 
 
 def read_records(folder: Path) -> None:
@@ -241,6 +241,7 @@ READERS = {
     "cifar-binary": Reader("data_batch_1.bin", read_cifar, lambda: [BINARY]),
     "cifar-archive": Reader("x.tar.gz", lambda folder: read_cifar(folder / "x.tar.gz"), lambda: [TAR], in_tar),
     "checkpoint": Reader("x.npz", read_a_checkpoint, kept(NEWEST), in_checkpoint),
+    "frozen": Reader("frozen.npz", frozen, lambda: [sealed(FEATURES)], in_zip),
     "config": Reader("config.json", read_a_run, kept("run/config.json")),
     "metrics": Reader("metrics.jsonl", read_records, lambda: [RECORD * 3]),
     "safetensors": Reader("x.safetensors", lambda f: read_safetensors(f / "x.safetensors"), lambda: [GOOD_SAFE, TWO]),

@@ -57,7 +57,7 @@ def test_a_model_without_any_has_no_file(tmp_path):
         ("flipped", "frozen.npz is damaged: its contents don't match its checksum"),
         ("no checksum", "frozen.npz is damaged"),
         ("a folder", "frozen.npz"),
-        ("other", "frozen.npz is of another model: its arrays have other names or shapes"),
+        ("other", "frozen.npz is of another model: its arrays have other names, shapes or types"),
     ],
 )
 def test_a_file_that_is_gone_or_damaged_is_a_sentence(run, damage, sentence):

@@ -112,10 +112,16 @@ def test_a_run_on_a_device_goes_on_as_if_it_had_never_stopped(tmp_path):
     assert_same(arrays_of(second), arrays_of(whole))
 
 
-def test_a_run_that_goes_on_on_another_device_takes_the_same_samples_and_weights(tmp_path):
+def test_a_run_that_goes_on_on_another_device_has_the_weights_and_takes_the_same_samples(tmp_path):
     """No state of a generator stands in the way."""
-    train(make_run(tmp_path / "run", replace(CONFIG, n_steps=5), device=STRICT))
-    resumed = resume_run(tmp_path / "run")
+    run = make_run(tmp_path / "run", replace(CONFIG, n_steps=5), device=STRICT)
+    train(run)
+    resumed, unbroken = resume_run(tmp_path / "run"), make_run(tmp_path / "unbroken")
+    assert_same(arrays_of(resumed), arrays_of(run))
+    with unbroken.feeds:
+        for _ in range(5):
+            unbroken.feeds.next()
+        np.testing.assert_array_equal(resumed.feeds.next()["real"], unbroken.feeds.next()["real"])
     train(resumed)
     assert resumed.stepper.step == 12
 
