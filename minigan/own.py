@@ -18,6 +18,7 @@ from typing import Any
 
 from minigan.errors import DataError, MiniganError
 from minigan.model import Model
+from minigan.options import arguments_of
 from minigan.words import near
 
 MARK = ".py:"
@@ -64,6 +65,11 @@ def own_model(word: str) -> tuple[type[Model], dict[str, str]]:
             f"{definition(cls, word)}: {short_name(word)} is no model: make it a class that inherits from "
             "minigan.model.Model"
         )
+    try:
+        arguments_of(cls)
+    except Exception as error:
+        what = f"the annotations of its constructor can't be read: {type(error).__name__}: {error}"
+        raise OwnError(f"{definition(cls.__init__, word)}: {what}") from error
     return cls, checksums
 
 

@@ -55,12 +55,15 @@ def test_words_that_name_something_of_a_file():
         ("my_gan.py:MyGna", "there is no 'MyGna' in my_gan.py: did you mean MyGAN?"),
         ("my_gan.py:", "there is no '' in my_gan.py: it has MyGAN, train, fails"),
         ("my_gan.py:train", "my_gan.py, line 8: train is no model: make it a class that inherits from"),
+        ("hints.py:X", "hints.py, line 4: the annotations of its constructor can't be read: NameError: name 'Nowhere'"),
         ("syntax.py:X", "syntax.py, line 2: "),
         ("importing.py:X", "importing.py, line 3: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("leaving.py:X", "leaving.py, line 1: SystemExit: 3"),
     ],
 )
 def test_what_can_not_be_a_model_is_one_sentence(word, said):
+    lines = ["from minigan.model import Model", "", "class X(Model):", "    def __init__(self, a: 'Nowhere' = 1): pass"]
+    Path("hints.py").write_text("\n".join(lines))
     Path("syntax.py").write_text("x = 1\ndef f(:\n")
     Path("importing.py").write_text("\n\nimport nowhere_to_be_found\n")
     Path("leaving.py").write_text("raise SystemExit(3)")

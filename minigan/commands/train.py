@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -130,7 +131,7 @@ def main(args: argparse.Namespace) -> int:
             RunFolder(args.out).check_unused()
         with about_data(args.data):
             config, sources, kept = new_config(given | ({"model": word} if word else {}), cls, data)
-        config = replace(config, own=(more | files) or None)
+        config = replace(config, own=(more | files) or None, command=shlex.join(["minigan", *sys.argv[1:]]))
         name = f"{short_name(config.model)}-{next(iter(sources.values())).name}"
         folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / name)
     check_writable(folder.path)

@@ -25,9 +25,9 @@ entries must be larger. A larger h makes E smaller, so h is the least, from `ste
 standard deviations down to 2 t M.
 
 Where no entry exceeds 8 σ(dW), the gradient is nothing but rounding. M is then FLOOR times the largest gradient of the
-same call, or the largest term of s, because that is where its terms come from. In a network a gradient may also be a
-ten-millionth of the others and yet more than rounding: two samples in a group of the minibatch standard deviation are
-±1, whatever they are, but for ε. s has the rounding of the others, so a millionth of this gradient can't be seen at any
+same call, or the largest term of s, because that is where its terms come from. A gradient may also be a ten-millionth
+of the others and yet more than rounding: two samples in a group of the minibatch standard deviation are ±1, whatever
+they are, but for ε. s has the rounding of the others, so a millionth of this gradient can't be seen at any
 h. Where no entry of such an array can be compared (`is_small`), E may be as large as if M were FLOOR times the largest.
 (1) stays as it is, but it can't see faults that are smaller than E.
 """
@@ -94,7 +94,7 @@ class Written:
 
     def step(self, name: str, least: float) -> float:
         """h, for the entries of a gradient."""
-        M = self.scale(name)
+        M = self.visible(name)
         enough = DEVIATIONS * QUOTIENT * self.sigma_of_s / (2 * self.tolerance * M) if M else least
         return max(least, min(enough, LARGEST_STEP))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from minigan import blas, threads
 from minigan.backend import CPU
+from minigan.data import as_size
 from minigan.model import Model
 from minigan.training.build import build_model
 from minigan.training.length import steps_for
@@ -27,7 +28,7 @@ CHANGEABLE = (*SPOKEN, "n_steps", "sample_interval", "checkpoint_interval", "kee
 
 def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = None) -> RunConfig:
     """Change what may change when a run goes on. Raises TrainingError if anything else was given another value."""
-    given = {name: value for name, value in given.items() if value is not None}
+    given = as_kept(given)
     if "n_epochs" in given:
         samples = given.pop("n_epochs") * max(config.samples.values())
         given["n_steps"] = steps_for(samples, config, build_model(config, cls, CPU))
@@ -49,6 +50,16 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
     changed = {name: value for name, value in given.items() if _changeable(name, config)}
     arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
     return replace(config, model_args=config.model_args | arguments, **changed)
+
+
+def as_kept(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, without None, in the types that settings have: a size is (H, W), augmentations are a tuple."""
+    given = {name: value for name, value in given.items() if value is not None}
+    if "img_size" in given:
+        given["img_size"] = as_size(given["img_size"])
+    if isinstance(given.get("augment"), str):
+        given["augment"] = given["augment"].split(",")
+    return given | ({"augment": tuple(given["augment"])} if "augment" in given else {})
 
 
 def _changeable(name: str, config: RunConfig) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import platform
-import shlex
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -25,7 +23,7 @@ from minigan.metrics import FEATURE_NETWORKS
 from minigan.model import Model, can
 from minigan.options import Argument, Count, Fraction, WholeNumber, arguments_of
 from minigan.training.build import model_class
-from minigan.training.changes import fingerprint
+from minigan.training.changes import as_kept, fingerprint
 from minigan.training.evaluation import usual_features
 from minigan.training.length import planned
 from minigan.training.settings import DECAYS, FEWEST_JUDGED, ON_NAN, USUAL_STEPS, RunConfig, TrainingError
@@ -83,7 +81,7 @@ def new_config(
     """
     if "model" not in given:
         raise TrainingError(f"which model? give {either(MODELS)}, or one of your own as my_gan.py:MyGAN")
-    cls = cls or model_class(given["model"])
+    given, cls = as_kept(given), cls or model_class(given["model"])
     _check(given, cls)
     word = str(given.get("data") or (IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
     config = RunConfig(
@@ -95,19 +93,19 @@ def new_config(
         batch_size=given.get("batch_size", cls.batch_size),
         lr_decay=given.get("lr_decay", cls.lr_decay),
         n_steps=1,
-        **{name: given[name] for name in (*ABOUT_DATA, *OPTIONAL) if given.get(name) is not None},
-        command=shlex.join(["minigan", *sys.argv[1:]]),
+        **{name: given[name] for name in (*ABOUT_DATA, *OPTIONAL) if name in given},
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions=_versions(),
-        init_from=str(Path(given["init_from"]).resolve()) if given.get("init_from") else "",
+        init_from=str(Path(given["init_from"]).resolve()) if "init_from" in given else "",
     )
     get_device(config.device)
     check_arrays(cls, cls.needs(**config.model_args))
     sources, kept = open_sources(replace(config, data=word), cls, data, held_out)
+    learning = learns_classes(cls, config.model_args)
     config = replace(
         config,
         model_args=config.model_args | _number_of_classes(given, cls, config, sources),
-        classes=_classes(cls, config, sources),
+        classes=next((tuple(s.classes) for s in sources.values() if s.classes), ()) if learning else (),
         shapes=shapes_of(sources),
         samples={feed: len(source) for feed, source in sources.items()},
         fingerprint=fingerprint(sources),
@@ -135,8 +133,8 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
                 continue
             offers = ", ".join(f"`{name}`" for name in own) or "no options"
             raise TrainingError(f"{model} has no `{name}`: it takes {offers}")
-        problem = known[name].check(value) if name in known and value is not None else ""
-        if name in CHOICES and value not in (None, *CHOICES[name]):
+        problem = known[name].check(value) if name in known else ""
+        if name in CHOICES and value not in CHOICES[name]:
             problem = f"is none of {', '.join(map(str, CHOICES[name]))}"
         if problem:
             raise TrainingError(f"`{name}` {value} {problem}")
@@ -170,7 +168,7 @@ def _number_of_classes(
     if "n_classes" not in inspect.signature(cls).parameters:
         return {}
     if not learns_classes(cls, config.model_args):
-        if given.get("n_classes") is not None:
+        if "n_classes" in given:
             raise TrainingError(f"{config.model} learns classes only with `labels`: add that, or leave out `n_classes`")
         return {"n_classes": None}
     labels = [source.labels for source in sources.values() if source.labels is not None]
@@ -184,25 +182,16 @@ def _number_of_classes(
     return {"n_classes": wanted}
 
 
-def _classes(cls: type[Model], config: RunConfig, sources: Sources) -> tuple[str, ...]:
-    """The names of the classes that the model learns."""
-    if not learns_classes(cls, config.model_args):
-        return ()
-    return next((tuple(source.classes) for source in sources.values() if source.classes), ())
-
-
 def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], data: str) -> tuple[RunConfig, Model]:
     """The settings with the number of steps, no fewer for a small data set unless it was given; and the model."""
     epoch = max(config.samples.values())
-    n_steps = given.get("n_steps")
-    if n_steps is None and given.get("n_epochs") is not None:
-        return planned(config, cls, samples=given["n_epochs"] * epoch)
-    n_steps = n_steps or DEFAULT_STEPS.get(data)
-    if n_steps is None:
-        longer, model = planned(config, cls, samples=LEAST_EPOCHS * epoch)
-        if longer.n_steps >= LEAST_STEPS:
-            return longer, model
-    return planned(config, cls, n_steps or LEAST_STEPS)
+    n_steps = given.get("n_steps", None if "n_epochs" in given else DEFAULT_STEPS.get(data))
+    if n_steps is not None:
+        return planned(config, cls, n_steps)
+    longer, model = planned(config, cls, samples=given.get("n_epochs", LEAST_EPOCHS) * epoch)
+    if "n_epochs" in given or longer.n_steps >= LEAST_STEPS:
+        return longer, model
+    return planned(config, cls, LEAST_STEPS)
 
 
 def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sources: Sources) -> RunConfig:
@@ -213,7 +202,7 @@ def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sou
     pictures = any(len(shape) == 3 for shape in config.shapes.values())
     if config.augment and not pictures:
         raise TrainingError(f"`augment` is for pictures, and {config.data} has none: leave it out")
-    asked = [name for name in ("eval_interval", "eval_samples", "eval_features") if given.get(name) is not None]
+    asked = [name for name in ("eval_interval", "eval_samples", "eval_features") if name in given]
     measured = can(model, "generate") and pictures
     for name in asked:
         if not measured and not (name == "eval_interval" and model.judgements):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,6 +66,7 @@ def train(
     else:
         folder.check_unused()
         config, sources, kept = new_config(settings | words, cls, data, held_out)
+        config = replace(config, command=shlex.join(["python", *sys.argv]))
     folder = locked(folder, resume)
     try:
         with opened(config, sources, kept, folder, cls, resume) as run, progress_of(run, quiet) as progress:

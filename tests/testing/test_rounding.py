@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from noise import noisy_products
 
-from minigan.layers import BatchNorm, Dense, LeakyReLU, Sequential, Tanh
+from minigan.layers import BatchNorm, Dense, LeakyReLU, MinibatchStdDev, Sequential, Tanh
 from minigan.testing import GradientError, check_layer, check_network, shake, smooth_point
 from minigan.testing.networks import KINK, slope_and_roughness
 from minigan.testing.rounding import LARGEST_STEP, Written, other_last_bits
@@ -82,6 +82,19 @@ def test_a_gradient_that_rounding_hides_is_not_called_right():
     assert not tiny.can_tell("x", tiny.uncertainty("x", LARGEST_STEP))
     with pytest.raises(GradientError, match="try another input, at which the gradient is larger"):
         tiny.judge("x", "at (1,)", 1e-21, 0.0, 1e-12, tiny.uncertainty("x", LARGEST_STEP), "dx")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_gradient_that_is_tiny_beside_the_others_is_compared_as_well_as_rounding_allows(seed):
+    """Of two samples, the deviations from their mean are ±1 standard deviation whatever they are, but for eps."""
+    x = np.random.default_rng(seed).standard_normal((2, 1, 1, 2))
+    check_layer(MinibatchStdDev(2), x, seed=seed)
+    wrong = MinibatchStdDev(2)
+    wrong.double_backward = lambda *args: (lambda ddy, dx2: (ddy, dx2 + 1e-5))(
+        *MinibatchStdDev(2).double_backward(*args)
+    )
+    with pytest.raises(GradientError, match="dx2 of MinibatchStdDev"):
+        check_layer(wrong, x, seed=seed, promises=False)
 
 
 def test_what_is_nothing_but_rounding_is_measured_against_the_largest_term():

@@ -31,7 +31,8 @@ def test_a_class_and_an_array_are_enough(tmp_path):
 @pytest.mark.parametrize("data", ["digits", {"real": pictures(), "label": np.arange(24) % 3}, None])
 def test_data_is_a_name_a_dict_of_arrays_or_a_data_set(tmp_path, data):
     data = open_dataset("digits", limit=40) if data is None else data
-    run = train(SNGAN, data, tmp_path / "run", labels=True, n_steps=1, img_size=(16, 16), **TINY)
+    run = train(SNGAN, data, tmp_path / "run", labels=True, n_steps=1, img_size=16, augment=["crop"], **TINY)
+    assert (run.folder.config().img_size, run.folder.config().augment) == ((16, 16), ("crop",))
     assert run.model.n_classes == (3 if isinstance(data, dict) else 10)
 
 
