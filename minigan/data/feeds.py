@@ -22,11 +22,19 @@ from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
 from minigan.errors import DataError, described
 from minigan.model import Kind
+from minigan.words import nearest
 
 READ_AHEAD = 3  # batches
 KEPT_ORDERS = 2  # epochs whose permutation is kept, for each feed
 
 Augmentation = Callable[[np.ndarray, Sequence[np.random.Generator]], np.ndarray]
+
+
+class Batch(dict):
+    """The arrays of a batch, by name."""
+
+    def __missing__(self, name: str) -> Any:
+        raise DataError(f'a batch has no array "{name}": {nearest(name, self)}')
 
 
 class Feeds:
@@ -96,7 +104,7 @@ class Feeds:
         self._ahead.popleft()
         self._ahead.append(self._reader.submit(self._read, self.position + READ_AHEAD * n, n))
         self.position += n
-        return rows if self._device is None else {array: self._device.array(x) for array, x in rows.items()}
+        return Batch(rows if self._device is None else {array: self._device.array(x) for array, x in rows.items()})
 
     def close(self) -> None:
         """End the thread. Batches that were read ahead are lost."""

@@ -319,3 +319,12 @@ def test_the_interpreter_ends_although_feeds_are_open():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+def test_an_array_that_a_batch_has_not_is_named():
+    kinds = {"real": PICTURE}
+    with (
+        Feeds(open_feeds(np.zeros((4, 2, 2, 1), np.uint8), kinds), kinds, 2) as feeds,
+        pytest.raises(DataError, match='a batch has no array "reel": did you mean real?'),
+    ):
+        feeds.next()["reel"]
