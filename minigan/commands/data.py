@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     print_notes(dataset.notes)
     for name, share in _shares(dataset):
         print(f"  {printable(name)}: {share:,}")
-    if args.out:
+    if sheet is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         pictures.save_image(sheet, args.out)
         print(args.out)

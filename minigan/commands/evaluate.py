@@ -14,15 +14,15 @@ from PIL import Image
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError
-from minigan.commands.figures import print_answer, print_judgements
-from minigan.commands.options import add_model, add_skip_bad, check_writable, count, place, size, whole_number
-from minigan.commands.pairs import PAIRED, compare
+from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
+from minigan.commands.options import add_run_options, add_skip_bad, check_writable, count, place, size, whole_number
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
 from minigan.data import SPLITS, HeldOut
 from minigan.metrics import (
     FEATURE_NETWORKS,
     METRICS,
     NEEDS_FEATURES,
+    Evaluation,
     FeatureNetwork,
     Statistics,
     check_metrics,
@@ -59,8 +59,6 @@ def add_arguments(parser: Parser) -> None:
     measured.add_argument("--n", type=count, metavar="N", help=n)
     seed = "seed of latents and of what is drawn from data (default: 0)"
     measured.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
-    whose = "whose weights draw, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
-    measured.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
 
     real = parser.add_argument_group("reference")
     against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"
@@ -78,8 +76,7 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
     sides = "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
     how.add_argument("--img-size", type=size, metavar="N", help=sides)
-    add_model(how)
-    how.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_run_options(how, "draw")
     add_skip_bad(how)
 
     output = parser.add_argument_group("output")
@@ -101,51 +98,49 @@ def main(args: argparse.Namespace) -> int:
         if folder is not None:
             check_writable(folder)
     judged = _judge(args, subject, subject.config) if subject.config and not args.metrics else {}
+    answer: Evaluation | None = None
+    drawn: dict[str, Image.Image] = {}
     if subject.pictures is not None:
-        return _measure(args, subject, subject.pictures, judged, out, device)
-    found = {"judgements": judged, "source": subject.source}
+        answer, statistics, drawn = _measure(args, subject, subject.pictures, out is not None, device)
+    found = (answer.as_dict() if answer else {"source": subject.source}) | ({"judgements": judged} if judged else {})
     if args.json:
         print(json.dumps(found, indent=2))
     else:
-        print_judgements(judged, subject.model.judgements, subject.source)
+        if answer:
+            print_answer(answer)
+        if judged:
+            print("\n" if answer else "", end="")
+            print_judgements(judged, subject.model.judgements, subject.source)
+    if answer and args.save_stats:
+        args.save_stats.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(args.save_stats) as file:
+            write_statistics(file, statistics)
     if out is not None:
-        _write(out, found, {}, args.json)
+        _write(out, found, drawn, args.json)
     return 0
 
 
 def _measure(
-    args: argparse.Namespace,
-    subject: Subject,
-    pictures: Pictures,
-    judged: dict[str, float],
-    out: Path | None,
-    device: Device,
-) -> int:
-    """Measure pictures, beside a reference if there is one."""
+    args: argparse.Namespace, subject: Subject, pictures: Pictures, draws: bool, device: Device
+) -> tuple[Evaluation, Statistics, dict[str, Image.Image]]:
+    """Measure pictures, beside a reference if there is one: the answer, statistics that can be kept, and drawings."""
     real = open_reference(args, subject, device)
-    network = open_features(args.features or _usual_features(pictures, real), device, args.weights)
-    metrics = args.metrics or _usual(network, real)
+    if args.features:
+        features = args.features
+    elif isinstance(real, Path):
+        features = network_of(real)
+    else:
+        features = usual_features(pictures.dataset, real.dataset if real else None)
+    network = open_features(features, device, args.weights)
+    usual = (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
+    metrics = args.metrics or usual
     check_metrics(metrics, pictures.n, network, real is not None)
 
-    evidence = Evidence(network, pictures, real) if out else None
+    evidence = Evidence(network, pictures, real) if draws else None
     reference = _look_at(real, network, metrics, evidence)
     batches = _bar(pictures, "pictures", _numbers(subject.config, network))
     answer, own = evaluate(batches, pictures.n, pictures.source, network, reference, metrics, args.seed)
-    found = answer.as_dict() | ({"judgements": judged} if judged else {})
-    if args.json:
-        print(json.dumps(found, indent=2))
-    else:
-        print_answer(answer)
-        if judged:
-            print()
-            print_judgements(judged, subject.model.judgements, subject.source)
-    if args.save_stats:
-        args.save_stats.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(args.save_stats) as file:
-            write_statistics(file, reference or own)
-    if out is not None and evidence:
-        _write(out, found, evidence.draw(answer.values), args.json)
-    return 0
+    return answer, reference or own, evidence.draw(answer.values) if evidence else {}
 
 
 def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dict[str, float]:
@@ -153,9 +148,9 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
     model, spec = subject.model, args.what[1] if len(args.what) > 1 else args.against
     if not model.judgements:
         return {}
-    if is_own(config.data) and not (spec and is_own(spec)):
-        raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     own = spec is not None and is_own(spec)
+    if is_own(config.data) and not own:
+        raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     with about_data(spec):
         config = config if spec is None else replace(config, data=spec)
         _, kept = open_sources(config, subject.cls, own_data(spec)[0] if own else None)
@@ -173,8 +168,6 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"{spec} is a run, and no reference: draw pictures with minigan sample --separate first")
     if args.save_stats and (args.save_stats.suffix != ".npz" or args.save_stats.is_dir()):
         raise UsageError(f"statistics are kept in a .npz file: call it {args.save_stats.with_suffix('.npz')}")
-    if args.checkpoint and not args.checkpoint.is_file():
-        raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     for name in args.metrics or ():
         if name not in METRICS + PAIRED:
             raise UsageError(f"there is no metric {name!r}: {nearest(name, METRICS + PAIRED)}")
@@ -188,18 +181,6 @@ def _look_at(
         return None if real is None else read_statistics(real, network)
     keep = any(name in metrics for name in NEEDS_FEATURES)
     return observe(_bar(real, "reference"), network, real.source, keep, [evidence.watch] if evidence else [])
-
-
-def _usual_features(pictures: Pictures, real: Pictures | Path | None) -> str:
-    """The feature network if none is named: that of the statistics, or what suits the pictures."""
-    if isinstance(real, Path):
-        return network_of(real)
-    return usual_features(pictures.dataset, real and real.dataset)
-
-
-def _usual(network: FeatureNetwork, real: Pictures | Path | None) -> tuple[str, ...]:
-    """The metrics if none are named."""
-    return (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
 
 
 def _numbers(config: RunConfig | None, network: FeatureNetwork) -> np.ndarray | None:

@@ -1,22 +1,24 @@
-"""What `minigan evaluate` prints."""
+"""What `minigan evaluate` prints, and its comparison of two folders picture by picture."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import textwrap
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
+from minigan.cli import UsageError
+from minigan.data import Pairs
 from minigan.metrics import Evaluation
 from minigan.model import Judgement
+from minigan.training.evaluation import compare_pairs
+from minigan.words import flag
 
-NAMES = {
-    "fid": "FID",
-    "is": "Inception Score",
-    "kid": "KID",
-    "precision": "precision",
-    "recall": "recall",
-    "ssim": "SSIM",
-    "psnr": "PSNR",
-}
+PAIRED = ("ssim", "psnr")
+
+NAMES = {"fid": "FID", "is": "Inception Score", "kid": "KID", "precision": "precision", "recall": "recall"}
 
 
 def print_judgements(found: dict[str, float], judgements: dict[str, Judgement], source: str) -> None:
@@ -24,8 +26,8 @@ def print_judgements(found: dict[str, float], judgements: dict[str, Judgement], 
     print(f"judged on  {source}\n")
     for name, value in found.items():
         one = judgements[name]
-        notes = ", ".join(filter(None, (f"{one.better} is better" if one.better else "", one.note)))
-        print(f"{one.words:20} {value:9.4f}{f'   ({notes})' if notes else ''}")
+        notes = [note for note in (one.better and f"{one.better} is better", one.note) if note]
+        print(f"{one.words:20} {value:9.4f}" + (f"   ({', '.join(notes)})" if notes else ""))
 
 
 def print_answer(answer: Evaluation) -> None:
@@ -59,3 +61,29 @@ def print_classes(values: dict[str, Any]) -> None:
     if right:
         cells = (f"{100 * right[name]:6.1f}" if name in right else f"{'':6}" for name in shares)
         print(f"{'% as asked':15}" + "".join(cells).rstrip())
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compare two folders picture by picture, by SSIM and PSNR."""
+    others = sorted(set(args.metrics) - set(PAIRED))
+    if others:
+        raise UsageError(f"ssim and psnr compare picture by picture, {', '.join(others)} whole sets: run it twice")
+    sets = [*args.what, *([args.against] if args.against else [])]
+    if len(sets) != 2 or any((Path(spec) / "config.json").is_file() for spec in sets):
+        raise UsageError("ssim and psnr compare picture by picture: give two folders, in which the names agree")
+    for name in ("n", "n_against", "out", "save_stats", "features", "weights", "checkpoint", "img_size", "skip_bad"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"ssim and psnr compare all pictures whole, at their own size: leave out {flag(name)}")
+    pairs = Pairs(Path(sets[0]), Path(sets[1]), split_b=args.split or "train")
+    values = compare_pairs(pairs, args.metrics)
+    about = {"pictures": sets[0], "reference": sets[1], "n": len(pairs), "data_range": 255}
+    if args.json:
+        finite = {name: value if isfinite(value) else None for name, value in values.items()}  # JSON knows no ∞
+        print(json.dumps({"values": finite} | about, indent=2))
+    else:
+        print(f"pictures   {sets[0]}\nreference  {sets[1]}")
+        print(f"{len(pairs):,} pairs of one name, each whole, at its size\n")
+        for name, value in values.items():
+            shown = f"{value:9.4f}" if name == "ssim" else f"{value:9.2f} dB"
+            print(f"{name.upper():20} {shown}")
+    return 0

@@ -219,6 +219,7 @@ def _draw(
     Points of one class are to hit one mode only.
     """
     real = centers = None
+    dataset: Any
     try:
         sources = open_split(config, cls)
         source, dataset = next((s, p) for s in sources.values() for p in s.parts.values() if hasattr(p, "batch"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -126,7 +126,7 @@ def _batch(shape: tuple) -> int:
 
 def _layer_table(name: str, network: Layer, shapes: dict[int, tuple[tuple, tuple]]) -> str:
     """One row for each layer without inner layers that a step has used."""
-    rows: list[tuple[str, ...]] = [("", "layer", "output", "parameters", "MFLOP")]
+    rows = [("", "layer", "output", "parameters", "MFLOP")]
     for prefix, layer in network.walk():
         if layer.children() or id(layer) not in shapes:
             continue
@@ -168,7 +168,7 @@ def _peak(action: Callable[[], None]) -> int:
 
 def _cost_table(phase: str, watch: Watch, batch_size: int) -> str:
     """Passes through the networks, and operations: a multiply-add counts as two."""
-    rows: list[tuple[str, ...]] = [("network", "pass", "times", "GFLOP")]
+    rows = [("network", "pass", "times", "GFLOP")]
     scale = 2e-9 * batch_size / PROBE
     for name in watch.networks:
         for verb in PRODUCTS:
@@ -183,7 +183,7 @@ def mib(size: float) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def table(rows: list[tuple[str, ...]], align: str) -> str:
+def table(rows: Sequence[tuple[str, ...]], align: str) -> str:
     """Set rows in columns; `align` has < or > for each."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
     return "\n".join(
