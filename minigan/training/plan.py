@@ -36,7 +36,7 @@ from minigan.training.settings import (
     TrainingError,
     problem_of,
 )
-from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, shapes_of
+from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, samples_of, shapes_of
 from minigan.words import either, nearest
 
 DEFAULT_DATA = "digits"
@@ -82,7 +82,7 @@ def new_config(
         model_args=config.model_args | _number_of_classes(given, cls, config, sources),
         classes=next((tuple(s.classes) for s in sources.values() if s.classes), ()) if learning else (),
         shapes=shapes_of(sources),
-        samples={feed: len(source) for feed, source in sources.items()},
+        samples=samples_of(sources),
         fingerprint=fingerprint(sources),
     )
     config, model = _with_length(config, cls, given, word)
