@@ -38,7 +38,7 @@ def draw(results: list[dict[str, Any]]) -> Image.Image:
             if curves:
                 at = np.array(list(points), float)
                 panel = Panel(canvas, i * height + TITLE, at, curves, True, j * HALF, HALF, across, log=True)
-                panel.draw(label, "")
+                panel.draw(label)
     return canvas.reduce(SHARP)
 
 

@@ -8,7 +8,7 @@ import sys
 from minigan.apply import Applier, Outcome, apply_all, jobs
 from minigan.backend import keep_freed_memory
 from minigan.cli import INTERRUPTED, Parser
-from minigan.commands.options import add_model, check_writable, open_run, place, print_notes, read_run, warn
+from minigan.commands.options import add_run_options, check_writable, open_run, place, print_notes, read_run, warn
 from minigan.errors import DataError
 
 SHOWN = 20  # files that failed
@@ -23,10 +23,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
     grey = "keep the colours that a network makes of grey pictures (default: what was grey becomes grey again)"
     parser.add_argument("--keep-colour", action="store_true", help=grey)
-    whose = "whose weights work, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
-    parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
-    add_model(parser)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_run_options(parser, "work")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -22,37 +22,20 @@ from minigan.training.pictures import save_image
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "workloads",
-        nargs="*",
-        metavar="WORKLOAD",
-        default=["dcgan-64"],
-        help=f"any of {', '.join(WORKLOADS)}; or {', '.join(GROUPS)}, which is all single ones (default: dcgan-64)",
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        nargs="+",
-        metavar="N",
-        default=[64],
-        help="samples a batch; several: each (default: 64)",
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        metavar="N",
-        default=7,
-        help="turns of every contender, after one to warm up; with --profile, steps (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    what = f"any of {', '.join(WORKLOADS)}; or {', '.join(GROUPS)}, which is all single ones (default: dcgan-64)"
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", default=["dcgan-64"], help=what)
+    sizes = "samples a batch; several: each (default: 64)"
+    parser.add_argument("--batch-size", type=int, nargs="+", metavar="N", default=[64], help=sizes)
+    turns = "turns of every contender, after one to warm up; with --profile, steps (default: 7)"
+    parser.add_argument("--rounds", type=int, metavar="N", default=7, help=turns)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     tf32 = "round the factors of products to 10 bits, on every side; newer NVIDIA GPUs only (default: on no side)"
     parser.add_argument("--tf32", action="store_true", help=tf32)
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
     plot = "draw how time and memory grow with the batch, and with the pictures, to FILE (default: don't)"
     parser.add_argument("--plot", metavar="FILE", help=plot)
-    parser.add_argument(
-        "--profile", action="store_true", help="minigan alone: where the time of a step goes, by kind of layer"
-    )
+    alone = "minigan alone: where the time of a step goes, by kind of layer"
+    parser.add_argument("--profile", action="store_true", help=alone)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -97,6 +80,4 @@ def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None
         raise UsageError(f"--plot draws a PNG, not {Path(args.plot).name}: call it {Path(args.plot).stem}.png")
     families = Counter(name.rpartition("-")[0] for name in names if WORKLOADS[name].size)
     if args.plot and len(sizes) < 2 and max(families.values(), default=0) < 2:
-        raise UsageError(
-            "--plot draws growth: give several batch sizes, or a model at several sizes (dcgan-32 dcgan-64)"
-        )
+        raise UsageError("--plot draws growth: several batch sizes, or picture sizes (dcgan-32 dcgan-64)")

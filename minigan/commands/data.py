@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.cli import Parser, UsageError
-from minigan.commands.options import (
-    PATHS,
-    SIZE_HELP,
-    add_skip_bad,
-    check_writable,
-    count,
-    place,
-    print_notes,
-    size,
-    whole_number,
-)
+from minigan.commands import options
+from minigan.commands.options import PATHS, print_notes
 from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
 from minigan.own import about_data, is_own, own_data, short_name
@@ -33,19 +23,18 @@ PICTURES, POINTS = 64, 1000  # samples that are drawn
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument(
-        "spec",
-        nargs="?",
-        metavar="DATA",
-        help=f"a name, the path of {PATHS}, or your own as my_data.py:make_data (default: list all)",
-    )
-    parser.add_argument("--out", type=place, metavar="FILE.png", help="draw some of it (default: describe it only)")
-    parser.add_argument("--n", type=count, metavar="N", help=f"samples to draw (default: {PICTURES}; {POINTS} points)")
-    parser.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
-    parser.add_argument("--channels", type=count, choices=(1, 3), help="grey or colour (default: as they are)")
+    which = f"a name, the path of {PATHS}, or your own as my_data.py:make_data (default: list all)"
+    parser.add_argument("spec", nargs="?", metavar="DATA", help=which)
+    out = "draw some of it (default: describe it only)"
+    parser.add_argument("--out", type=options.place, metavar="FILE.png", help=out)
+    n = f"samples to draw (default: {PICTURES}; {POINTS} points)"
+    parser.add_argument("--n", type=options.count, metavar="N", help=n)
+    parser.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
+    parser.add_argument("--channels", type=options.count, choices=(1, 3), help="grey or colour (default: as they are)")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
-    add_skip_bad(parser)
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="which are drawn (default: 0)")
+    options.add_skip_bad(parser)
+    seed = "which are drawn (default: 0)"
+    parser.add_argument("--seed", type=options.whole_number, default=0, metavar="N", help=seed)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,7 +49,10 @@ def main(args: argparse.Namespace) -> int:
         print(f"{table(rows, '<<<<')}\n\nor the path of {PATHS}")
         return 0
     if args.out:
-        _check_file(args.out)
+        if args.out.is_dir():
+            raise UsageError(f"{args.out} is a folder: give the name of a .png file to --out")
+        options.check_png(args.out)
+        options.check_writable(args.out.parent)
     dataset = _open_own(args) if is_own(args.spec) else _open(args)
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
     print(printable(dataset.describe()))
@@ -102,27 +94,22 @@ def _open(args: argparse.Namespace) -> Dataset:
     problems = list(getattr(dataset, "bad", ()))
     if problems and not args.skip_bad:
         raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
+    _list(problems)
+    return dataset
+
+
+def _list(problems: list[str]) -> None:
+    """Print what is wrong with each file."""
     for problem in problems:
         print(f"bad: {printable(with_flags(problem))}")
-    return dataset
 
 
 def _listed(problems: list[str]) -> str:
     """Print what is wrong with each file, if there are several, and return the sentence to end with."""
     if len(problems) == 1:
         return problems[0]
-    for problem in problems:
-        print(f"bad: {printable(with_flags(problem))}")
+    _list(problems)
     return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
-
-
-def _check_file(path: Path) -> None:
-    """Raise UsageError if no PNG can be written to `path`."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a .png file to --out")
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"pictures are written as PNG: call the file {path.with_suffix('.png')}")
-    check_writable(path.parent)
 
 
 def _shares(dataset: Dataset) -> list[tuple[str, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from minigan.cli import Parser, UsageError
 from minigan.commands.options import whole_number
@@ -20,14 +19,6 @@ from minigan.words import nearest
 LIMITS = (1e-7, 1e-6)  # largest relative errors, of first and of second order
 
 
-class Result(NamedTuple):
-    """The largest relative errors of one array's gradients; None where there is no such gradient."""
-
-    array: str
-    first: float | None
-    second: float | None
-
-
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
     what = (
@@ -36,9 +27,8 @@ def add_arguments(parser: Parser) -> None:
         "that is made without arguments; my_layers.py:make, a function that returns (layer, x) or a list of such pairs"
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=what)
-    parser.add_argument(
-        "--seed", type=whole_number, default=0, metavar="N", help="draws weights, inputs and entries (default: 0)"
-    )
+    seed = "draws weights, inputs and entries (default: 0)"
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -52,10 +42,11 @@ def main(args: argparse.Namespace) -> int:
     for number, check in enumerate(checks(args.names or [*layers, *MODELS], args.seed)):
         print(check.title if number else f"{title}\n{check.title}")  # nothing is printed if it ends in a sentence
         try:
-            for result in _results(*check.run()):
-                failed = _print(result)
-                wrong += failed
-                worst = [max(w, e or 0.0) for w, e in zip(worst, result[1:], strict=True)]
+            first, second = check.run()
+            for array in first | second:
+                errors = [first.get(array, 0.0), second.get(array, 0.0)]
+                wrong += _print(array, first.get(array), second.get(array))
+                worst = [max(w, e) for w, e in zip(worst, errors, strict=True)]
         except GradientError as error:
             print(f"  WRONG: {error}")
             wrong += 1
@@ -88,14 +79,9 @@ def _layer(name: str, seed: int) -> tuple[dict[str, float], dict[str, float]]:
     return first, second
 
 
-def _results(first: dict[str, float], second: dict[str, float]) -> Iterator[Result]:
-    for array in first | second:
-        yield Result(array, first.get(array), second.get(array))
-
-
-def _print(result: Result) -> bool:
-    """Print one line; return whether an error is above its limit."""
-    failed = any(error is not None and not error <= limit for error, limit in zip(result[1:], LIMITS, strict=True))
-    cells = ["        " if error is None else f"{error:8.1e}" for error in result[1:]]
-    print(f"  {result.array:40}{cells[0]} {cells[1]}{'   WRONG' if failed else ''}".rstrip(), flush=True)
+def _print(array: str, *errors: float | None) -> bool:
+    """Print the largest errors of an array's gradients, None for no such gradient; whether one is above its limit."""
+    failed = any(error is not None and not error <= limit for error, limit in zip(errors, LIMITS, strict=True))
+    cells = ["        " if error is None else f"{error:8.1e}" for error in errors]
+    print(f"  {array:40}{cells[0]} {cells[1]}{'   WRONG' if failed else ''}".rstrip(), flush=True)
     return failed

@@ -76,6 +76,12 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"nothing may be written into {nearest}: change its permissions, or give another --out")
 
 
+def check_png(path: Path) -> None:
+    """Raise UsageError for a file of another kind."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"pictures are written as PNG: call the file {path.with_suffix('.png')}")
+
+
 # Runs
 
 
@@ -126,9 +132,20 @@ def open_run(
 
     A user's own file that isn't what it was when the run began is warned of, and so are damaged checkpoints.
     """
+    if checkpoint and not checkpoint.is_file():
+        raise UsageError(f"there is no file {checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     for sentence in other_files(folder.config(), config):
         warn(sentence)
     return open_model(folder, config, checkpoint, device, cls, warn)
+
+
+def add_run_options(parser: Any, weights: str = "") -> None:
+    """Add what commands on a run share: --checkpoint, whose `weights` do what the word says, --model and --device."""
+    if weights:
+        whose = f"whose weights {weights}, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
+        parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
+    add_model(parser)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
 def add_skip_bad(parser: Any) -> None:

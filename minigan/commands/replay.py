@@ -10,7 +10,7 @@ import numpy as np
 
 from minigan.backend import get_device
 from minigan.cli import Parser
-from minigan.commands.options import add_model, own_class, place
+from minigan.commands.options import add_run_options, own_class, place
 from minigan.errors import CheckpointError
 from minigan.model import Model
 from minigan.training.build import build_model, check_arguments
@@ -34,8 +34,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("file", type=place, metavar="FILE", help="failure.npz, or the folder of the run")
     shown = f"show the step from its beginning (default: the last {PASSES} passes through a network)"
     parser.add_argument("--all", action="store_true", help=shown)
-    add_model(parser)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_run_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import Any
 
 from minigan.cli import Parser
@@ -12,6 +11,7 @@ from minigan.errors import printable
 from minigan.training.declared import Declared
 from minigan.training.folder import RunFolder
 from minigan.training.lock import FolderLock
+from minigan.training.progress import resume_command
 from minigan.training.report import Report, Status
 from minigan.training.settings import RunConfig
 
@@ -43,4 +43,4 @@ def _status(folder: RunFolder, config: RunConfig) -> Status:
         return Status("running", step, seconds)
     if not folder.checkpoints():
         return Status("stopped", step, seconds, reason="It ended before its first checkpoint.")
-    return Status("stopped", step, seconds, go_on=f"minigan train --resume {shlex.quote(str(folder.path))}")
+    return Status("stopped", step, seconds, go_on=resume_command(folder.path))

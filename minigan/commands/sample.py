@@ -13,7 +13,16 @@ from PIL import Image
 
 from minigan.backend import to_numpy
 from minigan.cli import INTERRUPTED, Parser, UsageError
-from minigan.commands.options import add_model, check_writable, count, open_run, place, read_run, whole_number
+from minigan.commands.options import (
+    add_run_options,
+    check_png,
+    check_writable,
+    count,
+    open_run,
+    place,
+    read_run,
+    whole_number,
+)
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
 from minigan.model import VERBS, can
@@ -35,27 +44,18 @@ LONGEST = 60  # characters of a class in a file name
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("run", type=place, metavar="RUN", help="the folder of a run")
-    parser.add_argument(
-        "--n",
-        type=count,
-        metavar="N",
-        help=f"samples (default: {PICTURES}, {CLASS_ROWS} of each class; {POINTS} points)",
-    )
+    n = f"samples (default: {PICTURES}, {CLASS_ROWS} of each class; {POINTS} points)"
+    parser.add_argument("--n", type=count, metavar="N", help=n)
     which = "one class only: its name, or its number from 0 on (default: all classes in turn)"
     parser.add_argument("--class", dest="label", metavar="CLASS", help=which)
     parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of the latents (default: 0)")
     where = "a .png file, or a folder (default: RUN/generated.png, RUN/interpolation.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
-    walk = (
-        f"{ROWS} ways between two latents each, in {STEPS} steps, along a great circle; if there are classes, one way "
-    )
-    walk += "in each (default: separate latents)"
+    walk = f"{ROWS} ways between two latents each, in {STEPS} steps, along a great circle; if there are classes, "
+    walk += "one way in each (default: separate latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
-    whose = "whose weights draw, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
-    parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
-    add_model(parser)
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_run_options(parser, "draw")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -119,17 +119,12 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
 
 def generate(model: Any, z: Any, labels: Any = None) -> np.ndarray:
     """Generate samples on the host, some at a time. Raises MiniganError if a number in them isn't finite."""
-    return np.concatenate(
-        [
-            _generate_some(model, z[i : i + AT_ONCE], None if labels is None else labels[i : i + AT_ONCE])
-            for i in range(0, len(z), AT_ONCE)
-        ]
-    )
-
-
-def _generate_some(model: Any, z: Any, labels: Any) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        samples = to_numpy(model.generate(z) if labels is None else model.generate(z, labels))
+    parts = []
+    for i in range(0, len(z), AT_ONCE):
+        some = slice(i, i + AT_ONCE)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            parts.append(to_numpy(model.generate(z[some]) if labels is None else model.generate(z[some], labels[some])))
+    samples = np.concatenate(parts)
     if not np.isfinite(samples).all():
         raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
     return samples
@@ -149,19 +144,17 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = dict(enumerate(config.classes))
-    digits = max(5, len(str(n - 1)))
-    written = 0
+    digits, written = max(5, len(str(n - 1))), 0
     try:
         with bar(total=n, desc="drawing", unit=" pictures") as shown:
             while written < n:
                 some = slice(written, min(written + AT_ONCE, n))
                 of = None if labels is None else labels[some]
-                samples = _generate_some(gan, gan.latent(some.stop - some.start, rng), of)
-                endings = (
-                    [""] * len(samples) if of is None else [_ending(names, label) for label in to_numpy(of).tolist()]
-                )
-                for picture, ending in zip(pictures.to_bytes(samples), endings, strict=True):
-                    pictures.save_image(pictures.to_image(picture), folder / f"{written:0{digits}d}{ending}.png")
+                samples = generate(gan, gan.latent(some.stop - some.start, rng), of)
+                asked = [None] * len(samples) if of is None else to_numpy(of).tolist()
+                for picture, label in zip(pictures.to_bytes(samples), asked, strict=True):
+                    name = f"{written:0{digits}d}{_ending(names, label)}.png"
+                    pictures.save_image(pictures.to_image(picture), folder / name)
                     written += 1
                 shown.update(len(samples))
     except KeyboardInterrupt:
@@ -171,8 +164,8 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
     return 0
 
 
-def _ending(names: dict[int, str], label: int) -> str:
-    return "-" + re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST]
+def _ending(names: dict[int, str], label: int | None) -> str:
+    return "" if label is None else "-" + re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST]
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -180,14 +173,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--separate writes pictures one by one: it doesn't go with --interpolate")
     if args.interpolate and args.n:
         raise UsageError(f"--interpolate always draws {ROWS} rows of {STEPS}: leave out --n")
-    if args.checkpoint and not args.checkpoint.is_file():
-        raise UsageError(f"there is no file {args.checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
-    if (
-        args.separate
-        and args.out
-        and not args.out.is_dir()
-        and args.out.suffix.lower() in Image.registered_extensions()
-    ):
+    if args.separate and args.out and _is_picture(args.out):
         raise UsageError(f"--separate writes many files: give a folder to --out, not {args.out}")
 
 
@@ -200,13 +186,15 @@ def _check_points(args: argparse.Namespace, points: bool) -> None:
 
 def _file(out: Path, name: str) -> Path:
     """The file to write: `out` itself if it is called .png, otherwise `name` in the folder `out`."""
-    if out.is_dir():
+    if not _is_picture(out):
         return out / name
-    if out.suffix.lower() == ".png":
-        return out
-    if out.suffix.lower() in Image.registered_extensions():
-        raise UsageError(f"pictures are written as PNG: call the file {out.with_suffix('.png')}")
-    return out / name
+    check_png(out)
+    return out
+
+
+def _is_picture(out: Path) -> bool:
+    """Whether a path is called like a picture file, and no folder."""
+    return not out.is_dir() and out.suffix.lower() in Image.registered_extensions()
 
 
 def _walk(model: Any, config: RunConfig, cls: Any, label: int | None, rng: Any, points: bool) -> Image.Image:
@@ -231,13 +219,11 @@ def _draw(
     Points of one class are to hit one mode only.
     """
     real = centers = None
-    dataset: Any
     try:
         sources = open_split(config, cls)
         source, dataset = next((s, p) for s in sources.values() for p in s.parts.values() if hasattr(p, "batch"))
-        real = dataset.batch(np.arange(min(POINTS, len(source))))
-        if source.centers is not None:
-            centers = source.centers
+        real, centers = dataset.batch(np.arange(min(POINTS, len(source)))), source.centers
+        if centers is not None:
             named = {} if label is None else {config.classes[label] if label < len(config.classes) else ""}
             wanted = centers[[label is None or name in named for name in dataset.modes]]
             if count_modes and len(wanted):

@@ -20,13 +20,8 @@ def add_arguments(parser: Parser) -> None:
     where = "cuda, cuda:N or cpu; or strict, a stand-in for a GPU, to rehearse (default: cuda)"
     parser.add_argument("--device", default="cuda", help=where)
     parser.add_argument("--minutes", type=positive, default=8.0, metavar="N", help="stop after so long (default: 8)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("selftest"),
-        metavar="DIR",
-        help="for selftest.txt and dcgan.png (default: selftest)",
-    )
+    files = "for selftest.txt and dcgan.png (default: selftest)"
+    parser.add_argument("--out", type=Path, default=Path("selftest"), metavar="DIR", help=files)
 
 
 def main(args: argparse.Namespace) -> int:

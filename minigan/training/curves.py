@@ -49,7 +49,7 @@ def draw_charts(records: list[dict], charts: list[Chart], title: str, dots: bool
         return None
     canvas = Image.new("RGB", (WIDTH * SHARP, len(panels[:MOST_PANELS]) * PANEL * SHARP), (255, 255, 255))
     for i, (label, steps, curves) in enumerate(panels[:MOST_PANELS]):
-        Panel(canvas, i * PANEL, steps, curves, dots).draw(label, title if i == 0 else "")
+        Panel(canvas, i * PANEL, steps, curves, dots).draw(f"{title}: {label}" if title and i == 0 else label)
     return canvas.reduce(SHARP)
 
 
@@ -99,32 +99,31 @@ class Panel:
     ) -> None:
         self.pen = ImageDraw.Draw(canvas)
         self.font = ImageFont.load_default(13 * SHARP)
-        self.edge, self.left, self.right = x, x + LEFT, x + width - RIGHT
+        self.left, self.right = x + LEFT, x + width - RIGHT
         self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
         self.steps, self.curves, self.dotted, self.across, self.log = steps, curves, dots, across, log
         first, last = float(steps[0]), float(steps[-1])
         self.x_range = (first / MARGIN, last * MARGIN) if log else (0.0, max(last, 1.0))
         values = np.concatenate(list(curves.values()))
         values = values[np.isfinite(values)]
-        low, high = min(0.0, 1.05 * float(values.min())), 1.05 * max(0.0, float(values.max()))
-        self.y_range = value_range(values) if not dots else (low, high) if low < high else (0.0, 1.0)
+        self.y_range = value_range(values, "positive" if dots else "opinion")
 
-    def draw(self, label: str, title: str) -> None:
-        """Axes, then the curves, each as it is in a light colour and smoothed on top; or as it is, with dots."""
-        self._axes(label)
-        self._text((self.left, self.top - 22), title, "la")
+    def draw(self, heading: str) -> None:
+        """A heading, axes, and the curves: each in a light colour, and smoothed on top; or as it is, with dots."""
+        self._axes()
+        self._text((self.left, self.top - 22), heading, "la")
         shown = [(name, self.steps[np.isfinite(y)], y[np.isfinite(y)]) for name, y in self.curves.items()]
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(shown))]
         for (_, steps, y), colour in zip(shown, colours, strict=True):
             self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
-        place, start = (float(self.right), self.top - 15.0), self.left + self.font.getlength(title) / SHARP + 30
+        place, start = (float(self.right), self.top - 15.0), self.left + self.font.getlength(heading) / SHARP + 30
         for (name, steps, y), colour in zip(shown[::-1], colours[::-1], strict=True):
             self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), colour, 2)
             if self.dotted:
                 self._dots(steps, y, colour)
             place = self._legend(place, name, colour, start)
 
-    def _axes(self, label: str) -> None:
+    def _axes(self) -> None:
         for value in ticks(*self.y_range, 5):
             y = self._y(value)
             self._stroke([(self.left, y), (self.right, y)], FAINT, 1)
@@ -135,16 +134,6 @@ class Panel:
             self._text((x, self.bottom + 7), f"{value:,.6g}", "ma")
         self._stroke([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1)
         self._text(((self.left + self.right) / 2, self.bottom + 24), self.across, "ma")
-        self._vertical(label)
-
-    def _vertical(self, label: str) -> None:
-        """Write the name of the y axis from bottom to top."""
-        _, _, w, h = self.font.getbbox(label)
-        strip = Image.new("L", (int(w), int(h) + 4 * SHARP), 0)
-        ImageDraw.Draw(strip).text((0, 0), label, 255, self.font)
-        strip = strip.rotate(90, expand=True)
-        middle = (self.top + self.bottom) / 2 * SHARP
-        self.pen.bitmap(((self.edge + 4) * SHARP, int(middle - strip.height / 2)), strip, INK)
 
     def _legend(self, at: tuple[float, float], name: str, colour: tuple[int, ...], start: float) -> tuple[float, float]:
         """Write one entry that ends at a place, or in the next row if it began before `start`; return the next one."""
@@ -179,12 +168,17 @@ class Panel:
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
 
-def value_range(values: np.ndarray) -> tuple[float, float]:
-    """The range of an axis: [0, 1] for probabilities; otherwise what holds all but the wildest hundredth."""
-    low, high = (float(v) for v in np.quantile(values, (0.005, 0.995)))
-    if not (isfinite(low) and isfinite(high)):
+def value_range(values: np.ndarray, scale: str) -> tuple[float, float]:
+    """The range of an axis for values (n,). Of a scale "any" or "opinion" the wildest hundredth is cut off."""
+    least, top = float(values.min()), float(values.max())
+    if scale == "share":
+        return min(0.0, least), max(1.0, 1.05 * top)
+    if scale == "opinion" and least >= 0 and top <= 1:  # probabilities
         return 0.0, 1.0
-    if values.min() >= 0 and values.max() <= 1:
+    low, high = min(least, 0.0), max(top, 0.0)
+    if scale != "positive":
+        low, high = (float(v) for v in np.quantile(values, (0.005, 0.995)))
+    if not isfinite(high - low):
         return 0.0, 1.0
     low = min(low, 0.0)
     margin = 0.05 * (high - low) or 1.0

@@ -12,8 +12,8 @@ from minigan.backend import to_numpy
 from minigan.checks import check_exhibits
 from minigan.data import Feeds
 from minigan.model import Exhibit
-from minigan.training.exhibits import draw_exhibit
 from minigan.training.folder import RunFolder
+from minigan.training.pictures import draw_exhibit
 from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig
 
 BEHIND = 1000  # real points behind generated ones

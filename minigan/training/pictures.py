@@ -1,16 +1,20 @@
-"""Drawing samples: a grid of pictures, points on the plane, a walk through the latent space, a film."""
+"""Drawing samples: exhibits, a grid of pictures, points on the plane, a walk through the latent space, a film."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from minigan.errors import ShapeError
+from minigan.model import Exhibit
 from minigan.training.files import replacing
 
 GUTTER = 2  # pixels between the pictures of a grid, before it is enlarged
@@ -18,7 +22,53 @@ BACKGROUND = (255, 255, 255)
 CELL = 64  # small pictures are enlarged by a whole factor, up to this size
 MOST_PIXELS = 2**24  # of a picture of a run; a larger file isn't one
 PLOT = 480  # width and height of a picture of points
-FRAMES, FRAME_MS, LAST_FRAME_MS, FILM_SIZE = 60, 120, 2000, 640
+FRAMES, FRAME_MS, LAST_FRAME_MS = 60, 120, 2000  # of a film
+SIDE = 640  # pixels of a frame, at most; in a wider grid, captions are larger
+INK, FONT, MOST_LINES = (60, 60, 60), 12, 4  # of captions
+# What Pillow raises for a damaged file
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, *BOMBS)
+
+
+def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.ndarray | None = None) -> Image.Image:
+    """Draw pictures (N, H, W, C), C = 1 or 3, or points (N, F), the first two coordinates of each.
+
+    Points are drawn over the `real` ones, which decide the frame, and `centers` are marked. Raises ShapeError for
+    samples of another kind.
+    """
+    samples = np.asarray(exhibit.samples)
+    if samples.ndim == 2 and len(samples):
+        return scatter(*map(_plane, (samples, real, centers)))
+    if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
+        shape = "×".join(map(str, samples.shape))
+        raise ShapeError(f"an exhibit has samples of shape {shape}: show pictures (N, H, W, 1 or 3) or points (N, 2)")
+    image = grid(samples, exhibit.columns)
+    while image.width * image.height > MOST_PIXELS:
+        image = image.reduce(2)
+    return _captioned(image, exhibit.captions) if exhibit.captions else image
+
+
+def _plane(points: Any) -> Any:
+    """Points (N, F) on a plane (N, 2); those with one coordinate lie on its axis."""
+    if points is None:
+        return None
+    return points[:, :2] if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
+
+
+def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
+    """A grid with a caption above each of its columns, broken into lines where it is wider than the column."""
+    size, width = max(FONT, FONT * image.width // SIDE), (image.width - GUTTER) // len(captions)
+    letters = max(2, 3 * width // (2 * size))  # nearly all are narrower than two thirds of their height
+    lines = [wrap(caption, letters, max_lines=MOST_LINES, placeholder="…") for caption in captions]
+    line, font = size * 4 // 3, ImageFont.load_default(size)
+    head = line * max(map(len, lines)) + GUTTER
+    canvas = Image.new("RGB", (image.width, image.height + head), BACKGROUND)
+    canvas.paste(image, (0, head))
+    pen = ImageDraw.Draw(canvas)
+    for i, some in enumerate(lines):
+        for j, text in enumerate(reversed(some)):  # the last one stands on the picture
+            pen.text((GUTTER + (i + 0.5) * width, head - j * line - GUTTER), text, INK, font, "md")
+    return canvas
 
 
 def to_bytes(pictures: np.ndarray) -> np.ndarray:
@@ -100,6 +150,24 @@ def save_image(image: Image.Image, path: str | os.PathLike) -> None:
         image.save(file, "PNG")
 
 
+def open_picture(path: Path) -> Image.Image:
+    """A picture of a run, in colour. Raises one of DAMAGED for a file that isn't one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=["PNG"]) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise ValueError(f"{path} is larger than any picture of a run")
+            return file.convert("RGB")
+
+
+def shrink(image: Image.Image) -> bool:
+    """Reduce a picture to SIDE pixels each way; whether it was larger."""
+    larger = max(image.size) > SIDE
+    if larger:
+        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    return larger
+
+
 def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
     """Make an animated GIF from picture files, of at most 60 frames of at most 640 pixels; the last one stays.
 
@@ -109,12 +177,10 @@ def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
     frames = []
     for i in chosen:
         try:
-            with Image.open(pictures[i]) as image:
-                frame = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises
+            frame = open_picture(pictures[i])
+        except DAMAGED:
             continue
-        if max(frame.size) > FILM_SIZE:
-            frame.thumbnail((FILM_SIZE, FILM_SIZE), Image.Resampling.BOX)
+        shrink(frame)
         frames.append(frame.quantize(128, dither=Image.Dither.NONE))
     if not frames:
         return

@@ -61,8 +61,8 @@ class Odd(Model):
         self.networks["low"].backward(dhidden, low_cache, "params")
         for name in learning:
             self.optimizers[name].step()
-        self.pool = np.concatenate([self.pool, to_numpy(batch["two"])])[-7:]
-        self.pool *= 0.5  # in place, and of another length at first
+        self.pool *= 0.5  # in place: whoever kept this very array would see it
+        self.pool = np.concatenate([self.pool, to_numpy(batch["two"])])[-7:]  # of another length at first
         measured = {"loss": (difference * difference).mean(), "drawn": noise.mean()}
         return measured | ({"seldom": (y * y).mean()} if now.step % 4 == 0 else {})
 

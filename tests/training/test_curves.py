@@ -45,7 +45,7 @@ def test_a_value_that_is_not_known_is_left_out_of_its_curve_alone():
     images = []
     for at, y in ((steps, np.array([0.0, np.nan, 2.0])), (steps[[0, 2]], np.array([0.0, 2.0]))):
         images.append(Image.new("RGB", (1800, 600), (255, 255, 255)))
-        Panel(images[-1], 0, at, {"a": whole[: len(at)], "b": y}, True).draw("y", "")
+        Panel(images[-1], 0, at, {"a": whole[: len(at)], "b": y}, True).draw("y")
     different = np.abs(np.asarray(images[0], int) - np.asarray(images[1], int)).sum(axis=2) > 0
     columns = np.flatnonzero(different.any(axis=0))
     assert len(columns) and columns.min() > 900 and columns.max() < 1000  # the middle dot of the other curve
@@ -79,7 +79,7 @@ def test_the_running_mean_survives_a_huge_value():
 
 
 def test_an_axis_fits_probabilities_and_is_not_ruled_by_one_wild_value():
-    assert value_range(np.array([0.2, 0.9])) == (0, 1)
-    assert value_range(np.append(np.linspace(0, 2, 1000), 1e6))[1] < 3
-    assert value_range(np.array([-5.0, 5.0]))[0] < -5
-    assert value_range(np.zeros(3)) == (0, 1)
+    assert value_range(np.array([0.2, 0.9]), "opinion") == (0, 1)
+    assert value_range(np.append(np.linspace(0, 2, 1000), 1e6), "any")[1] < 3
+    assert value_range(np.array([-5.0, 5.0]), "any")[0] < -5
+    assert value_range(np.zeros(3), "positive") == (0, 1)

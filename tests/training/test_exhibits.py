@@ -4,8 +4,7 @@ from PIL import Image
 
 from minigan.errors import ShapeError
 from minigan.model import Exhibit
-from minigan.training.exhibits import draw_exhibit
-from minigan.training.pictures import grid, scatter
+from minigan.training.pictures import draw_exhibit, grid, scatter
 
 
 @pytest.mark.parametrize("channels", [1, 3])

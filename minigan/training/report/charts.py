@@ -78,24 +78,10 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
 
 
 def axis(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it.
-
-    Of a scale "any" or "opinion" the wildest hundredth of the values is cut off.
-    """
-    low, high = _range(values, scale)
+    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it."""
+    low, high = value_range(values, scale)
     least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
     return (low, high) if high - low >= least else (low - least, high + least)
-
-
-def _range(values: np.ndarray, scale: str) -> tuple[float, float]:
-    least, top = float(values.min()), float(values.max())
-    if scale == "share":
-        return min(0.0, least), max(1.0, 1.05 * top)
-    if scale == "positive" and least >= 0:
-        return 0.0, 1.05 * top or 1.0
-    if scale == "any" and least >= 0 and top <= 1:  # value_range would take them for probabilities
-        return 0.0, 1.05 * float(np.quantile(values, 0.995)) or 1.0
-    return value_range(values)
 
 
 def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) -> str:

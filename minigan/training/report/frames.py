@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, features
 
-from minigan.training.pictures import MOST_PIXELS
+from minigan.training.pictures import DAMAGED, open_picture, shrink
 
 MOST = 57  # frames: a run draws one at the beginning, up to 5 early ones, about 50 more, and one at its end
-SIDE = 640  # pixels, at most
 MOST_BYTES = 56 * 1024  # of a frame
 FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
 QUALITIES = (80, 50)
-# What Pillow raises for a damaged file
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, *BOMBS)
 
 
 class Frames:
@@ -67,7 +62,8 @@ def encode(path: Path) -> str:
     many pixels and as much quality as MOST_BYTES hold.
     """
     try:
-        image, best = _open(path)
+        image = open_picture(path)
+        best = b"" if shrink(image) else path.read_bytes()
     except DAMAGED:
         return ""
     kind = "png"
@@ -79,20 +75,6 @@ def encode(path: Path) -> str:
         if len(best) <= MOST_BYTES:
             break
     return f"data:image/{kind};base64,{base64.b64encode(best).decode()}"
-
-
-def _open(path: Path) -> tuple[Image.Image, bytes]:
-    """The picture, and the file, which is empty if the picture had to be reduced. Raises one of DAMAGED."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=["PNG"]) as file:
-            if file.width * file.height > MOST_PIXELS:
-                raise ValueError(f"{path} is larger than any picture of a run")
-            image = file.convert("RGB")
-    if max(image.size) <= SIDE:
-        return image, path.read_bytes()
-    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    return image, b""
 
 
 def _ways(image: Image.Image, lossless: bool) -> Iterator[tuple[Image.Image, str, dict[str, Any]]]:
