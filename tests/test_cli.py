@@ -15,7 +15,8 @@ import minigan
 from minigan.cli import main
 from minigan.gans import DCGAN, MODELS
 from minigan.options import arguments_of
-from minigan.training.plan import LEAST_STEPS, new_config
+from minigan.training.plan import new_config
+from minigan.training.settings import LEAST_STEPS
 from minigan.words import flag
 
 

@@ -76,7 +76,9 @@ def test_a_run_from_before_keeps_the_classes_that_it_began_with():
     path = Path("run/config.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": list("0123456789")}))
     config = RunFolder("run").config()
-    dataset = check_sources(config, open_split(config))["data"]
+    sources = open_split(config)
+    check_sources(config, sources)
+    dataset = sources["data"]
     assert dataset.classes == list("0123456789")
     now = open_dataset("digits", limit=12)
     assert len(now.classes) < 10

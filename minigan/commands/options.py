@@ -22,8 +22,8 @@ from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.folder import RunFolder
-from minigan.training.plan import NUMBERS, check_names
-from minigan.training.settings import RunConfig
+from minigan.training.plan import check_names
+from minigan.training.settings import NUMBERS, RunConfig
 from minigan.words import flag, with_flags
 
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"

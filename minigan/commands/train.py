@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from minigan.training.length import steps_per_epoch
 from minigan.training.plan import DEFAULT_DATA, new_config
 from minigan.training.progress import Progress, count_steps, forecast, resume_command, say
 from minigan.training.run import Run
-from minigan.training.session import feeds_of, locked, opened, progress_of, reopened
+from minigan.training.session import feeds_of, opened, progress_of, reopened
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.sources import Sources
 from minigan.training.stepper import Stepper
@@ -133,16 +134,14 @@ def main(args: argparse.Namespace) -> int:
             config, sources, kept = new_config(given | ({"model": word} if word else {}), cls, data)
         config = replace(config, own=(more | files) or None, command=shlex.join(["minigan", *sys.argv[1:]]))
         name = f"{short_name(config.model)}-{next(iter(sources.values())).name}"
-        folder = RunFolder(args.out) if args.out else RunFolder.free(RUNS / name)
-    check_writable(folder.path)
+        folder = RunFolder(args.out or RUNS / name)
+    chosen = args.resume or args.out  # else the folder of that name, or the next that is free
+    check_writable(chosen or RUNS)
     if args.dry_run:
         return _dry_run(config, sources, cls)
-    folder = locked(folder, bool(args.resume), free=not (args.resume or args.out))
-    try:
-        with opened(config, sources, kept, folder, cls, bool(args.resume), warn) as run:
-            return _train(run, args.quiet)
-    finally:
-        folder.unlock()
+    folder = folder if chosen else RunFolder.lock_free(folder.path)
+    with opened(config, sources, kept, folder, cls, bool(args.resume), warn) as run:
+        return _train(run, args.quiet)
 
 
 def _go_on(
@@ -204,7 +203,7 @@ def _train_on(run: Run, quiet: bool) -> int:
         for source in sources:
             print_notes(source.notes)
     try:
-        with progress_of(run, quiet) as progress:
+        with closing(progress_of(run, quiet)) as progress:
             return run.train(progress)
     except (DataError, CheckpointError, OSError) as error:
         if not folder.checkpoints():

@@ -16,7 +16,7 @@ from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.options import arguments_of
 from minigan.own import is_own
-from minigan.training.checkpoint import Checkpoint, DamagedCheckpoint, load_checkpoint, load_newest
+from minigan.training.checkpoint import Checkpoint, Warn, load_checkpoint, load_newest
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen
 from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
@@ -84,7 +84,7 @@ def open_model(
     checkpoint: Path | None = None,
     device: Device | str = "cpu",
     cls: type[Model] | None = None,
-    warn: Any = None,
+    warn: Warn | None = None,
 ) -> tuple[Any, Checkpoint]:
     """The model of a run with the weights of a checkpoint, or of the newest one that isn't damaged.
 
@@ -98,15 +98,11 @@ def open_model(
     return model, found
 
 
-def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None, warn: Any = None) -> Checkpoint:
+def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None, warn: Warn | None = None) -> Checkpoint:
     """Read the checkpoint in `file`, or the newest of a run; see `open_model`."""
     if file is not None:
         return load_checkpoint(file, model)
-    paths: list[Path] = folder.checkpoints()
+    paths = folder.checkpoints()
     if not paths:
         raise CheckpointError(f"there is no checkpoint in {folder.path}: nothing has been saved there yet")
-    problems: list[DamagedCheckpoint] = []
-    checkpoint = load_newest(paths, model, problems.append)
-    for problem in problems if warn else ():
-        warn(f"{problem}; {checkpoint.path} is used instead")
-    return checkpoint
+    return load_newest(paths, model, warn or (lambda _: None))

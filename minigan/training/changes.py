@@ -77,12 +77,6 @@ def fingerprint(sources: Sources) -> str:
     return digest.hexdigest()
 
 
-def with_data(config: RunConfig, sources: Sources) -> RunConfig:
-    """The configuration with the size and the fingerprint of the data as they are now."""
-    samples = {feed: len(source) for feed, source in sources.items()}
-    return replace(config, samples=samples, fingerprint=fingerprint(sources))
-
-
 def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[str]:
     """What is different when a run goes on from a checkpoint with `state`, a sentence each."""
     found = []

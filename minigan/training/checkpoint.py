@@ -33,6 +33,7 @@ from minigan.errors import UNREADABLE_NPZ, CheckpointError, ModelError
 from minigan.training.files import replacing
 from minigan.untrusted import open_file, read_npz
 
+Warn = Callable[[str], None]  # is told, in a sentence, what the user should know
 FORMAT = 3
 KINDS = ("networks", "optimizers", "averages")
 OWN = "fiub"  # kinds of a model's own arrays
@@ -214,11 +215,11 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     return ""
 
 
-def load_newest(paths: Sequence[Path], model: str, damaged: Callable[[DamagedCheckpoint], None]) -> Checkpoint:
+def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) -> Checkpoint:
     """Read the last of `paths`, which go from old to new; if it is damaged the one before it, and so on.
 
-    `damaged` is told of every file that was passed over. Raises CheckpointError as `load_checkpoint` does; if every one
-    is damaged, the error of the last.
+    `warn` is told, in a sentence, of every file that was passed over. Raises CheckpointError as `load_checkpoint` does;
+    if every one is damaged, the error of the last.
     """
     problems = []
     for path in reversed(paths):
@@ -228,6 +229,6 @@ def load_newest(paths: Sequence[Path], model: str, damaged: Callable[[DamagedChe
             problems.append(problem)
             continue
         for problem in problems:
-            damaged(problem)
+            warn(f"{problem}; {path} is used instead")
         return checkpoint
     raise problems[0]

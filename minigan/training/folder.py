@@ -35,7 +35,7 @@ from PIL import Image
 
 from minigan.errors import CheckpointError
 from minigan.training.files import replacing, write_text
-from minigan.training.lock import LOCK, FolderLock
+from minigan.training.lock import LOCK, FolderLock, LockedError
 from minigan.training.pictures import save_image
 from minigan.training.records import Records
 from minigan.training.settings import RunConfig, TrainingError, parse_config
@@ -76,13 +76,18 @@ class RunFolder:
                 self._made.pop(0).rmdir()
 
     @classmethod
-    def free(cls, wish: str | os.PathLike) -> RunFolder:
-        """The folder `wish`, or the first of wish-2, wish-3, … that isn't there, or is empty and not locked."""
-        path, number = Path(wish), 1
-        while path.exists() and not (is_empty(path) and not FolderLock(path).taken()):
+    def lock_free(cls, wish: str | os.PathLike) -> RunFolder:
+        """Lock the folder `wish`, or the first of wish-2, wish-3, … that isn't there, or is empty and not locked."""
+        folder, number = cls(wish), 1
+        while True:
+            if not folder.path.exists() or is_empty(folder.path):
+                with suppress(LockedError):
+                    folder.lock()
+                    if is_empty(folder.path):  # nobody has trained there meanwhile
+                        return folder
+                    folder.unlock()
             number += 1
-            path = Path(f"{wish}-{number}")
-        return cls(path)
+            folder = cls(f"{wish}-{number}")
 
     def check_unused(self) -> None:
         """Raise TrainingError if there is something in the folder.

@@ -81,10 +81,6 @@ class ModesJudge:
         modes, quality = modes_and_quality(to_numpy(model.generate(z)), self.centers, self.std)
         return {"modes": modes, "quality": round(quality, 4)}
 
-    def in_words(self, found: dict[str, float]) -> str:
-        """The modes and the quality of points, for people."""
-        return modes_found(found, len(self.centers))
-
 
 def modes_judge(model: Any, feeds: Any, seed: int) -> ModesJudge | None:
     """The judge of a generator of points, if its data is a mixture whose centres are known."""

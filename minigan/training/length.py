@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import ceil
 
@@ -40,29 +40,29 @@ def steps_per_epoch(config: RunConfig, model: Model) -> float:
 
 
 def planned(
-    config: RunConfig, cls: type[Model], n_steps: int | None = None, samples: float = 0
+    config: RunConfig, cls: type[Model], length: Callable[[RunConfig, Model], int], samples: int
 ) -> tuple[RunConfig, Model]:
-    """The settings of a run of `n_steps`, or through so many samples, and its model.
+    """The settings of a run of `length(settings, model)` steps, and its model.
 
-    Boundaries of phases that are None are filled in. Raises TrainingError if a phase begins after the end.
+    Boundaries of phases that are None are filled in, in a run of about so many samples at first: they decide how many
+    samples the steps take, and follow from that number. Raises TrainingError if a phase begins after the end.
     """
-    asked, aim = config.model_args, ceil(samples) if n_steps is None else n_steps * config.batch_size
+    asked = config.model_args
     for _ in range(TRIES):
-        config = replace(config, model_args=cls.planned(aim, dict(asked)))
+        config = replace(config, model_args=cls.planned(samples, dict(asked)))
         model = build_model(config, cls, CPU)
-        steps = steps_for(samples, config, model) if n_steps is None else n_steps
-        reached = aim if n_steps is None else samples_after(steps, config, model)
-        if reached == aim or config.model_args == asked:
+        config = replace(config, n_steps=length(config, model))
+        before, samples = samples, samples_after(config.n_steps, config, model)
+        if samples == before or config.model_args == asked:
             break
-        aim = reached
     for phase in model.phases[1:]:
-        if phase.begins >= reached:
+        if phase.begins >= samples:
             names = [f"`{name}`" for name, a in arguments_of(cls).items() if isinstance(a.option, Samples)]
             raise TrainingError(
                 f"the phase {phase.name} of {config.model} begins after {phase.begins:,} samples, the run ends after "
-                f"{reached:,}: give more `n_steps`, or a smaller {either(names) if names else 'boundary'}"
+                f"{samples:,}: give more `n_steps`, or a smaller {either(names) if names else 'boundary'}"
             )
-    return replace(config, n_steps=steps), model
+    return config, model
 
 
 def _stretches(config: RunConfig, model: Model) -> Iterator[tuple[Phase, int | None, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import platform
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timezone
 from math import ceil
@@ -19,53 +18,29 @@ from minigan.backend import get_device
 from minigan.checks import check_arrays
 from minigan.data import AUGMENTATIONS
 from minigan.gans import MODELS
-from minigan.metrics import FEATURE_NETWORKS
 from minigan.model import Model, can
-from minigan.options import Argument, Count, Fraction, WholeNumber, arguments_of
+from minigan.options import arguments_of
 from minigan.training.build import model_class
 from minigan.training.changes import as_kept, fingerprint
 from minigan.training.evaluation import usual_features
-from minigan.training.length import planned
-from minigan.training.settings import DECAYS, FEWEST_JUDGED, ON_NAN, USUAL_STEPS, RunConfig, TrainingError
-from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, shapes_of
+from minigan.training.length import planned, steps_for
+from minigan.training.settings import (
+    CHOICES,
+    DEFAULT_STEPS,
+    LEAST_EPOCHS,
+    LEAST_STEPS,
+    MIN_INTERVAL,
+    NUMBERS,
+    PICTURES,
+    RunConfig,
+    TrainingError,
+    problem_of,
+)
+from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, samples_of, shapes_of
 from minigan.words import either, nearest
 
 DEFAULT_DATA = "digits"
-DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
-LEAST_STEPS, LEAST_EPOCHS = USUAL_STEPS, 25  # for other data: whichever is longer
-MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays that a named data set has
-
-_length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
-_length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
-# The settings that are numbers: their limits, and what help says of them.
-NUMBERS = {
-    one.name: one
-    for one in (
-        Argument("limit", int, Count("use only N samples, drawn by the seed", "all"), None),
-        Argument("n_epochs", int, Count("passes through the data", "by the number of steps"), None),
-        Argument("n_steps", int, Count("updates of the generator", _length), None),
-        Argument("batch_size", int, Count("samples in a batch", "by model"), None),
-        Argument("ema", float, Fraction("decay of an average of weights that draws", "no average"), None),
-        Argument("seed", int, WholeNumber("seed of everything random"), 0),
-        Argument(
-            "sample_interval",
-            int,
-            Count("steps between pictures; the first come sooner", f"{MIN_INTERVAL}, or for about {PICTURES}"),
-            None,
-        ),
-        Argument("checkpoint_interval", int, Count("steps between checkpoints"), RunConfig.checkpoint_interval),
-        Argument("keep_checkpoints", int, Count("checkpoints that are kept, besides the best"), 3),
-        Argument("eval_interval", int, Count("steps between judgements, such as FID, with best.npz", "none"), None),
-        Argument("eval_samples", int, Count("samples in an evaluation"), RunConfig.eval_samples),
-    )
-}
-CHOICES: dict[str, Collection[Any]] = {
-    "channels": (1, 3),
-    "lr_decay": DECAYS,
-    "on_nan": ON_NAN,
-    "eval_features": FEATURE_NETWORKS,
-}
 ABOUT_DATA = ("img_size", "channels", "limit", "skip_bad")
 OPTIONAL = ("augment", "device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
 SETTINGS = {*NUMBERS, *CHOICES, *ABOUT_DATA, *OPTIONAL, "model", "data", "init_from"}
@@ -107,7 +82,7 @@ def new_config(
         model_args=config.model_args | _number_of_classes(given, cls, config, sources),
         classes=next((tuple(s.classes) for s in sources.values() if s.classes), ()) if learning else (),
         shapes=shapes_of(sources),
-        samples={feed: len(source) for feed, source in sources.items()},
+        samples=samples_of(sources),
         fingerprint=fingerprint(sources),
     )
     config, model = _with_length(config, cls, given, word)
@@ -126,16 +101,12 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
     """Raise TrainingError for a name that neither a run nor the model has, and for a value that it can't have."""
     own, model = arguments_of(cls), given["model"]
     check_names(cls, model)
-    known = own | NUMBERS
+    learns = "n_classes" in inspect.signature(cls).parameters
     for name, value in given.items():
-        if name not in own and name not in SETTINGS:
-            if name == "n_classes" and "n_classes" in inspect.signature(cls).parameters:
-                continue
+        if name not in own and name not in SETTINGS and not (learns and name == "n_classes"):
             offers = ", ".join(f"`{name}`" for name in own) or "no options"
             raise TrainingError(f"{model} has no `{name}`: it takes {offers}")
-        problem = known[name].check(value) if name in known else ""
-        if name in CHOICES and value not in CHOICES[name]:
-            problem = f"is none of {', '.join(map(str, CHOICES[name]))}"
+        problem = own[name].check(value) if name in own else problem_of(name, value)
         if problem:
             raise TrainingError(f"`{name}` {value} {problem}")
     for name in given.get("augment") or ():
@@ -184,14 +155,14 @@ def _number_of_classes(
 
 def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], data: str) -> tuple[RunConfig, Model]:
     """The settings with the number of steps, no fewer for a small data set unless it was given; and the model."""
-    epoch = max(config.samples.values())
-    n_steps = given.get("n_steps", None if "n_epochs" in given else DEFAULT_STEPS.get(data))
-    if n_steps is not None:
-        return planned(config, cls, n_steps)
-    longer, model = planned(config, cls, samples=given.get("n_epochs", LEAST_EPOCHS) * epoch)
-    if "n_epochs" in given or longer.n_steps >= LEAST_STEPS:
-        return longer, model
-    return planned(config, cls, LEAST_STEPS)
+    epoch, n_steps = max(config.samples.values()), given.get("n_steps", DEFAULT_STEPS.get(data))
+
+    def length(config: RunConfig, model: Model) -> int:
+        if "n_epochs" in given:
+            return steps_for(given["n_epochs"] * epoch, config, model)
+        return n_steps or max(LEAST_STEPS, steps_for(LEAST_EPOCHS * epoch, config, model))
+
+    return planned(config, cls, length, (n_steps or LEAST_STEPS) * config.batch_size)
 
 
 def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sources: Sources) -> RunConfig:
@@ -211,8 +182,6 @@ def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sou
             raise TrainingError(f"`{name}` {why}: leave it out")
         if "eval_interval" not in asked:
             raise TrainingError(f"`{name}` is about evaluations during training: add `eval_interval`")
-    if config.eval_samples < FEWEST_JUDGED:
-        raise TrainingError(f"`eval_samples` {config.eval_samples} are too few: give {FEWEST_JUDGED} at least")
     datasets = [p for source in sources.values() for p in source.parts.values() if not isinstance(p, np.ndarray)]
     interval = given.get("eval_interval") or (config.sample_interval if model.judgements else None)
     features = given.get("eval_features") or (usual_features(*datasets) if asked and measured else "")

@@ -118,7 +118,7 @@ class Memory:
         paths = folder.checkpoints() if folder else []
         try:
             if saved_step and paths:
-                return load_newest(paths, self.stepper.config.model, lambda _: None)
+                return load_newest(paths, self.stepper.config.model)
         except CheckpointError:
             pass
         return self.began

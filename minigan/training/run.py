@@ -7,7 +7,7 @@ training: a record waits for the device, a step doesn't.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,14 +23,16 @@ from minigan.training.doctor import Doctor
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen, save_frozen
 from minigan.training.gallery import Gallery
-from minigan.training.judges import Best, OwnJudge, modes_judge
+from minigan.training.judges import Best, OwnJudge, modes_found, modes_judge
 from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import Memory
 from minigan.training.report import Report, Status
-from minigan.training.schedule import Schedule
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.stepper import Stepper
+
+RECORD_INTERVAL = 10  # steps; a record is the mean over them
+EARLY = (20, 50, 100, 200, 400)  # steps that are shown however far apart other exhibits are: a first look soon
 
 
 class Run:
@@ -60,7 +62,6 @@ class Run:
         self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.gallery.real))
         self.memory, self.best = Memory(self.stepper), Best(judgements)
         self.report = Report(folder, config, self.declared)
-        self.due = Schedule(config)
         self.begun = False  # whether the folder is this run's, to be written into
         self.saved_step = 0
         self.record: dict[str, Any] = {}  # the newest one
@@ -103,43 +104,46 @@ class Run:
         first = self.gallery.show() if self.stepper.step == 0 else {}  # shown now, written after the first step
         self.memory.keep()
         self._start_clock()
-        for new, step in enumerate(self.steps()):
+        new = True
+        while not self.stepper.finished:
             self.stepper.advance()
             progress.advance()
-            if not new:
+            if new:
                 self._begin(first)
+            step, new = self.stepper.step, False
             last = self.stepper.finished or interrupts.signal
             self.stepper.seconds = time.perf_counter() - self._started
-            showing = self.due.exhibits(step)
+            looking = self._due(self.config.sample_interval)  # at equal distances, because the doctor counts signs
+            showing = looking or step in EARLY
             shown = self.gallery.show() if showing else {}
-            judged = self.judge(progress) if self.due.judgements(step) else {}
-            if showing or judged or self.due.record(step) or self.stepper.at_boundary:
-                self.close_record(self.look_at(shown, progress) | judged, progress)
+            judged = self.judge(progress) if self._due(self.config.eval_interval) else {}
+            if showing or judged or self._due(RECORD_INTERVAL) or self.stepper.at_boundary:
+                found = self.look_at(shown, progress) if looking else {}
+                self.close_record(found | judged, progress)
                 if showing or judged:
                     progress.line(self.record)
             self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
             if self.stepper.finished:  # before the last checkpoint: with that, nothing is left to be done
                 self._conclude("finished")
-            if self.due.checkpoint(step) or last or best or self.stepper.at_boundary:
+            if self._due(self.config.checkpoint_interval) or last or best or self.stepper.at_boundary:
                 self.save(best)
             if showing and not last:
                 self.write_report("running")
             if last:
                 return
 
-    def steps(self) -> Iterator[int]:
-        """The numbers of the steps that are left, each before the step is made."""
-        while not self.stepper.finished:
-            yield self.stepper.step + 1
+    def _due(self, interval: int | None) -> bool:
+        """Whether that which is done every `interval` steps is to be done now. After the last step, everything is."""
+        return interval is not None and (self.stepper.step % interval == 0 or self.stepper.finished)
 
     def look_at(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:
-        """What can be told of exhibits: their diversity, and the modes among points. Signs are counted regularly."""
-        if not shown or not self.due.look(self.stepper.step):
+        """What can be told of exhibits: their diversity, and the modes among points."""
+        if not shown:
             return {}
         found = self.counter(self.model) if self.counter else {}
         if self.counter:
-            progress.note = self.counter.in_words(found)
+            progress.note = modes_found(found, len(self.counter.centers))
         more, notes = self.stepper.doctor.look_at(self.stepper.step, shown)
         self.stepper.notes += notes
         return found | more

@@ -10,8 +10,8 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,16 @@ from minigan.metrics import open_features
 from minigan.model import Model
 from minigan.own import is_own, own_data, own_model
 from minigan.training.build import build_model, open_checkpoint
-from minigan.training.changes import changes, extend, with_data
-from minigan.training.folder import RunFolder, is_empty
+from minigan.training.changes import changes, extend, fingerprint
+from minigan.training.checkpoint import Warn
+from minigan.training.folder import RunFolder
 from minigan.training.judges import FeatureJudge
 from minigan.training.length import steps_per_epoch
-from minigan.training.lock import LockedError
 from minigan.training.plan import new_config
 from minigan.training.progress import Progress
 from minigan.training.run import Run
 from minigan.training.settings import RunConfig
-from minigan.training.sources import Sources, check_sources, open_sources
+from minigan.training.sources import Sources, check_sources, open_sources, samples_of
 
 
 def train(
@@ -67,14 +67,10 @@ def train(
         folder.check_unused()
         config, sources, kept = new_config(settings | words, cls, data, held_out)
         config = replace(config, command=shlex.join(["python", *sys.argv]))
-    folder = locked(folder, resume)
-    try:
-        with opened(config, sources, kept, folder, cls, resume) as run, progress_of(run, quiet) as progress:
-            if run.train(progress):
-                raise KeyboardInterrupt
-            return run
-    finally:
-        folder.unlock()
+    with opened(config, sources, kept, folder, cls, resume) as run, closing(progress_of(run, quiet)) as progress:
+        if run.train(progress):
+            raise KeyboardInterrupt
+        return run
 
 
 @contextmanager
@@ -85,26 +81,35 @@ def opened(
     folder: RunFolder,
     cls: type[Model] | None = None,
     resume: bool = False,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Warn = lambda _: None,
 ) -> Iterator[Run]:
-    """A run in a folder that is locked, ready to train. `warn` is told what is different when it goes on."""
-    checkpoint = open_checkpoint(folder, config.model, warn=warn) if resume else None
-    model = build_model(config, cls)
-    if checkpoint:
-        step, found = checkpoint.state["step"], changes(folder.config(), config, checkpoint.state)
-        for sentence in found:
-            warn(sentence)
-        config = replace(config, changes=(*config.changes, *(f"step {step:,}: {change}" for change in found)))
-    else:
-        model.fill_frozen()
-        config = _begin_with(model, config) if config.init_from else config
-    damage = getattr(model, "damage", None)
-    with feeds_of(config, sources, model) as feeds:
-        kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else ()
-        run = Run(model, feeds, config, folder, _judges(config, sources, model), kept)
+    """A run that is ready to train, in its folder, which is locked. `warn` is told what is different when it goes on.
+
+    Raises LockedError if another process trains there, TrainingError if a new run's folder holds something.
+    """
+    try:
+        folder.lock()
+        if not resume:  # somebody may have trained there since it was last looked at
+            folder.check_unused()
+        checkpoint = open_checkpoint(folder, config.model, warn=warn) if resume else None
+        model = build_model(config, cls)
         if checkpoint:
-            run.resume(checkpoint)
-        yield run
+            step, found = checkpoint.state["step"], changes(folder.config(), config, checkpoint.state)
+            for sentence in found:
+                warn(sentence)
+            config = replace(config, changes=(*config.changes, *(f"step {step:,}: {change}" for change in found)))
+        else:
+            model.fill_frozen()
+            config = _begin_with(model, config) if config.init_from else config
+        with feeds_of(config, sources, model) as feeds:
+            damage = getattr(model, "damage", None)
+            kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else ()
+            run = Run(model, feeds, config, folder, _judges(config, sources, model), kept)
+            if checkpoint:
+                run.resume(checkpoint)
+            yield run
+    finally:
+        folder.unlock()
 
 
 def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
@@ -117,42 +122,19 @@ def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
 def reopened(
     config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None
 ) -> tuple[RunConfig, Sources, Sources]:
-    """The settings and the data of a run that goes on. Raises MiniganError if the data is of another kind by now."""
-    sources, kept = open_sources(config, cls, data, held_out)
-    return with_data(config, check_sources(config, sources)), sources, kept
+    """The settings and the data of a run that goes on, as large and of the fingerprint that the data has by now.
 
-
-def locked(folder: RunFolder, resume: bool = False, free: bool = False) -> RunFolder:
-    """Lock a folder to train in; with `free` the next one of its kind, should another process have been quicker.
-
-    Raises LockedError, or TrainingError if somebody has trained there since it was last looked at.
+    Raises MiniganError if it is of another kind.
     """
-    wish = folder.path
-    while True:
-        try:
-            folder.lock()
-            if free and not is_empty(folder.path):
-                folder.unlock()
-                folder = RunFolder.free(wish)
-                continue
-            if not resume:
-                folder.check_unused()
-            return folder
-        except LockedError:
-            if not free:
-                raise
-            folder = RunFolder.free(wish)
+    sources, kept = open_sources(config, cls, data, held_out)
+    check_sources(config, sources)
+    return replace(config, samples=samples_of(sources), fingerprint=fingerprint(sources)), sources, kept
 
 
-@contextmanager
-def progress_of(run: Run, quiet: bool) -> Iterator[Progress]:
-    """The progress of a run, shown unless `quiet`."""
+def progress_of(run: Run, quiet: bool) -> Progress:
+    """The progress of a run, to be closed at its end; shown unless `quiet`."""
     epoch = steps_per_epoch(run.config, run.model)
-    progress = Progress(run.config.n_steps, run.stepper.step, quiet, epoch, run.declared)
-    try:
-        yield progress
-    finally:
-        progress.close()
+    return Progress(run.config.n_steps, run.stepper.step, quiet, epoch, run.declared)
 
 
 def name_of(cls: type[Model]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
@@ -10,10 +10,13 @@ from minigan.data import AUGMENTATIONS
 from minigan.errors import CheckpointError, MiniganError
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
+from minigan.options import Argument, Count, Fraction, WholeNumber
 
 # Streams of random numbers that belong to one seed: none disturbs another.
 INITIAL_WEIGHTS, TRAINING, EXHIBITED, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS, REAL_SAMPLES, HOST = range(8)
-USUAL_STEPS = 4000  # of a run on pictures, by default at least: few of them need no fewer steps than many
+DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
+LEAST_STEPS, LEAST_EPOCHS = 4000, 25  # for other data, whichever is longer: few pictures need no fewer steps than many
+MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
 FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
 ON_NAN = ("stop", "rollback")  # what to do when a number becomes infinite or NaN
 # Of the learning rate: from the number of steps of a run to the factor at each of them.
@@ -80,6 +83,44 @@ class RunConfig:
     versions: dict[str, str] | None = None
 
 
+# The settings that are numbers: their limits, and what help says of them.
+_length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
+_length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
+_pictures = f"{MIN_INTERVAL}, or for about {PICTURES}"
+NUMBERS = {
+    one.name: one
+    for one in (
+        Argument("limit", int, Count("use only N samples, drawn by the seed", "all"), None),
+        Argument("n_epochs", int, Count("passes through the data", "by the number of steps"), None),
+        Argument("n_steps", int, Count("updates of the generator", _length), None),
+        Argument("batch_size", int, Count("samples in a batch", "by model"), None),
+        Argument("ema", float, Fraction("decay of an average of weights that draws", "no average"), None),
+        Argument("seed", int, WholeNumber("seed of everything random"), 0),
+        Argument("sample_interval", int, Count("steps between pictures; the first come sooner", _pictures), None),
+        Argument("checkpoint_interval", int, Count("steps between checkpoints"), RunConfig.checkpoint_interval),
+        Argument("keep_checkpoints", int, Count("checkpoints that are kept, besides the best"), 3),
+        Argument("eval_interval", int, Count("steps between judgements, such as FID, with best.npz", "none"), None),
+        Argument("eval_samples", int, Count("samples in an evaluation"), RunConfig.eval_samples),
+    )
+}
+CHOICES: dict[str, Collection[Any]] = {
+    "channels": (1, 3),
+    "lr_decay": DECAYS,
+    "on_nan": ON_NAN,
+    "eval_features": FEATURE_NETWORKS,
+}
+
+
+def problem_of(name: str, value: Any) -> str:
+    """What is wrong with the value of a setting, as the end of a sentence; empty if nothing is."""
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"is none of {', '.join(map(str, CHOICES[name]))}"
+    problem = NUMBERS[name].check(value) if name in NUMBERS else ""
+    if name == "eval_samples" and not problem and value < FEWEST_JUDGED:
+        return f"are too few: give {FEWEST_JUDGED} at least"
+    return problem
+
+
 def parse_config(values: dict[str, Any]) -> RunConfig:
     """Make the settings of what JSON gave.
 
@@ -107,19 +148,13 @@ def _check(config: RunConfig) -> None:
         kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]
         if ("None" if value is None else type(value).__name__) not in kinds:
             raise TypeError(f"{field.name} is {value!r}")
-    whole = [config.batch_size, config.n_steps, config.sample_interval, config.checkpoint_interval]
-    whole += [config.eval_interval or 1, config.keep_checkpoints, *(config.img_size or ()), *config.samples.values()]
-    whole += [n for n in (config.channels, config.limit) if n is not None]
-    whole += [n for shape in config.shapes.values() for n in shape]
-    if any(type(n) is not int or n < 1 for n in whole) or config.seed < 0 or not config.samples:
-        raise ValueError("a number isn't a whole one from 1 on, or the seed is negative")
-    if config.img_size is not None and len(config.img_size) != 2:
-        raise ValueError("the size of pictures isn't a height and a width")
+        problem = problem_of(field.name, value) if value != field.default else ""
+        if problem:
+            raise ValueError(f"{field.name} {value!r} {problem}")
+    size = config.img_size or (1, 1)
+    whole = [*size, *config.samples.values(), *(n for shape in config.shapes.values() for n in shape)]
+    if any(type(n) is not int or n < 1 for n in whole) or len(size) != 2 or not config.samples:
+        raise ValueError("a size or a number of samples isn't a whole number from 1 on")
     texts = (*config.classes, *config.changes, *config.samples, *config.shapes, *(config.own or {}).values())
-    if any(type(text) is not str for text in texts) or not 0 <= (config.ema or 0) < 1:
-        raise ValueError("a class has no name, a change no words, or the decay isn't one")
-    known = {"lr_decay": DECAYS, "eval_features": ("", *FEATURE_NETWORKS), "on_nan": ON_NAN}
-    if any(getattr(config, name) not in values for name, values in known.items()):
-        raise ValueError("the decay of the learning rate, the feature network, or what to do on NaN is unknown")
-    if config.eval_samples < FEWEST_JUDGED or set(config.augment) - AUGMENTATIONS.keys():
-        raise ValueError("too few samples are to be measured, or an augmentation is unknown")
+    if any(type(text) is not str for text in texts) or set(config.augment) - AUGMENTATIONS.keys():
+        raise ValueError("a class has no name, a change no words, or an augmentation is unknown")

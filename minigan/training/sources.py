@@ -58,8 +58,8 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
     }
 
 
-def check_sources(config: RunConfig, sources: Sources) -> Sources:
-    """The sources of a run that goes on, with the numbers that its classes had when it began.
+def check_sources(config: RunConfig, sources: Sources) -> None:
+    """Give the classes of a run that goes on the numbers that they had when it began.
 
     There may be more samples than then, fewer, or others. Raises TrainingError for samples or classes of another kind.
     """
@@ -70,16 +70,13 @@ def check_sources(config: RunConfig, sources: Sources) -> Sources:
                 f"{config.data} holds samples of shape {shapes.get(name)}, but this run began with {tuple(shape)}: "
                 "start a new run"
             )
-    if not config.classes:
-        return sources
     try:
-        for source in sources.values():
+        for source in sources.values() if config.classes else ():
             if source.labels is not None:
                 number_classes(source, config.classes)  # type: ignore[arg-type]
     except DataError as error:
         changed = f"the classes of {config.data} have changed since this run began"
         raise TrainingError(f"{changed}: it can't go on with others") from error
-    return sources
 
 
 def by_feed(data: str) -> str | dict[str, str]:
@@ -108,3 +105,8 @@ def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
         for name, shape in source.shapes.items()
         if source.kinds[name].what != "label"
     }
+
+
+def samples_of(sources: Sources) -> dict[str, int]:
+    """How many samples each feed has."""
+    return {feed: len(source) for feed, source in sources.items()}

@@ -23,7 +23,7 @@ from minigan.training.plan import new_config
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
-from minigan.training.schedule import RECORD_INTERVAL
+from minigan.training.run import RECORD_INTERVAL
 from minigan.training.session import opened
 
 STEPS, TIMES = 15, 7

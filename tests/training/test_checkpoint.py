@@ -141,7 +141,7 @@ def test_of_several_the_newest_that_is_whole_is_used(tmp_path):
     for path in paths[1:]:
         path.write_bytes(path.read_bytes()[:-100])
     assert load_newest(paths, "dcgan", told.append).state["step"] == 5
-    assert [str(problem).split()[0] for problem in told] == [str(path) for path in reversed(paths[1:])]
+    assert [sentence.split()[0] for sentence in told] == [str(path) for path in reversed(paths[1:])]
     paths[0].write_bytes(b"")
     with pytest.raises(DamagedCheckpoint, match="step-000012.npz is damaged"):
         load_newest(paths, "dcgan", told.append)

@@ -74,7 +74,7 @@ def half(monkeypatch):
 @pytest.mark.parametrize("n_steps", [2, 10, 99, 1000])
 def test_a_boundary_in_the_midst_of_so_many_steps(half, n_steps):
     """As many samples in 4s as in 8s: a third of the steps."""
-    config, model = planned(half, Half, n_steps)
+    config, model = planned(half, Half, lambda *_: n_steps, 8 * n_steps)
     assert config.n_steps == n_steps
     total = samples_after(n_steps, config, model)
     assert abs(config.model_args["begins"] - total / 2) <= 8
@@ -82,18 +82,18 @@ def test_a_boundary_in_the_midst_of_so_many_steps(half, n_steps):
 
 
 def test_a_boundary_in_the_midst_of_so_many_samples(half):
-    config, model = planned(half, Half, samples=960)
+    config, model = planned(half, Half, lambda *run: steps_for(960, *run), 64)
     assert (config.model_args["begins"], config.n_steps) == (480, 60 + 120)
     assert steps_per_epoch(config, model) == pytest.approx(180 * 64 / 960)
 
 
 def test_a_boundary_that_was_given_stays_and_must_lie_within_the_run(half):
-    config, _ = planned(replace(half, model_args={"begins": 80}), Half, 100)
+    config, _ = planned(replace(half, model_args={"begins": 80}), Half, lambda *_: 100, 800)
     assert config.model_args["begins"] == 80
     with pytest.raises(
         TrainingError, match="the phase second of dcgan begins after 800 samples, .* after 800: give more"
     ):
-        planned(replace(half, model_args={"begins": 800}), Half, 100)
+        planned(replace(half, model_args={"begins": 800}), Half, lambda *_: 100, 800)
 
 
 def test_the_sentence_names_the_argument(half, monkeypatch):
@@ -102,4 +102,4 @@ def test_the_sentence_names_the_argument(half, monkeypatch):
 
     monkeypatch.setattr(lengths, "arguments_of", lambda cls: {"begins": One})
     with pytest.raises(TrainingError, match="give more `n_steps`, or a smaller `begins`$"):
-        planned(replace(half, model_args={"begins": 8000}), Half, 100)
+        planned(replace(half, model_args={"begins": 8000}), Half, lambda *_: 100, 800)

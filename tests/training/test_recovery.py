@@ -158,7 +158,7 @@ def test_a_checkpoint_that_cannot_be_read_just_now_is_not_taken_for_damaged(tmp_
 
         monkeypatch.setattr("minigan.training.checkpoint.read_npz", failing)
         with pytest.raises(CheckpointError, match=said) as caught:
-            load_newest([path], "dcgan", lambda _: None)
+            load_newest([path], "dcgan")
         assert not isinstance(caught.value, DamagedCheckpoint)
 
 

@@ -47,12 +47,15 @@ def test_settings_that_cannot_be_read(tmp_path, text, what):
 
 def test_the_next_free_folder(tmp_path):
     wish = tmp_path / "dcgan-digits"
-    assert RunFolder.free(wish).path == wish
     wish.mkdir()
-    assert RunFolder.free(wish).path == wish  # an empty folder is free
-    for name in ("dcgan-digits", "dcgan-digits-2"):
-        RunFolder(tmp_path / name).create(CONFIG)
-    assert RunFolder.free(wish).path == tmp_path / "dcgan-digits-3"
+    folder = RunFolder.lock_free(wish)
+    assert folder.path == wish  # an empty folder is free
+    second = RunFolder.lock_free(wish)  # … unless somebody is about to train there
+    assert second.path == tmp_path / "dcgan-digits-2"
+    second.create(CONFIG)
+    folder.unlock()
+    folder.create(CONFIG)
+    assert RunFolder.lock_free(wish).path == tmp_path / "dcgan-digits-3"
 
 
 def test_what_came_after_the_checkpoint_is_dropped_from_every_exhibit(folder):

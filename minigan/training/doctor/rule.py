@@ -13,7 +13,7 @@ from minigan.layers import Layer
 from minigan.model import Model, Phase
 from minigan.options import arguments_of
 from minigan.training.doctor.likeness import Look
-from minigan.training.settings import USUAL_STEPS, RunConfig
+from minigan.training.settings import LEAST_STEPS, RunConfig
 
 WELL = 50  # records or pictures without a sign before it may be reported again
 SMOOTHING = 0.1  # of Salimans et al. 2016
@@ -118,7 +118,7 @@ def advice(model: Model, config: RunConfig) -> dict[str, str]:
     default = arguments["lr"].default if "lr" in arguments else None
     usual = default if isinstance(default, float) and default < rate else math.inf
     n_critic, weight = values.get("n_critic") or 0, values.get("lambda_gp", 0)
-    n_steps = max(USUAL_STEPS, 2 * config.n_steps)
+    n_steps = max(LEAST_STEPS, 2 * config.n_steps)
     own_batch = any(phase.batch_size for phase in model.phases)
 
     def smaller_lr(times: float) -> str:
