@@ -13,7 +13,7 @@ from PIL import Image
 from minigan.training.declared import Declared
 from minigan.training.report.charts import x_axis
 from minigan.training.report.markup import Html, number, tag
-from minigan.training.report.series import Records
+from minigan.training.series import Records
 
 COLUMNS = 120  # at most, in a row
 MOST_NETWORKS, MOST_LAYERS = 8, 64  # of each

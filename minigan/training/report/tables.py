@@ -12,7 +12,7 @@ from minigan.training.declared import Declared
 from minigan.training.progress import duration
 from minigan.training.report.charts import LONGEST, diversities
 from minigan.training.report.markup import Html, memory, number, tag, when
-from minigan.training.report.series import Records
+from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 # What isn't in the table of settings: most of it stands elsewhere on the page
