@@ -37,8 +37,8 @@ def draw(results: list[dict[str, Any]]) -> Image.Image:
             curves = _curves(list(points.values()), measured)
             if curves:
                 at = np.array(list(points), float)
-                panel = Panel(canvas, i * height + TITLE, at, curves, True, j * HALF, HALF, across, log=True)
-                panel.draw(label)
+                placed = {name: (at, values) for name, values in curves.items()}
+                Panel(canvas, i * height + TITLE, placed, True, j * HALF, HALF, across, log=True).draw(label)
     return canvas.reduce(SHARP)
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from minigan.training.declared import Chart, Declared
 from minigan.training.folder import RunFolder
 from minigan.training.pictures import save_film, save_image
+from minigan.training.series import Records
 
 WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
@@ -37,19 +38,16 @@ def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) 
 
 def draw_charts(records: list[dict], charts: list[Chart], title: str, dots: bool = False) -> Image.Image | None:
     """Draw charts as panels over the steps; None if no record has any number of theirs. `dots`: see Panel."""
-    panels = []
+    found, panels = Records(records), []
     for chart in charts:
-        some = [record for record in records if not chart.curves.keys().isdisjoint(record)]
-        came = [name for name in chart.curves if any(name in record for record in some)]
-        curves = {chart.curves[name]: np.array([record.get(name, np.nan) for record in some], float) for name in came}
+        curves = {words: found.series(name) for name, words in chart.curves.items() if name in found.names}
         if curves:
-            label = f"{chart.title} ({chart.note})" if chart.note else chart.title
-            panels.append((label, np.array([record["step"] for record in some], float), curves))
+            panels.append((f"{chart.title} ({chart.note})" if chart.note else chart.title, curves))
     if not panels:
         return None
     canvas = Image.new("RGB", (WIDTH * SHARP, len(panels[:MOST_PANELS]) * PANEL * SHARP), (255, 255, 255))
-    for i, (label, steps, curves) in enumerate(panels[:MOST_PANELS]):
-        Panel(canvas, i * PANEL, steps, curves, dots).draw(f"{title}: {label}" if title and i == 0 else label)
+    for i, (label, curves) in enumerate(panels[:MOST_PANELS]):
+        Panel(canvas, i * PANEL, curves, dots).draw(f"{title}: {label}" if title and i == 0 else label)
     return canvas.reduce(SHARP)
 
 
@@ -79,18 +77,17 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 class Panel:
     """One pair of axes on a part of the canvas, at (x, y). Positions are in pixels of the finished picture.
 
-    steps: (n,) where the values of each curve (n,) stand, in rising order; `across` is what they are. A value that
-           isn't known is NaN.
-    dots:  every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts.
-    log:   the axis across is logarithmic, and has a tick at each of `steps`.
+    curves: by name, the steps (n,) at which values stand, in rising order, and the values (n,)
+    dots:   every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts
+    across: what the steps are
+    log:    the axis across is logarithmic, and has a tick at each step
     """
 
     def __init__(
         self,
         canvas: Image.Image,
         y: int,
-        steps: np.ndarray,
-        curves: dict[str, np.ndarray],
+        curves: dict[str, tuple[np.ndarray, np.ndarray]],
         dots: bool,
         x: int = 0,
         width: int = WIDTH,
@@ -101,23 +98,21 @@ class Panel:
         self.font = ImageFont.load_default(13 * SHARP)
         self.left, self.right = x + LEFT, x + width - RIGHT
         self.top, self.bottom = y + TOP, y + PANEL - BOTTOM
-        self.steps, self.curves, self.dotted, self.across, self.log = steps, curves, dots, across, log
-        first, last = float(steps[0]), float(steps[-1])
+        self.curves, self.dotted, self.across, self.log = curves, dots, across, log
+        self.steps, values = (np.concatenate(some) for some in zip(*curves.values(), strict=True))
+        first, last = float(self.steps.min()), float(self.steps.max())
         self.x_range = (first / MARGIN, last * MARGIN) if log else (0.0, max(last, 1.0))
-        values = np.concatenate(list(curves.values()))
-        values = values[np.isfinite(values)]
         self.y_range = value_range(values, "positive" if dots else "opinion")
 
     def draw(self, heading: str) -> None:
         """A heading, axes, and the curves: each in a light colour, and smoothed on top; or as it is, with dots."""
         self._axes()
         self._text((self.left, self.top - 22), heading, "la")
-        shown = [(name, self.steps[np.isfinite(y)], y[np.isfinite(y)]) for name, y in self.curves.items()]
-        colours = [COLOURS[i % len(COLOURS)] for i in range(len(shown))]
-        for (_, steps, y), colour in zip(shown, colours, strict=True):
+        shown = [(name, COLOURS[i % len(COLOURS)], *curve) for i, (name, curve) in enumerate(self.curves.items())]
+        for _, colour, steps, y in shown:
             self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
         place, start = (float(self.right), self.top - 15.0), self.left + self.font.getlength(heading) / SHARP + 30
-        for (name, steps, y), colour in zip(shown[::-1], colours[::-1], strict=True):
+        for name, colour, steps, y in reversed(shown):
             self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), colour, 2)
             if self.dotted:
                 self._dots(steps, y, colour)
@@ -128,7 +123,7 @@ class Panel:
             y = self._y(value)
             self._stroke([(self.left, y), (self.right, y)], FAINT, 1)
             self._text((self.left - 8, y), f"{value:.6g}", "rm")
-        for value in self.steps if self.log else ticks(*self.x_range, 8):
+        for value in np.unique(self.steps) if self.log else ticks(*self.x_range, 8):
             x = self._x(value)
             self._stroke([(x, self.bottom), (x, self.bottom + 4)], INK, 1)
             self._text((x, self.bottom + 7), f"{value:,.6g}", "ma")

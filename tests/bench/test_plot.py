@@ -48,7 +48,8 @@ def test_unknown_memory_leaves_its_panel_empty():
 
 
 def test_a_logarithmic_axis_has_equal_steps_for_equal_factors_and_stays_inside():
-    panel = Panel(Image.new("RGB", (10, 10)), 0, np.array([16.0, 64.0, 256.0]), {"a": np.ones(3)}, True, log=True)
+    curve = np.array([16.0, 64.0, 256.0]), np.ones(3)
+    panel = Panel(Image.new("RGB", (10, 10)), 0, {"a": curve}, True, log=True)
     x = [panel._x(n) for n in (16, 64, 256)]
     assert x[1] - x[0] == pytest.approx(x[2] - x[1])
     assert panel.left < x[0] < x[2] < panel.right

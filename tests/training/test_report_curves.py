@@ -15,7 +15,7 @@ from saying import GAN
 
 from minigan.training.report import charts, frames, layers
 from minigan.training.report.frames import MOST, Frames, encode, spread
-from minigan.training.report.series import Records, thin
+from minigan.training.series import Records, thin
 
 CURVE = hnp.arrays(float, st.integers(1, 400), elements=st.floats(-1e30, 1e30))
 

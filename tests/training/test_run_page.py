@@ -16,8 +16,8 @@ from minigan.training.declared import Declared
 from minigan.training.report import Report, Status, frames
 from minigan.training.report.markup import memory, number, tag, tick
 from minigan.training.report.page import time_left
-from minigan.training.report.series import Records
 from minigan.training.report.tables import settings
+from minigan.training.series import Records
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

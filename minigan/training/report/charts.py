@@ -15,7 +15,7 @@ from minigan.model import Judgement
 from minigan.training.curves import running_mean, ticks, value_range
 from minigan.training.declared import Chart, Declared, chart_of
 from minigan.training.report.markup import Html, join, number, tag, tick
-from minigan.training.report.series import Records, thin
+from minigan.training.series import Records, thin
 
 WIDTH, HEIGHT = 2000, 1000  # units of a drawing
 FEW = 60  # values that are shown as dots, as they are; more are smoothed

@@ -12,8 +12,8 @@ from PIL import Image
 
 from minigan.training.declared import Declared
 from minigan.training.report.charts import x_axis
-from minigan.training.report.markup import Html, number, tag
-from minigan.training.report.series import Records
+from minigan.training.report.markup import Html, number, table, tag
+from minigan.training.series import Records
 
 COLUMNS = 120  # at most, in a row
 MOST_NETWORKS, MOST_LAYERS = 8, 64  # of each
@@ -30,23 +30,21 @@ def draw(records: Records, last: int, declared: Declared) -> tuple[list[Html], H
     """
     networks: dict[str, list[str]] = {}
     for name in (name.removeprefix(TABLE) for name in records.names if name.startswith(TABLE)):
-        rows = networks.setdefault(name.partition(".")[0], [])
-        if len(rows) < MOST_LAYERS:
-            rows.append(name)
-    networks = dict(list(networks.items())[:MOST_NETWORKS])
+        networks.setdefault(name.partition(".")[0], []).append(name)
+    networks = {network: networks[network][:MOST_LAYERS] for network in list(networks)[:MOST_NETWORKS]}
     if not networks:
         return None
     series = {name: records.series(TABLE + name) for rows in networks.values() for name in rows}
     n = min(COLUMNS, max(len(steps) for steps, _ in series.values()))
     ends = np.linspace(0, last, n + 1)[1:]  # the steps at which columns end
-    norms = {name: np.stack([_row(*series[row], ends) for row in rows]) for name, rows in networks.items()}
-    low, high = _decades(np.concatenate([norm.ravel() for norm in norms.values()]))
+    norms = {name: _row(*curve, ends) for name, curve in series.items()}
+    decades = _decades(np.concatenate(list(norms.values())))
     maps, data = [], []
     for network, rows in networks.items():
-        maps.append(_map(network, rows, norms[network], (low, high), last, declared))
-        shown = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in norms[network]]
+        maps.append(_map(network, {name: norms[name] for name in rows}, decades, last, declared))
+        shown = [[float(f"{v:.4g}") if np.isfinite(v) else None for v in norms[name]] for name in rows]
         data.append({"key": network, "steps": ends.round().astype(int).tolist(), "rows": shown})
-    return maps, _key(low, high), data
+    return maps, _key(*decades), data
 
 
 def _row(steps: np.ndarray, norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -66,26 +64,20 @@ def _decades(norms: np.ndarray) -> tuple[int, int]:
     return min(low, high - 1), high
 
 
-def _map(
-    network: str, rows: list[str], norms: np.ndarray, decades: tuple[int, int], last: int, declared: Declared
-) -> Html:
+def _map(network: str, rows: dict[str, np.ndarray], decades: tuple[int, int], last: int, declared: Declared) -> Html:
     """A table: the layer, its strip of colours, the norm at the end; page.js puts the one at the cursor there."""
     lines = []
-    for name, norm in zip(rows, norms, strict=True):
+    for name, norm in rows.items():
         what = declared.layers.get(name, "")
-        label = [tag("b", name[:40]), " ", tag("span", what.partition("(")[0][:40])]
+        label = tag("b", name[:40]), " ", tag("span", what.partition("(")[0][:40])
         seen = norm[np.isfinite(norm)]
         first, end = (number(seen[0]), number(seen[-1])) if len(seen) else ("—", "—")
         strip = tag("img", src=_strip(norm, *decades), alt=f"from {first} to {end}", width="120", height="18")
         head = tag("th", *label, scope="row", title=what[:200] or None)
         lines.append(tag("tr", head, tag("td", strip, class_="strip"), tag("td", end, class_="value")))
-    head = tag(
-        "tr", tag("th", "layer", scope="col"), tag("th", "over time", scope="col"), tag("th", "last", scope="col")
-    )
-    foot = tag("tr", tag("td"), tag("td", x_axis(last)), tag("td"))
-    table = tag("table", tag("thead", head), tag("tbody", *lines), tag("tfoot", foot))
-    title = declared.networks.get(network, network)[:40]
-    return tag("figure", tag("figcaption", tag("h3", title)), table, class_="heat")
+    foot = tag("tfoot", tag("tr", tag("td"), tag("td", x_axis(last)), tag("td")))
+    title = tag("figcaption", tag("h3", declared.networks.get(network, network)[:40]))
+    return tag("figure", title, table(("layer", "over time", "last"), lines, foot), class_="heat")
 
 
 def _strip(norm: np.ndarray, low: int, high: int) -> str:
@@ -101,14 +93,11 @@ def _strip(norm: np.ndarray, low: int, high: int) -> str:
 
 def _key(low: int, high: int) -> Html:
     """The colours with their powers of ten."""
-    every = max(1, ceil((high - low) / 6))
-    places = range(low, high + 1, every)
-    marks = [
-        tag("span", "10", tag("sup", str(k).replace("-", "−")), style=f"left:{100 * (k - low) / (high - low):.2f}%")
-        for k in places
-    ]
+    marks = []
+    for k in range(low, high + 1, max(1, ceil((high - low) / 6))):
+        power, place = tag("sup", str(k).replace("-", "−")), 100 * (k - low) / (high - low)
+        marks.append(tag("span", "10", power, style=f"left:{place:.2f}%"))
     bar = tag("div", class_="bar", style=f"background:linear-gradient(to right,{','.join('#' + c for c in COLOURS)})")
+    axis = tag("div", *marks, class_="x", aria_hidden="true")
     words = f"Colours from 10 to the power of {low}, dark, to 10 to the power of {high}, light"
-    return tag(
-        "div", bar, tag("div", *marks, class_="x", aria_hidden="true"), class_="key", role="img", aria_label=words
-    )
+    return tag("div", bar, axis, class_="key", role="img", aria_label=words)

@@ -45,6 +45,12 @@ def tag(name: str, *inside: str, **attributes: str | bool | None) -> Html:
     return Html(start if name in VOID else f"{start}{join(inside)}</{name}>")
 
 
+def table(titles: Iterable[str], rows: Iterable[Html], *foot: Html, **attributes: str) -> Html:
+    """A table with titles above its columns."""
+    head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
+    return tag("table", head, tag("tbody", *rows), *foot, **attributes)
+
+
 def join(parts: Iterable[str]) -> Html:
     """Markup of several parts, one after the other."""
     return Html("".join(map(escape, parts)))

@@ -23,7 +23,7 @@ from minigan.training.progress import duration
 from minigan.training.report import charts, layers, tables
 from minigan.training.report.frames import MOST, Frames
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
-from minigan.training.report.series import Records
+from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 PHASES = ("running", "finished", "interrupted", "stopped")

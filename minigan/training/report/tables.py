@@ -11,8 +11,8 @@ from minigan.options import arguments_of
 from minigan.training.declared import Declared
 from minigan.training.progress import duration
 from minigan.training.report.charts import LONGEST, diversities
-from minigan.training.report.markup import Html, memory, number, tag, when
-from minigan.training.report.series import Records
+from minigan.training.report.markup import Html, memory, number, table, tag, when
+from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 # What isn't in the table of settings: most of it stands elsewhere on the page
@@ -21,20 +21,17 @@ ELSEWHERE |= {"started", "versions"}
 WIDE = 22  # characters; a longer fact gets a line of its own
 
 
-def settings(config: RunConfig) -> list[tuple[str, Any, Any, bool]]:
+def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
     """(name, value, default for people, whether it differs) for each thing that can be set; those that differ first.
 
     Defaults of a user's own model aren't known: its file isn't loaded for a page.
     """
     model = MODELS.get(config.model)
     own = arguments_of(model) if model else {}
-    found = []
+    found: list[tuple[str, Any, str, bool]] = []
     for name, value in config.model_args.items():
-        shown, differs = "", False
-        if name in own:
-            default = own[name].default
-            shown = plain(default) if isinstance(default, float) else own[name].shown
-            differs = value != default and name != "n_classes"  # that is the data's
+        shown = own[name].shown if name in own else ""
+        differs = name in own and value != own[name].default and name != "n_classes"  # that is the data's
         found.append((name, value, shown, differs))
     usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
     for field in fields(config):
@@ -49,13 +46,11 @@ def configuration(config: RunConfig) -> Html:
     """The table of settings."""
     rows = []
     for name, value, default, differs in settings(config):
-        mark = tag("span", "changed", class_="mark") if differs else Html("")
-        head = tag("th", name.replace("_", " "), " ", mark, scope="row")
+        mark = tag("span", "changed", class_="mark") if differs else ""
         words = "default" if value is None and default not in ("", "none") else plain(value)
-        shown = tag("td", words), tag("td", default)
-        rows.append(tag("tr", head, *shown, class_="differs" if differs else None))
-    head = tag("tr", *(tag("th", words, scope="col") for words in ("setting", "value", "default")))
-    return tag("table", tag("thead", head), tag("tbody", *rows), class_="settings")
+        cells = tag("th", name.replace("_", " "), " ", mark, scope="row"), tag("td", words), tag("td", default)
+        rows.append(tag("tr", *cells, class_="differs" if differs else None))
+    return table(("setting", "value", "default"), rows, class_="settings")
 
 
 def plain(value: Any) -> str:
@@ -81,8 +76,7 @@ def judgements(records: Records, declared: Declared) -> Html | None:
             rows.append(tag("tr", tag("th", judgement.words[:LONGEST], scope="row"), *cells))
     if not rows:
         return None
-    head = tag("tr", *(tag("th", words, scope="col") for words in ("judgement", "last", "best")))
-    return tag("table", tag("thead", head), tag("tbody", *rows))
+    return table(("judgement", "last", "best"), rows)
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
