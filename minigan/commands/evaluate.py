@@ -60,8 +60,7 @@ def add_arguments(parser: Parser) -> None:
     measured.add_argument("--metrics", type=options.names, metavar="A,B", help=f"{known} (default: {usual})")
     n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
     measured.add_argument("--n", type=count, metavar="N", help=n)
-    seed = "seed of latents and of what is drawn from data (default: 0)"
-    measured.add_argument("--seed", type=options.whole_number, default=0, metavar="N", help=seed)
+    options.add_seed(measured, "seed of latents and of what is drawn from data")
 
     real = parser.add_argument_group("reference")
     against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"

@@ -40,9 +40,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--n", type=options.count, metavar="N", help=n)
     which = "one class only: its name, or its number from 0 on (default: all classes in turn)"
     parser.add_argument("--class", dest="label", metavar="CLASS", help=which)
-    parser.add_argument(
-        "--seed", type=options.whole_number, default=0, metavar="N", help="seed of the latents (default: 0)"
-    )
+    options.add_seed(parser, "seed of the latents")
     where = "a .png file, or a folder (default: RUN/generated.png, RUN/interpolation.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
