@@ -83,7 +83,7 @@ def add_arguments(parser: Parser) -> None:
     add_number(length, "n_epochs")
     add_number(length, "n_steps")
     add_number(training, "batch_size", defaults({name: cls.batch_size for name, cls in models.items()}))
-    average = f"draw with an average of the generator's weights; DECAY is {EMA} if left out (default: no average)"
+    average = f"draw with an average of the weights; DECAY is {EMA} if left out (default: no average)"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
     usual = defaults({name: cls.lr_decay for name, cls in models.items()})
     falling = f"of the learning rate, from the first step to 0 at the last (default: {usual})"
