@@ -165,7 +165,7 @@ def test_help_shows_every_default(capsys, model):
         ("data digits --out full", "full is a folder: give the name of a .png file"),
         ("data digits --out file/a.png", "nothing can be written into file, because"),
         ("train dcgan --n-steps 3 --n-epochs 3", "not allowed with"),
-        ("train dcgan --augment flop", "no 'flop': did you mean flip?"),
+        ("train dcgan --augment flop", "there is no augmentation 'flop': did you mean flip?"),
         ("train gan --data ring --augment flip --n-steps 1", "--augment is for pictures, and ring has none"),
         ("train dcgan --out full", "full is not an empty folder: give another --out"),
         ("train --resume nowhere", "nowhere does not exist"),

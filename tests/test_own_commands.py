@@ -148,7 +148,7 @@ def test_a_file_that_has_changed_is_told(capsys):
         ('"g_loss": g_loss}', '"h_loss": g_loss}', r"MyGAN.step \(my_gan.py, line \d+\): it returned 'h_loss'"),
         ('"g_loss": g_loss}', '"g_loss": 0.5}', r"MyGAN.step \(my_gan.py, line \d+\): .*g_loss"),
         ("for name, network in self", 'for name, network in {"C": 0}.items() or self', r"my_gan.py, line \d+"),
-        ('["real"]', '["rael"]', r"my_gan.py, line \d+, in step: KeyError: 'rael'"),
+        ('["real"]', '["rael"]', r"my_gan.py, line \d+, in step: a batch has no array \Drael\D: did you mean real"),
         ("self.loss.real(logits)", "self.loss.real(logits[:, :0])", r"my_gan.py, line \d+, in step: "),
         ("lr: float = 1e-3", "seed: int = 1, lr: float = 1e-3", "its argument seed has the name of a setting"),
         ('arrays = {"real": POINTS}', 'arrays = {"real": "points"}', r"my_gan.py, line \d+\): the array 'real'"),

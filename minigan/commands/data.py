@@ -33,8 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--channels", type=options.count, choices=(1, 3), help="grey or colour (default: as they are)")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
     options.add_skip_bad(parser)
-    seed = "which are drawn (default: 0)"
-    parser.add_argument("--seed", type=options.whole_number, default=0, metavar="N", help=seed)
+    options.add_seed(parser, "which are drawn")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError
+from minigan.commands import options
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
-from minigan.commands.options import add_run_options, add_skip_bad, check_writable, count, place, size, whole_number
+from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
 from minigan.data import SPLITS, HeldOut
 from minigan.metrics import (
@@ -44,6 +45,8 @@ from minigan.training.settings import RunConfig
 from minigan.training.sources import open_sources
 from minigan.words import nearest
 
+PR = {"precision": "pr", "recall": "pr"}  # what they are measured by
+
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
@@ -54,11 +57,10 @@ def add_arguments(parser: Parser) -> None:
     measured = parser.add_argument_group("what is measured")
     known = f"any of {','.join(METRICS)}, or of ssim,psnr for two folders picture by picture"
     usual = "fid,is with a reference, else is; with digits also classes"
-    measured.add_argument("--metrics", type=_names, metavar="A,B", help=f"{known} (default: {usual})")
+    measured.add_argument("--metrics", type=options.names, metavar="A,B", help=f"{known} (default: {usual})")
     n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
     measured.add_argument("--n", type=count, metavar="N", help=n)
-    seed = "seed of latents and of what is drawn from data (default: 0)"
-    measured.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
+    options.add_seed(measured, "seed of latents and of what is drawn from data")
 
     real = parser.add_argument_group("reference")
     against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"
@@ -75,9 +77,9 @@ def add_arguments(parser: Parser) -> None:
     weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
     sides = "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
-    how.add_argument("--img-size", type=size, metavar="N", help=sides)
-    add_run_options(how, "draw")
-    add_skip_bad(how)
+    how.add_argument("--img-size", type=options.size, metavar="N", help=sides)
+    options.add_run_options(how, "draw")
+    options.add_skip_bad(how)
 
     output = parser.add_argument_group("output")
     out = "folder for evaluation.json, neighbours.png and classes.png (default: RUN/evaluation; none for pictures)"
@@ -88,6 +90,8 @@ def add_arguments(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Measure, and print."""
     keep_freed_memory()
+    if args.metrics is not None:
+        args.metrics = tuple(dict.fromkeys(PR.get(name, name) for name in args.metrics))
     _check(args)
     if set(args.metrics or ()) & set(PAIRED):
         return compare(args)
@@ -96,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
     out = args.out or (Path(args.what[0]) / "evaluation" if subject.config else None)
     for folder in (out, args.save_stats and args.save_stats.parent):
         if folder is not None:
-            check_writable(folder)
+            options.check_writable(folder)
     judged = _judge(args, subject, subject.config) if subject.config and not args.metrics else {}
     answer: Evaluation | None = None
     drawn: dict[str, Image.Image] = {}
@@ -145,7 +149,7 @@ def _measure(
 
 def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dict[str, float]:
     """A model's own judgements, on what its run held out, or on what is held out of the data that is given."""
-    model, spec = subject.model, args.what[1] if len(args.what) > 1 else args.against
+    model, spec = subject.model, args.against
     if not model.judgements:
         return {}
     own = spec is not None and is_own(spec)
@@ -159,13 +163,16 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
 
 
 def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError for what can't be measured. A second word becomes `against`."""
     if len(args.what) > 2 or (len(args.what) == 2 and args.against is not None):
         raise UsageError("give one set to measure, and one reference: as a second word or with --against")
     if is_statistics(args.what[0]):
         raise UsageError(f"{args.what[0]} holds statistics: they can be a reference, not what is measured")
-    for spec in args.what[1:] if args.against is None else [args.against]:
-        if (Path(spec) / "config.json").is_file():
-            raise UsageError(f"{spec} is a run, and no reference: draw pictures with minigan sample --separate first")
+    if len(args.what) == 2:
+        args.against = args.what.pop()
+    if args.against and (Path(args.against) / "config.json").is_file():
+        what = "is a run, and no reference: draw pictures with minigan sample --separate first"
+        raise UsageError(f"{args.against} {what}")
     if args.save_stats and (args.save_stats.suffix != ".npz" or args.save_stats.is_dir()):
         raise UsageError(f"statistics are kept in a .npz file: call it {args.save_stats.with_suffix('.npz')}")
     for name in args.metrics or ():
@@ -198,12 +205,6 @@ def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> It
         for batch, labels in pictures:
             yield batch, None if numbers is None or labels is None else numbers[labels]
             shown.update(len(batch))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Names with commas between them, each once."""
-    names = (name.strip().lower() for name in text.split(","))
-    return tuple(dict.fromkeys("pr" if name in ("precision", "recall") else name for name in names))
 
 
 def _write(folder: Path, found: dict[str, Any], drawn: dict[str, Image.Image], quiet: bool) -> None:

@@ -68,8 +68,8 @@ def compare(args: argparse.Namespace) -> int:
     others = sorted(set(args.metrics) - set(PAIRED))
     if others:
         raise UsageError(f"ssim and psnr compare picture by picture, {', '.join(others)} whole sets: run it twice")
-    sets = [*args.what, *([args.against] if args.against else [])]
-    if len(sets) != 2 or any((Path(spec) / "config.json").is_file() for spec in sets):
+    sets = [args.what[0], args.against]
+    if args.against is None or any((Path(spec) / "config.json").is_file() for spec in sets):
         raise UsageError("ssim and psnr compare picture by picture: give two folders, in which the names agree")
     for name in ("n", "n_against", "out", "save_stats", "features", "weights", "checkpoint", "img_size", "skip_bad"):
         if getattr(args, name) is not None:

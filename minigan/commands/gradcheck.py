@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from minigan.cli import Parser, UsageError
-from minigan.commands.options import whole_number
+from minigan.commands.options import add_seed
 from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.own import is_own, load_own, short_name
@@ -27,8 +27,7 @@ def add_arguments(parser: Parser) -> None:
         "that is made without arguments; my_layers.py:make, a function that returns (layer, x) or a list of such pairs"
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=what)
-    seed = "draws weights, inputs and entries (default: 0)"
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help=seed)
+    add_seed(parser, "draws weights, inputs and entries")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -59,6 +59,12 @@ def place(text: str) -> Path:
     return Path(text)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, each once; `none` is no name."""
+    found = (name.strip().lower() for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in found if name not in ("", "none")))
+
+
 def size(text: str) -> tuple[int, int]:
     """Height and width of pictures: `64`, or `96x64` in the order of arrays."""
     try:
@@ -146,6 +152,11 @@ def add_run_options(parser: Any, weights: str = "") -> None:
         parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
     add_model(parser)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+
+def add_seed(parser: Any, what: str) -> None:
+    """Add --seed, which decides `what`."""
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help=f"{what} (default: 0)")
 
 
 def add_skip_bad(parser: Any) -> None:

@@ -18,13 +18,12 @@ from minigan.training.checkpoint import Checkpoint
 from minigan.training.doctor import Doctor
 from minigan.training.failure import first_not_finite
 from minigan.training.failure_file import load_failure
-from minigan.training.finding import Finding, Seen
+from minigan.training.finding import Finding, Seen, short
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen
 from minigan.training.settings import RunConfig, parse_config
 from minigan.training.stepper import Stepper
 from minigan.training.summary import table
-from minigan.training.tally import short
 
 PASSES = 6  # through whole networks, before the end, that are shown
 

@@ -13,16 +13,8 @@ from PIL import Image
 
 from minigan.backend import to_numpy
 from minigan.cli import INTERRUPTED, Parser, UsageError
-from minigan.commands.options import (
-    add_run_options,
-    check_png,
-    check_writable,
-    count,
-    open_run,
-    place,
-    read_run,
-    whole_number,
-)
+from minigan.commands import options
+from minigan.commands.options import place
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
 from minigan.model import VERBS, can
@@ -45,17 +37,17 @@ def add_arguments(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("run", type=place, metavar="RUN", help="the folder of a run")
     n = f"samples (default: {PICTURES}, {CLASS_ROWS} of each class; {POINTS} points)"
-    parser.add_argument("--n", type=count, metavar="N", help=n)
+    parser.add_argument("--n", type=options.count, metavar="N", help=n)
     which = "one class only: its name, or its number from 0 on (default: all classes in turn)"
     parser.add_argument("--class", dest="label", metavar="CLASS", help=which)
-    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of the latents (default: 0)")
+    options.add_seed(parser, "seed of the latents")
     where = "a .png file, or a folder (default: RUN/generated.png, RUN/interpolation.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
     walk = f"{ROWS} ways between two latents each, in {STEPS} steps, along a great circle; if there are classes, "
     walk += "one way in each (default: separate latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
-    add_run_options(parser, "draw")
+    options.add_run_options(parser, "draw")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -63,11 +55,11 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     folder = args.out or args.run / "generated"
     path = _file(args.out or args.run, "interpolation.png" if args.interpolate else "generated.png")
-    run, config, cls = read_run("sample", args.run, args.model)
+    run, config, cls = options.read_run("sample", args.run, args.model)
     points = all(len(shape) == 1 for shape in config.shapes.values())
     _check_points(args, points)
-    check_writable(folder if args.separate else path.parent)
-    model, _ = open_run(run, config, cls, args.checkpoint, args.device)
+    options.check_writable(folder if args.separate else path.parent)
+    model, _ = options.open_run(run, config, cls, args.checkpoint, args.device)
     check_generates(model, config)
     label = None if args.label is None else find_class(args.label, model.n_classes, config.classes)
     columns = None if label is not None or points else class_columns(model)
@@ -188,7 +180,7 @@ def _file(out: Path, name: str) -> Path:
     """The file to write: `out` itself if it is called .png, otherwise `name` in the folder `out`."""
     if not _is_picture(out):
         return out / name
-    check_png(out)
+    options.check_png(out)
     return out
 
 

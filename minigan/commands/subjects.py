@@ -71,7 +71,7 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
 
 def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -> Pictures | Path | None:
     """Open what to compare with: a file of statistics, pictures, or nothing. A run's own data if nothing is given."""
-    spec, config = args.what[1] if len(args.what) > 1 else args.against, subject.config
+    spec, config = args.against, subject.config
     if spec is None and config is None:
         if args.split or args.n_against:
             raise UsageError("--split and --n-against are of a reference: give one with --against")

@@ -14,22 +14,8 @@ from typing import Any
 
 from minigan.backend import CPU, keep_freed_memory
 from minigan.cli import Parser, UsageError, sentence
-from minigan.commands.options import (
-    PATHS,
-    SIZE_HELP,
-    add_model,
-    add_model_options,
-    add_number,
-    add_skip_bad,
-    check_writable,
-    defaults,
-    fraction,
-    place,
-    print_notes,
-    read_run,
-    size,
-    warn,
-)
+from minigan.commands import options
+from minigan.commands.options import add_number, place, print_notes, warn
 from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
@@ -49,7 +35,7 @@ from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.sources import Sources
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
-from minigan.words import flag, nearest
+from minigan.words import flag
 
 EMA = 0.999
 RUNS = Path("runs")
@@ -65,27 +51,27 @@ def add_arguments(parser: Parser) -> None:
     which = f"{', '.join(MODELS)}, or your own as my_gan.py:MyGAN; see minigan train MODEL --help"
     parser.add_argument("words", nargs="?", metavar="MODEL", help=which)
     if len(models) == 1:
-        add_model_options(parser.add_argument_group(f"options of {shown}"), shown, own)
+        options.add_model_options(parser.add_argument_group(f"options of {shown}"), shown, own)
 
     data = parser.add_argument_group("data")
-    where = f"{', '.join(DATASETS)}, the path of {PATHS}, or your own function as my_data.py:make_data"
+    where = f"{', '.join(DATASETS)}, the path of {options.PATHS}, or your own function as my_data.py:make_data"
     where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
-    data.add_argument("--img-size", type=size, metavar="N", help=SIZE_HELP)
+    data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
     data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
     add_number(data, "limit")
-    add_skip_bad(data)
+    options.add_skip_bad(data)
     kinds = ",".join(AUGMENTATIONS)
-    data.add_argument("--augment", type=_augmentations, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
+    data.add_argument("--augment", type=options.names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
     training = parser.add_argument_group("training")
     length = training.add_mutually_exclusive_group()
     add_number(length, "n_epochs")
     add_number(length, "n_steps")
-    add_number(training, "batch_size", defaults({name: cls.batch_size for name, cls in models.items()}))
+    add_number(training, "batch_size", options.defaults({name: cls.batch_size for name, cls in models.items()}))
     average = f"draw with an average of the weights; DECAY is {EMA} if left out (default: no average)"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
-    usual = defaults({name: cls.lr_decay for name, cls in models.items()})
+    usual = options.defaults({name: cls.lr_decay for name, cls in models.items()})
     falling = f"of the learning rate, from the first step to 0 at the last (default: {usual})"
     training.add_argument("--lr-decay", choices=tuple(DECAYS), help=falling)
     add_number(training, "seed")
@@ -104,7 +90,7 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--eval-features", choices=FEATURE_NETWORKS, help=judged)
     what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
-    add_model(output)
+    options.add_model(output)
     what = "begin with the weights of another run, or of one of its checkpoints (default: with random ones)"
     output.add_argument("--init-from", type=place, metavar="RUN", help=what)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
@@ -112,7 +98,7 @@ def add_arguments(parser: Parser) -> None:
 
     if len(models) > 1:
         title = "options of models; for the defaults of one, minigan train MODEL --help"
-        add_model_options(parser.add_argument_group(title), None)
+        options.add_model_options(parser.add_argument_group(title), None)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -136,7 +122,7 @@ def main(args: argparse.Namespace) -> int:
         name = f"{short_name(config.model)}-{next(iter(sources.values())).name}"
         folder = RunFolder(args.out or RUNS / name)
     chosen = args.resume or args.out  # else the folder of that name, or the next that is free
-    check_writable(chosen or RUNS)
+    options.check_writable(chosen or RUNS)
     if args.dry_run:
         return _dry_run(config, sources, cls)
     folder = folder if chosen else RunFolder.lock_free(folder.path)
@@ -151,7 +137,7 @@ def _go_on(
     for name in ("out", "init_from"):
         if getattr(args, name):
             raise UsageError(f"{flag(name)} can't be given with --resume: a run goes on in its own folder")
-    folder, config, cls = read_run("train --resume", args.resume, word, args.data or "")
+    folder, config, cls = options.read_run("train --resume", args.resume, word, args.data or "")
     config = extend(config, given, cls)
     config = replace(config, own=((config.own or {}) | files) or None)
     with about_data(args.data):
@@ -225,12 +211,4 @@ def _named_model(words: Sequence[str]) -> str | None:
 def _decay(text: str) -> float:
     if text in MODELS or is_own(text):
         raise argparse.ArgumentTypeError(f"{text} is not a number: write the model first, train {text} --ema")
-    return fraction(text)
-
-
-def _augmentations(text: str) -> tuple[str, ...]:
-    names = tuple(name for name in text.split(",") if name and text != "none")
-    for name in names:
-        if name not in AUGMENTATIONS:
-            raise argparse.ArgumentTypeError(f"there is no {name!r}: {nearest(name, AUGMENTATIONS)}")
-    return names
+    return options.fraction(text)

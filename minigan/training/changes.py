@@ -34,22 +34,26 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
         given["n_steps"] = steps_for(samples, config, build_model(config, cls, CPU))
     if "data" in given:
         given["data"] = absolute(given["data"])
-    before = asdict(config) | config.model_args
-    found: dict[str, Any] = {"limit": max(config.samples.values())}  # what it came to where nothing was asked for
-    for shape in config.shapes.values():
-        if len(shape) == 3:
-            found |= {"img_size": shape[:2], "channels": shape[2]}
+    began = asdict(config) | config.model_args
     for name, value in given.items():
-        if _changeable(name, config) or (name in before and value in (before[name], found.get(name, before[name]))):
-            continue
-        began = "a model without it"
-        if name in before:
-            began = _plain(found.get(name) if before[name] is None else before[name])
-        problem = f"{f'the model {value}' if name == 'model' else f'`{name}` {_plain(value)}'} doesn't fit this run"
-        raise TrainingError(f"{problem}, which began with {began}: leave it out, or start a new run")
+        if began.get(name) is None:  # nothing was asked for: what it came to
+            began[name] = _came_to(name, config)
+        if not _changeable(name, config) and value != began[name]:
+            problem = f"{f'the model {value}' if name == 'model' else f'`{name}` {_plain(value)}'} doesn't fit this run"
+            what = _plain(began[name]) if hasattr(config, name) or name in config.model_args else "a model without it"
+            raise TrainingError(f"{problem}, which began with {what}: leave it out, or start a new run")
     changed = {name: value for name, value in given.items() if _changeable(name, config)}
     arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
     return replace(config, model_args=config.model_args | arguments, **changed)
+
+
+def _came_to(name: str, config: RunConfig) -> Any:
+    """The value, in a run, of a setting that wasn't given; None if the data doesn't tell."""
+    pictures = [shape for shape in config.shapes.values() if len(shape) == 3]
+    found: dict[str, Any] = {"limit": max(config.samples.values())}
+    if pictures:
+        found |= {"img_size": pictures[-1][:2], "channels": pictures[-1][2]}
+    return found.get(name)
 
 
 def as_kept(given: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,7 @@ import numpy as np
 from minigan.backend import is_array
 from minigan.model import Now
 from minigan.optim import Optimizer
-from minigan.training.finding import Finding, Seen
-from minigan.training.tally import short, tally
+from minigan.training.finding import Finding, Seen, short, tally
 from minigan.training.watching import Call, Watching
 
 VERBS = {"output": "forward", "double_backward": "double backward"}  # for people, where it isn't the method's name

@@ -41,7 +41,7 @@ from minigan.training.records import Records
 from minigan.training.settings import RunConfig, TrainingError, parse_config
 from minigan.untrusted import open_file
 
-PICTURE_NAME, CHECKPOINT_NAME = re.compile(r"step-[0-9]+\.png"), re.compile(r"step-[0-9]+\.npz")
+OF_A_STEP = re.compile(r"step-[0-9]+")
 TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing
 LONGEST_CONFIG = 1 << 20  # bytes; a usual one has about one thousand
 
@@ -56,7 +56,7 @@ class RunFolder:
         self.report, self.declared = self.path / "report.html", self.path / "declared.json"
         self.records = Records(self.path / "metrics.jsonl")
         self._config, self._checkpoints = self.path / "config.json", self.path / "checkpoints"
-        self._lock, self._made = FolderLock(self.path), []
+        self._lock, self._made = FolderLock(self.path), list[Path]()
 
     def lock(self) -> None:
         """Make the folder if need be, and keep other processes from training in it until `unlock`.
@@ -163,8 +163,7 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints that are there, in the order of their steps."""
-        found = (path for path in self._checkpoints.glob("step-*.npz") if CHECKPOINT_NAME.fullmatch(path.name))
-        return sorted((path for path in found if path.is_file()), key=_step_of)
+        return _of_steps(self._checkpoints, ".npz")
 
     def keep_newest(self, n: int) -> None:
         """Delete all checkpoints but the last n."""
@@ -179,8 +178,7 @@ class RunFolder:
 
     def exhibits(self) -> list[str]:
         """The names of the exhibits of which there are pictures."""
-        found = (path for path in self.path.glob("*/step-*.png") if PICTURE_NAME.fullmatch(path.name))
-        return sorted({path.parent.name for path in found})
+        return sorted(folder.name for folder in self.path.glob("*/") if self.pictures(folder.name))
 
     def add_picture(self, exhibit: str, step: int, image: Image.Image) -> None:
         """Write one picture of an exhibit."""
@@ -188,9 +186,8 @@ class RunFolder:
         save_image(image, self.path / exhibit / f"step-{step:06d}.png")
 
     def pictures(self, exhibit: str) -> list[Path]:
-        """The pictures of an exhibit, in the order of their steps; files with other names are not ours."""
-        found = (self.path / exhibit).glob("step-*.png")
-        return sorted((path for path in found if PICTURE_NAME.fullmatch(path.name) and path.is_file()), key=_step_of)
+        """The pictures of an exhibit, in the order of their steps."""
+        return _of_steps(self.path / exhibit, ".png")
 
     def film(self, exhibit: str) -> Path:
         """The name of the film of an exhibit's pictures."""
@@ -200,6 +197,12 @@ class RunFolder:
 def is_empty(path: Path) -> bool:
     """Whether `path` is a folder with nothing in it, but for a lock."""
     return path.is_dir() and all(file.name == LOCK for file in path.iterdir())
+
+
+def _of_steps(folder: Path, suffix: str) -> list[Path]:
+    """The files step-000100.… of a folder, in the order of their steps; files with other names are not ours."""
+    found = [path for path in folder.glob(f"step-*{suffix}") if OF_A_STEP.fullmatch(path.stem) and path.is_file()]
+    return sorted(found, key=_step_of)
 
 
 def _step_of(file: Path) -> int:

@@ -101,14 +101,17 @@ class Best:
     def __init__(self, judgements: dict[str, Judgement]) -> None:
         ranked = [(key, judgement) for key, judgement in judgements.items() if judgement.better]
         self.key, self.judgement = ranked[0] if ranked else ("", Judgement(""))
-        self.value, self.step = float("inf"), 0
+        self.value, self.step = 0.0, 0
 
     def update(self, found: dict[str, float], step: int) -> bool:
         """Whether a value is the best so far. It is remembered then."""
-        if self.key not in found or not self._cost(found[self.key]) < self._cost(self.value, first=not self.step):
+        value = found.get(self.key)
+        if value is None:
             return False
-        self.value, self.step = found[self.key], step
-        return True
+        better = value < self.value if self.judgement.better == "lower" else value > self.value
+        if better or not self.step:
+            self.value, self.step = value, step
+        return self.step == step
 
     def load(self, folder: RunFolder, model: str) -> None:
         """Take up the best of the records so far; if best.npz can't be read, there has been none."""
@@ -122,7 +125,3 @@ class Best:
     def describe(self, found: dict[str, float]) -> str:
         """Such as `FID 12.34`; empty if there is no such number."""
         return f"{self.judgement.words} {found[self.key]:.4g}" if self.key in found else ""
-
-    def _cost(self, value: float, first: bool = False) -> float:
-        """What is to be small."""
-        return float("inf") if first else value if self.judgement.better == "lower" else -value

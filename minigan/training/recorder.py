@@ -29,8 +29,7 @@ class Recorder:
 
     def fetch(self) -> list[tuple[int, dict[str, float]]]:
         """Each step and its measures, in one transfer. Raises NotFiniteError for the first that isn't finite."""
-        arrays = [array for _, measured in self._waiting for array in measured.values()]
-        values = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist() if arrays else ())
+        values = iter(_fetch([array for _, measured in self._waiting for array in measured.values()]))
         for step, measured in self._waiting:
             self._fetched.append((step, {name: next(values) for name in measured}))
         self._waiting = []
@@ -59,18 +58,19 @@ class Recorder:
         self._fetched, self._waiting = loaded, []
 
 
+def _fetch(arrays: list[Any]) -> list[float]:
+    """The numbers of 0-d arrays, in one transfer."""
+    return to_numpy(array_module(arrays[0]).stack(arrays)).tolist() if arrays else []
+
+
 def fetch_norms(measured: dict[str, Any], model: Any, step: int) -> dict[str, dict[str, float]]:
     """Fetch the norms that the doctor measures, "gradients.G.0", "weights.G", as tables {"gradients": {"G.0": …}, …}.
 
     Raises NotFiniteError if one isn't finite, or a running statistic or a moment, which no loss need know of.
     """
     measured = measured | _state_sums(model)
-    if not measured:
-        return {}
-    arrays = list(measured.values())
-    values = to_numpy(array_module(arrays[0]).stack(arrays))
     tables: dict[str, dict[str, float]] = {}
-    for key, value in zip(measured, values, strict=True):
+    for key, value in zip(measured, _fetch([*measured.values()]), strict=True):
         table, _, name = key.partition(".")
         if not np.isfinite(value):
             raise NotFiniteError(f"the {table} of {name} became {value:.0f} by step {step}", step)

@@ -57,15 +57,21 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or type(record.get("step")) is not int or record["step"] < 0:
         return None
-    tables = [record.get(name, {}) for name in TABLES]
-    notes = record.get("notes", [])
-    if not all(isinstance(table, dict) for table in tables) or not isinstance(notes, list):
-        return None
-    numbers = [value for name, value in record.items() if name not in (*TABLES, *WORDS, "notes")]
-    numbers += [value for table in tables for value in table.values()]
-    words = [record[name] for name in WORDS if name in record]
-    if not all(isinstance(note, dict) and note.keys() == NOTE for note in notes):
-        return None
-    words += [text for note in notes for text in note.values()]
-    good = all(type(value) in (int, float) and abs(value) < LARGEST for value in numbers)
-    return record if good and all(type(text) is str for text in words) else None
+    return record if all(_fits(name, value) for name, value in record.items()) else None
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value of a record is of the kind that it has under this name."""
+    if name in TABLES:
+        return isinstance(value, dict) and all(map(_is_number, value.values()))
+    if name == "notes":
+        return isinstance(value, list) and all(map(_is_note, value))
+    return type(value) is str if name in WORDS else _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def _is_note(note: Any) -> bool:
+    return isinstance(note, dict) and note.keys() == NOTE and all(type(text) is str for text in note.values())

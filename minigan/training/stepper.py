@@ -18,7 +18,7 @@ from minigan import blas, threads
 from minigan.checks import check_measures
 from minigan.data import Feeds
 from minigan.errors import CheckpointError
-from minigan.model import Now, Phase, phase_at
+from minigan.model import Now, phase_at
 from minigan.training.checkpoint import Checkpoint, model_arrays
 from minigan.training.doctor import Doctor, Note
 from minigan.training.recorder import Recorder
@@ -52,30 +52,23 @@ class Stepper:
 
     def now(self) -> Now:
         """The moment of the next step."""
-        rng = np.random.default_rng([self.config.seed, HOST, self.step])
-        return Now(self.step, self.feeds.position, rng, self.step / self.config.n_steps, self.next_phase())
-
-    def rng(self) -> Any:
-        """The generator of the next step, on the device."""
-        return self.model.device.rng([self.config.seed, TRAINING, self.step])
-
-    def next_phase(self) -> Phase:
-        """The phase of the next step."""
-        return phase_at(self.model.phases, self.feeds.position)
+        samples, rng = self.feeds.position, np.random.default_rng([self.config.seed, HOST, self.step])
+        return Now(self.step, samples, rng, self.step / self.config.n_steps, phase_at(self.model.phases, samples))
 
     @property
     def at_boundary(self) -> bool:
         """Whether the next step is of another phase than the last one."""
-        return not self.finished and self.next_phase().name != self.phase
+        return not self.finished and phase_at(self.model.phases, self.feeds.position).name != self.phase
 
     def advance(self) -> None:
         """Make one step, and keep what it measured."""
-        now = self.prepare()
-        measured = self.model.step(self.feeds.next, self.rng(), now)
-        self.count(measured)
+        self.count(self.model.step(self.feeds.next, *self.prepare()))
 
-    def prepare(self) -> Now:
-        """What comes before a step: the beginning of a phase, the size of its batch, and the learning rates."""
+    def prepare(self) -> tuple[Any, Now]:
+        """What comes before a step: the beginning of a phase, the size of its batch, and the learning rates.
+
+        Returns the generator of the step, on the device, and its moment.
+        """
         now = self.now()
         if now.phase.name != self.phase:
             self.phase = now.phase.name
@@ -85,7 +78,7 @@ class Stepper:
         rates = self._lr | self.model.rates(now)
         for name, optimizer in self.model.optimizers.items():
             optimizer.lr = rates[name] * self._decay(self.step) * self.lr_factor
-        return now
+        return self.model.device.rng([self.config.seed, TRAINING, self.step]), now
 
     def count(self, measured: dict[str, Any]) -> None:
         """What follows a step: the averages of weights, the count, the measures."""
@@ -145,5 +138,4 @@ class Stepper:
             batches.append({name: array.copy() for name, array in batch.items()})  # the step may change its own
             return batch
 
-        now = self.prepare()
-        return step(hand_out, self.rng(), now), batches
+        return step(hand_out, *self.prepare()), batches
