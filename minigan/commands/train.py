@@ -185,6 +185,8 @@ def _train_on(run: Run, quiet: bool) -> int:
     config, folder, sources = run.config, run.folder, run.feeds.sources.values()
     if not quiet:
         on = " and ".join(source.describe() for source in sources)
+        held_out = len(run.gallery.held_out)
+        on += f" ({held_out:,} more are held out)" if held_out else ""
         say(f"{config.model} on {on}; steps {run.stepper.step} to {config.n_steps}, into {folder.path}")
         for source in sources:
             print_notes(source.notes)
