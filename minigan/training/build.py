@@ -42,9 +42,12 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
     for name in config.model_args.keys() - takes.keys():
         raise TrainingError(f"{config.model}: it takes no {name}, which this run was begun with")
     rng = np.random.default_rng([config.seed, INITIAL_WEIGHTS])
-    given = {"rng": rng, "device": device if device is not None else get_device(config.device)}
+    shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
+    shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model that takes one array of samples
+    asked = {name: shape for name, shape in shapes.items() if name in takes}
+    device = get_device(config.device) if device is None else device
     try:
-        model = cls(**_shapes(config, takes), **config.model_args, **given)
+        model = cls(**asked, **config.model_args, rng=rng, device=device)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, MiniganError):
             raise
@@ -55,13 +58,6 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
             raise TrainingError(f"{config.model} averages no weights: leave out `ema`")
         model.average_weights(config.ema)
     return model
-
-
-def _shapes(config: RunConfig, takes: Any) -> dict[str, tuple[int, ...]]:
-    """The shapes that a constructor asks for: `shape` of the first array, or `NAME_shape`."""
-    shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
-    shapes["shape"] = next(iter(config.shapes.values()), ())
-    return {name: shape for name, shape in shapes.items() if name in takes}
 
 
 def check_arguments(config: RunConfig, file: Path, cls: type[Model] | None = None) -> None:

@@ -228,7 +228,7 @@ def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) 
         except DamagedCheckpoint as problem:
             problems.append(problem)
             continue
-        for problem in problems:
-            warn(f"{problem}; {path} is used instead")
+        for passed in problems:
+            warn(f"{passed}; {path} is used instead")
         return checkpoint
     raise problems[0]

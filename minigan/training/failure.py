@@ -69,12 +69,13 @@ class Look(Watching):
         self, arrays: dict[str, Any], network: str, layer: str, what: str, verb: str, why: Callable[[], str]
     ) -> dict[str, float]:
         """Return the largest magnitudes of named arrays. Raises Found if one isn't finite; `why` says what is known."""
-        largest = {}
+        largest: dict[str, float] = {}
         for name, array in arrays.items():
             found = tally(array)
             if not found.finite:
                 self.seen(Seen(network, layer, what, verb, largest | {name: float("nan" if found.nan else "inf")}))
-                raise Found(Finding(network, layer, what, verb, _part(name), f"{why()} ({found})"))
+                part = f"the {name}" if name in ("input", "output") else name
+                raise Found(Finding(network, layer, what, verb, part, f"{why()} ({found})"))
             if found.size:
                 largest[name] = found.largest
         return largest
@@ -223,7 +224,3 @@ def _why(call: Call, given: dict[str, float], last_input: float | None) -> str:
         known[f"its {name}"] = tally(getattr(call.layer, name)).largest
     reach = [f"{name} reaches {short(largest)}" for name, largest in known.items()]
     return ", ".join(reach) or "it was given no numbers"
-
-
-def _part(name: str) -> str:
-    return f"the {name}" if name in ("input", "output") else name

@@ -83,21 +83,16 @@ class Tally:
 
 def tally(x: Any) -> Tally:
     """Look at every number of an array, or of a tuple of arrays; labels and None have none to look at."""
-    total = Tally()
-    for array in x if isinstance(x, tuple) else (x,):
-        if isinstance(array, tuple):
-            found = tally(array)
-        elif array is None or array.dtype.kind != "f":
-            continue
-        else:
-            host = to_numpy(array)
-            magnitude = np.abs(host[np.isfinite(host)])
-            nan = int(np.isnan(host).sum())
-            found = Tally(float(magnitude.max(initial=0)), nan, host.size - magnitude.size - nan, host.size)
-        total.largest = max(total.largest, found.largest)
-        total.nan, total.infinite = total.nan + found.nan, total.infinite + found.infinite
-        total.size += found.size
-    return total
+    if isinstance(x, tuple):
+        parts = [tally(one) for one in x]
+        nan, infinite, size = (sum(getattr(part, n) for part in parts) for n in ("nan", "infinite", "size"))
+        return Tally(max((part.largest for part in parts), default=0.0), nan, infinite, size)
+    if x is None or x.dtype.kind != "f":
+        return Tally()
+    host = to_numpy(x)
+    magnitude = np.abs(host[np.isfinite(host)])
+    nan = int(np.isnan(host).sum())
+    return Tally(float(magnitude.max(initial=0)), nan, host.size - magnitude.size - nan, host.size)
 
 
 def short(number: float) -> str:

@@ -66,7 +66,7 @@ class Run:
         self.saved_step = 0
         self.record: dict[str, Any] = {}  # the newest one
         self._started = self._record_start = 0.0  # times; the second is moved by what isn't training
-        self._record_position = feeds.position
+        self._record_position = 0
 
     def train(self, progress: Progress) -> int:
         """Train until `config.n_steps`. Returns 0, or the number of the signal that ended it before.
@@ -103,7 +103,9 @@ class Run:
         """Make steps until the last one, or until a signal asks for an end."""
         first = self.gallery.show() if self.stepper.step == 0 else {}  # shown now, written after the first step
         self.memory.keep()
-        self._start_clock()
+        now = time.perf_counter()
+        self._started, self._record_start = now - self.stepper.seconds, now
+        self._record_position = self.feeds.position
         new = True
         while not self.stepper.finished:
             self.stepper.advance()
@@ -220,11 +222,6 @@ class Run:
         goes_on = self.saved_step and phase in ("interrupted", "stopped")
         go_on = resume_command(self.folder.path) if goes_on else ""
         self.report.write(Status(phase, self.stepper.step, self.stepper.seconds, peak_bytes(), reason, go_on))
-
-    def _start_clock(self) -> None:
-        now = time.perf_counter()
-        self._started, self._record_start = now - self.stepper.seconds, now
-        self._record_position = self.feeds.position
 
     def _begin(self, first: dict[str, Exhibit]) -> None:
         """After the first step: write the settings, and what the folder has from its beginning."""

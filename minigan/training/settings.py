@@ -23,7 +23,7 @@ ON_NAN = ("stop", "rollback")  # what to do when a number becomes infinite or Na
 DECAYS: dict[str, Callable[[int], Callable[[int], float]]] = {
     "none": lambda n_steps: constant(),
     "linear": lambda n_steps: linear_decay(0, n_steps),
-    "cosine": lambda n_steps: cosine_decay(n_steps),
+    "cosine": cosine_decay,
 }
 
 

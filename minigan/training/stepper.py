@@ -123,7 +123,7 @@ class Stepper:
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
             if not 0 < self.lr_factor <= 1 or self.rollbacks < 0:
                 raise ValueError("no run has come to such a factor on its learning rates")
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, CheckpointError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
         checkpoint.restore(self.model)
         self.step, self.seconds, self.phase = state["step"], state["seconds"], state["phase"]

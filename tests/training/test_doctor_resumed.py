@@ -8,8 +8,6 @@ from doctored import KINDS, OTHERS, REAL, doctor_of, exhibit, grey, healthy, mak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.errors import CheckpointError
-
 
 @given(st.data())
 def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
@@ -69,7 +67,7 @@ def test_a_damaged_memory_is_refused_or_harmless_and_changes_nothing(data):
     before = other.state_dict()
     try:
         other.load_state_dict(bad)
-    except CheckpointError:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         assert other.state_dict() == before
     other.check(healthy(20, other))
     other.look_at(20, exhibit(REAL))

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.errors import CheckpointError
 from minigan.model import Exhibit, Model, Phase
 from minigan.training.doctor.likeness import compare, fitted
 from minigan.training.doctor.rule import SINCE, Case, Drawn, Note, Rule, Sign, advice
@@ -103,22 +102,23 @@ class Doctor:
         return known | {"diverse": sorted(case.diverse), "signs": signs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` returned. Raises CheckpointError, with nothing changed, for anything else."""
-        try:
-            phases = {phase.name: phase for phase in self.case.model.phases}
-            signs = {str(key): Sign(**sign) for key, sign in state["signs"].items()}
-            if any(type(n) not in (int, bool) for sign in signs.values() for n in vars(sign).values()):
-                raise ValueError("these are no counts")
-            self.case = replace(
-                self.case,
-                phase=phases[state["phase"]],
-                initial={name: float(state["initial"][name]) for name in self.case.model.networks},
-                trends={str(name): [float(mean), float(most)] for name, (mean, most) in state["trends"].items()},
-                diverse={str(name) for name in state["diverse"]},
-            )
-            self.signs = signs
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise CheckpointError("what the checkpoint remembers for the checks of the run is damaged") from error
+        """Take up what `state_dict` returned.
+
+        For anything else it raises KeyError, TypeError, ValueError, AttributeError or OverflowError, and changes
+        nothing.
+        """
+        phases = {phase.name: phase for phase in self.case.model.phases}
+        signs = {str(key): Sign(**sign) for key, sign in state["signs"].items()}
+        if any(type(n) not in (int, bool) for sign in signs.values() for n in vars(sign).values()):
+            raise ValueError("these are no counts")
+        self.case = replace(
+            self.case,
+            phase=phases[state["phase"]],
+            initial={name: float(state["initial"][name]) for name in self.case.model.networks},
+            trends={str(name): [float(mean), float(most)] for name, (mean, most) in state["trends"].items()},
+            diverse={str(name) for name in state["diverse"]},
+        )
+        self.signs = signs
 
     def _apply(self, rules: tuple[Rule, ...], step: int, looked_at: Any, signs: dict[str, Sign]) -> list[Note]:
         """Count what the rules see, and return the notes that are due, which is seldom any."""
