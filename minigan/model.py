@@ -144,6 +144,8 @@ class Exhibit:
     like:     the array of the data that these are samples of, drawn from latents; the doctor compares them with it, and
               looks for collapse. Empty for anything else, such as translations.
     captions: of the columns
+
+    All pictures have one size: held-out ones, which may differ, are cropped by whoever shows them.
     """
 
     samples: Any
@@ -252,7 +254,8 @@ class Model:
 #   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
 #
 # `damage` makes arrays of a batch out of others, for one item on the host: {"target": (H, W, C)} → {"input": …, "mask":
-# …}, which join it. The generator belongs to the item, so a batch of another size sees the same damage.
+# …}, float32, which join the batch beside those in `arrays`. `rng` is a generator of NumPy: each time that a picture
+# comes round in training it draws something new, whatever the size of the batch; a held-out picture keeps its own.
 #
 # `applied` names the networks that `apply` sends a picture through, one after the other: if all their layers are
 # local, large pictures are worked on in tiles. `multiple` is the number that height and width must be multiples of.

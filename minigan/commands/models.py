@@ -45,7 +45,7 @@ def described(name: str, cls: type[Model]) -> str:
         "used by": ", ".join(["minigan train", *verbs]),
     }
     if not (cls.paper or cls.makes or cls.suits):  # a user's own says it in its docstring
-        lines["about"] = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
+        lines["about"] = (inspect.cleandoc(vars(cls).get("__doc__") or "")).partition("\n\n")[0].replace("\n", " ")
     return "\n".join([name, *(_line(title, text) for title, text in lines.items() if text)])
 
 

@@ -69,7 +69,7 @@ def add_arguments(parser: Parser) -> None:
     add_number(length, "n_epochs")
     add_number(length, "n_steps")
     add_number(training, "batch_size", options.defaults({name: cls.batch_size for name, cls in models.items()}))
-    average = f"draw with an average of the generator's weights; DECAY is {EMA} if left out (default: no average)"
+    average = f"draw with an average of the weights; DECAY is {EMA} if left out (default: no average)"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
     usual = options.defaults({name: cls.lr_decay for name, cls in models.items()})
     falling = f"of the learning rate, from the first step to 0 at the last (default: {usual})"
@@ -185,6 +185,8 @@ def _train_on(run: Run, quiet: bool) -> int:
     config, folder, sources = run.config, run.folder, run.feeds.sources.values()
     if not quiet:
         on = " and ".join(source.describe() for source in sources)
+        held_out = len(run.gallery.held_out)
+        on += f" ({held_out:,} more are held out)" if held_out else ""
         say(f"{config.model} on {on}; steps {run.stepper.step} to {config.n_steps}, into {folder.path}")
         for source in sources:
             print_notes(source.notes)

@@ -9,7 +9,7 @@ from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
 from minigan.data.feeds import Feeds
 from minigan.data.folder import BadFilesError, FolderDataset, natural_size, open_folder
-from minigan.data.held_out import HeldOut, hold_out
+from minigan.data.held_out import HeldOut, NothingHeldOut, hold_out
 from minigan.data.listing import SPLITS, NoSplitError
 from minigan.data.pairs import Pairs
 from minigan.data.pictures import Size, as_size, parse_size
@@ -29,6 +29,7 @@ __all__ = [
     "Feeds",
     "FolderDataset",
     "HeldOut",
+    "NothingHeldOut",
     "NoSplitError",
     "Pairs",
     "PointDataset",

@@ -17,24 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.batch import Batch
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
 from minigan.errors import DataError, described
 from minigan.model import Kind
-from minigan.words import nearest
 
 READ_AHEAD = 3  # batches
 KEPT_ORDERS = 2  # epochs whose permutation is kept, for each feed
 
 Augmentation = Callable[[np.ndarray, Sequence[np.random.Generator]], np.ndarray]
-
-
-class Batch(dict):
-    """The arrays of a batch, by name."""
-
-    def __missing__(self, name: str) -> Any:
-        raise DataError(f'a batch has no array "{name}": {nearest(name, self)}')
 
 
 class Feeds:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.data.batch import Batch
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import HELD_OUT, HELD_OUT_DAMAGED, entropy, generators
 from minigan.data.source import Source
@@ -72,4 +73,16 @@ class HeldOut(Sequence):
         if self._damage is not None:
             feed = next(kind.feed for kind in self.kinds.values())
             found = damaged(found, self._damage, generators(self._seed, HELD_OUT_DAMAGED, feed, [i]))
-        return found if self._device is None else {array: self._device.array(x) for array, x in found.items()}
+        return Batch(found if self._device is None else {array: self._device.array(x) for array, x in found.items()})
+
+
+class NothingHeldOut(Sequence):
+    """What a model that holds nothing out is handed in place of items. Raises DataError if it asks for one."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return []
+        raise DataError("nothing is held out for this model: write holds_out = True in its class")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.data import Feeds
+from minigan.data import Feeds, NothingHeldOut
 from minigan.model import Exhibit
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, save_checkpoint
 from minigan.training.curves import draw_run
@@ -49,7 +49,7 @@ class Run:
         config: RunConfig,
         folder: RunFolder,
         judges: Sequence[Any] = (),
-        held_out: Sequence[dict[str, Any]] = (),
+        held_out: Sequence[dict[str, Any]] = NothingHeldOut(),
     ) -> None:
         self.model, self.feeds, self.config, self.folder = model, feeds, config, folder
         own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []

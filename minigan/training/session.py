@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minigan.data import AUGMENTATIONS, Feeds, HeldOut
+from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
 from minigan.gans import MODELS
 from minigan.metrics import open_features
 from minigan.model import Model
@@ -103,7 +103,7 @@ def opened(
             config = _begin_with(model, config) if config.init_from else config
         with feeds_of(config, sources, model) as feeds:
             damage = getattr(model, "damage", None)
-            kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else ()
+            kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else NothingHeldOut()
             run = Run(model, feeds, config, folder, _judges(config, sources, model), kept)
             if checkpoint:
                 run.resume(checkpoint)

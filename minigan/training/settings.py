@@ -87,19 +87,20 @@ class RunConfig:
 _length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
 _length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
 _pictures = f"{MIN_INTERVAL}, or for about {PICTURES}"
+_judged = "none; for judgements of the model's own, as often as pictures"
 NUMBERS = {
     one.name: one
     for one in (
         Argument("limit", int, Count("use only N samples, drawn by the seed", "all"), None),
         Argument("n_epochs", int, Count("passes through the data", "by the number of steps"), None),
-        Argument("n_steps", int, Count("updates of the generator", _length), None),
+        Argument("n_steps", int, Count("steps: updates of a generator, with those of its critic", _length), None),
         Argument("batch_size", int, Count("samples in a batch", "by model"), None),
         Argument("ema", float, Fraction("decay of an average of weights that draws", "no average"), None),
         Argument("seed", int, WholeNumber("seed of everything random"), 0),
         Argument("sample_interval", int, Count("steps between pictures; the first come sooner", _pictures), None),
         Argument("checkpoint_interval", int, Count("steps between checkpoints"), RunConfig.checkpoint_interval),
         Argument("keep_checkpoints", int, Count("checkpoints that are kept, besides the best"), 3),
-        Argument("eval_interval", int, Count("steps between judgements, such as FID, with best.npz", "none"), None),
+        Argument("eval_interval", int, Count("steps between judgements, with best.npz", _judged), None),
         Argument("eval_samples", int, Count("samples in an evaluation"), RunConfig.eval_samples),
     )
 }

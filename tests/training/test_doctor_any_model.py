@@ -49,10 +49,9 @@ def test_three_networks_and_no_game():
     model = Several("encoder", "decoder", "prior", lr=10.0)
     doctor = doctor_of(model, replace(CONFIG, model_args={"lr": 10.0}, samples={"data": 90, "right": 5000}))
     starts = doctor.at_start()
-    assert [note.check for note in starts] == ["pictures", "lr", "lr", "lr"]
-    assert "each of only 90 pictures of feed data is seen 3,556 times" in starts[0].sentence
-    assert "each weight of prior" in starts[3].sentence
-    assert starts[3].sentence.endswith("try --lr 0.001")
+    assert [note.check for note in starts] == ["lr", "lr", "lr"]
+    assert "each weight of prior" in starts[2].sentence
+    assert starts[2].sentence.endswith("try --lr 0.001")
     bad = {"d_loss": 1e-9, "d_real": 1.0, "d_fake": 0.0, "penalty": 1e9, "g_loss": 1e9}
     assert say(doctor, [record(i, doctor, **bad) for i in range(50)]) == []
     ill = [record(i, doctor) for i in range(50, 100)]
@@ -201,3 +200,24 @@ def test_a_model_that_shows_nothing_of_latents():
     shown = exhibit(np.zeros((64, 8, 6, 3), np.float32))
     shown = {name: replace(one, like="") for name, one in shown.items()}
     assert [doctor.look_at(100 * i, shown) for i in range(1, 60)] == [({}, [])] * 59
+
+
+def test_a_network_whose_optimiser_is_never_asked_is_named_unless_it_is_idle():
+    model = Several("a", "b")
+    model.phases = (Phase("first", idle=("b",)),)
+    doctor = doctor_of(model, CONFIG)
+    model.optimizers["a"].t = model.optimizers["b"].t = 0
+    ((_, note),) = say(doctor, [record(i, doctor) for i in range(PATIENCE)])
+    assert note.check == "updates"
+    assert "the weights of a have never been updated: let step call self.optimizers['a'].step()" in note.sentence
+
+
+def test_few_pictures_that_are_damaged_anew_each_time_are_not_learned_by_heart():
+    few = replace(CONFIG, samples={"data": 50, "right": 50})
+    model = Several("a")
+    model.games = (Game(Minimax(), "a", "a"),)
+    notes = doctor_of(model, few).at_start()
+    assert [note.check for note in notes] == ["pictures", "pictures"]
+    assert "each of only 50 pictures of feed data is seen 6,400 times" in notes[0].sentence
+    model.damage = lambda item, rng: {}
+    assert not doctor_of(model, few).at_start()

@@ -8,6 +8,7 @@ from typing import Any
 
 from minigan.layers import BatchNorm
 from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
+from minigan.model import can
 from minigan.optim import Adam, RMSprop
 from minigan.training.doctor.likeness import neighbour_correlation
 from minigan.training.doctor.rule import SINCE, Case, Drawn, Rule, Seen, is_idle
@@ -41,7 +42,12 @@ def small_batch(case: Case, _: Any) -> Iterator[Seen]:
 
 
 def few_pictures(case: Case, _: Any) -> Iterator[Seen]:
-    """Few pictures are learned by heart. A critic that knows them all tells its generator only how to copy them."""
+    """Few pictures are learned by heart. A critic that knows them all tells its generator only how to copy them.
+
+    A model without a game isn't told so, nor one that damages its pictures anew each time.
+    """
+    if not case.model.games or can(case.model, "damage"):
+        return
     config, kinds, shapes = case.config, case.model.arrays.items(), case.config.shapes
     feeds = {k.feed for name, k in kinds if k.what in ("picture", "samples") and len(shapes.get(name, ())) == 3}
     drawn = samples_after(config.n_steps, config, case.model)
@@ -61,6 +67,13 @@ def large_update(case: Case, _: Any) -> Iterator[Seen]:
             move, size = optimizer.lr * factor, case.initial[name]
             why = f"the first update moves each weight of {name} by about {move:.2g}"
             yield Seen(move > LARGE_UPDATE * size, f"{why}, but they are only {size:.2g} large", name)
+
+
+def never_updated(case: Case, _: dict[str, Any]) -> Iterator[Seen]:
+    """An optimiser that a step has forgotten: its network stays as it was made."""
+    for name, optimizer in case.model.optimizers.items():
+        why = f"the weights of {name} have never been updated: let step call self.optimizers[{name!r}].step()"
+        yield Seen(optimizer.t == 0 and not is_idle(name, case.phase), why, name)
 
 
 def certain_critic(case: Case, record: dict[str, Any]) -> Iterator[Seen]:
@@ -206,6 +219,7 @@ OF_RECORDS = (
     Rule("saturated", PATIENCE, certain_critic, SURER),
     Rule("vanishing", PATIENCE, vanishing_gradient, SURER),
     Rule("silent", PATIENCE, silent_layer, ("smaller_lr", "seed"), only_one=True),  # it silences its neighbours
+    Rule("updates", PATIENCE, never_updated),
     Rule("weights", SOON, exploding_weights, ("much_smaller_lr", "seed")),
     Rule("loss", PATIENCE, runaway_loss, ("smaller_lr", "penalty", "seed")),
     Rule("penalty", PATIENCE, steep_critic, ("penalty", "smaller_lr", "seed")),
