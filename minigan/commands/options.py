@@ -16,7 +16,7 @@ from minigan.data import as_size, parse_size
 from minigan.errors import DataError, printable
 from minigan.gans import MODELS
 from minigan.model import Model
-from minigan.options import Argument, Count, Fraction, NotNegative, Option, Positive, WholeNumber, arguments_of
+from minigan.options import Argument, Count, Fraction, Option, Positive, WholeNumber, arguments_of
 from minigan.own import is_own, own_model, short_name
 from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files
@@ -49,7 +49,7 @@ def typed(kind: type, option: Option) -> Callable[[str], Any]:
 
 
 count, whole_number = typed(int, Count()), typed(int, WholeNumber())
-positive, fraction, not_negative = (typed(float, option) for option in (Positive(), Fraction(), NotNegative()))
+positive, fraction = typed(float, Positive()), typed(float, Fraction())
 
 
 def place(text: str) -> Path:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from minigan.checks import SCALES
 from minigan.model import Judgement, Measure
 from minigan.training.files import write_text
 from minigan.untrusted import open_file
 
 LARGEST_FILE = 1 << 20  # bytes; that of a network of a hundred layers has about ten thousand
-SCALES = ("any", "positive", "share", "opinion")
 LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and "D" in the chart
 
 
@@ -46,8 +45,8 @@ class Declared:
     exhibits: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: Any, exhibits: Iterable[str] = (), judgements: dict[str, Judgement] | None = None) -> Declared:
-        """Read it off a model. `exhibits`: the names that `show` returns. `judgements`: all of a run's, or its own."""
+    def of(cls, model: Any, judgements: dict[str, Judgement] | None = None) -> Declared:
+        """Read it off a model; what it shows isn't known yet. `judgements`: all of a run's, or its own."""
         roles = {}
         if len(model.games) == 1:  # of several, "Generator" would not say which
             roles = {model.games[0].generator: "Generator", model.games[0].critic: "Discriminator"}
@@ -63,7 +62,6 @@ class Declared:
             dict(model.judgements if judgements is None else judgements),
             {name: roles.get(name, name) for name in dict.fromkeys([*critics, *model.networks])},
             layers,
-            tuple(exhibits),
         )
 
     @property

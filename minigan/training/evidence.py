@@ -9,12 +9,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigan.backend import to_numpy
 from minigan.metrics import ClassCounts, FeatureNetwork, nearest
+from minigan.training.curves import FAINT, INK, SHARP, WIDTH, ticks
 from minigan.training.evaluation import Pictures
 from minigan.training.pictures import grid
 
 SHOWN, NEIGHBOURS = 8, 7  # samples, and real pictures beside each of them
-INK, FAINT, DRAWN, REAL = (60, 60, 60), (225, 225, 225), (31, 104, 180), (190, 190, 190)
-WIDTH, HEIGHT, SHARP = 900, 320, 2  # of the histogram in pixels; drawn twice as large, then reduced
+DRAWN, REAL = (31, 104, 180), (190, 190, 190)
+HEIGHT = 320  # pixels of the histogram
 
 
 class Evidence:
@@ -95,27 +96,23 @@ def draw_histogram(shares: dict[str, float], real: dict[str, float] | None = Non
     canvas = Image.new("RGB", (WIDTH * SHARP, HEIGHT * SHARP), (255, 255, 255))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13 * SHARP)
     left, right, top, bottom = 64 * SHARP, (WIDTH - 20) * SHARP, 40 * SHARP, (HEIGHT - 34) * SHARP
-    highest = max(*shares.values(), *(real or {}).values(), 1e-9)
-    step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if s * 6 >= highest or s == 1.0)
-    scale = (bottom - top) / (1.02 * highest)
-    for i in range(int(highest / step) + 1):
-        y = bottom - i * step * scale
-        pen.line([(left, y), (right, y)], FAINT, SHARP)
-        pen.text((left - 8 * SHARP, y), f"{100 * i * step:.0f} %", INK, font, "rm")
-    slot = (right - left) / len(shares)
+    sets = [("real", real, REAL)] if real else []
+    sets.append(("drawn", shares, DRAWN))
+    highest = max(1e-9, *(share for _, some, _ in sets for share in some.values()))
+    scale, slot = (bottom - top) / (1.02 * highest), (right - left) / len(shares)
+    for share in ticks(0, highest, 5):
+        pen.line([(left, bottom - share * scale), (right, bottom - share * scale)], FAINT, SHARP)
+        pen.text((left - 8 * SHARP, bottom - share * scale), f"{100 * share:.4g} %", INK, font, "rm")
+    width = 0.72 * slot / len(sets)
     for i, name in enumerate(shares):
-        x = left + (i + 0.5) * slot
-        bars = [(real[name], REAL)] if real else []
-        bars.append((shares[name], DRAWN))
-        width = 0.72 * slot / len(bars)
-        for j, (share, colour) in enumerate(bars):
-            start = x - 0.36 * slot + j * width
-            pen.rectangle([start, bottom - share * scale, start + width - SHARP, bottom], colour)
-        pen.text((x, bottom + 8 * SHARP), name, INK, font, "ma")
+        pen.text((left + (i + 0.5) * slot, bottom + 8 * SHARP), name, INK, font, "ma")
+        for j, (_, some, colour) in enumerate(sets):
+            start = left + (i + 0.14) * slot + j * width
+            pen.rectangle([start, bottom - some[name] * scale, start + width - SHARP, bottom], colour)
     pen.line([(left, bottom), (right, bottom)], INK, SHARP)
     pen.text((left, top - 10 * SHARP), title, INK, font, "lb")
     x = right
-    for label, colour in (("drawn", DRAWN), ("real", REAL)) if real else ():
+    for label, _, colour in reversed(sets) if real else ():
         pen.text((x, top - 10 * SHARP), label, INK, font, "rb")
         x -= int(font.getlength(label)) + 20 * SHARP
         pen.rectangle([x, top - 24 * SHARP, x + 12 * SHARP, top - 12 * SHARP], colour)

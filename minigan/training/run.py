@@ -56,7 +56,7 @@ class Run:
         self.judges, self.counter = [*own, *judges], modes_judge(model, feeds, config.seed)
         judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
         told = judgements | (self.counter.judgements if self.counter else {})
-        self.declared = Declared.of(model, (), told)
+        self.declared = Declared.of(model, told)
         centers = self.counter.centers if self.counter else None
         self.gallery = Gallery(model, feeds, config, folder, held_out, centers)
         self.stepper = Stepper(model, feeds, config, Doctor(model, config, self.gallery.real))

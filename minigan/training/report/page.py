@@ -99,13 +99,13 @@ class Report:
 
     def _tables(self, status: Status, records: Records) -> Html:
         config, judged = self.config, tables.judgements(records, self.declared)
-        cost = tables.time_and_memory(config, records, status.step, status.seconds, status.peak_bytes)
+        about = tables.about(config, records, status.step, status.seconds)
         command = tag("pre", tag("code", *_with_flags(config.command)))
         changes = tag("ul", *(tag("li", change) for change in config.changes))
         left = [_card("Configuration", tables.configuration(config))]
         left += [_card("Changed on the way", changes)] if config.changes else []
         right = [_card("Judgements", judged)] if judged else []
-        right += [_card("Time and memory", cost), *([_card("Command", command)] if config.command else [])]
+        right += [_card("Speed and data", about), *([_card("Command", command)] if config.command else [])]
         return tag("div", tag("div", *left, class_="stack"), tag("div", *right, class_="stack"), class_="tables")
 
 

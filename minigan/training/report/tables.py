@@ -11,7 +11,7 @@ from minigan.options import arguments_of
 from minigan.training.declared import Declared
 from minigan.training.progress import duration
 from minigan.training.report.charts import LONGEST, diversities
-from minigan.training.report.markup import Html, memory, number, table, tag, when
+from minigan.training.report.markup import Html, number, table, tag, when
 from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
@@ -89,17 +89,15 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     return tag("dl", *entries, class_="facts")
 
 
-def time_and_memory(config: RunConfig, records: Records, step: int, seconds: float, peak: int | None) -> Html:
-    """What the run has cost so far."""
+def about(config: RunConfig, records: Records, step: int, seconds: float) -> Html:
+    """How fast the run is, what it learns from, and where it began; the header has time and memory."""
     _, speeds = records.series("pictures_per_second")
     epoch = records.last("epoch")
     return facts(
         [
-            ("training", duration(seconds)),
             ("a thousand steps", duration(1000 * seconds / step) if step and seconds > 0 else ""),
             ("samples per second, mean", number(speeds.mean()) if len(speeds) else ""),
             ("epochs", "" if epoch is None else number(epoch)),
-            ("peak memory", memory(peak) if peak else ""),
             ("data", _data(config)),
             ("classes", _some(config.classes)),
             ("own files", ", ".join(config.own or {})),
