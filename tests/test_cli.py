@@ -15,7 +15,7 @@ import minigan
 from minigan.cli import main
 from minigan.gans import DCGAN, MODELS
 from minigan.options import arguments_of
-from minigan.training.plan import new_config
+from minigan.training.plan import new_plan
 from minigan.training.settings import LEAST_STEPS
 from minigan.words import flag
 
@@ -296,7 +296,7 @@ def test_python_dash_m():
 
 def test_the_default_length_is_by_data_and_few_pictures_make_it_no_shorter():
     def steps(data="shapes", **given):
-        return new_config({"model": "gan", "data": data} | given)[0].n_steps
+        return new_plan({"model": "gan", "data": data} | given).config.n_steps
 
     assert (steps("digits"), steps("ring"), steps(limit=200)) == (2000, 10_000, LEAST_STEPS)
     assert steps(batch_size=8) == 25 * 10_000 // 8

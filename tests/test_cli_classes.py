@@ -15,7 +15,7 @@ from minigan.data import open_dataset
 from minigan.gans import CDCGAN, MODELS, SNGAN
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
-from minigan.training.plan import learns_classes, new_config
+from minigan.training.plan import learns_classes, new_plan
 from minigan.training.sources import check_sources, open_split
 
 TINY = "train cdcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 2 --quiet --out run"
@@ -235,8 +235,8 @@ def test_epochs_know_how_often_the_critic_is_updated_if_the_model_decides():
     """sngan updates D five times with its residual networks."""
     networks = {"networks": "resnet", "features": 2, "img_size": (32, 32)}
     given = {"model": "sngan", "n_epochs": 1, "limit": 100, "batch_size": 10}
-    assert new_config(given)[0].n_steps == 10
-    assert new_config(given | networks)[0].n_steps == 2
+    assert new_plan(given).config.n_steps == 10
+    assert new_plan(given | networks).config.n_steps == 2
 
 
 def test_a_name_with_a_hyphen(capsys):

@@ -20,19 +20,17 @@ from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
-from minigan.model import Model
 from minigan.own import about_data, is_own, own_data, own_model, short_name
 from minigan.training.build import build_model
 from minigan.training.changes import extend
 from minigan.training.doctor import Doctor
 from minigan.training.folder import RunFolder
 from minigan.training.length import steps_per_epoch
-from minigan.training.plan import DEFAULT_DATA, new_config
+from minigan.training.plan import DEFAULT_DATA, Plan, new_plan
 from minigan.training.progress import Progress, count_steps, forecast, resume_command, say
 from minigan.training.run import Run
 from minigan.training.session import feeds_of, opened, progress_of, reopened
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
-from minigan.training.sources import Sources
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
 from minigan.words import flag
@@ -111,29 +109,30 @@ def main(args: argparse.Namespace) -> int:
     word = args.words or args.model
     data, files = own_data(args.data) if args.data and is_own(args.data) else (None, {})
     if args.resume:
-        folder, cls, config, sources, kept = _go_on(args, given, word, data, files)
+        folder, plan = _go_on(args, given, word, data, files)
     else:
         cls, more = own_model(word) if word and is_own(word) else (None, {})
         if args.out:
             RunFolder(args.out).check_unused()
         with about_data(args.data):
-            config, sources, kept = new_config(given | ({"model": word} if word else {}), cls, data)
-        config = replace(config, own=(more | files) or None, command=shlex.join(["minigan", *sys.argv[1:]]))
-        name = f"{short_name(config.model)}-{next(iter(sources.values())).name}"
+            plan = new_plan(given | ({"model": word} if word else {}), cls, data)
+        command = shlex.join(["minigan", *sys.argv[1:]])
+        plan = plan._replace(config=replace(plan.config, own=(more | files) or None, command=command))
+        name = f"{short_name(plan.config.model)}-{next(iter(plan.sources.values())).name}"
         folder = RunFolder(args.out or RUNS / name)
     chosen = args.resume or args.out  # else the folder of that name, or the next that is free
     options.check_writable(chosen or RUNS)
     if args.dry_run:
-        return _dry_run(config, sources, cls)
+        return _dry_run(plan)
     folder = folder if chosen else RunFolder.lock_free(folder.path)
-    with opened(config, sources, kept, folder, cls, bool(args.resume), warn) as run:
+    with opened(plan, folder, bool(args.resume), warn) as run:
         return _train(run, args.quiet)
 
 
 def _go_on(
     args: argparse.Namespace, given: dict[str, Any], word: str | None, data: Any, files: dict[str, str]
-) -> tuple[RunFolder, type[Model] | None, RunConfig, Sources, Sources]:
-    """The folder, the model, the settings and the data of a run that goes on."""
+) -> tuple[RunFolder, Plan]:
+    """The folder and the plan of a run that goes on."""
     for name in ("out", "init_from"):
         if getattr(args, name):
             raise UsageError(f"{flag(name)} can't be given with --resume: a run goes on in its own folder")
@@ -141,11 +140,12 @@ def _go_on(
     config = extend(config, given, cls)
     config = replace(config, own=((config.own or {}) | files) or None)
     with about_data(args.data):
-        return folder, cls, *reopened(config, cls, data)
+        return folder, reopened(config, cls, data)
 
 
-def _dry_run(config: RunConfig, sources: Sources, cls: type[Model] | None) -> int:
+def _dry_run(plan: Plan) -> int:
     """Show the networks and what a step costs, and make some that leave nothing behind."""
+    config, cls, sources, _ = plan
     print(summarize(build_model(config, cls, CPU), config, config.shapes))
     model = build_model(config, cls)
     with feeds_of(config, sources, model) as feeds:

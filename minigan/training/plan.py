@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -46,10 +46,17 @@ OPTIONAL = ("augment", "device", "ema", "seed", "checkpoint_interval", "keep_che
 SETTINGS = {*NUMBERS, *CHOICES, *ABOUT_DATA, *OPTIONAL, "model", "data", "init_from"}
 
 
-def new_config(
-    given: dict[str, Any], cls: type[Model] | None = None, data: Any = None, held_out: Any = None
-) -> tuple[RunConfig, Sources, Sources]:
-    """The settings of a new run, its sources, and those that it holds out.
+class Plan(NamedTuple):
+    """A run that could begin, or go on: its settings, the class of its model, its data, and what it holds out."""
+
+    config: RunConfig
+    cls: type[Model]
+    sources: Sources
+    held_out: Sources
+
+
+def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
+    """The plan of a new run.
 
     given: values of SETTINGS and of the model's arguments. `cls` and `data` are a user's own, and given["model"] and
     given["data"] then say so in words. Raises MiniganError for what doesn't fit.
@@ -88,7 +95,7 @@ def new_config(
     config, model = _with_length(config, cls, given, word)
     interval = max(MIN_INTERVAL, ceil(config.n_steps / PICTURES / 100) * 100)
     config = replace(config, sample_interval=given.get("sample_interval", interval))
-    return _with_judgements(config, model, given, sources), sources, kept
+    return Plan(_with_judgements(config, model, given, sources), cls, sources, kept)
 
 
 def check_names(cls: type[Model], model: str) -> None:

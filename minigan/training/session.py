@@ -21,13 +21,13 @@ from minigan.gans import MODELS
 from minigan.metrics import open_features
 from minigan.model import Model
 from minigan.own import is_own, own_data, own_model
-from minigan.training.build import build_model, open_checkpoint
+from minigan.training.build import build_model, model_class, open_checkpoint
 from minigan.training.changes import changes, extend, fingerprint
 from minigan.training.checkpoint import Warn
 from minigan.training.folder import RunFolder
 from minigan.training.judges import FeatureJudge
 from minigan.training.length import steps_per_epoch
-from minigan.training.plan import new_config
+from minigan.training.plan import Plan, new_plan
 from minigan.training.progress import Progress
 from minigan.training.run import Run
 from minigan.training.settings import RunConfig
@@ -61,32 +61,24 @@ def train(
         data = own_data(words["data"])[0] if is_own(words["data"]) else None
     folder = RunFolder(out)
     if resume:
-        config = extend(folder.config(), settings | words, cls)
-        config, sources, kept = reopened(config, cls, data, held_out)
+        plan = reopened(extend(folder.config(), settings | words, cls), cls, data, held_out)
     else:
         folder.check_unused()
-        config, sources, kept = new_config(settings | words, cls, data, held_out)
-        config = replace(config, command=shlex.join(["python", *sys.argv]))
-    with opened(config, sources, kept, folder, cls, resume) as run, closing(progress_of(run, quiet)) as progress:
+        plan = new_plan(settings | words, cls, data, held_out)
+        plan = plan._replace(config=replace(plan.config, command=shlex.join(["python", *sys.argv])))
+    with opened(plan, folder, resume) as run, closing(progress_of(run, quiet)) as progress:
         if run.train(progress):
             raise KeyboardInterrupt
         return run
 
 
 @contextmanager
-def opened(
-    config: RunConfig,
-    sources: Sources,
-    held_out: Sources,
-    folder: RunFolder,
-    cls: type[Model] | None = None,
-    resume: bool = False,
-    warn: Warn = lambda _: None,
-) -> Iterator[Run]:
+def opened(plan: Plan, folder: RunFolder, resume: bool = False, warn: Warn = lambda _: None) -> Iterator[Run]:
     """A run that is ready to train, in its folder, which is locked. `warn` is told what is different when it goes on.
 
     Raises LockedError if another process trains there, TrainingError if a new run's folder holds something.
     """
+    config, cls, sources, held_out = plan
     try:
         folder.lock()
         if not resume:  # somebody may have trained there since it was last looked at
@@ -119,16 +111,13 @@ def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
     return Feeds(sources, model.arrays, config.batch_size, config.seed, augment, device=model.device, damage=damage)
 
 
-def reopened(
-    config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None
-) -> tuple[RunConfig, Sources, Sources]:
-    """The settings and the data of a run that goes on, as large and of the fingerprint that the data has by now.
-
-    Raises MiniganError if it is of another kind.
-    """
+def reopened(config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
+    """The plan of a run that goes on, with its data as it is by now. Raises MiniganError if that is of another kind."""
+    cls = cls or model_class(config.model)
     sources, kept = open_sources(config, cls, data, held_out)
     check_sources(config, sources)
-    return replace(config, samples=samples_of(sources), fingerprint=fingerprint(sources)), sources, kept
+    config = replace(config, samples=samples_of(sources), fingerprint=fingerprint(sources))
+    return Plan(config, cls, sources, kept)
 
 
 def progress_of(run: Run, quiet: bool) -> Progress:

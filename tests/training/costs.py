@@ -19,7 +19,7 @@ from tiny import CONFIG
 
 from minigan.backend import keep_freed_memory
 from minigan.training import RunFolder, load_checkpoint
-from minigan.training.plan import new_config
+from minigan.training.plan import new_plan
 from minigan.training.recorder import fetch_norms
 from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
@@ -42,9 +42,10 @@ def milliseconds(work, times=TIMES):
 def measure(size: int, folder: Path) -> str:
     """A sentence about DCGAN for pictures of this size."""
     data = "digits" if size == 16 else "shapes"
-    config, sources, held_out = new_config({"model": "dcgan", "data": data, "img_size": size, "n_steps": 10**6})
+    plan = new_plan({"model": "dcgan", "data": data, "img_size": size, "n_steps": 10**6})
+    config = plan.config
     run_folder = RunFolder(folder / str(size))
-    with opened(config, sources, held_out, run_folder) as run:
+    with opened(plan, run_folder) as run:
         run_folder.create(config)
         stepper, doctor = run.stepper, run.stepper.doctor
         step = milliseconds(stepper.advance, STEPS)

@@ -7,7 +7,7 @@ import pytest
 from tiny import CONFIG, make_run, newest, train
 
 from minigan.training import RunFolder
-from minigan.training.plan import new_config
+from minigan.training.plan import new_plan
 from minigan.training.session import train as train_model
 
 
@@ -92,6 +92,6 @@ def test_nothing_is_said_of_a_run_that_goes_well(tmp_path, model, data, options,
 @pytest.mark.slow
 @pytest.mark.parametrize("different", [1, 4])
 def test_a_collapse_of_the_default_dcgan(tmp_path, different):
-    config, _, _ = new_config({"model": "dcgan", "data": "digits", "n_steps": 60, "sample_interval": 20})
+    config = new_plan({"model": "dcgan", "data": "digits", "n_steps": 60, "sample_interval": 20}).config
     found = run(tmp_path / "run", only(different), config)
     assert [note["check"] for note in found] == ["collapse"]
