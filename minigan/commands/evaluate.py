@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from minigan import metrics
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.cli import Parser, UsageError
 from minigan.commands import options
@@ -19,21 +20,6 @@ from minigan.commands.figures import PAIRED, compare, print_answer, print_judgem
 from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
 from minigan.data import SPLITS, HeldOut
-from minigan.metrics import (
-    FEATURE_NETWORKS,
-    METRICS,
-    NEEDS_FEATURES,
-    Evaluation,
-    FeatureNetwork,
-    Statistics,
-    check_metrics,
-    evaluate,
-    network_of,
-    observe,
-    open_features,
-    read_statistics,
-    write_statistics,
-)
 from minigan.own import about_data, is_own, own_data
 from minigan.terminal import bar
 from minigan.training.evaluation import Pictures, usual_features
@@ -55,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", nargs="+", metavar="WHAT", help=what)
 
     measured = parser.add_argument_group("what is measured")
-    known = f"any of {','.join(METRICS)}, or of ssim,psnr for two folders picture by picture"
+    known = f"any of {','.join(metrics.METRICS)}, or of ssim,psnr for two folders picture by picture"
     usual = "fid,is with a reference, else is; with digits also classes"
     measured.add_argument("--metrics", type=options.names, metavar="A,B", help=f"{known} (default: {usual})")
     n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
@@ -73,7 +59,7 @@ def add_arguments(parser: Parser) -> None:
 
     how = parser.add_argument_group("how it is measured")
     features = "whose features (default: digits for digits and mnist, else inception)"
-    how.add_argument("--features", choices=FEATURE_NETWORKS, help=features)
+    how.add_argument("--features", choices=metrics.FEATURE_NETWORKS, help=features)
     weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
     sides = "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
@@ -102,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
         if folder is not None:
             options.check_writable(folder)
     judged = _judge(args, subject, subject.config) if subject.config and not args.metrics else {}
-    answer: Evaluation | None = None
+    answer: metrics.Evaluation | None = None
     drawn: dict[str, Image.Image] = {}
     if subject.pictures is not None:
         answer, statistics, drawn = _measure(args, subject, subject.pictures, out is not None, device)
@@ -118,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
     if answer and args.save_stats:
         args.save_stats.parent.mkdir(parents=True, exist_ok=True)
         with replacing(args.save_stats) as file:
-            write_statistics(file, statistics)
+            metrics.write_statistics(file, statistics)
     if out is not None:
         _write(out, found, drawn, args.json)
     return 0
@@ -126,24 +112,24 @@ def main(args: argparse.Namespace) -> int:
 
 def _measure(
     args: argparse.Namespace, subject: Subject, pictures: Pictures, draws: bool, device: Device
-) -> tuple[Evaluation, Statistics, dict[str, Image.Image]]:
+) -> tuple[metrics.Evaluation, metrics.Statistics, dict[str, Image.Image]]:
     """Measure pictures, beside a reference if there is one: the answer, statistics that can be kept, and drawings."""
     real = open_reference(args, subject, device)
     if args.features:
         features = args.features
     elif isinstance(real, Path):
-        features = network_of(real)
+        features = metrics.network_of(real)
     else:
         features = usual_features(pictures.dataset, real.dataset if real else None)
-    network = open_features(features, device, args.weights)
+    network = metrics.open_features(features, device, args.weights)
     usual = (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
-    metrics = args.metrics or usual
-    check_metrics(metrics, pictures.n, network, real is not None)
+    wanted = args.metrics or usual
+    metrics.check_metrics(wanted, pictures.n, network, real is not None)
 
     evidence = Evidence(network, pictures, real) if draws else None
-    reference = _look_at(real, network, metrics, evidence)
+    reference = _look_at(real, network, wanted, evidence)
     batches = _bar(pictures, "pictures", _numbers(subject.config, network))
-    answer, own = evaluate(batches, pictures.n, pictures.source, network, reference, metrics, args.seed)
+    answer, own = metrics.evaluate(batches, pictures.n, pictures.source, network, reference, wanted, args.seed)
     return answer, reference or own, evidence.draw(answer.values) if evidence else {}
 
 
@@ -176,21 +162,21 @@ def _check(args: argparse.Namespace) -> None:
     if args.save_stats and (args.save_stats.suffix != ".npz" or args.save_stats.is_dir()):
         raise UsageError(f"statistics are kept in a .npz file: call it {args.save_stats.with_suffix('.npz')}")
     for name in args.metrics or ():
-        if name not in METRICS + PAIRED:
-            raise UsageError(f"there is no metric {name!r}: {nearest(name, METRICS + PAIRED)}")
+        if name not in metrics.METRICS + PAIRED:
+            raise UsageError(f"there is no metric {name!r}: {nearest(name, metrics.METRICS + PAIRED)}")
 
 
 def _look_at(
-    real: Pictures | Path | None, network: FeatureNetwork, metrics: tuple[str, ...], evidence: Evidence | None
-) -> Statistics | None:
+    real: Pictures | Path | None, network: metrics.FeatureNetwork, wanted: tuple[str, ...], evidence: Evidence | None
+) -> metrics.Statistics | None:
     """The statistics of the reference."""
     if not isinstance(real, Pictures):
-        return None if real is None else read_statistics(real, network)
-    keep = any(name in metrics for name in NEEDS_FEATURES)
-    return observe(_bar(real, "reference"), network, real.source, keep, [evidence.watch] if evidence else [])
+        return None if real is None else metrics.read_statistics(real, network)
+    keep = any(name in wanted for name in metrics.NEEDS_FEATURES)
+    return metrics.observe(_bar(real, "reference"), network, real.source, keep, [evidence.watch] if evidence else [])
 
 
-def _numbers(config: RunConfig | None, network: FeatureNetwork) -> np.ndarray | None:
+def _numbers(config: RunConfig | None, network: metrics.FeatureNetwork) -> np.ndarray | None:
     """The network's number of each class of a run: (n_classes,); None if there is one that it doesn't know."""
     if config is None or not config.classes or not set(config.classes) <= set(network.classes):
         return None

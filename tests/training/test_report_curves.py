@@ -14,7 +14,7 @@ from PIL import Image
 from saying import GAN
 
 from minigan.training.report import charts, frames, layers
-from minigan.training.report.frames import MOST, Frames, encode, spread
+from minigan.training.report.frames import MOST, encode, read, spread
 from minigan.training.series import Records, thin
 
 CURVE = hnp.arrays(float, st.integers(1, 400), elements=st.floats(-1e30, 1e30))
@@ -136,13 +136,12 @@ def test_a_picture_is_encoded_once(tmp_path, monkeypatch):
         picture(i).save(path)
     encoded = []
     monkeypatch.setattr(frames, "encode", lambda path: encoded.append(path.name) or encode(path))
-    kept = Frames()
-    first = kept.read(paths[:3])
-    assert kept.read(paths[:3]) == first and len(encoded) == 3
+    first = read(paths[:3])
+    assert read(paths[:3]) == first and len(encoded) == 3
     picture(3).save(paths[3])
-    assert kept.read(paths)[:3] == first and encoded[3:] == [paths[3].name]
+    assert read(paths)[:3] == first and encoded[3:] == [paths[3].name]
     picture(9).save(paths[1])  # another picture of the same name
-    assert kept.read(paths)[1] != first[1] and encoded[4:] == [paths[1].name]
+    assert read(paths)[1] != first[1] and encoded[4:] == [paths[1].name]
 
 
 def decoded(uri):
@@ -193,5 +192,5 @@ def test_a_damaged_picture_is_left_out(tmp_path, recwarn, content):
         bad.write_bytes(whole[:middle] if content == "cut" else whole[:middle] + b"\x00\xff\x00" + whole[middle + 3 :])
     else:
         bad.write_bytes(content)
-    found = Frames().read([good, bad, tmp_path / "step-000003.png", tmp_path])
+    found = read([good, bad, tmp_path / "step-000003.png", tmp_path])
     assert [step for step, _ in found] == [1] and not recwarn.list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +19,27 @@ FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
 QUALITIES = (80, 50)
 
 
-class Frames:
-    """Turns picture files into data URIs, and keeps those that the next page will want again."""
+def read(paths: Sequence[Path], most: int = MOST) -> list[tuple[int, str]]:
+    """(step, data URI) of pictures called step-000100.png, in the order of `paths`: `most` of them, evenly spread.
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, int], str] = {}  # by name, time of change and size; "" for a damaged file
+    Damaged and missing files are left out.
+    """
+    found = []
+    for path in (paths[i] for i in spread(len(paths), most)):
+        try:
+            status = path.stat()
+            source = encoded(path, status.st_mtime_ns, status.st_size)
+        except OSError:  # gone, or not ours to look at
+            continue
+        if source:
+            found.append((int(path.stem.removeprefix("step-")), source))
+    return found
 
-    def read(self, paths: Sequence[Path], most: int = MOST) -> list[tuple[int, str]]:
-        """(step, data URI) of pictures called step-000100.png, in the order of `paths`: `most` of them, evenly spread.
 
-        Damaged and missing files are left out.
-        """
-        kept, found = {}, []
-        for path in (paths[i] for i in spread(len(paths), most)):
-            try:
-                status = path.stat()
-                key = (path.name, status.st_mtime_ns, status.st_size)
-                kept[key] = self._kept[key] if key in self._kept else encode(path)
-            except OSError:  # gone, or not ours to look at
-                continue
-            if kept[key]:
-                found.append((int(path.stem.removeprefix("step-")), kept[key]))
-        self._kept = kept
-        return found
+@lru_cache(2 * MOST)  # the next page wants nearly all of them again
+def encoded(path: Path, changed: int, size: int) -> str:
+    """As `encode`; the time of change and the size tell whether the file is still the same."""
+    return encode(path)
 
 
 def spread(n: int, most: int) -> list[int]:

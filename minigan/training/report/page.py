@@ -20,8 +20,7 @@ from minigan.training.declared import Declared
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
 from minigan.training.progress import duration
-from minigan.training.report import charts, layers, tables
-from minigan.training.report.frames import MOST, Frames
+from minigan.training.report import charts, frames, layers, tables
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
 from minigan.training.series import Records
 from minigan.training.settings import RunConfig
@@ -59,7 +58,6 @@ class Report:
 
     def __init__(self, folder: RunFolder, config: RunConfig, declared: Declared) -> None:
         self.folder, self.path, self.config, self.declared = folder, folder.report, config, declared
-        self._frames: dict[str, Frames] = {}
 
     def write(self, status: Status) -> None:
         """Write report.html from what the folder holds. Raises OSError if it can't be written."""
@@ -84,8 +82,8 @@ class Report:
             *([_gradients(*maps[:2])] if maps else []),
             self._tables(status, found),
         ]
-        frames = [[{"step": step, "src": source} for step, source in shown] for _, shown in films]
-        data = {"last": last, "charts": [data for _, data in drawn[0] + drawn[1]], "films": frames}
+        sources = [[{"step": step, "src": source} for step, source in shown] for _, shown in films]
+        data = {"last": last, "charts": [data for _, data in drawn[0] + drawn[1]], "films": sources}
         data["maps"] = maps[2] if maps else []
         return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
 
@@ -93,9 +91,9 @@ class Report:
         """The frames, (step, data URI), of each exhibit of which there are any; the model's first one comes first."""
         place = {name: i for i, name in enumerate(self.declared.exhibits)}
         names = sorted(pictures, key=lambda name: place.get(name, len(place)))[:MOST_EXHIBITS]
-        most = max(FEWEST_FRAMES, MOST // max(1, len(names)))
-        found = [(name, self._frames.setdefault(name, Frames()).read(pictures[name], most)) for name in names]
-        return [(name, frames) for name, frames in found if frames]
+        most = max(FEWEST_FRAMES, frames.MOST // max(1, len(names)))
+        found = [(name, frames.read(pictures[name], most)) for name in names]
+        return [(name, shown) for name, shown in found if shown]
 
     def _tables(self, status: Status, records: Records) -> Html:
         config, judged = self.config, tables.judgements(records, self.declared)
