@@ -136,6 +136,7 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = dict(enumerate(config.classes))
+    endings = ["-" + re.sub(r"[^\w.-]+", "-", names.get(i, str(i)))[:LONGEST] for i in range(gan.n_classes)]
     digits, written = max(5, len(str(n - 1))), 0
     try:
         with bar(total=n, desc="drawing", unit=" pictures") as shown:
@@ -143,10 +144,9 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
                 some = slice(written, min(written + AT_ONCE, n))
                 of = None if labels is None else labels[some]
                 samples = generate(gan, gan.latent(some.stop - some.start, rng), of)
-                asked = [None] * len(samples) if of is None else to_numpy(of).tolist()
-                for picture, label in zip(pictures.to_bytes(samples), asked, strict=True):
-                    name = f"{written:0{digits}d}{_ending(names, label)}.png"
-                    pictures.save_image(pictures.to_image(picture), folder / name)
+                asked = [""] * len(samples) if of is None else [endings[label] for label in to_numpy(of)]
+                for picture, ending in zip(pictures.to_bytes(samples), asked, strict=True):
+                    pictures.save_image(pictures.to_image(picture), folder / f"{written:0{digits}d}{ending}.png")
                     written += 1
                 shown.update(len(samples))
     except KeyboardInterrupt:
@@ -154,10 +154,6 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
         return INTERRUPTED
     print(f"{n} pictures in {folder}")
     return 0
-
-
-def _ending(names: dict[int, str], label: int | None) -> str:
-    return "" if label is None else "-" + re.sub(r"[^\w.-]+", "-", names.get(label, str(label)))[:LONGEST]
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -164,7 +164,10 @@ class Panel:
 
 
 def value_range(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of an axis for values (n,). Of a scale "any" or "opinion" the wildest hundredth is cut off."""
+    """The range of an axis for values (n,), never so narrow that rounding leaves nothing of it.
+
+    Of a scale "any" or "opinion" the wildest hundredth of the values is cut off.
+    """
     least, top = float(values.min()), float(values.max())
     if scale == "share":
         return min(0.0, least), max(1.0, 1.05 * top)
@@ -177,4 +180,6 @@ def value_range(values: np.ndarray, scale: str) -> tuple[float, float]:
         return 0.0, 1.0
     low = min(low, 0.0)
     margin = 0.05 * (high - low) or 1.0
-    return (low - margin if low < 0 else low), high + margin
+    low, high = (low - margin if low < 0 else low), high + margin
+    narrow = max(1e-9 * max(abs(low), abs(high)), 1e-30)
+    return (low, high) if high - low >= narrow else (low - narrow, high + narrow)

@@ -43,7 +43,7 @@ def test_one_peak_among_very_many_records_stays(tmp_path):
 @pytest.mark.parametrize("kind", ["any", "opinion", "positive", "share"])
 @given(hnp.arrays(float, st.integers(1, 30), elements=st.floats(-1e38, 1e38)))
 def test_an_axis_holds_its_ticks_and_nearly_all_values(kind, values):
-    low, high = charts.axis(values, kind)
+    low, high = charts.value_range(values, kind)
     assert isfinite(low) and isfinite(high) and low < high
     marks = charts.ticks(low, high, 4)
     assert 2 <= len(marks) <= 8
@@ -55,11 +55,11 @@ def test_an_axis_holds_its_ticks_and_nearly_all_values(kind, values):
 
 def test_axes_of_each_kind():
     y = np.array([0.2, 0.8])
-    assert charts.axis(y, "opinion") == (0, 1) and charts.axis(y, "share") == (0, 1)
-    assert charts.axis(y, "positive")[1] == pytest.approx(0.84)
-    assert charts.axis(y, "any")[1] < 1  # a loss isn't a probability
-    assert charts.axis(np.array([-3.0, 3.0]), "opinion")[0] < -3  # logits
-    assert charts.axis(np.zeros(3), "positive") == (0, 1)
+    assert charts.value_range(y, "opinion") == (0, 1) and charts.value_range(y, "share") == (0, 1)
+    assert charts.value_range(y, "positive")[1] == pytest.approx(0.84)
+    assert charts.value_range(y, "any")[1] < 1  # a loss isn't a probability
+    assert charts.value_range(np.array([-3.0, 3.0]), "opinion")[0] < -3  # logits
+    assert charts.value_range(np.zeros(3), "positive") == (0, 1)
 
 
 def test_points_stand_where_their_values_are():

@@ -58,7 +58,7 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     curves = curves[:MOST_CURVES]
     if not curves:
         return None
-    low, high = axis(np.concatenate([y for *_, y in curves]), chart.scale)
+    low, high = value_range(np.concatenate([y for *_, y in curves]), chart.scale)
     below, above, drawn = [tag("path", class_="grid", d=_grid(low, high))], [], []
     for i, (_, steps, y) in enumerate(curves):
         kept, few, colour = thin(y), len(y) <= FEW, f"c{i % COLOURS}"
@@ -77,19 +77,12 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     return figure, {"title": chart.title[:LONGEST], "range": [low, high], "curves": drawn}
 
 
-def axis(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of the axis for values (n,); never so narrow that rounding leaves nothing of it."""
-    low, high = value_range(values, scale)
-    least = max(1e-9 * max(abs(low), abs(high)), 1e-30)
-    return (low, high) if high - low >= least else (low - least, high + least)
-
-
 def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) -> str:
     """The chart for those who can't see it."""
-    parts = [
-        f"{words} from {number(y[0])} to {number(y[-1])}, lowest {number(y.min())}, highest {number(y.max())}"
-        for words, _, y in curves
-    ]
+    parts = []
+    for words, _, y in curves:
+        ends = f"{words} from {number(y[0])} to {number(y[-1])}"
+        parts.append(f"{ends}, lowest {number(y.min())}, highest {number(y.max())}")
     first, last = min(steps[0] for _, steps, _ in curves), max(steps[-1] for _, steps, _ in curves)
     return f"{chart.title[:LONGEST]}, steps {first:,.0f} to {last:,.0f}. {'; '.join(parts)}."
 
@@ -128,10 +121,11 @@ def _grid(low: float, high: float) -> str:
 
 def _labels(low: float, high: float, side: str) -> list[Html]:
     """Numbers at an axis, each so far from a side, "left" or "top", as its value demands."""
-    shares = [
-        ((value - low if side == "left" else high - value) / (high - low), value) for value in ticks(low, high, 4)
-    ]
-    return [tag("span", tick(value), style=f"{side}:{100 * share:.2f}%") for share, value in shares]
+    labels = []
+    for value in ticks(low, high, 4):
+        share = (value - low if side == "left" else high - value) / (high - low)
+        labels.append(tag("span", tick(value), style=f"{side}:{100 * share:.2f}%"))
+    return labels
 
 
 def x_axis(last: int) -> Html:
