@@ -19,7 +19,7 @@ from minigan.backend import is_array
 from minigan.model import Now
 from minigan.optim import Optimizer
 from minigan.training.finding import Finding, Seen, short, tally
-from minigan.training.watching import Call, Watching
+from minigan.training.watching import Call, Watching, places
 
 VERBS = {"output": "forward", "double_backward": "double backward"}  # for people, where it isn't the method's name
 IN_A_GAME = {  # the methods of an objective in losses.py
@@ -100,10 +100,9 @@ class Look(Watching):
 
     def at_state(self) -> None:
         """Look at everything that was there before the step."""
-        for network, layers in (*self.model.networks.items(), *self.model.frozen.items()):
-            for prefix, layer in layers.walk():
-                arrays = {name: getattr(layer, name) for name in layer.parameter_names + layer.state_names}
-                self.at(arrays, network, prefix.rstrip("."), repr(layer), "start", lambda: "the step didn't make it")
+        for network, layer_name, layer in places({**self.model.networks, **self.model.frozen}):
+            arrays = {name: getattr(layer, name) for name in layer.parameter_names + layer.state_names}
+            self.at(arrays, network, layer_name, repr(layer), "start", lambda: "the step didn't make it")
         for network, optimizer in self.model.optimizers.items():
             self._at_vectors(network, optimizer, "start", lambda _: "the step didn't make it")
         self.at_own_arrays("start", "the step didn't make it")
@@ -174,15 +173,15 @@ class Look(Watching):
         largest: dict[str, float] = {}
         for vector in (*optimizer.state_names, "values"):
             start, flat = 0, getattr(optimizer.parameters if vector == "values" else optimizer, vector)
-            for prefix, layer in optimizer.parameters.network.walk():
+            for _, layer_name, layer in places({network: optimizer.parameters.network}):
                 for name in layer.parameter_names:
                     gradient = getattr(layer, "d" + name)
                     part = name if vector == "values" else f"{type(optimizer).__name__}'s {vector} for {name}"
                     piece, start = flat[start : start + gradient.size], start + gradient.size
-                    where = (network, prefix.rstrip("."), repr(layer), verb)
+                    where = (network, layer_name, repr(layer), verb)
                     found = self.at({part: piece}, *where, lambda gradient=gradient: why(gradient))
-                    name_ = "parameters" if vector == "values" else vector
-                    largest[name_] = max(largest.get(name_, 0.0), *found.values())
+                    title = "parameters" if vector == "values" else vector
+                    largest[title] = max(largest.get(title, 0.0), *found.values())
         return largest
 
 

@@ -84,7 +84,7 @@ class ModesJudge:
 
 def modes_judge(model: Any, feeds: Any, seed: int) -> ModesJudge | None:
     """The judge of a generator of points, if its data is a mixture whose centres are known."""
-    sources = [source for source in feeds.sources.values() if getattr(source, "centers", None) is not None]
+    sources = [source for source in feeds.sources.values() if source.centers is not None]
     if not sources or not can(model, "generate"):
         return None
     return ModesJudge(sources[0].centers, sources[0].std, seed)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from minigan.layers import Layer
 
 VERBS = ("forward", "output", "backward", "double_backward")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a layer stands: in the network called `network`, under `name` there, which is "" for the network itself."""
 
     network: str
@@ -21,6 +20,13 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.network}.{self.name}" if self.name else self.network
+
+
+def places(networks: dict[str, Layer]) -> Iterator[Place]:
+    """All layers of networks, outer ones before those inside of them."""
+    for name, network in networks.items():
+        for prefix, layer in network.walk():
+            yield Place(name, prefix.rstrip("."), layer)
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,8 @@ class Watching:
     def __init__(self, networks: dict[str, Layer]) -> None:
         self._watched: list[tuple[Layer, type, dict[str, Any]]] = []
         try:
-            for name, network in networks.items():
-                for prefix, layer in network.walk():
-                    self._watch(Place(name, prefix.rstrip("."), layer))
+            for place in places(networks):
+                self._watch(place)
         except BaseException:
             self.close()
             raise

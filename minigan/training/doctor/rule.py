@@ -14,6 +14,7 @@ from minigan.model import Model, Phase
 from minigan.options import arguments_of
 from minigan.training.doctor.likeness import Look
 from minigan.training.settings import LEAST_STEPS, RunConfig
+from minigan.training.watching import places
 
 WELL = 50  # records or pictures without a sign before it may be reported again
 SMOOTHING = 0.1  # of Salimans et al. 2016
@@ -100,9 +101,7 @@ class Case:
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         """All layers of all networks that learn, by place, such as "G.8"."""
-        for name, network in self.model.networks.items():
-            for prefix, layer in network.walk():
-                yield f"{name}.{prefix}".rstrip("."), layer
+        return ((str(place), place.layer) for place in places(self.model.networks))
 
 
 def is_idle(place: str, phase: Phase) -> bool:
