@@ -154,7 +154,7 @@ class Run:
         """Ask all judges. The time that it takes doesn't count as time of training on samples."""
         start = time.perf_counter()
         found = {name: value for judge in self.judges for name, value in judge(self.model).items()}
-        progress.note = self.best.describe(found)
+        progress.note = f"{self.best.describe(found)} at {self.stepper.step}"  # it stays while others come
         self._record_start += time.perf_counter() - start
         return found
 

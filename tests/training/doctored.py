@@ -7,14 +7,19 @@ import numpy as np
 
 from minigan.data import open_dataset
 from minigan.gans import MODELS
+from minigan.losses import Minimax
 from minigan.model import Exhibit
 from minigan.options import arguments_of
 from minigan.training.doctor import Doctor
 from minigan.training.settings import RunConfig
 
 SMALL = {"latent_dim": 3, "features": 2}
-OWN = {"gan": {}, "cgan": {"n_classes": 2}, "cdcgan": SMALL | {"n_classes": 2}}
-SHAPES = {"gan": (2,), "cgan": (2,)}  # their networks for pictures are large
+DENSE = ("gan", "cgan")
+OWN = {
+    name: ({} if name in DENSE else SMALL) | ({"n_classes": 2} if "label" in cls.arrays else {})
+    for name, cls in MODELS.items()
+}
+SHAPES = dict.fromkeys(DENSE, (2,))  # their networks for pictures are large
 DIGITS = open_dataset("digits", limit=128)
 REAL, OTHERS = DIGITS.batch(np.arange(64)), DIGITS.batch(np.arange(64, 128))
 KINDS = ("saturated", "vanishing", "silent", "weights", "loss", "penalty")
@@ -39,7 +44,7 @@ def doctor_of(model, config, real=None):
 
 def healthy(step, doctor, noise=0.0):
     """A record like those of runs that go well, of any of these GANs."""
-    probability = doctor.case.config.model in ("gan", "dcgan", "cgan", "cdcgan")
+    probability = isinstance(doctor.case.model.games[0].objective, Minimax)
     return {
         "step": step,
         "d_loss": 0.9 * math.exp(noise),
