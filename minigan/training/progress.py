@@ -119,10 +119,10 @@ class Progress:
         self.steps_per_epoch, self.step = steps_per_epoch, start
         self._measured = (start, 0.0)  # from which step on, and its time
         self._told = False
-        self._bar: Any = None
-        if is_terminal(sys.stderr) and not quiet:
-            layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-            self._bar = tqdm(total=total, initial=start, bar_format=layout, dynamic_ncols=True, mininterval=0.2)
+        self._plain = quiet or not is_terminal(sys.stderr)
+        layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        how: Any = {"bar_format": layout, "dynamic_ncols": True, "mininterval": 0.2, "disable": self._plain}
+        self._bar = tqdm(total=total, initial=start, **how)
 
     def advance(self) -> None:
         """One more step is done."""
@@ -134,8 +134,7 @@ class Progress:
             seconds, left = self.seconds_a_step() or 0.0, self.total - self.step
             if seconds * left > TELL_AFTER_S:
                 self.say(forecast(left, seconds, self.steps_per_epoch))
-        if self._bar is not None:
-            self._bar.update()
+        self._bar.update()
 
     def seconds_a_step(self) -> float | None:
         """As this process has measured them; None after fewer than two steps."""
@@ -145,13 +144,12 @@ class Progress:
     def go_back(self, step: int) -> None:
         """The run goes on from an earlier step."""
         self.step, self._measured = step, (step, 0.0)
-        if self._bar is not None:
-            self._bar.n = step
-            self._bar.refresh()
+        self._bar.n = step
+        self._bar.refresh()
 
     def say(self, line: str) -> None:
         """Print a line beside the bar, or as one of the plain lines."""
-        if self._bar is not None:
+        if not self._plain:
             self._bar.clear()
             say(line, sys.stderr)
             self._bar.refresh()
@@ -164,12 +162,12 @@ class Progress:
 
     def show(self, record: dict) -> None:
         """Show the measures of a record in the bar."""
-        if self._bar is not None:
+        if not self._plain:
             self._bar.set_postfix_str(abridge(record, self.declared, self.note), refresh=False)
 
     def line(self, record: dict) -> None:
         """Print the measures of a record, where there is no bar."""
-        if self._bar is None and not self.quiet:
+        if self._plain and not self.quiet:
             seconds, left = self.seconds_a_step(), self.total - record["step"]
             more = [self.note] if self.note else []
             more += [f"{duration(seconds * left)} left"] if seconds and left else []
@@ -178,8 +176,7 @@ class Progress:
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
 
 class Interrupts:
