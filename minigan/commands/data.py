@@ -56,8 +56,10 @@ def main(args: argparse.Namespace) -> int:
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
     print(printable(dataset.describe()))
     print_notes(dataset.notes)
-    for name, share in _shares(dataset):
-        print(f"  {printable(name)}: {share:,}")
+    if dataset.labels is not None and dataset.classes:
+        numbers = np.bincount(dataset.labels, minlength=len(dataset.classes))
+        for name, n in zip(dataset.classes, numbers, strict=True):
+            print(f"  {printable(name)}: {n:,}")
     if sheet is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         pictures.save_image(sheet, args.out)
@@ -109,13 +111,6 @@ def _listed(problems: list[str]) -> str:
         return problems[0]
     _list(problems)
     return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
-
-
-def _shares(dataset: Dataset) -> list[tuple[str, int]]:
-    """How many samples there are of each class."""
-    if dataset.labels is None or not dataset.classes:
-        return []
-    return list(zip(dataset.classes, np.bincount(dataset.labels, minlength=len(dataset.classes)).tolist(), strict=True))
 
 
 def _sheet(dataset: Dataset, n: int | None, seed: int) -> pictures.Image.Image:
