@@ -102,9 +102,9 @@ def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -
 class Progress:
     """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
 
-    `declared` has the words for measures, and `note` is what was found out last besides: the run sets both. How long
-    it will take is told once, after some seconds, and in every plain line: from all steps but the first, with the
-    pictures and checkpoints between them. `steps_per_epoch` is for people, too.
+    `declared` has the words for measures; `note`, which the run sets, is what was found out last besides. How long it
+    will take is told once, after some seconds, and in every plain line: from all steps but the first, with the pictures
+    and checkpoints between them. `steps_per_epoch` is for people, too.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Progress:
         start: int = 0,
         quiet: bool = False,
         steps_per_epoch: float | None = None,
-        declared: Any = None,
+        declared: Declared | None = None,
     ) -> None:
         self.total, self.quiet, self.note, self.declared = total, quiet, "", declared or Declared()
         self.steps_per_epoch, self.step = steps_per_epoch, start
@@ -144,8 +144,9 @@ class Progress:
     def go_back(self, step: int) -> None:
         """The run goes on from an earlier step."""
         self.step, self._measured = step, (step, 0.0)
-        self._bar.n = step
-        self._bar.refresh()
+        if not self._plain:
+            self._bar.n = step
+            self._bar.refresh()
 
     def say(self, line: str) -> None:
         """Print a line beside the bar, or as one of the plain lines."""
