@@ -30,8 +30,9 @@ def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
     own = arguments_of(model) if model else {}
     found: list[tuple[str, Any, str, bool]] = []
     for name, value in config.model_args.items():
-        shown = own[name].shown if name in own else ""
-        differs = name in own and value != own[name].default and name != "n_classes"  # that is the data's
+        default = own[name].default if name in own else None
+        shown = plain(default) if isinstance(default, float) else own[name].shown if name in own else ""
+        differs = name in own and value != default and name != "n_classes"  # that is the data's
         found.append((name, value, shown, differs))
     usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
     for field in fields(config):
