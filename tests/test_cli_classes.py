@@ -16,7 +16,7 @@ from minigan.gans import CDCGAN, MODELS, SNGAN
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
 from minigan.training.plan import learns_classes, new_plan
-from minigan.training.sources import check_sources, open_split
+from minigan.training.sources import check_sources, open_data
 
 TINY = "train cdcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 2 --quiet --out run"
 RING = "train cgan --data ring --batch-size 8 --n-steps 2 --quiet --out points"
@@ -76,7 +76,7 @@ def test_a_run_from_before_keeps_the_classes_that_it_began_with():
     path = Path("run/config.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": list("0123456789")}))
     config = RunFolder("run").config()
-    sources = open_split(config)
+    sources = open_data(config)
     check_sources(config, sources)
     dataset = sources["data"]
     assert dataset.classes == list("0123456789")

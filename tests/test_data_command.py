@@ -10,7 +10,7 @@ from command_line import in_an_empty_folder, refused, run  # noqa: F401
 from PIL import Image
 
 from minigan.training import RunFolder
-from minigan.training.sources import open_split
+from minigan.training.sources import open_data
 
 TRAIN = "train dcgan --data photos --img-size 16 --features 2 --latent-dim 4 --batch-size 2 --n-steps 2"
 
@@ -50,7 +50,7 @@ def test_a_run_goes_on_without_bad_files(photos, capsys):
     assert run(f"{TRAIN} --skip-bad --out run") == 0
     assert "note: 2 bad files are left out" in capsys.readouterr().out
     config = RunFolder("run").config()
-    assert (config.skip_bad, config.samples, len(open_split(config)["data"])) == (True, {"data": 3}, 3)
+    assert (config.skip_bad, config.samples, len(open_data(config)["data"])) == (True, {"data": 3}, 3)
     assert run("train --resume run --n-steps 3 --quiet") == 0
     assert capsys.readouterr().out == ""
 

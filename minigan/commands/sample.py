@@ -22,7 +22,7 @@ from minigan.terminal import bar
 from minigan.training import pictures
 from minigan.training.judges import modes_found
 from minigan.training.settings import RunConfig
-from minigan.training.sources import open_split
+from minigan.training.sources import open_data
 
 PICTURES, POINTS = 64, 1000  # samples in a picture
 CLASS_ROWS, MOST_COLUMNS = 8, 16  # of a conditional run, which has a column for every class if they are few
@@ -209,7 +209,7 @@ def _draw(
     real = centers = None
     dataset: Any
     try:
-        sources = open_split(config, cls)
+        sources = open_data(config, cls)
         source, dataset = next((s, p) for s in sources.values() for p in s.parts.values() if hasattr(p, "batch"))
         real, centers = dataset.batch(np.arange(min(POINTS, len(source)))), source.centers
         if centers is not None:

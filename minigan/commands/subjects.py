@@ -19,7 +19,7 @@ from minigan.model import Model, can
 from minigan.own import about_data, is_own, own_data
 from minigan.training.evaluation import Pictures, generated_pictures, real_pictures
 from minigan.training.settings import EVALUATED_LATENTS, RunConfig
-from minigan.training.sources import open_split
+from minigan.training.sources import open_data
 
 SAMPLES = 10_000  # of a run
 
@@ -107,7 +107,7 @@ def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -
     if is_own(config.data) and spec is None:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     with about_data(spec):
-        sources = open_split(config, cls, own_data(spec)[0] if spec else None)
+        sources = open_data(config, cls, own_data(spec)[0] if spec else None)
     parts: list[Any] = [part for source in sources.values() for part in source.parts.values() if hasattr(part, "batch")]
     return next(part for part in parts if len(part.shape) == 3)
 

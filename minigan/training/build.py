@@ -44,10 +44,10 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
     rng = np.random.default_rng([config.seed, INITIAL_WEIGHTS])
     shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
     shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model that takes one array of samples
-    asked = {name: shape for name, shape in shapes.items() if name in takes}
-    device = get_device(config.device) if device is None else device
+    given: dict[str, Any] = {name: shape for name, shape in shapes.items() if name in takes}
+    given |= {"rng": rng, "device": get_device(config.device) if device is None else device}
     try:
-        model = cls(**asked, **config.model_args, rng=rng, device=device)
+        model = cls(**given, **config.model_args)
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, MiniganError):
             raise

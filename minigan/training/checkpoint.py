@@ -71,9 +71,10 @@ class Checkpoint:
         """
         parts = _parts(model)
         averaged = any(name.startswith("averages.") for name in self.arrays)
-        for kind, wanted in (("optimizers", not weights_only), ("averages", averaged)):
-            if not wanted:
-                del parts[kind]
+        if weights_only:
+            del parts["optimizers"]
+        if not averaged:
+            del parts["averages"]
         self._check(parts)
         if not weights_only:
             try:

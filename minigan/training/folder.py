@@ -117,8 +117,7 @@ class RunFolder:
             shown = [path for name in self.exhibits() for path in (*self.pictures(name), self.film(name))]
             for old in (*made, self.declared, *self.path.glob("phase-*.npz"), *shown):
                 old.unlink(missing_ok=True)
-        for folder in (self.path, self._checkpoints):
-            folder.mkdir(exist_ok=True)
+        self._checkpoints.mkdir(exist_ok=True)
         for old in (*self.path.glob(TEMPORARY), *self.path.glob(f"*/{TEMPORARY}")):
             old.unlink(missing_ok=True)
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil
 
 from minigan.backend import CPU
-from minigan.model import Model, Phase
+from minigan.model import Model
 from minigan.options import Samples, arguments_of
 from minigan.training.build import build_model
 from minigan.training.settings import RunConfig, TrainingError
@@ -19,7 +19,7 @@ TRIES = 20  # to find the boundaries of phases that follow from the number of st
 def samples_after(n_steps: int, config: RunConfig, model: Model) -> int:
     """How many samples of each feed so many steps take."""
     samples = 0
-    for _, end, a_step in _stretches(config, model):
+    for end, a_step in _stretches(config, model):
         steps = n_steps if end is None else min(n_steps, max(0, ceil((end - samples) / a_step)))
         samples, n_steps = samples + steps * a_step, n_steps - steps
     return samples
@@ -28,7 +28,7 @@ def samples_after(n_steps: int, config: RunConfig, model: Model) -> int:
 def steps_for(samples: float, config: RunConfig, model: Model) -> int:
     """How many steps it takes to go through so many samples; at least one."""
     steps, reached = 0, 0
-    for _, end, a_step in _stretches(config, model):
+    for end, a_step in _stretches(config, model):
         some = max(0, ceil((min(samples, samples if end is None else end) - reached) / a_step))
         steps, reached = steps + some, reached + some * a_step
     return max(1, steps)
@@ -65,8 +65,8 @@ def planned(
     return config, model
 
 
-def _stretches(config: RunConfig, model: Model) -> Iterator[tuple[Phase, int | None, int]]:
-    """Each phase, the count of samples at which it ends (None for the last), and the samples that a step takes."""
+def _stretches(config: RunConfig, model: Model) -> Iterator[tuple[int | None, int]]:
+    """Of each phase, the count of samples at which it ends (None for the last), and the samples that a step takes."""
     ends = [phase.begins for phase in model.phases[1:]]
     for phase, end in zip(model.phases, [*ends, None], strict=True):
-        yield phase, end, (phase.batch_size or config.batch_size) * model.batches_per_step
+        yield end, (phase.batch_size or config.batch_size) * model.batches_per_step

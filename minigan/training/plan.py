@@ -41,9 +41,10 @@ from minigan.words import either, nearest
 
 DEFAULT_DATA = "digits"
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays that a named data set has
-ABOUT_DATA = ("img_size", "channels", "limit", "skip_bad")
-OPTIONAL = ("augment", "device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
-SETTINGS = {*NUMBERS, *CHOICES, *ABOUT_DATA, *OPTIONAL, "model", "data", "init_from"}
+OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment")
+OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
+AS_GIVEN = OF_DATA + OF_RUN  # or else as RunConfig has it
+SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "init_from"}
 
 
 class Plan(NamedTuple):
@@ -75,7 +76,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         batch_size=given.get("batch_size", cls.batch_size),
         lr_decay=given.get("lr_decay", cls.lr_decay),
         n_steps=1,
-        **{name: given[name] for name in (*ABOUT_DATA, *OPTIONAL) if name in given},
+        **{name: given[name] for name in AS_GIVEN if name in given},
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions=_versions(),
         init_from=str(Path(given["init_from"]).resolve()) if "init_from" in given else "",

@@ -54,8 +54,10 @@ def train(
 
     Raises MiniganError for what doesn't fit, and KeyboardInterrupt when it was interrupted and has saved a checkpoint.
     """
-    words: dict[str, Any] = {"model": model if isinstance(model, str) else name_of(model)}
-    cls = own_model(model)[0] if isinstance(model, str) and is_own(model) else None if isinstance(model, str) else model
+    if isinstance(model, str):
+        words, cls = {"model": model}, own_model(model)[0] if is_own(model) else None
+    else:
+        words, cls = {"model": name_of(model)}, model
     if isinstance(data, str | os.PathLike):
         words["data"] = str(data)
         data = own_data(words["data"])[0] if is_own(words["data"]) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from minigan.data import AUGMENTATIONS
@@ -131,13 +131,15 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
     if "shape" in values and "shapes" not in values:
         raise CheckpointError("it was made by an older minigan, and this one can't go on with it: start a new run")
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
-    config = RunConfig(**{name: values[name] for name in known})
-    tuples = {name: tuple(getattr(config, name)) for name in ("augment", "classes", "changes")}
-    shapes = {name: tuple(shape) for name, shape in config.shapes.items() if isinstance(shape, list | tuple)}
-    if shapes.keys() != config.shapes.keys():
+    given = {name: values[name] for name in known}
+    for name in ("augment", "classes", "changes"):
+        given[name] = tuple(given.get(name, ()))
+    if given.get("img_size") is not None:
+        given["img_size"] = tuple(given["img_size"])
+    if not all(isinstance(shape, list | tuple) for shape in given["shapes"].values()):
         raise TypeError("a shape is no list")
-    size = None if config.img_size is None else tuple(config.img_size)
-    config = replace(config, **tuples, shapes=shapes, img_size=size)
+    given["shapes"] = {name: tuple(shape) for name, shape in given["shapes"].items()}
+    config = RunConfig(**given)
     _check(config)
     return config
 

@@ -18,7 +18,7 @@ IN_MEMORY = "arrays of a program"  # as RunConfig.data, where no name or path wa
 Sources = dict[str, Source]  # by feed
 
 
-def open_split(config: RunConfig, cls: type[Model] | None = None, data: Any = None, split: str = "train") -> Sources:
+def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = None) -> Sources:
     """The sources of a run, by feed; `data` is what a program hands over instead of a name or path.
 
     Raises DataError if they can't be opened, TrainingError for data that only a program can hand over.
@@ -27,7 +27,7 @@ def open_split(config: RunConfig, cls: type[Model] | None = None, data: Any = No
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
         raise TrainingError("this run was trained on arrays that a program handed over: give other data by `data`")
-    return open_feeds(by_feed(config.data) if data is None else data, **_options(config, cls), split=split)
+    return open_feeds(by_feed(config.data) if data is None else data, **_options(config, cls))
 
 
 def open_sources(
@@ -37,11 +37,11 @@ def open_sources(
 
     Held out is what a program hands over, else the data's own val or test part, else a tenth that the seed chooses.
     """
-    sources = open_split(config, cls, data)
+    sources = open_data(config, cls, data)
     if not (cls or model_class(config.model)).holds_out:
         return sources, {}
     if held_out is not None:
-        return sources, open_split(config, cls, held_out)
+        return sources, open_data(config, cls, held_out)
     own = open_own_parts(by_feed(config.data) if data is None else data, **_options(config, cls))
     return hold_out(sources, config.seed, own)
 

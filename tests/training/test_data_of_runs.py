@@ -10,7 +10,7 @@ from tiny import CONFIG
 
 from minigan.errors import DataError
 from minigan.training import TrainingError
-from minigan.training.sources import IN_MEMORY, absolute, by_feed, check_sources, open_sources, open_split
+from minigan.training.sources import IN_MEMORY, absolute, by_feed, check_sources, open_data, open_sources
 
 
 class Holding(Odd):
@@ -25,7 +25,7 @@ def test_data_may_be_given_feed_by_feed(tmp_path, monkeypatch):
     assert by_feed("digits") == "digits"
     assert absolute("a=./x,b=digits") == f"a={tmp_path}/x,b=digits"
     assert absolute("my_data.py:make") == "my_data.py:make"
-    sources = open_split(replace(ODD, data="first=ring,second=grid", limit=30), Odd)
+    sources = open_data(replace(ODD, data="first=ring,second=grid", limit=30), Odd)
     assert {feed: source.name for feed, source in sources.items()} == {"first": "ring", "second": "grid"}
 
 
@@ -41,11 +41,11 @@ def test_a_tenth_is_held_out_where_a_model_wants_it():
 @pytest.mark.parametrize("data", [IN_MEMORY, "my_data.py:make"])
 def test_data_that_only_a_program_has_is_asked_for(data):
     with pytest.raises(TrainingError, match="hand"):
-        open_split(replace(CONFIG, data=data))
+        open_data(replace(CONFIG, data=data))
 
 
 def test_samples_of_another_shape_are_refused():
-    sources = open_split(CONFIG)
+    sources = open_data(CONFIG)
     check_sources(CONFIG, sources)
     with pytest.raises(TrainingError, match=r"samples of shape \(16, 16, 1\), but this run began with \(8, 8, 1\)"):
         check_sources(replace(CONFIG, shapes={"real": (8, 8, 1)}), sources)
@@ -53,4 +53,4 @@ def test_samples_of_another_shape_are_refused():
 
 def test_an_array_that_is_missing_is_named():
     with pytest.raises(DataError, match='has no array "two"'):
-        open_split(ODD, Odd, {"one": np.zeros((3, 2), np.float32)})
+        open_data(ODD, Odd, {"one": np.zeros((3, 2), np.float32)})
