@@ -25,8 +25,8 @@ class Embedding(Layer):
 
     Second order. Without a dx nothing can depend on it: ddy is zero, and so is everything else.
 
-    W begins as N(0, 1), as PyTorch's does. Beside a latent that is N(0, 1) too, a long vector of the class drowns it, and
-    a generator may learn to ignore the latent: see the docstring of gans/cgan.py.
+    W begins as N(0, 1), as PyTorch's does. Beside a latent that is N(0, 1) too, a long vector of the class drowns it,
+    and a generator may learn to ignore the latent: see the docstring of gans/cgan.py.
 
     The dtype is that of W. The labels are of any integer dtype. On the host a label out of range is an error; on a GPU
     it is not looked for, because that would wait for the device.
