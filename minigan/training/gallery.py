@@ -33,6 +33,7 @@ class Gallery:
     ) -> None:
         self.model, self.feeds, self.seed, self.folder = model, feeds, config.seed, folder
         self.held_out, self.centers = held_out, centers
+        self._real: dict[tuple[str, int], np.ndarray] = {}  # what was read already
 
     def show(self) -> dict[str, Exhibit]:
         """What the model has to show, on the host. Raises ModelError for what can't be shown."""
@@ -48,7 +49,9 @@ class Gallery:
             self.folder.add_picture(name, step, draw_exhibit(exhibit, real, self.centers if behind else None))
 
     def real(self, array: str, n: int) -> np.ndarray:
-        """So many real samples, from all over the data: a folder may be sorted by class."""
-        source = self.feeds.sources[self.model.arrays[array].feed]
-        order = np.random.default_rng([self.seed, REAL_SAMPLES]).permutation(len(source))
-        return source.read(order[:n])[array]
+        """So many real samples, the same every time, from all over the data: a folder may be sorted by class."""
+        if (array, n) not in self._real:
+            source = self.feeds.sources[self.model.arrays[array].feed]
+            order = np.random.default_rng([self.seed, REAL_SAMPLES]).permutation(len(source))
+            self._real[array, n] = source.read(order[:n])[array]
+        return self._real[array, n]
