@@ -80,4 +80,4 @@ def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None
         raise UsageError(f"--plot draws a PNG, not {Path(args.plot).name}: call it {Path(args.plot).stem}.png")
     families = Counter(name.rpartition("-")[0] for name in names if WORKLOADS[name].size)
     if args.plot and len(sizes) < 2 and max(families.values(), default=0) < 2:
-        raise UsageError("--plot draws growth: several batch sizes, or picture sizes (dcgan-32 dcgan-64)")
+        raise UsageError("--plot draws growth: give several batch sizes, or several picture sizes (dcgan-32 dcgan-64)")
