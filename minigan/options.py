@@ -122,6 +122,8 @@ def arguments_of(model: type) -> dict[str, Argument]:
     hints = get_type_hints(model.__init__, include_extras=True)  # type: ignore[misc]
     for name, parameter in inspect.signature(model).parameters.items():
         hint, option = hints.get(name), None
+        if type(None) in get_args(hint):  # before Python 3.11 a default of None makes Optional[Annotated[…]] of it
+            hint = next((one for one in get_args(hint) if get_origin(one) is Annotated), hint)
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
             option = next((note for note in notes if isinstance(note, Option)), None)
