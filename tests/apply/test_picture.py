@@ -76,6 +76,8 @@ def test_transparency_is_carried_over(tmp_path, mode):
     image.save(tmp_path / "in.png" if mode != "PA" else tmp_path / "in.tif", **options)
     source = tmp_path / ("in.png" if mode != "PA" else "in.tif")
     wanted = np.asarray(Image.open(source).convert("RGBA"))
+    if mode == "1":  # older versions of Pillow make 254 of what is opaque
+        wanted = np.where(wanted == 254, 255, wanted)
     picture = read_picture(source)
     np.testing.assert_array_equal(picture.alpha[..., 0], wanted[..., 3])
     shown = through(tmp_path, source, 1 if picture.grey else 3)
@@ -101,7 +103,10 @@ def test_other_modes_become_colour_or_grey(tmp_path, mode):
     image = Image.fromarray(photo()).convert(mode)
     source = tmp_path / ("in.tif" if mode in ("CMYK", "YCbCr") else "in.png")
     image.save(source)
-    wanted = np.asarray(Image.open(source).convert("L" if mode == "1" else "RGB"))
+    try:
+        wanted = np.asarray(Image.open(source).convert("L" if mode == "1" else "RGB"))
+    except OSError:
+        pytest.skip("this Pillow can't read the TIFF that it has written")
     np.testing.assert_array_equal(np.asarray(through(tmp_path, source, 1 if mode == "1" else 3)), wanted)
 
 
