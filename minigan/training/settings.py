@@ -154,7 +154,7 @@ def _check(config: RunConfig) -> None:
         problem = problem_of(field.name, value) if value != field.default else ""
         if problem:
             raise ValueError(f"{field.name} {value!r} {problem}")
-    size = config.img_size or (1, 1)
+    size = (1, 1) if config.img_size is None else config.img_size
     whole = [*size, *config.samples.values(), *(n for shape in config.shapes.values() for n in shape)]
     if any(type(n) is not int or n < 1 for n in whole) or len(size) != 2 or not config.samples:
         raise ValueError("a size or a number of samples isn't a whole number from 1 on")
