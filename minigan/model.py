@@ -155,7 +155,7 @@ class Exhibit:
 
 
 class Model:
-    """The base of all models: what isn't declared is empty, and what isn't written is left out.
+    """The base of all models. Every declaration is empty by default, and every method but `step` does nothing.
 
     Of each instance: `networks`, any number under any names; `optimizers`, under the names of the networks that they
     move; `device`. A network without an optimiser isn't in `networks` but in `frozen`: written once, into

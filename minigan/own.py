@@ -22,9 +22,8 @@ from minigan.options import arguments_of
 from minigan.words import near
 
 MARK = ".py:"
-_loaded: dict[
-    tuple[Path, str], ModuleType
-] = {}  # by path and checksum: a class is the same one wherever it is asked for
+# By path and checksum: two calls that name one class get the same class
+_loaded: dict[tuple[Path, str], ModuleType] = {}
 
 
 class OwnError(MiniganError):

@@ -57,7 +57,7 @@ def _rows(model: Any, kind: Kind, shape: tuple[int, ...], rng: np.random.Generat
 
 
 def moments(model: Any, seed: int = 0) -> Iterator[Now]:
-    """The beginning of each phase of a model, which has been told of it as in a run."""
+    """Go through the phases of a model as a run does, calling `begin`, and yield the first moment of each."""
     for i, phase in enumerate(model.phases):
         now = Now(0, phase.begins, np.random.default_rng([seed, i]), phase=phase)
         if i:

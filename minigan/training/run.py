@@ -136,7 +136,7 @@ class Run:
                 return
 
     def _due(self, interval: int | None) -> bool:
-        """Whether that which is done every `interval` steps is to be done now. After the last step, everything is."""
+        """Whether a task that is done every `interval` steps is due. After the last step, every task is."""
         return interval is not None and (self.stepper.step % interval == 0 or self.stepper.finished)
 
     def look_at(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:

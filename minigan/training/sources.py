@@ -59,7 +59,7 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
 
 
 def check_sources(config: RunConfig, sources: Sources) -> None:
-    """Give the classes of a run that goes on the numbers that they had when it began.
+    """Number the classes of a resumed run's data as when the run began.
 
     There may be more samples than then, fewer, or others. Raises TrainingError for samples or classes of another kind.
     """

@@ -114,7 +114,7 @@ class Stepper:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Be where the run was when this checkpoint was made. Raises CheckpointError if it doesn't fit."""
+        """Restore the state that a checkpoint holds. Raises CheckpointError if it doesn't fit."""
         state = checkpoint.state
         try:
             self.recorder.load(state["measured"])

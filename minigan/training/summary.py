@@ -27,6 +27,7 @@ PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backwa
 PASSES = {"forward": "forward", "output": "forward", "double_backward": "double backward"}
 PROBE = 8  # samples in the step that is watched
 MEMORY_PROBE = 32  # at most, in the step whose memory is measured: with fewer, scratch space grows with the batch
+PEAKS = 3  # measurements of a step's memory
 MIDST = 1001  # steps that the model believes to have made before it
 
 Shapes = dict[str, tuple[int, ...]]  # of a sample of each array; those that are missing are labels
@@ -76,7 +77,7 @@ def _step(model: Any, shapes: Shapes, now: Now, n: int, step: Callable[..., Any]
 
 
 class Watch(Watching):
-    """Notes, from its making until `close`, what the layers of a model's networks are asked to do."""
+    """Counts, until `close`, the passes through a model's networks and the products of their layers."""
 
     def __init__(self, model: Any) -> None:
         self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: `shape_of` its first input and output
@@ -150,9 +151,13 @@ def _memory_table(model: Any, activations: dict[str, float]) -> str:
 
 
 def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float:
-    """Bytes that a step on a batch needs for a time, reckoned from two smaller ones."""
+    """Bytes that a step on a batch needs for a time, reckoned from two smaller ones.
+
+    On a busy machine a thread may start too late to take scratch space of its own, so the largest of several peaks
+    counts.
+    """
     n = max(4, min(MEMORY_PROBE, batch_size))
-    small, large = (_peak(partial(_step, model, shapes, now, size)) for size in (n // 2, n))
+    small, large = (max(_peak(partial(_step, model, shapes, now, size)) for _ in range(PEAKS)) for size in (n // 2, n))
     return max(0, large + (large - small) / (n - n // 2) * (batch_size - n))
 
 

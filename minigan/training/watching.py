@@ -47,7 +47,7 @@ class Call:
 
 
 class Watching:
-    """Has every verb of every layer of `networks` go through `around`, from its making until `close`.
+    """Hooks every verb of every layer of `networks`: until `close`, calls go through `around`.
 
     A watched layer is of a class of its own, derived from the layer's: unlike functions that are hung on a layer, it
     computes with whatever it is called on, so a copy of the layer computes with what the copy holds. Verbs that were

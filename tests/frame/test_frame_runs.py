@@ -40,8 +40,9 @@ def at_the_end(run):
 
 
 def page(run):
-    """The text of a page, without what is drawn."""
+    """The text of a page, without what is drawn, and without the command, which is pytest's and may have any words."""
     text = re.sub(r"<(style|script).*?</\1>", "", (run / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"<h2>Command</h2>.*?</section>", "", text, flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", text)))
 
 

@@ -95,7 +95,7 @@ def fitted(real: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _count_different(x: np.ndarray, radius: float) -> int:
-    """How many of x (n, p) are left if every one within `radius` of one that is left already is taken away."""
+    """The size of a greedy selection from x (n, p): samples farther than `radius` from all selected before."""
     distances, left = _distances(x, x), np.ones(len(x), bool)
     for i in range(len(left)):
         if left[i]:
