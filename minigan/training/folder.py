@@ -117,10 +117,10 @@ class RunFolder:
             shown = [path for name in self.exhibits() for path in (*self.pictures(name), self.film(name))]
             for old in (*made, self.declared, *self.path.glob("phase-*.npz"), *shown):
                 old.unlink(missing_ok=True)
-        self._checkpoints.mkdir(exist_ok=True)
         for old in (*self.path.glob(TEMPORARY), *self.path.glob(f"*/{TEMPORARY}")):
             old.unlink(missing_ok=True)
-        write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
+        write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")  # first: by it the folder is known as ours
+        self._checkpoints.mkdir(exist_ok=True)
 
     def config(self) -> RunConfig:
         """Read config.json. Raises CheckpointError if it isn't there, isn't of a run, or is of an older minigan."""
@@ -194,8 +194,8 @@ class RunFolder:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether `path` is a folder with nothing in it, but for a lock."""
-    return path.is_dir() and all(file.name == LOCK for file in path.iterdir())
+    """Whether `path` is a folder with nothing in it but what a run leaves that is killed before its config.json."""
+    return path.is_dir() and all(file.name == LOCK or file.match(".config.json.*.tmp") for file in path.iterdir())
 
 
 def _of_steps(folder: Path, suffix: str) -> list[Path]:

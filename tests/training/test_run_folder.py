@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -145,6 +146,24 @@ def test_only_a_run_of_ours_without_a_checkpoint_is_replaced(tmp_path):
     folder.unlock()
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["config.json"]
+
+
+@pytest.mark.parametrize("function", ["minigan.training.folder.write_text", "pathlib.Path.mkdir"])
+def test_a_run_killed_while_its_first_files_are_made_is_replaced(tmp_path, monkeypatch, function):
+    killed = RunFolder(tmp_path)
+    killed.lock()
+    (tmp_path / ".config.json.123.tmp").write_text("{")
+    monkeypatch.setattr(killed, "lock", lambda: None)
+    monkeypatch.setattr(function, lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        killed.create(CONFIG)
+    monkeypatch.undo()
+    os.close(killed._lock._file)  # as the operating system does; the file .lock stays
+    again = RunFolder(tmp_path)
+    again.check_unused()
+    again.create(CONFIG)
+    assert again.config() == CONFIG
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_run_with_a_checkpoint_is_not_replaced_and_the_way_to_go_on_is_named(folder):
