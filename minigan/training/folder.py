@@ -119,7 +119,8 @@ class RunFolder:
                 old.unlink(missing_ok=True)
         for old in (*self.path.glob(TEMPORARY), *self.path.glob(f"*/{TEMPORARY}")):
             old.unlink(missing_ok=True)
-        write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")  # first: by it the folder is known as ours
+        # before any other file: a folder with a config.json of ours may be replaced
+        write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
         self._checkpoints.mkdir(exist_ok=True)
 
     def config(self) -> RunConfig:
