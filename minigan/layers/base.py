@@ -42,9 +42,28 @@ class Layer:
         """Map dy = ∂L/∂y to dx = ∂L/∂x and add ∂L/∂parameter to `self.dW` and its like.
 
         `wrt="input"` leaves the parameters' gradients alone; `wrt="params"` returns None instead of dx.
-        Raises ShapeError if dy hasn't the shape of y.
+        A layer writes the two halves below. One that computes them together overrides this method.
+        Raises ShapeError if dy hasn't the shape of y, ValueError for another `wrt`.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no backward: write backward(self, dy, cache, wrt)")
+        shapes = self.shapes(cache)
+        if shapes is not None:
+            self.check_dy(dy, shapes[1])
+        self.check_wrt(wrt)
+        if wrt != "input":
+            self.backward_params(dy, cache)
+        return self.backward_input(dy, cache) if wrt != "params" else None
+
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """Map dy = ∂L/∂y to dx = ∂L/∂x."""
+        kind = type(self).__name__
+        raise NotImplementedError(f"{kind} has no backward: write backward_input(self, dy, cache)")
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """Add ∂L/∂parameter to `self.dW` and its like. A layer without parameters doesn't write this."""
+
+    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """The shapes of x and y in the call that made `cache`, to check dy and ddx; None: the layer checks them."""
+        return None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """Differentiate `backward`. Given ddx = ∂P/∂(dx), return `(ddy, dx2)` and add ∂P/∂parameter.
@@ -233,6 +252,11 @@ class Layer:
         self.check_array(ddx, "ddx")
         if tuple(ddx.shape) != tuple(x_shape):
             raise ShapeError(f"{self!r}: ddx has shape {tuple(ddx.shape)}, but the input has {tuple(x_shape)}")
+
+    def check_second(self, ddx: Any, dy: Any, cache: Any) -> None:
+        """Raise ShapeError unless ddx and dy have the shapes of x and y in the call that made `cache`."""
+        x_shape, y_shape = self.shapes(cache)  # type: ignore[misc]
+        self.check_ddx(ddx, x_shape, dy, y_shape)
 
     def check_several(self, arrays: Any, n: int | None, name: str = "input") -> None:
         """Raise ShapeError unless `arrays` is a tuple of n entries (None: any number but none)."""
