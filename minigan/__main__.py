@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from minigan.cli import main
+        from minigan.commands.cli import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # before or after `main` can catch it

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minigan.cli import main
+from minigan.commands.cli import main
 
 TINY = "train dcgan --features 2 --latent-dim 4 --batch-size 8 --limit 64 --n-steps 4"
 

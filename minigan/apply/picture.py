@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from minigan.apply.png import read_png
+from minigan.common.untrusted import Unreadable, open_file, read_npy
 from minigan.data.decode import decode_by, no_warnings
 from minigan.data.pictures import ALPHA_MODES, SIXTEEN_BIT_MODES, read_key
 from minigan.errors import DataError
-from minigan.untrusted import Unreadable, open_file, read_npy
 
 FLOATS = ".npy"
 ORIENTATION = 0x0112  # the number of an EXIF tag

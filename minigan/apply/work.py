@@ -13,8 +13,8 @@ from minigan.apply.applier import Applier
 from minigan.apply.output import write_picture
 from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats
 from minigan.apply.places import Job
+from minigan.common.terminal import bar
 from minigan.errors import DataError, MiniganError, printable
-from minigan.terminal import bar
 
 
 @dataclass

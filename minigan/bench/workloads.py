@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigan.backend import CPU, Device
+from minigan.common.trial import moments, random_batch
+from minigan.common.words import nearest
 from minigan.errors import MiniganError
 from minigan.gans import MODELS
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
 from minigan.model import Now
 from minigan.training.summary import Watch, step_macs
-from minigan.trial import moments, random_batch
-from minigan.words import nearest
 
 # (model, next_batch, rng, now): the two updates of a critic draw their fakes with the generator in training mode, as in
 # training; it learns nothing from them. Sampling is in inference mode, as many pictures as a batch has.

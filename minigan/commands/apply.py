@@ -7,7 +7,7 @@ import sys
 
 from minigan.apply import Applier, Outcome, apply_all, jobs
 from minigan.backend import keep_freed_memory
-from minigan.cli import INTERRUPTED, Parser
+from minigan.commands.cli import INTERRUPTED, Parser
 from minigan.commands.options import add_run_options, check_writable, open_run, place, print_notes, read_run, warn
 from minigan.errors import DataError
 

@@ -14,7 +14,7 @@ from minigan.bench.plot import draw
 from minigan.bench.profile import profile
 from minigan.bench.tables import summary, table
 from minigan.bench.workloads import GROUPS, WORKLOADS, find
-from minigan.cli import Parser, UsageError
+from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import warn
 from minigan.training.files import write_text
 from minigan.training.pictures import save_image

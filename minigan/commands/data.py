@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from minigan.cli import Parser, UsageError
 from minigan.commands import options
+from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import PATHS, print_notes
+from minigan.common.own import about_data, is_own, own_data, short_name
+from minigan.common.words import with_flags
 from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
-from minigan.own import about_data, is_own, own_data, short_name
 from minigan.training import pictures
 from minigan.training.summary import table
-from minigan.words import with_flags
 
 PICTURES, POINTS = 64, 1000  # samples that are drawn
 

@@ -14,14 +14,15 @@ from PIL import Image
 
 from minigan import metrics
 from minigan.backend import Device, get_device, keep_freed_memory
-from minigan.cli import Parser, UsageError
 from minigan.commands import options
+from minigan.commands.cli import Parser, UsageError
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
 from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
+from minigan.common.own import about_data, is_own, own_data
+from minigan.common.terminal import bar
+from minigan.common.words import nearest
 from minigan.data import SPLITS, HeldOut
-from minigan.own import about_data, is_own, own_data
-from minigan.terminal import bar
 from minigan.training.evaluation import Pictures, usual_features
 from minigan.training.evidence import Evidence
 from minigan.training.files import replacing, write_text
@@ -29,7 +30,6 @@ from minigan.training.judges import OwnJudge
 from minigan.training.pictures import save_image
 from minigan.training.settings import RunConfig
 from minigan.training.sources import open_sources
-from minigan.words import nearest
 
 PR = {"precision": "pr", "recall": "pr"}  # what they are measured by
 

@@ -9,12 +9,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from minigan.cli import UsageError
+from minigan.commands.cli import UsageError
+from minigan.common.words import flag
 from minigan.data import Pairs
 from minigan.metrics import Evaluation
 from minigan.model import Judgement
 from minigan.training.evaluation import compare_pairs
-from minigan.words import flag
 
 PAIRED = ("ssim", "psnr")
 

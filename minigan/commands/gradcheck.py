@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from minigan.cli import Parser, UsageError
+from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import add_seed
+from minigan.common.own import is_own, load_own, short_name
+from minigan.common.trial import small_models
+from minigan.common.words import nearest
 from minigan.gans import MODELS
 from minigan.model import Model
-from minigan.own import is_own, load_own, short_name
 from minigan.testing import GradientError, check_cases, standard_cases
 from minigan.testing.models import Check, checks_of
 from minigan.testing.own import own_checks
-from minigan.trial import small_models
-from minigan.words import nearest
 
 LIMITS = (1e-7, 1e-6)  # largest relative errors, of first and of second order
 

@@ -6,11 +6,11 @@ import argparse
 import inspect
 import textwrap
 
-from minigan.cli import Parser, UsageError
+from minigan.commands.cli import Parser, UsageError
+from minigan.common.own import is_own, own_model
+from minigan.common.words import nearest
 from minigan.gans import MODELS
 from minigan.model import Kind, Model, can
-from minigan.own import is_own, own_model
-from minigan.words import nearest
 
 WIDTH = 110
 KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}

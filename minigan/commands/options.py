@@ -11,20 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from minigan.cli import UsageError
+from minigan.commands.cli import UsageError
+from minigan.common.own import is_own, own_model, short_name
+from minigan.common.words import flag, with_flags
 from minigan.data import as_size, parse_size
 from minigan.errors import DataError, printable
 from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.options import Argument, Count, Fraction, Option, Positive, WholeNumber, arguments_of
-from minigan.own import is_own, own_model, short_name
 from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.folder import RunFolder
 from minigan.training.plan import check_names
 from minigan.training.settings import NUMBERS, RunConfig
-from minigan.words import flag, with_flags
 
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import get_device
-from minigan.cli import Parser
+from minigan.commands.cli import Parser
 from minigan.commands.options import add_run_options, own_class, place
 from minigan.errors import CheckpointError
 from minigan.model import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from minigan.cli import Parser
+from minigan.commands.cli import Parser
 from minigan.commands.options import check_writable, place
 from minigan.errors import printable
 from minigan.training.declared import Declared

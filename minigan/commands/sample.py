@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from minigan.backend import to_numpy
-from minigan.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands import options
+from minigan.commands.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands.options import place
+from minigan.common.terminal import bar
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
 from minigan.model import VERBS, can
-from minigan.terminal import bar
 from minigan.training import pictures
 from minigan.training.judges import modes_found
 from minigan.training.settings import RunConfig

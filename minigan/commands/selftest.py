@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from minigan.bench.machine import machine
-from minigan.cli import Parser, UsageError
+from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import positive
+from minigan.common.words import nearest
 from minigan.selftest.part import device_called
 from minigan.selftest.report import PARTS, run_all
-from minigan.words import nearest
 
 
 def add_arguments(parser: Parser) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from minigan.backend import Device
-from minigan.cli import UsageError
+from minigan.commands.cli import UsageError
 from minigan.commands.options import open_run, print_notes, read_run
+from minigan.common.own import about_data, is_own, own_data
 from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import NEEDS_REFERENCE
 from minigan.model import Model, can
-from minigan.own import about_data, is_own, own_data
 from minigan.training.evaluation import Pictures, generated_pictures, real_pictures
 from minigan.training.settings import EVALUATED_LATENTS, RunConfig
 from minigan.training.sources import open_data

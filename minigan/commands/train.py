@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from minigan.backend import CPU, keep_freed_memory
-from minigan.cli import Parser, UsageError, sentence
 from minigan.commands import options
+from minigan.commands.cli import Parser, UsageError, sentence
 from minigan.commands.options import add_number, place, print_notes, warn
+from minigan.common.own import about_data, is_own, own_data, own_model, short_name
+from minigan.common.words import flag
 from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError
 from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
-from minigan.own import about_data, is_own, own_data, own_model, short_name
 from minigan.training.build import build_model
 from minigan.training.changes import extend
 from minigan.training.doctor import Doctor
@@ -33,7 +34,6 @@ from minigan.training.session import feeds_of, opened, progress_of, reopened
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
-from minigan.words import flag
 
 EMA = 0.999
 RUNS = Path("runs")

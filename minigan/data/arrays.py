@@ -6,7 +6,7 @@
 
 Values are whole numbers from 0 to 255, or 16 bits of uint16, or truth values; or floats from 0 to 1, -1 to 1 or 0 to
 255. Which of an archive's arrays are the pictures is seen from their shapes; the words train, val and test in the names
-are splits: x_train, y_train, test_images, ... Nothing in a file is executed: see `minigan.untrusted`.
+are splits: x_train, y_train, test_images, ... Nothing in a file is executed: see `minigan.common.untrusted`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.common.untrusted import MAGIC, Unreadable, open_file, read_npy, read_npz
 from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.dataset import ArrayDataset
 from minigan.data.listing import SPLIT_OF, NoSplitError, listed
 from minigan.errors import DataError
-from minigan.untrusted import MAGIC, Unreadable, open_file, read_npy, read_npz
 
 LABEL_NAMES = {"y", "label", "labels", "target", "targets", "class", "classes"}
 RATIO = 100  # line drawings in a .npz unpack to that many times its size

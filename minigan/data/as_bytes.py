@@ -10,7 +10,7 @@ from math import isqrt
 
 import numpy as np
 
-from minigan.untrusted import Unreadable
+from minigan.common.untrusted import Unreadable
 
 CHANNELS = (1, 2, 3, 4)
 AT_ONCE = 1024  # pictures

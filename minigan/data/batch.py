@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigan.common.words import nearest
 from minigan.errors import DataError
-from minigan.words import nearest
 
 
 class Batch(dict):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.common.arguments import whole
+from minigan.common.untrusted import MAGIC, open_file
 from minigan.data import cifar, mnist
 from minigan.data.arrays import holds_arrays, read_arrays
 from minigan.data.dataset import ArrayDataset, Dataset
@@ -20,8 +22,6 @@ from minigan.data.pictures import Size, check_size
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
-from minigan.given import whole
-from minigan.untrusted import MAGIC, open_file
 
 DRAWN = ("train", "test", "val")
 ARRAYS, ZIP_MAGIC = (".npy", ".npz"), b"PK"

@@ -23,12 +23,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from minigan.common.untrusted import open_file
 from minigan.data.dataset import ArrayDataset
 from minigan.data.download import cache_folder, fetch
 from minigan.data.listing import NoSplitError
 from minigan.data.unpickle import load_plain
 from minigan.errors import DataError
-from minigan.untrusted import open_file
 
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"

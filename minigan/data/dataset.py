@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.common.arguments import labels_of, numbers
+from minigan.common.untrusted import Unreadable
 from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.pictures import Size, check_size, fit_array
 from minigan.errors import DataError
-from minigan.given import labels_of, numbers
-from minigan.untrusted import Unreadable
 
 
 class Dataset(Protocol):

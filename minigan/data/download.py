@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from minigan.common.terminal import bar
 from minigan.errors import DataError
-from minigan.terminal import bar
 
 ATTEMPTS = 3  # per mirror; each goes on where the last was cut off
 MAX_BYTES = 1 << 30  # no data set here is larger; a server that never stops shall not fill the disk

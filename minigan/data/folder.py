@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.common.terminal import bar
 from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import decode, decode_whole, no_warnings, read_header
@@ -24,7 +25,6 @@ from minigan.data.kinds import SUFFIXES, count_kinds
 from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
 from minigan.data.pictures import Size, as_size
 from minigan.errors import DataError
-from minigan.terminal import bar
 
 CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
 DEFAULT_SIZE = 64

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from minigan.common.terminal import bar
 from minigan.data.archive import Member
 from minigan.data.decode import Header, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF
 from minigan.data.listing import Listing
 from minigan.data.pictures import size_words
 from minigan.errors import DataError
-from minigan.terminal import bar
 
 
 def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:

@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from minigan.common.untrusted import open_file
 from minigan.errors import DataError
-from minigan.untrusted import open_file
 
 MAX_BYTES = 1 << 30  # of values in one file; the whole of MNIST has 47 million
 FREE, RATIO = 16 << 20, 100  # a file unpacks to 16 MiB, or if it is large to 100 times its size

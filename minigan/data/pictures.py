@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from minigan.common.arguments import whole
 from minigan.errors import DataError
-from minigan.given import whole
 
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
 SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11

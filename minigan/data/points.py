@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.common.arguments import whole
 from minigan.data.dataset import ArrayDataset
 from minigan.errors import DataError
-from minigan.given import whole
 
 
 class PointDataset(ArrayDataset):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.common.arguments import whole
 from minigan.data.dataset import Dataset
 from minigan.data.pictures import Size, as_size, check_size
 from minigan.errors import DataError
-from minigan.given import whole
 
 KINDS = ["circle", "square", "triangle", "cross", "ring"]
 

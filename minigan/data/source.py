@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.common.arguments import labels_of, numbers
+from minigan.common.words import every
 from minigan.data.dataset import ArrayDataset, Dataset, counted
 from minigan.data.folder import FolderDataset
 from minigan.data.pictures import Size, fit_array
 from minigan.data.points import PointDataset
 from minigan.errors import DataError
-from minigan.given import labels_of, numbers
 from minigan.model import Kind
-from minigan.words import every
 
 SHOWN = ("picture", "points", "samples")  # kinds that a data set holds; the others are plain arrays
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import is_array
+from minigan.common.words import every
 from minigan.data import mnist
 from minigan.data.catalogue import open_dataset
 from minigan.data.listing import NoSplitError
@@ -18,7 +19,6 @@ from minigan.data.pictures import Size
 from minigan.data.source import Source, is_data_set, quoted, source_of, source_of_arrays
 from minigan.errors import DataError, described
 from minigan.model import Kind
-from minigan.words import every
 
 OWN_PARTS = ("val", "test")  # splits that may be held out, the first that there is
 

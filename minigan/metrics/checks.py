@@ -1,4 +1,4 @@
-"""What metrics ask of features, probabilities and pictures, beyond their being numbers (`minigan.given`)."""
+"""What metrics ask of features, probabilities and pictures, beyond their being numbers (`minigan.common.arguments`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
+from minigan.common.arguments import finite, numbers, together
 from minigan.errors import MiniganError, ShapeError, described
-from minigan.given import finite, numbers, together
 
 LARGEST = 1e24  # a feature: the spread of the kernel distance has its twelfth power, which float64 must hold
 OUTSIDE = 1.01  # a picture in [-1, 1] may be out of it by rounding

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.common.arguments import labels_of, numbers
 from minigan.errors import MiniganError, ShapeError
-from minigan.given import labels_of, numbers
 from minigan.metrics.checks import no_probabilities
 
 SURE = 0.95  # the classifier is sure of a sample if it gives one class this probability

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
+from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, CheckpointError, ShapeError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
 from minigan.metrics.checks import check_seen
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
-from minigan.untrusted import open_file, read_npz
 
 SIDE = 28  # pixels, MNIST's
 FEATURES = 64

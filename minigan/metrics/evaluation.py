@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.arguments import whole
 from minigan.errors import DataError
-from minigan.given import whole
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception_score import InceptionScore

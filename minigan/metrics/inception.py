@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
+from minigan.common.untrusted import Unreadable, open_file, read_npz
 from minigan.data.download import cache_folder
 from minigan.errors import MiniganError, described
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
@@ -33,7 +34,6 @@ from minigan.metrics.inception_v3 import CLASSES, FEATURES, inception_v3, weight
 from minigan.metrics.resize import resize_bilinear
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
-from minigan.untrusted import Unreadable, open_file, read_npz
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"

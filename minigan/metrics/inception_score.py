@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
+from minigan.common.arguments import numbers, whole
 from minigan.errors import MiniganError, ShapeError
-from minigan.given import numbers, whole
 from minigan.metrics.checks import no_probabilities
 
 

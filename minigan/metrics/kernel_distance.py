@@ -30,8 +30,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.backend import array_module, to_numpy
+from minigan.common.arguments import whole
 from minigan.errors import MiniganError
-from minigan.given import whole
 from minigan.metrics.checks import feature_sets
 from minigan.threads import product
 

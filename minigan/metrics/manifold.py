@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from minigan.backend import array_module, to_numpy
+from minigan.common.arguments import numbers, whole
 from minigan.errors import MiniganError
-from minigan.given import numbers, whole
 from minigan.metrics.checks import feature_sets
 from minigan.threads import product
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.common.arguments import numbers
 from minigan.errors import ShapeError
-from minigan.given import numbers
 
 GOOD = 3  # standard deviations
 FOUND = 0.01  # of all samples

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.common.arguments import numbers
 from minigan.errors import ShapeError
-from minigan.given import numbers
 
 
 def resize_bilinear(x: Any, size: int | tuple[int, int]) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.untrusted import open_file
 from minigan.errors import MiniganError
-from minigan.untrusted import open_file
 
 MAX_HEADER = 4 << 20  # bytes. The format allows 100 MB, of which JSON could make gigabytes; Inception has 60 kB
 MAX_AXES = 32

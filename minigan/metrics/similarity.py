@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.common.arguments import finite, numbers, together, whole
 from minigan.errors import MiniganError, ShapeError
-from minigan.given import finite, numbers, together, whole
 
 REACH = 3.5  # standard deviations of a Gaussian window to each side: 11 weights for σ = 1.5
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
+from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, DataError
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.moments import Moments
-from minigan.untrusted import open_file, read_npz
 
 KEPT = 10_000  # pictures whose features are kept where all features are needed
 

@@ -27,10 +27,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from minigan.common.untrusted import open_file
 from minigan.errors import MiniganError
 from minigan.metrics.safetensors import MAX_AXES, Unusable, decode, itemsize
 from minigan.metrics.torch_pickle import Storage, Tensor, load
-from minigan.untrusted import open_file
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the pickle of 0x1950a86a20f9469cfc6c

@@ -11,12 +11,12 @@ import numpy as np
 
 from minigan import losses, optim, penalties
 from minigan.backend import Device, to_numpy
+from minigan.common.trial import Small, moments, random_batch
 from minigan.layers import Conv2D, Dense, Flatten, Layer, LayerNorm, Sequential, Softplus
 from minigan.layers.parameters import Parameters
 from minigan.selftest.small import every_small_model
 from minigan.testing import standard_cases
 from minigan.testing.several import each, entries, is_float
-from minigan.trial import Small, moments, random_batch
 
 Found = dict[tuple[str, str], np.ndarray]  # {(order, array): numbers}; an order is one of ORDERS
 Item = tuple[str, Callable[[Device, Any], Found]]  # a name, and what computes it on a device in a dtype

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from minigan.backend import Device
+from minigan.common.trial import Small, small_models
 from minigan.gans import MODELS
-from minigan.trial import Small, small_models
 
 
 def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.common.trial import Small, moments, random_batch
 from minigan.selftest.part import Part
 from minigan.selftest.small import every_small_model
 from minigan.testing import forbid_transfers
 from minigan.testing.strict import transfers
-from minigan.trial import Small, moments, random_batch
 
 
 def run(part: Part) -> None:

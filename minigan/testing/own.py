@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.own import definition, short_name
 from minigan.errors import LayerError, ShapeError
 from minigan.layers import Layer
-from minigan.own import definition, short_name
 from minigan.testing.gradcheck import check_layer
 from minigan.testing.models import Check
 from minigan.testing.points import shake, singular_vectors, smooth_point

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, get_device
-from minigan.checks import check_model
+from minigan.common.checks import check_model
+from minigan.common.own import is_own
+from minigan.common.words import nearest
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS
 from minigan.model import Model
 from minigan.options import arguments_of
-from minigan.own import is_own
 from minigan.training.checkpoint import Checkpoint, Warn, load_checkpoint, load_newest
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen
 from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
-from minigan.words import nearest
 
 
 def model_class(name: str) -> type[Model]:

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, CheckpointError, ModelError
 from minigan.training.files import replacing
-from minigan.untrusted import open_file, read_npz
 
 Warn = Callable[[str], None]  # is told, in a sentence, what the user should know
 FORMAT = 3

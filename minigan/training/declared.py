@@ -10,10 +10,10 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minigan.checks import SCALES
+from minigan.common.checks import SCALES
+from minigan.common.untrusted import open_file
 from minigan.model import Judgement, Measure
 from minigan.training.files import write_text
-from minigan.untrusted import open_file
 
 LARGEST_FILE = 1 << 20  # bytes; that of a network of a hundred layers has about ten thousand
 LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and "D" in the chart

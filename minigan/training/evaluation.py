@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device
+from minigan.common.terminal import bar
 from minigan.data import Dataset, FolderDataset, Pairs
 from minigan.errors import DataError, ShapeError
 from minigan.metrics import psnr, ssim
-from minigan.terminal import bar
 
 AT_ONCE = 250  # pictures
 DIGIT_SETS = ("digits", "mnist")

@@ -33,13 +33,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from minigan.common.untrusted import open_file
 from minigan.errors import CheckpointError
 from minigan.training.files import replacing, write_text
 from minigan.training.lock import LOCK, FolderLock, LockedError
 from minigan.training.pictures import save_image
 from minigan.training.records import Records
 from minigan.training.settings import RunConfig, TrainingError, parse_config
-from minigan.untrusted import open_file
 
 OF_A_STEP = re.compile(r"step-[0-9]+")
 TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, CheckpointError
 from minigan.training.checkpoint import checksum, named_arrays
 from minigan.training.files import replacing
 from minigan.training.folder import RunFolder
-from minigan.untrusted import open_file, read_npz
 
 
 def save_frozen(folder: RunFolder, model: Any) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from math import ceil
 
 from minigan.backend import CPU
+from minigan.common.words import either
 from minigan.model import Model
 from minigan.options import Samples, arguments_of
 from minigan.training.build import build_model
 from minigan.training.settings import RunConfig, TrainingError
-from minigan.words import either
 
 TRIES = 20  # to find the boundaries of phases that follow from the number of steps; each halves the error at least
 

@@ -15,7 +15,8 @@ import PIL
 
 from minigan import __version__, blas
 from minigan.backend import get_device
-from minigan.checks import check_arrays
+from minigan.common.checks import check_arrays
+from minigan.common.words import either, nearest
 from minigan.data import AUGMENTATIONS
 from minigan.gans import MODELS
 from minigan.model import Model, can
@@ -37,7 +38,6 @@ from minigan.training.settings import (
     problem_of,
 )
 from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, samples_of, shapes_of
-from minigan.words import either, nearest
 
 DEFAULT_DATA = "digits"
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays that a named data set has

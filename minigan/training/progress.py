@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minigan.terminal import is_terminal
+from minigan.common.terminal import is_terminal
 from minigan.training.declared import LOSSES, Declared
 
 LINE, BAR = 100, 42  # characters for the measures in a plain line, and beside a bar

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from minigan.common.untrusted import open_file
 from minigan.training.files import naming, write_text
-from minigan.untrusted import open_file
 
 LARGEST = 1e39  # a little more than float32 can hold
 TABLES, WORDS = ("gradients", "weights"), ("phase",)  # what isn't a number in a record

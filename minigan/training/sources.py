@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from minigan.common.own import is_own, short_name
 from minigan.data import Source, hold_out, number_classes, open_feeds, open_own_parts
 from minigan.errors import DataError
 from minigan.model import Model
-from minigan.own import is_own, short_name
 from minigan.training.build import model_class
 from minigan.training.settings import RunConfig, TrainingError
 

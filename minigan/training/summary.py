@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.trial import moments, random_batch
 from minigan.layers import Layer
 from minigan.model import Now
 from minigan.training.settings import RunConfig
 from minigan.training.watching import Call, Watching
-from minigan.trial import moments, random_batch
 
 # Matrix products that each pass makes, each with as many multiply-adds as a forward pass. A layer that is linear in x
 # makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.

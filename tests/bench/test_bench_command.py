@@ -7,8 +7,8 @@ from bench_results import result
 from PIL import Image
 
 from minigan import blas
-from minigan.cli import main
 from minigan.commands import bench
+from minigan.commands.cli import main
 
 
 @pytest.fixture(autouse=True)

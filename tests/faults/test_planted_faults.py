@@ -51,5 +51,5 @@ def test_every_fault_that_is_listed_as_changing_nothing_exists():
 
 
 def test_a_file_without_tests_is_refused():
-    result = run("minigan/cli.py")
+    result = run("minigan/commands/cli.py")
     assert (result.returncode, "has no tests here" in result.stderr) == (2, True)

@@ -5,9 +5,9 @@ import pytest
 import small_models
 
 from minigan.backend import to_numpy
+from minigan.common.trial import moments, random_batch
 from minigan.testing import STRICT
 from minigan.testing.strict import transfers
-from minigan.trial import moments, random_batch
 
 SHAPES = {"TwoSizes": (8, 8, 1), "Restorer": (12, 8, 1)}
 STEPS = 8

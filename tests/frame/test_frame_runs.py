@@ -12,7 +12,7 @@ from PIL import Image
 from small_models import ToTarget, TwoSizes, tall
 from trainings import DATA, FILE, outcome, training
 
-from minigan.cli import main
+from minigan.commands.cli import main
 from minigan.training import RunFolder, load_checkpoint, open_model
 from minigan.training.stepper import Stepper
 

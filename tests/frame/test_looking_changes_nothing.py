@@ -5,10 +5,10 @@ import pytest
 import small_models
 from small_models import Restorer, TwoSizes
 
+from minigan.common.trial import moments, random_batch
 from minigan.data import HeldOut, hold_out, open_feeds
 from minigan.model import Model, can
 from minigan.training.checkpoint import model_arrays
-from minigan.trial import moments, random_batch
 
 SHAPES = {"ToTarget": (8, 8, 1), "Unpaired": (8, 8, 1), "TwoSizes": (8, 8, 1), "Restorer": (12, 8, 1)}
 DATA = {"ToTarget": "pairs", "Unpaired": "unpaired", "TwoSizes": "pictures", "Restorer": "tall"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minigan.cli import main
+from minigan.commands.cli import main
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 OWN = "--model infogan.py:InfoGAN"

@@ -18,7 +18,7 @@ import numpy as np
 from hostile_case import Case
 from payloads import arrays_in, bad_npz, npy, npz, npz_member, zipped
 
-from minigan.cli import main
+from minigan.commands.cli import main
 from minigan.layers import Dense
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum

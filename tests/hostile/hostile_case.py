@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigan.cli import COMMANDS, main
+from minigan.commands.cli import COMMANDS, main
 from minigan.errors import MiniganError
 
 for module, _ in COMMANDS.values():

@@ -82,7 +82,7 @@ def gadgets() -> dict[str, bytes]:
         "map in a set": b"cbuiltins\nset\n(cbuiltins\nmap\n(cos\nsystem\n]" + shell + b"atRtR.",
         "a web browser": b"cwebbrowser\nopen\n(" + text("http://127.0.0.1:9/") + b"tR.",
         "a socket": b"csocket\ncreate_connection\n(" + text("127.0.0.1") + b"K\x09\x86tR.",
-        "minigan's own code": b"cminigan.cli\nmain\n(]" + text("models") + b"atR.",
+        "minigan's own code": b"cminigan.commands.cli\nmain\n(]" + text("models") + b"atR.",
         "a name as long as a book": b"c" + b"o" * 200_000 + b"\nsystem\n" + b"(" + shell + b"tR.",
         "a name that colours the terminal": b"\x80\x04" + text("\x1b[31mos\n") + text("sy\rstem") + b"\x93)R.",
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from minigan.cli import main
+from minigan.commands.cli import main
 from minigan.selftest import report
 from minigan.selftest.report import PARTS, run_here
 

@@ -6,12 +6,12 @@ import numpy as np
 from parts import a_part
 
 from minigan.backend import to_numpy
+from minigan.common.trial import Small
 from minigan.gans import MODELS
 from minigan.model import SAMPLES, WHOLE
 from minigan.selftest import waiting
 from minigan.selftest.small import every_small_model
 from minigan.testing import STRICT
-from minigan.trial import Small
 
 SHAPES = {"real": (2,)}
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from minigan.backend import CPU
+from minigan.common.trial import make_steps, random_batch, small_models
 from minigan.errors import ModelError
 from minigan.layers import Dense, Layer, Sequential, Tanh
 from minigan.model import LABEL, POINTS, Game, Kind, Measure, Model, Phase
 from minigan.optim import SGD
 from minigan.testing import GradientError
 from minigan.testing.models import checks_of
-from minigan.trial import make_steps, random_batch, small_models
 
 
 class Scaled(Layer):

@@ -9,7 +9,7 @@ from failing import ARGS, SHAPE, N, build, data, layers, now, with_nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.cli import main
+from minigan.commands.cli import main
 from minigan.commands.replay import timetable
 from minigan.training import RunConfig
 from minigan.training.doctor import Doctor

@@ -7,13 +7,13 @@ from PIL import Image
 from tiny import assert_same, make_run, train
 
 from minigan.backend import to_numpy
+from minigan.common.trial import moments, random_batch, small_models
 from minigan.errors import ModelError
 from minigan.gans import MODELS
 from minigan.model import Exhibit
 from minigan.testing import STRICT
 from minigan.training.checkpoint import model_arrays, named_arrays
 from minigan.training.judges import ModesJudge, OwnJudge
-from minigan.trial import moments, random_batch, small_models
 
 
 def everything(model):

@@ -6,12 +6,12 @@ import pytest
 from crews import number_of_threads
 from tiny import CONFIG
 
+from minigan.common.trial import moments, random_batch
 from minigan.layers import Dense, Reshape, Sequential
 from minigan.model import Kind, Model, Phase
 from minigan.optim import SGD, WeightAverage
 from minigan.training.build import build_model
 from minigan.training.summary import Watch, step_macs, summarize
-from minigan.trial import moments, random_batch
 
 DCGAN16 = replace(CONFIG, model_args={}, batch_size=64)
 SHAPES = DCGAN16.shapes

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
+from minigan.common.words import either
 from minigan.model import Exhibit, Model, Phase
 from minigan.training.doctor.likeness import compare, fitted
 from minigan.training.doctor.rule import SINCE, Case, Drawn, Note, Rule, Sign, advice
 from minigan.training.doctor.rules import AT_START, OF_RECORDS, OF_SAMPLES
 from minigan.training.settings import RunConfig
-from minigan.words import either
 
 __all__ = ["Doctor", "Note", "Sign"]
 

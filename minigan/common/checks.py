@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minigan.backend import Device, array_module, is_array
+from minigan.common.words import nearest
 from minigan.errors import ModelError, described
 from minigan.layers import Layer
 from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase
 from minigan.optim import Optimizer
-from minigan.words import nearest
 
 SCALES = ("any", "positive", "share", "opinion")
 FILE_NAME = re.compile(r"\w[\w-]*")  # of a phase or an exhibit, which become names of files

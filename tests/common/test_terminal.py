@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from minigan.cli import main
-from minigan.terminal import bar, is_terminal
+from minigan.commands.cli import main
+from minigan.common.terminal import bar, is_terminal
 
 
 class Terminal(io.StringIO):

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from minigan import __version__
+from minigan.common.own import OwnError, place_in_own
+from minigan.common.words import nearest, with_flags
 from minigan.errors import MiniganError, printable
-from minigan.own import OwnError, place_in_own
-from minigan.words import nearest, with_flags
 
 # name: (module with `add_arguments(parser)` and `main(args) -> exit status`, what it does)
 COMMANDS = {

@@ -12,7 +12,7 @@ from PIL import Image
 from minigan.apply import Applier
 from minigan.commands import apply as command
 
-MODEL = Path(__file__).parent / "apply" / "my_denoiser.py"
+MODEL = Path(__file__).parents[1] / "apply" / "my_denoiser.py"
 OWN = f"--model {MODEL}:Denoiser"
 
 

@@ -12,12 +12,12 @@ from command_line import TINY, in_an_empty_folder, newest, refused, run  # noqa:
 from PIL import Image
 
 import minigan
-from minigan.cli import main
+from minigan.commands.cli import main
+from minigan.common.words import flag
 from minigan.gans import DCGAN, MODELS
 from minigan.options import arguments_of
 from minigan.training.plan import new_plan
 from minigan.training.settings import LEAST_STEPS
-from minigan.words import flag
 
 
 def weights(folder):

@@ -16,10 +16,10 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
+from minigan.common.words import near
 from minigan.errors import DataError, MiniganError
 from minigan.model import Model
 from minigan.options import arguments_of
-from minigan.words import near
 
 MARK = ".py:"
 # By path and checksum: two calls that name one class get the same class
