@@ -123,7 +123,7 @@ def _check_optimizers(model: Any) -> None:
             _wrong(cls, f"the optimiser {name!r} has no network of that name: {hint}")
         network = model.networks[name]
         if optimizer.parameters is not network.parameters():
-            moved = next((n for n, other in model.networks.items() if other._parameters is optimizer.parameters), "")
+            moved = next((n for n, other in model.networks.items() if other._vector is optimizer.parameters), "")
             _wrong(cls, f"the optimiser {name!r} moves {moved or 'other parameters'}: make it of {name}.parameters()")
     for name, network in model.networks.items():
         if name not in optimizers and len(network.parameters()):

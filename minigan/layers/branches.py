@@ -17,7 +17,7 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero, two
+from minigan.layers.base import Layer, Wrt, add, check_layers, checked_pair, is_zero
 from minigan.layers.reach import Ways
 
 
@@ -45,7 +45,7 @@ class Branches(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """(x_1, …, x_n) → (y_1, …, y_n)."""
         self.check_several(x, len(self.layers))
-        results = [two(way, way.forward(entry, train, rng)) for way, entry in zip(self._ways, x, strict=True)]
+        results = [checked_pair(way, way.forward(entry, train, rng)) for way, entry in zip(self._ways, x, strict=True)]
         return tuple(y for y, _ in results), [(cache, _shape(y)) for y, cache in results]
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
@@ -64,7 +64,7 @@ class Branches(Layer):
         self._check_dys(dy, cache)
         # backward: dx_i = f_i.backward(dy_i)
         results = [
-            (None, None) if is_zero(v) or is_zero(entry) else two(way, way.double_backward(v, entry, inner))
+            (None, None) if is_zero(v) or is_zero(entry) else checked_pair(way, way.double_backward(v, entry, inner))
             for way, v, entry, (inner, _) in zip(self._ways, ddx, dy, cache, strict=True)
         ]
         ddy, dx2 = (tuple(entries) for entries in zip(*results, strict=True))
@@ -185,7 +185,7 @@ class Parallel(Layer):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y. Raises ShapeError if the outputs differ in an axis before the last."""
-        ys, caches = zip(*(two(layer, layer.forward(x, train, rng)) for layer in self.layers), strict=True)
+        ys, caches = zip(*(checked_pair(layer, layer.forward(x, train, rng)) for layer in self.layers), strict=True)
         shapes = [tuple(y.shape) for y in ys]
         if any(shape[:-1] != shapes[0][:-1] for shape in shapes):
             raise ShapeError(f"{self!r} joins along the last axis, so the others must agree: got {shapes}")
@@ -204,7 +204,7 @@ class Parallel(Layer):
         ddys, dx2 = [], None
         # backward: dx = Σ f_i.backward(dy_i)
         for layer, dy_part, inner in self._parts(dy, cache):
-            ddy_part, dx2_part = two(layer, layer.double_backward(ddx, dy_part, inner))
+            ddy_part, dx2_part = checked_pair(layer, layer.double_backward(ddx, dy_part, inner))
             ddys.append(ddy_part)
             dx2 = add(dx2, dx2_part)
         return array_module(dy).concatenate(ddys, axis=-1), dx2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.layers.base import Layer, Wrt, add, is_zero, two
+from minigan.layers.base import Layer, Wrt, add, checked_pair, is_zero
 from minigan.layers.containers import Sequential, SequentialCache
 
 
@@ -34,7 +34,7 @@ class Conditional(Sequential):
         x, c = x
         caches = []
         for layer in self.layers:
-            x, cache = two(layer, layer.forward((x, c) if layer.conditional else x, train, rng))
+            x, cache = checked_pair(layer, layer.forward((x, c) if layer.conditional else x, train, rng))
             caches.append(cache)
         return x, SequentialCache(caches)
 
@@ -69,7 +69,7 @@ class Conditional(Sequential):
         dx2s = []
         for layer, inner, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):
             v = (ddx, ddc) if layer.conditional else ddx
-            ddx, dx2 = (None, None) if is_zero(v) else two(layer, layer.double_backward(v, layer_dy, inner))
+            ddx, dx2 = (None, None) if is_zero(v) else checked_pair(layer, layer.double_backward(v, layer_dy, inner))
             dx2s.append(dx2)
         dx = dc = None
         for layer, inner, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):

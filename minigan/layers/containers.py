@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, check_layers, is_zero, two
+from minigan.layers.base import Layer, Wrt, add, check_layers, checked_pair, is_zero
 from minigan.layers.reach import Chain, Ways
 
 
@@ -54,7 +54,7 @@ class Sequential(Layer):
         """x → y, through every layer in turn."""
         caches = []
         for layer in self.layers:
-            x, cache = two(layer, layer.forward(x, train, rng))
+            x, cache = checked_pair(layer, layer.forward(x, train, rng))
             caches.append(cache)
         return x, SequentialCache(caches)
 
@@ -83,7 +83,7 @@ class Sequential(Layer):
             self.backward(dy, cache, wrt="input")
         dx2s = []
         for layer, inner, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):
-            ddx, dx2 = two(layer, layer.double_backward(ddx, layer_dy, inner))
+            ddx, dx2 = checked_pair(layer, layer.double_backward(ddx, layer_dy, inner))
             dx2s.append(dx2)
         dx = None
         for layer, inner, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):
@@ -133,10 +133,10 @@ class Residual(Layer):
         """x, or (x, c) → y. Raises ShapeError if the two ways end in different shapes."""
         if self.conditional:
             self.check_several(x, 2)
-        y, body_cache = two(self.body, self.body.forward(self._into(self.body, x), train, rng))
+        y, body_cache = checked_pair(self.body, self.body.forward(self._into(self.body, x), train, rng))
         short, short_cache = self._into(self.shortcut, x), None
         if self.shortcut is not None:
-            short, short_cache = two(self.shortcut, self.shortcut.forward(short, train, rng))
+            short, short_cache = checked_pair(self.shortcut, self.shortcut.forward(short, train, rng))
         return self._sum(y, short), (body_cache, short_cache, y.shape)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
@@ -164,7 +164,7 @@ class Residual(Layer):
             v = self._into(way, ddx)
             if is_zero(v):
                 continue
-            way_ddy, way_dx2 = (v, None) if way is None else two(way, way.double_backward(v, dy, way_cache))
+            way_ddy, way_dx2 = (v, None) if way is None else checked_pair(way, way.double_backward(v, dy, way_cache))
             ddy, dx2 = add(ddy, way_ddy), add(dx2, self._out_of(way, way_dx2))
         return ddy, dx2
 

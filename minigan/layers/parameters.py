@@ -1,113 +1,249 @@
-"""All parameters of a network in one contiguous vector, all gradients in another.
+"""The parameters of a network: arrays on its layers, by name, which are views into one vector.
 
-An optimiser is then a few lines over one vector, and so are weight averaging, clipping, filling gradients with zeros,
-and adding up the gradients of several devices. The layers keep reading `self.W` and adding to `self.dW`: these are
-views into the two vectors.
+    self.add_parameters(W=array)        in the constructor of a layer: the parameter self.W and its gradient self.dW
+    network.parameters()                the vector of all parameters and the vector of all gradients: `Parameters`
+    network.state_dict()                copies of all parameters and running statistics by name, for checkpoints
+
+With one vector, an optimizer is a few lines, and so are weight averaging, clipping and setting gradients to zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from minigan.backend import Device, array_module, is_array
-from minigan.errors import LayerError, described
+from minigan.backend import Device, array_module, get_device, is_array, to_numpy
+from minigan.errors import CheckpointError, LayerError, described
 from minigan.threads import over_rows
 
-if TYPE_CHECKING:
-    from minigan.layers.base import Layer
+Self = TypeVar("Self", bound="Parameterized")
 
 
 class Parameters:
-    """The flat view of a network.
+    """All parameters of a network in one contiguous vector, all gradients in another.
 
-    values: (P,) every parameter, in the order of `Layer.walk`.
+    values: (P,) every parameter, in the order of `walk`.
     grads:  (P,) the gradients, in the same order.
 
-    The vectors may be replaced (`bind`, by `Layer.to`), so read them afresh from this object, which stays the same.
+    `network.to` replaces the vectors, so read them from this object each time. The object stays the same.
+    Raises LayerError if parameters have no gradient or differ in dtype or device, or if a layer occurs twice.
     """
 
-    whole: Parameters | None = None  # the parameters of the network that this one is a part of
-
-    def __init__(self, network: Layer) -> None:
+    def __init__(self, network: Parameterized, whole: Parameters | None = None) -> None:
         self.network = network
-        layers = [id(layer) for _, layer in network.walk()]
-        if len(set(layers)) < len(layers):
-            raise LayerError(
-                f"a layer stands twice in {network!r}: its parameters can only be in one place of the vector"
-            )
-        self._check()
-        arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for layer, name in _own_and_inner(network)]
-        if not arrays:  # a network without parameters, an activation for instance
-            self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
-            return
-        xp = array_module(arrays[0][0])
-        self.bind(xp.concatenate([v.ravel() for v, _ in arrays]), xp.concatenate([g.ravel() for _, g in arrays]))
+        self.whole = whole  # the parameters of the network that this one is a part of; it sets our vectors
+        if whole is None:
+            _check_parameters(network)
+            arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for _, layer, name in _parameters(network)]
+            if arrays:
+                join = array_module(arrays[0][0]).concatenate
+                self.bind(join([value.ravel() for value, _ in arrays]), join([grad.ravel() for _, grad in arrays]))
+            else:  # an activation, for instance
+                self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
 
     def bind(self, values: Any, grads: Any) -> None:
-        """Make every parameter of the network a view into `values` (P,) and its gradient one into `grads` (P,)."""
+        """Make every parameter of the network a view into `values` (P,) and its gradient a view into `grads` (P,)."""
         self.values, self.grads = values, grads
         start = 0
         for name in self.network.parameter_names:
             shape = getattr(self.network, name).shape
-            stop = start + prod(shape)
-            vars(self.network)[name] = values[start:stop].reshape(shape)
-            vars(self.network)["d" + name] = grads[start:stop].reshape(shape)
-            start = stop
+            part = slice(start, start + prod(shape))
+            vars(self.network)[name] = values[part].reshape(shape)
+            vars(self.network)["d" + name] = grads[part].reshape(shape)
+            start = part.stop
         for child in self.network.children().values():
-            stop = start + sum(getattr(layer, name).size for layer, name in _own_and_inner(child))
-            if child._parameters is None:
-                child._parameters = Parameters.__new__(Parameters)
-                child._parameters.network = child
-            if child._parameters.whole not in (None, self):
+            part = slice(start, start + sum(getattr(layer, name).size for _, layer, name in _parameters(child)))
+            if child._vector is None:
+                child._vector = Parameters(child, whole=self)
+            if child._vector.whole not in (None, self):
                 raise LayerError(f"{child!r} is part of another network already: a layer belongs to one")
-            child._parameters.whole = self
-            child._parameters.bind(values[start:stop], grads[start:stop])
-            start = stop
-
-    def _check(self) -> None:
-        """Raise LayerError unless all parameters have gradients, are of one float dtype, and of one array library."""
-        kinds: dict[tuple[type, Any], str] = {}
-        for prefix, layer in self.network.walk():
-            for name in layer.parameter_names:
-                arrays = [vars(layer).get(name), vars(layer).get("d" + name)]
-                if not all(is_array(a) and a.dtype.kind == "f" for a in arrays):
-                    raise LayerError(
-                        f"{type(layer).__name__} names {name} a parameter, but {name} and d{name} are not both float "
-                        f"arrays: call self.add_parameters({name}=…) in the constructor"
-                    )
-                for a in arrays:
-                    kinds.setdefault((type(a), a.dtype), prefix + name)
-        if len(kinds) > 1:
-            found = " and ".join(f"{name} ({t.__module__} {dtype})" for (t, dtype), name in [*kinds.items()][:2])
-            raise LayerError(f"a network has one dtype and one device, got {found}: move its parts with .to() first")
+            child._vector.whole = self
+            child._vector.bind(values[part], grads[part])
+            start = part.stop
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the last step."""
+        """Set all gradients to zero."""
         over_rows(lambda part: self.grads[part].fill(0), self.grads)
 
     def named(self) -> dict[str, tuple[Any, Any]]:
         """`{"0.W": (value, gradient), …}`, as views."""
         return {
             prefix + name: (getattr(layer, name), getattr(layer, "d" + name))
-            for prefix, layer in self.network.walk()
-            for name in layer.parameter_names
+            for prefix, layer, name in _parameters(self.network)
         }
 
     def __len__(self) -> int:
         return self.values.size
 
 
-def _own_and_inner(network: Layer) -> Iterator[tuple[Layer, str]]:
-    for _, layer in network.walk():
+class Parameterized:
+    """What has named parameters, other arrays that persist, and inner layers: the part of `Layer` without mathematics.
+
+    parameter_names: as `add_parameters` registered them.
+    state_names:     attributes that are saved and moved with the parameters, such as running statistics.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    state_names: tuple[str, ...] = ()
+    _vector: Parameters | None = None  # once `parameters()` was called
+
+    def add_parameters(self, **arrays: Any) -> None:
+        """Register parameters: `W=array` becomes `self.W`, in float32, with gradient `self.dW`. None means: not there.
+
+        Numbers and lists of them become arrays. To be called in the constructor. Raises LayerError for anything but
+        real numbers, for a name that is taken, and after `parameters()`.
+        """
+        kind = type(self).__name__
+        for name, array in arrays.items():
+            if self._vector is not None:
+                raise LayerError(f"{kind} has its parameters in one vector: register {name} before parameters()")
+            if name in self.parameter_names or hasattr(type(self), name) or hasattr(type(self), "d" + name):
+                raise LayerError(f"{kind} has an attribute {name} or d{name} already: give the parameter another name")
+            vars(self)[name] = None if array is None else _new_parameter(kind, name, array)
+            if array is not None:
+                vars(self)["d" + name] = array_module(vars(self)[name]).zeros_like(vars(self)[name])
+                self.parameter_names = (*self.parameter_names, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign; `layer.W = array` and `layer.dW = array` keep shape and dtype, and write into the vector they are in.
+
+        Raises LayerError for an array of another shape, and for an inner layer replaced after `parameters()`.
+        """
+        current = vars(self).get(name)
+        if current is not None and value is not current:
+            if name in self.parameter_names or (name[:1] == "d" and name[1:] in self.parameter_names):
+                value = _like_parameter(type(self).__name__, name, value, current)
+                if self._vector is not None:
+                    current[...] = value
+                    return
+            elif self._vector is not None and self._holds_layers(current):
+                raise LayerError(
+                    f"{type(self).__name__} has its parameters in one vector, and those of another {name} wouldn't be "
+                    "in it: make a new network"
+                )
+        super().__setattr__(name, value)
+
+    if TYPE_CHECKING:  # parameters become attributes by their names, which no type checker can know
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def _holds_layers(self, value: Any) -> bool:
+        """Whether an attribute is an inner layer, or a tuple or list of them."""
+        inner = {id(layer) for layer in self.children().values()}
+        return any(id(layer) in inner for layer in (value if isinstance(value, (tuple, list)) else (value,)))
+
+    def children(self) -> dict[str, Any]:
+        """Inner layers by name; empty for a layer that is not a composite."""
+        return {}
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield `(prefix of names, layer)` for this layer and all layers inside, parents first."""
+        yield prefix, self
+        children = self.children()
+        if not isinstance(children, dict) or not all(isinstance(child, Parameterized) for child in children.values()):
+            kind = type(self).__name__
+            raise LayerError(f'{kind}: children() must return a dict of layers by name, such as {{"body": self.body}}')
+        for name, child in children.items():
+            yield from child.walk(f"{prefix}{name}.")
+
+    def parameters(self) -> Parameters:
+        """All parameters of this layer and the layers inside as one vector, and their gradients as another."""
+        if self._vector is None:
+            self._vector = Parameters(self)
+        return self._vector
+
+    def to(self: Self, device: Device | str | None = None, dtype: Any = None) -> Self:
+        """Move parameters and state to a device or another dtype, in place. Make optimizers after it. Returns self.
+
+        Raises LayerError for a layer inside of a network, because only the whole can move, and for other dtypes than
+        float32 and float64.
+        """
+        if device in ("float32", "float64") or isinstance(device, (type, np.dtype)):
+            raise LayerError(f"{device} is no device: write .to(dtype=…)")
+        if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
+            raise LayerError(f"a network computes in float32 or float64, not in {np.dtype(dtype)}")
+        vector = self.parameters()
+        if vector.whole is not None:
+            raise LayerError(f"{self!r} is part of a network, whose parameters are one vector: move the network")
+        target = Device("here", array_module(vector.values)) if device is None else get_device(device)
+        vector.bind(target.array(vector.values, dtype), target.array(vector.grads, dtype))
+        for _, layer in self.walk():
+            for name in layer.state_names:
+                setattr(layer, name, target.array(layer.state_array(name), dtype))
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copy every parameter and persistent array to the host, by name: `{"0.W": …, "1.running_mean": …}`."""
+        return {name: to_numpy(array).copy() for name, array in self._persistent()}
+
+    def load_state_dict(self, arrays: dict[str, Any]) -> None:
+        """Copy named arrays into this network. Raises CheckpointError, with nothing changed, if they don't fit."""
+        own = dict(self._persistent())
+        for problem, names in (("lacks", own.keys() - arrays.keys()), ("has no place for", arrays.keys() - own.keys())):
+            if names:
+                whose = "the saved state" if problem == "lacks" else "this network"
+                raise CheckpointError(f"{whose} {problem} {', '.join(sorted(names)[:3])}: it is of another network")
+        for name, array in own.items():
+            if np.shape(arrays[name]) != array.shape:
+                found = tuple(np.shape(arrays[name]))
+                raise CheckpointError(f"{name} has shape {found} in the saved state, {array.shape} in this network")
+        for name, array in own.items():
+            array[...] = array_module(array).asarray(arrays[name], dtype=array.dtype)
+
+    def _persistent(self) -> Iterator[tuple[str, Any]]:
+        for prefix, layer in self.walk():
+            for name in layer.parameter_names:
+                yield prefix + name, getattr(layer, name)
+            for name in layer.state_names:
+                yield prefix + name, layer.state_array(name)
+
+    def state_array(self, name: str) -> Any:
+        """The array `name`, one of `state_names`. Raises LayerError if there is no such array."""
+        array = getattr(self, name, None)
+        if not is_array(array):
+            comma = ", and a tuple of one name ends in a comma" if isinstance(self.state_names, str) else ""
+            raise LayerError(
+                f"{type(self).__name__} names {name!r} in state_names, but it has no such array: make it one in the "
+                f"constructor, such as self.{name} = np.zeros(1, np.float32){comma}"
+            )
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: everything but the vector, of which a copy makes its own."""
+        return {name: value for name, value in vars(self).items() if name != "_vector"}
+
+
+def _parameters(network: Parameterized) -> Iterator[tuple[str, Any, str]]:
+    """Yield `(prefix of names, layer, name)` for every parameter."""
+    for prefix, layer in network.walk():
         for name in layer.parameter_names:
-            yield layer, name
+            yield prefix, layer, name
 
 
-def new_parameter(kind: str, name: str, array: Any) -> Any:
+def _check_parameters(network: Parameterized) -> None:
+    """Raise LayerError unless all parameters have gradients, are of one float dtype, and of one array library."""
+    layers = [id(layer) for _, layer in network.walk()]
+    if len(set(layers)) < len(layers):
+        raise LayerError(f"a layer stands twice in {network!r}: its parameters can only be in one place of the vector")
+    kinds: dict[tuple[type, Any], str] = {}
+    for prefix, layer, name in _parameters(network):
+        arrays = [vars(layer).get(name), vars(layer).get("d" + name)]
+        if not all(is_array(a) and a.dtype.kind == "f" for a in arrays):
+            raise LayerError(
+                f"{type(layer).__name__} names {name} a parameter, but {name} and d{name} are not both float "
+                f"arrays: call self.add_parameters({name}=…) in the constructor"
+            )
+        for a in arrays:
+            kinds.setdefault((type(a), a.dtype), prefix + name)
+    if len(kinds) > 1:
+        found = " and ".join(f"{name} ({t.__module__} {dtype})" for (t, dtype), name in [*kinds.items()][:2])
+        raise LayerError(f"a network has one dtype and one device, got {found}: move its parts with .to() first")
+
+
+def _new_parameter(kind: str, name: str, array: Any) -> Any:
     """A float32 copy of what a layer of that kind registers. Raises LayerError for anything but real numbers."""
     if isinstance(array, (list, tuple, int, float)) and not isinstance(array, bool):
         try:
@@ -123,12 +259,12 @@ def new_parameter(kind: str, name: str, array: Any) -> Any:
     return array_module(array).array(array, dtype=np.float32)
 
 
-def fitting(kind: str, name: str, value: Any, there: Any) -> Any:
-    """What is assigned to a parameter or gradient, as a copy with the dtype and in the place of the array there is.
+def _like_parameter(kind: str, name: str, value: Any, parameter: Any) -> Any:
+    """A copy of an assigned value with the dtype and on the device of the parameter.
 
     Raises LayerError for another shape, and for anything but real numbers.
     """
-    shape = tuple(there.shape)
+    shape = tuple(parameter.shape)
     if not is_array(value) or value.dtype.kind not in "fiu":
         got = f"one of {value.dtype}" if is_array(value) else described(value)
         raise LayerError(f"{kind}: only an array of numbers of shape {shape} can be assigned to {name}, got {got}")
@@ -137,4 +273,4 @@ def fitting(kind: str, name: str, value: Any, there: Any) -> Any:
             f"{kind}: {name} has shape {shape}, so an array of shape {tuple(value.shape)} can't be assigned to it: "
             f"give one of its shape, or write {name}[...] = …"
         )
-    return Device("here", array_module(there)).array(value, there.dtype)
+    return Device("here", array_module(parameter)).array(value, parameter.dtype)

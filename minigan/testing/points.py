@@ -6,12 +6,13 @@ tie between the pieces of a maxout, from a batch whose values all coincide.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from minigan.layers import Layer, SpectralNorm
-from minigan.layers.base import AnyLayer
+
+AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
 
 class Labels(NamedTuple):

@@ -61,7 +61,7 @@ def _attributes(layer: Layer) -> dict[str, Any]:
     classes = type(layer).__mro__[: type(layer).__mro__.index(Layer)]
     of_classes = {name: value for kind in reversed(classes) for name, value in vars(kind).items()}
     found = {name: value for name, value in (of_classes | vars(layer)).items() if name[:2] != "__"}
-    found.pop("_parameters", None)
+    found.pop("_vector", None)
     return found
 
 

@@ -39,7 +39,7 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
             if is_array(array) and not np.isfinite(to_numpy(array)).all():
                 raise LayerError(f"parameter {prefix}{name} of {layer!r} has NaN or infinity in it: give it numbers")
         for name in inner.state_names:
-            inner._persistent_array(name)
+            inner.state_array(name)
     if isinstance(x, tuple) and not x:
         raise ShapeError("x is an empty tuple: give an array, or one for each input of the layer")
     for name, entry in entries("x", x).items():
