@@ -19,7 +19,8 @@ from minigan.backend import array_module, to_numpy
 from minigan.errors import CheckpointError, LayerError
 from minigan.layers.base import Layer
 from minigan.layers.parameters import Parameters
-from minigan.threads import in_parallel, pieces
+from minigan.threads.crew import in_parallel
+from minigan.threads.partition import pieces
 
 PIECE = 1 << 18  # numbers: 1 MiB of float32. Smaller ones stay in a nearer cache, but threads wait for one another
 

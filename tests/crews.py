@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from minigan import blas, crew, threads
+from minigan.threads import blas, crew, partition
 
 CREWS = {}  # a crew hires its threads once, so there is one for each number
 
@@ -16,7 +16,7 @@ def number_of_threads(n):
         pytest.skip("with another BLAS than NumPy's own there is one thread")
     hired = CREWS.setdefault(n, crew._Crew())
     with pytest.MonkeyPatch.context() as patch:
-        for module in (crew, threads):
+        for module in (crew, partition):
             patch.setattr(module, "count", lambda: n)
         patch.setattr(crew, "_crew", hired)
         yield hired

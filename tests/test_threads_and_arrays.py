@@ -6,11 +6,14 @@ from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import optim, threads
+from minigan import optim
+from minigan.kernels.elementwise import add_product, product
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, LeakyReLU
 from minigan.testing import STRICT, check_layer
 from minigan.testing.strategies import LAYERS, seeds, sizes
-from minigan.threads import add_product, in_parallel, over_rows, product
+from minigan.threads import partition
+from minigan.threads.crew import in_parallel
+from minigan.threads.partition import over_rows
 
 numbers = st.sampled_from((1, 2, 3, 5))
 
@@ -24,7 +27,7 @@ def test_over_rows_takes_every_row_once(n, length, at_most):
         return rows
 
     with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "ROWS_BYTES", at_most)
+        patch.setattr(partition, "ROWS_BYTES", at_most)
         slices = over_rows(work, x)
     np.testing.assert_array_equal(y, x)
     assert [i for rows in slices for i in range(length)[rows]] == list(range(length))
@@ -32,7 +35,7 @@ def test_over_rows_takes_every_row_once(n, length, at_most):
 
 
 def test_over_rows_is_one_call_for_a_gpu(monkeypatch):
-    monkeypatch.setattr(threads, "ROWS_BYTES", 1)
+    monkeypatch.setattr(partition, "ROWS_BYTES", 1)
     assert over_rows(lambda rows: rows, STRICT.array(np.zeros((5, 2)))) == [slice(0, 5)]
 
 
@@ -50,7 +53,7 @@ def test_over_rows_is_one_call_for_a_gpu(monkeypatch):
 def test_device_arrays_stay_with_the_callers_thread(layer, shape, monkeypatch):
     """Which GPU is the current one is a matter of each thread, and cutting the work up only makes a GPU slower."""
     for name, value in {"ROWS_BYTES": 1, "LEAST_PRODUCT": 0}.items():
-        monkeypatch.setattr(threads, name, value)
+        monkeypatch.setattr(partition, name, value)
     monkeypatch.setattr(optim, "PIECE", 1)
     layer, x = layer.to(STRICT), STRICT.array(np.random.default_rng(0).standard_normal(shape, np.float32))
     with number_of_threads(3) as crew:
@@ -85,8 +88,8 @@ def test_products_are_those_of_numpy(dtype, n, axes, C, K, kind_a, kind_b, seed)
     out = rng.standard_normal((K, C)).astype(dtype)
     expected, added = copies[0] @ copies[1], out + (matrix @ b).T @ matrix
     with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "LEAST_PRODUCT", 0)
-        patch.setattr(threads, "ROWS_BYTES", 40)
+        patch.setattr(partition, "LEAST_PRODUCT", 0)
+        patch.setattr(partition, "ROWS_BYTES", 40)
         found = product(a, b)
         add_product(out, product(matrix, b).T, matrix)  # (K, M) @ (M, C)
     assert found.dtype == dtype
@@ -99,9 +102,9 @@ def test_products_are_those_of_numpy(dtype, n, axes, C, K, kind_a, kind_b, seed)
 @given(LAYERS["Dense"])
 def test_a_dense_layer_made_of_such_products_is_right_to_second_order(case):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "count", lambda: 1)  # more make the same products, see above
-        patch.setattr(threads, "LEAST_PRODUCT", 0)
-        patch.setattr(threads, "ROWS_BYTES", 1)
+        patch.setattr(partition, "count", lambda: 1)  # more make the same products, see above
+        patch.setattr(partition, "LEAST_PRODUCT", 0)
+        patch.setattr(partition, "ROWS_BYTES", 1)
         check_layer(*case, entries=4)
 
 

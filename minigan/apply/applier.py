@@ -29,9 +29,9 @@ from minigan.apply.memory import available, gigabytes, needed, peak
 from minigan.apply.picture import from_floats, to_floats, to_grey
 from minigan.apply.reach import Cuts, NotLocal, cut
 from minigan.backend import to_numpy
-from minigan.crew import count, in_parallel
 from minigan.errors import DataError, ShapeError
 from minigan.model import can
+from minigan.threads.crew import count, in_parallel
 
 TRIED = (64, 128)  # sides of the pictures that memory is measured with, rounded up to the multiple
 ADVICE = "end other programs, or use a machine with more"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan import blas
 from minigan.backend import Device
+from minigan.threads import blas
 
 
 def machine(device: Device) -> str:

@@ -31,7 +31,7 @@ from minigan.backend import get_device, keep_freed_memory
 from minigan.bench.memory import CupyMemory, HostMemory
 from minigan.bench.workloads import WORKLOADS
 from minigan.errors import MiniganError
-from minigan.threads import count
+from minigan.threads.crew import count
 
 REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
 TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches

@@ -19,7 +19,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 
 def sigmoid(x: Any) -> Any:

@@ -11,7 +11,7 @@ from minigan.backend import array_module, is_array
 from minigan.errors import LayerError, ShapeError, described
 from minigan.layers.parameters import Parameterized
 from minigan.layers.reach import Reach, Window
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 Wrt = Literal["both", "input", "params"]
 

@@ -22,7 +22,7 @@ from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.kernels import Pair, output_size
 from minigan.layers.normalize import sum_product
 from minigan.layers.reach import Window
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 
 class Conv2D(Layer):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minigan.kernels.elementwise import add_product, product
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.initializers import Initializer, glorot_uniform
-from minigan.threads import add_product, product
 
 
 class Dense(Layer):

@@ -30,7 +30,9 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.threads import LEAST_PRODUCT, in_parallel, pieces, product, shares
+from minigan.kernels.elementwise import product
+from minigan.threads.crew import in_parallel
+from minigan.threads.partition import LEAST_PRODUCT, pieces, shares
 
 Pair = tuple[int, int]
 

@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.kernels.elementwise import product
 from minigan.layers.kernels import Pair
 from minigan.layers.tiles import Tiling
-from minigan.threads import in_parallel, pieces, product, shares
+from minigan.threads.crew import in_parallel
+from minigan.threads.partition import pieces, shares
 
 BLOCK_BYTES = 8 << 20  # of U or M for a block of pictures: what a thread works on should stay in the cache
 WEIGHTS_BLOCK = 1 << 19  # numbers of W at a time, for the same reason

@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 Axes = tuple[int, ...]
 

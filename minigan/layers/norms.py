@@ -29,7 +29,7 @@ from minigan.layers.normalize import (
     sum_product,
     sum_products,
 )
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 
 class _Norm(Layer):

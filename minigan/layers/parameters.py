@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device, is_array, to_numpy
 from minigan.errors import CheckpointError, LayerError, described
-from minigan.threads import over_rows
+from minigan.threads.partition import over_rows
 
 Self = TypeVar("Self", bound="Parameterized")
 

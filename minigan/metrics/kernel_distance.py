@@ -32,8 +32,8 @@ from typing import Any
 from minigan.backend import array_module, to_numpy
 from minigan.common.arguments import whole
 from minigan.errors import MiniganError
+from minigan.kernels.elementwise import product
 from minigan.metrics.checks import feature_sets
-from minigan.threads import product
 
 KID = "the kernel distance"
 

@@ -29,8 +29,8 @@ from typing import Any
 from minigan.backend import array_module, to_numpy
 from minigan.common.arguments import numbers, whole
 from minigan.errors import MiniganError
+from minigan.kernels.elementwise import product
 from minigan.metrics.checks import feature_sets
-from minigan.threads import product
 
 QUERIES, REFERENCES = 1024, 4096  # of a block: 32 MiB of products, and 64 MiB of 2048 features in float64
 

@@ -45,10 +45,10 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.blas import all_of_blas
 from minigan.common.arguments import numbers, whole
 from minigan.errors import MiniganError, ShapeError
-from minigan.threads import product
+from minigan.kernels.elementwise import product
+from minigan.threads.blas import all_of_blas
 
 NOT_A_COVARIANCE = 1e-5  # of the largest entry or eigenvalue: more than statistics in float32 may be wrong by
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan import blas, threads
 from minigan.backend import CPU
 from minigan.data import as_size
 from minigan.model import Model
+from minigan.threads import blas, crew
 from minigan.training.build import build_model
 from minigan.training.length import steps_for
 from minigan.training.settings import RunConfig, TrainingError
@@ -114,7 +114,7 @@ def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
 
 def _other_machine(state: dict[str, Any]) -> list[str]:
     """Other kernels and another number of threads round differently."""
-    for name, new, unit in (("blas", str(blas.describe()), ""), ("threads", threads.count(), " threads")):
+    for name, new, unit in (("blas", str(blas.describe()), ""), ("threads", crew.count(), " threads")):
         old = state.get(name)
         if type(old) is type(new) and old != new:
             return [f"computed with {new}{unit}, before with {old}: no longer the same to the last bit"]

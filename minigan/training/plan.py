@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import PIL
 
-from minigan import __version__, blas
+from minigan import __version__
 from minigan.backend import get_device
 from minigan.common.checks import check_arrays
 from minigan.common.words import either, nearest
@@ -21,6 +21,7 @@ from minigan.data import AUGMENTATIONS
 from minigan.gans import MODELS
 from minigan.model import Model, can
 from minigan.options import arguments_of
+from minigan.threads import blas
 from minigan.training.build import model_class
 from minigan.training.changes import as_kept, fingerprint
 from minigan.training.evaluation import usual_features

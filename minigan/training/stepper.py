@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan import blas, threads
 from minigan.common.checks import check_measures
 from minigan.data import Feeds
 from minigan.errors import CheckpointError
 from minigan.model import Now, phase_at
+from minigan.threads import blas, crew
 from minigan.training.checkpoint import Checkpoint, model_arrays
 from minigan.training.doctor import Doctor, Note
 from minigan.training.recorder import Recorder
@@ -109,7 +109,7 @@ class Stepper:
             "rollbacks": self.rollbacks,
             "doctor": self.doctor.state_dict(),
             "notes": [asdict(note) for note in self.notes],
-            "threads": threads.count(),
+            "threads": crew.count(),
             "blas": str(blas.describe()),
         }
 

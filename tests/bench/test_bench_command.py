@@ -6,9 +6,9 @@ import pytest
 from bench_results import result
 from PIL import Image
 
-from minigan import blas
 from minigan.commands import bench
 from minigan.commands.cli import main
+from minigan.threads import blas
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ import pytest
 from command_line import TINY, in_an_empty_folder, newest, refused, run  # noqa: F401
 from PIL import Image
 
-from minigan import blas
-from minigan.blas import Description
+from minigan.threads import blas
+from minigan.threads.blas import Description
 from minigan.training.progress import Progress, duration, forecast
 
 FOLDER_RUN = "train dcgan --features 2 --latent-dim 4 --batch-size 4 --img-size 16 --data photos --n-steps 4 --quiet"

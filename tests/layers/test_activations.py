@@ -6,12 +6,12 @@ from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import threads
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
 from minigan.layers import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.testing import check_layer
 from minigan.testing.strategies import LAYERS
+from minigan.threads import partition
 
 LN2, LN3 = np.log(2), np.log(3)
 
@@ -60,11 +60,11 @@ def test_rows_at_a_time_and_threads_change_nothing(name, data):
         y, cache = layer.forward(x)
         whole = [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]]
     with number_of_threads(2), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "ROWS_BYTES", 1)
+        patch.setattr(partition, "ROWS_BYTES", 1)
         y, cache = layer.forward(x)
         for one, other in zip(whole, [y, layer.backward(x, cache), layer.double_backward(x, y, cache)[0]], strict=True):
             np.testing.assert_array_equal(one, other)
-        patch.setattr(threads, "count", lambda: 1)
+        patch.setattr(partition, "count", lambda: 1)
         check_layer(layer, x, entries=4, promises=False)
 
 

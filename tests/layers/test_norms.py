@@ -6,13 +6,13 @@ from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import threads
 from minigan.errors import ShapeError
 from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, MinibatchStdDev, Softplus
 from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.call import Call
 from minigan.testing.several import entries
 from minigan.testing.strategies import LAYERS, pictures
+from minigan.threads import partition
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_rows_at_a_time_and_threads_change_nothing(name, data, train):
     with number_of_threads(1):
         whole = results()
     with number_of_threads(2), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "ROWS_BYTES", 1)
+        patch.setattr(partition, "ROWS_BYTES", 1)
         for key, array in results().items():
             np.testing.assert_array_equal(array, whole[key])
-        patch.setattr(threads, "count", lambda: 1)
+        patch.setattr(partition, "count", lambda: 1)
         check_layer(layer, x, train=train, entries=4, promises=False)
 
 

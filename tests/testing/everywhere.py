@@ -20,11 +20,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from minigan.blas import describe
 from minigan.commands.gradcheck import checks
 from minigan.gans import MODELS
 from minigan.testing import GradientError, standard_cases
 from minigan.testing.rounding import Written
+from minigan.threads.blas import describe
 
 COLUMNS = ("kernels", "threads", "noise", "seeds", "compared", "wrong", "first", "second", "planted", "found", "cpu s")
 

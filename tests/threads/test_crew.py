@@ -15,8 +15,8 @@ from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan import blas, crew
-from minigan.crew import Signal, in_parallel
+from minigan.threads import blas, crew
+from minigan.threads.crew import Signal, in_parallel
 
 numbers = st.sampled_from((1, 2, 3, 5))
 each_number = pytest.mark.parametrize("n", (1, 2, 3, 5))
@@ -297,7 +297,7 @@ def test_a_forked_process_has_threads_of_its_own():
 @pytest.mark.parametrize("variable", ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"])
 def test_one_thread_for_blas_means_one_thread_here(variable):
     program = (
-        "import threading; from minigan.crew import count, in_parallel;"
+        "import threading; from minigan.threads.crew import count, in_parallel;"
         "assert count() == 1; assert in_parallel(abs, [-1, -2]) == [1, 2];"
         "assert threading.active_count() == 1"
     )

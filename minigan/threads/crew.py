@@ -31,7 +31,7 @@ from functools import cache, partial
 from threading import Lock, Semaphore, Thread, local
 from typing import Any, TypeVar
 
-from minigan import blas
+from minigan.threads import blas
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

@@ -4,7 +4,7 @@ from crews import number_of_threads
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minigan.threads import pieces, shares
+from minigan.threads.partition import pieces, shares
 
 numbers = st.sampled_from((1, 2, 3, 5))
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 from crews import number_of_threads
 
-from minigan import blas
-from minigan.crew import in_parallel
+from minigan.threads import blas
+from minigan.threads.crew import in_parallel
 
-PROGRAM = "from minigan import blas; d = blas.describe(); print(d.kernels, d.threads, blas.environment())"
+PROGRAM = "from minigan.threads import blas; d = blas.describe(); print(d.kernels, d.threads, blas.environment())"
 
 
 def described(**variables):

@@ -1,0 +1,46 @@
+"""How work is cut into parts that a few threads share.
+
+    in_parallel(work, pieces(n, most))        slices of 0…n with at most `most` elements
+    in_parallel(work, shares(parts))          one list of parts for each thread: for sums
+
+How something is cut depends on its shape and on the number of threads alone, so that results are the same to the last
+bit in every run with the same number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.threads.crew import Part, Result, count, in_parallel
+
+ROWS_BYTES = 1 << 21  # of an array, for a piece of element-wise work: a few such pieces stay in the cache
+LEAST_PRODUCT = 1 << 22  # multiplications: handing out fewer takes longer than making them
+
+
+def pieces(n: int, most: int | None = None, threads: int | None = None) -> list[slice]:
+    """Cut 0…n into slices of at most `most` (at least 1), as even as possible, as many of them for each thread.
+
+    Without `most`, each thread gets one slice.
+    """
+    threads = threads or count()
+    number = -(-n // max(1, n if most is None else most))
+    number = max(1, min(n, -(-number // threads) * threads))
+    return [slice(n * i // number, n * (i + 1) // number) for i in range(number)]
+
+
+def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
+    """Deal out parts, always in the same way: for sums, which would round differently if chance decided."""
+    return [parts[i :: count()] for i in range(min(count(), len(parts)))]
+
+
+def over_rows(work: Callable[[Any], Result], x: Any) -> list[Result]:
+    """Call `work(rows)` for slices of the first axis of x that stay in the cache; return the results in their order.
+
+    A small array, or one on a GPU, is a single slice.
+    """
+    if not isinstance(x, np.ndarray) or x.nbytes <= ROWS_BYTES:
+        return [work(slice(0, len(x)) if x.ndim else ...)]
+    return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
