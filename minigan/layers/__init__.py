@@ -4,8 +4,7 @@ from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, 
 from minigan.layers.base import Layer
 from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat, Parallel
-from minigan.layers.conditional import Conditional
-from minigan.layers.containers import Residual, Sequential
+from minigan.layers.containers import Conditional, Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout

@@ -24,8 +24,7 @@ import numpy as np
 
 from minigan.layers.activations import ReLU
 from minigan.layers.base import Layer
-from minigan.layers.conditional import Conditional
-from minigan.layers.containers import Residual, Sequential
+from minigan.layers.containers import Conditional, Residual, Sequential
 from minigan.layers.conv import Conv2D
 from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.norms import BatchNorm

@@ -1,7 +1,6 @@
-"""Networks made of layers: one after the other, and around a shortcut.
+"""Networks: layers one after the other (`Sequential`, `Conditional`), and the sum of two paths (`Residual`).
 
-Their backward is their forward upside down, and their double backward is two more sweeps: the whole gradient of a
-gradient penalty can be read here.
+The gradient of a gradient penalty takes four sweeps through a network: see `Sequential`.
 """
 
 from __future__ import annotations
@@ -14,9 +13,24 @@ from minigan.layers.base import Layer, Wrt, add, check_layers, checked_pair, is_
 from minigan.layers.reach import Chain, Ways
 
 
+class _Network(Layer):
+    """Inner layers. If the network is conditional, its conditional layers get (x, c) and the others x."""
+
+    def _join(self, layer: Layer, x: Any, c: Any) -> Any:
+        """x and c → the input (or ddx) of one of the layers, or a gradient of the network itself."""
+        return (x, c) if self.conditional and layer.conditional else x
+
+    def _split(self, layer: Layer, x: Any, name: str = "gradient") -> tuple[Any, Any]:
+        """The reverse of `_join`: → (x, c), with c = None if the layer has no condition."""
+        if x is None or not (self.conditional and layer.conditional):
+            return x, None
+        layer.check_several(x, 2, name)
+        return x
+
+
 @dataclass
 class SequentialCache:
-    """The caches of the inner layers, and the gradients between them once `backward` with wrt="input" has run.
+    """The caches of the layers, and the dy of each layer once `backward` with wrt="input" has run.
 
     `double_backward` uses these if it gets the same dy, so don't write into that dy in between.
     """
@@ -25,19 +39,22 @@ class SequentialCache:
     dys: list[Any] | None = None
 
 
-class Sequential(Layer):
-    """y = f_n(… f_2(f_1(x))). Layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
+class Sequential(_Network):
+    """y = f_{n−1}(… f_1(f_0(x))). Layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
 
-    First order is the chain rule, from the last layer to the first.
+    Call x_i the input of layer i, so x_{i+1} = f_i(x_i), and dx_i = ∂L/∂x_i. The dy of layer i is dx_{i+1}.
 
-    Second order. Call x_i the input of layer i, and P a scalar of dx = dx_0. The input gradient went down through
-    dx_i = backward_i(dx_{i+1}, x_i), so dx_{i+1} is the dy of layer i, and
+    Second order. P is a penalty on the input gradient dx_0. Its gradient takes four sweeps through the layers:
 
-        up:   ddx_{i+1} = ∂P/∂(dx_{i+1})     from ddx_i by layer i's double_backward, which also gives dx2_i = ∂P/∂x_i
-              and P's gradient in the parameters as they occur in backward_i;
-        down: x_i depends on the parameters of the layers before it, so each dx2_i starts an ordinary backward there.
+        1  forward       x_{i+1} = f_i(x_i)                                                   i = 0 … n−1
+        2  backward      dx_i = backward_i(dx_{i+1}, x_i)                                     i = n−1 … 0
+        3  sweep 2 back  (ddx_{i+1}, dx2_i) = double_backward_i(ddx_i, dx_{i+1}, x_i)         i = 0 … n−1
+        4  sweep 1 back  ∂P/∂x_i = dx2_i + backward_i(∂P/∂x_{i+1}, x_i)                       i = n−1 … 0
 
-    A network whose layers are all (piecewise) linear in x has no dx2, and the sweep down has nothing to carry.
+    Sweep 3: dx_i depends on dx_{i+1}, on x_i and on the parameters of layer i. From ddx_i = ∂P/∂(dx_i) follow
+    ddx_{i+1} = ∂P/∂(dx_{i+1}), dx2_i and a first part of ∂P/∂parameters.
+    Sweep 4: x_i depends on the parameters of the layers before it. That is the second part of ∂P/∂parameters, and an
+    ordinary backward adds it. If all layers are (piecewise) linear in x, every dx2_i is None and sweep 4 does nothing.
     """
 
     def __init__(self, *layers: Layer) -> None:
@@ -52,43 +69,51 @@ class Sequential(Layer):
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, through every layer in turn."""
+        x, c = self._split(self, x, "input")
         caches = []
         for layer in self.layers:
-            x, cache = checked_pair(layer, layer.forward(x, train, rng))
+            x, cache = checked_pair(layer, layer.forward(self._join(layer, x, c), train, rng))
             caches.append(cache)
         return x, SequentialCache(caches)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """x → y; no more than one layer's input and output are kept at a time."""
+        x, c = self._split(self, x, "input")
         for layer in self.layers:
-            x = layer.output(x, train, rng)
+            x = layer.output(self._join(layer, x, c), train, rng)
         return x
 
     def backward(self, dy: Any, cache: SequentialCache, wrt: Wrt = "both") -> Any:
         """dy → dx, through every layer in reverse. With wrt="input" the cache keeps each layer's dy."""
         first = self._first_with_parameters() if wrt == "params" else 0  # no gradient is needed below it
-        dys = []
-        for i, (layer, inner) in reversed(list(enumerate(zip(self.layers, cache.caches, strict=True)))):
-            if i < first:
-                break
-            dys.append(dy)
-            dy = layer.backward(dy, inner, "both" if wrt == "params" and i > first else wrt)
+        dys, dx, dc = [], dy, None
+        for i in reversed(range(first, len(self.layers))):
+            layer = self.layers[i]
+            dys.append(dx)
+            dx = layer.backward(dx, cache.caches[i], "both" if wrt == "params" and i > first else wrt)
+            dx, layer_dc = self._split(layer, dx)
+            dc = add(dc, layer_dc)
         if wrt == "input":
             cache.dys = dys[::-1]
-        return dy if wrt != "params" else None
+        return self._join(self, dx, dc) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: SequentialCache) -> tuple[Any, Any]:
-        """ddx → (ddy, dx2): up with ddx, then down with what was left at each layer's input."""
+        """ddx → (ddy, dx2), by sweeps 3 and 4. Sweep 2 is repeated if the cache hasn't kept its dys."""
+        ddx, ddc = self._split(self, ddx, "ddx")
         if cache.dys is None or cache.dys[-1] is not dy:
             self.backward(dy, cache, wrt="input")
         dx2s = []
-        for layer, inner, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):
-            ddx, dx2 = checked_pair(layer, layer.double_backward(ddx, layer_dy, inner))
+        for layer, layer_cache, layer_dy in zip(self.layers, cache.caches, cache.dys, strict=True):  # sweep 3
+            v = self._join(layer, ddx, ddc)
+            ddx, dx2 = double_backward_of(layer, v, layer_dy, layer_cache)
             dx2s.append(dx2)
-        dx = None
-        for layer, inner, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):
-            dx = add(dx2, None if dx is None else layer.backward(dx, inner))
-        return ddx, dx
+        dx = dc = None
+        for layer, layer_cache, dx2 in reversed(list(zip(self.layers, cache.caches, dx2s, strict=True))):  # sweep 4
+            dx = add(dx2, None if dx is None else layer.backward(dx, layer_cache))
+            dx, layer_dc = self._split(layer, dx)
+            dc = add(dc, layer_dc)
+        dx2 = self._join(self, dx, dc)
+        return ddx, None if is_zero(dx2) else dx2
 
     def reach(self) -> Chain:
         """That of all layers, one after the other."""
@@ -108,83 +133,122 @@ class Sequential(Layer):
         return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
 
-class Residual(Layer):
-    """y = shortcut(x) + body(x) (He et al. 2016); without a shortcut layer, y = x + body(x).
+class Conditional(Sequential):
+    """A `Sequential` whose input is (x, c): y = f_{n−1}(… f_1(f_0(x, c), c) …, c).
 
-    Both ways start at x and end in a sum, so every gradient goes down both and is added, to any order:
+    Conditional layers (`layer.conditional`) get (x, c), all with the same c, and the others get x. So ddc is given to
+    every conditional layer beside its ddx_i, and the gradients at c are sums over the conditional layers:
 
-        dx  = shortcut.backward(dy) + body.backward(dy)
-        ddy = shortcut(ddx) + body(ddx) and dx2 likewise, by their double_backward
+        dc = Σ_i dc_i        dc2 = Σ_i dc2_i, and what sweep 4 adds to it
 
-    With a conditional layer for either of the two, x is (x, c): that one gets both, the other x alone. A condition that
-    both get is added up as x is.
+    For labels they are all None.
+    """
+
+    conditional = True
+
+    def __init__(self, *layers: Layer) -> None:
+        super().__init__(*layers)
+        if not any(layer.conditional for layer in layers):
+            raise ValueError("none of these layers takes a condition: use a Sequential")
+
+
+class Residual(_Network):
+    """y = body(x) + shortcut(x) (He et al. 2016); without a shortcut layer, y = body(x) + x.
+
+    Both paths start at x and end in a sum, so the gradients of the two are added:
+
+        dx  = body.backward(dy) + shortcut.backward(dy)
+        ddy = body's + shortcut's by double_backward, both from the same ddx, and dx2 likewise
+
+    If one of the paths is conditional, the input is (x, c), and the other path gets x. dc is summed as dx is.
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         check_layers("Residual", body, *([] if shortcut is None else [shortcut]))
         self.body, self.shortcut = body, shortcut
-        self.conditional = body.conditional or _is_conditional(shortcut)
+        self.conditional = any(path.conditional for path in self._paths())
 
     def children(self) -> dict[str, Layer]:
         """{"body": …} and, where there is one, {"shortcut": …}."""
         return {"body": self.body} | ({} if self.shortcut is None else {"shortcut": self.shortcut})
 
+    def _paths(self) -> tuple[Layer, Layer]:
+        return self.body, Identity() if self.shortcut is None else self.shortcut
+
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x, or (x, c) → y. Raises ShapeError if the two ways end in different shapes."""
-        if self.conditional:
-            self.check_several(x, 2)
-        y, body_cache = checked_pair(self.body, self.body.forward(self._into(self.body, x), train, rng))
-        short, short_cache = self._into(self.shortcut, x), None
-        if self.shortcut is not None:
-            short, short_cache = checked_pair(self.shortcut, self.shortcut.forward(short, train, rng))
-        return self._sum(y, short), (body_cache, short_cache, y.shape)
+        """x, or (x, c) → y. Raises ShapeError if the outputs of the paths differ in shape."""
+        x, c = self._split(self, x, "input")
+        results = [checked_pair(path, path.forward(self._join(path, x, c), train, rng)) for path in self._paths()]
+        (y, body_cache), (shortcut_y, shortcut_cache) = results
+        return self._sum(y, shortcut_y), ((body_cache, shortcut_cache), y.shape)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """x, or (x, c) → y."""
-        if self.conditional:
-            self.check_several(x, 2)
-        y, short = self.body.output(self._into(self.body, x), train, rng), self._into(self.shortcut, x)
-        return self._sum(y, short if self.shortcut is None else self.shortcut.output(short, train, rng))
+        x, c = self._split(self, x, "input")
+        return self._sum(*(path.output(self._join(path, x, c), train, rng) for path in self._paths()))
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dy → dx, or (dx, dc): the sum of both ways."""
-        body_cache, short_cache, y_shape = cache
+        """dy → dx, or (dx, dc)."""
+        caches, y_shape = cache
         self.check_dy(dy, y_shape, wrt)
+        dx = dc = None
         # forward: y = body(x) + shortcut(x)
-        dx = self._out_of(self.body, self.body.backward(dy, body_cache, wrt))
-        if self.shortcut is None:
-            return add(dx, self._out_of(None, dy)) if wrt != "params" else None
-        return add(dx, self._out_of(self.shortcut, self.shortcut.backward(dy, short_cache, wrt)))
+        for path, path_cache in zip(self._paths(), caches, strict=True):
+            path_dx, path_dc = self._split(path, path.backward(dy, path_cache, wrt))
+            dx, dc = add(dx, path_dx), add(dc, path_dc)
+        return self._join(self, dx, dc) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx, or (ddx, ddc) → (ddy, dx2): the sums of both ways."""
-        ddy = dx2 = None
+        """ddx, or (ddx, ddc) → (ddy, dx2)."""
+        caches, y_shape = cache
+        self.check_dy(dy, y_shape)
+        ddx, ddc = self._split(self, ddx, "ddx")
+        ddy = dx2 = dc2 = None
         # backward: dx = body.backward(dy) + shortcut.backward(dy)
-        for way, way_cache in ((self.body, cache[0]), (self.shortcut, cache[1])):
-            v = self._into(way, ddx)
-            if is_zero(v):
-                continue
-            way_ddy, way_dx2 = (v, None) if way is None else checked_pair(way, way.double_backward(v, dy, way_cache))
-            ddy, dx2 = add(ddy, way_ddy), add(dx2, self._out_of(way, way_dx2))
-        return ddy, dx2
+        for path, path_cache in zip(self._paths(), caches, strict=True):
+            v = self._join(path, ddx, ddc)
+            path_ddy, path_dx2 = double_backward_of(path, v, dy, path_cache)
+            path_dx2, path_dc2 = self._split(path, path_dx2)
+            ddy, dx2, dc2 = add(ddy, path_ddy), add(dx2, path_dx2), add(dc2, path_dc2)
+        dx2 = self._join(self, dx2, dc2)
+        return ddy, None if is_zero(dx2) else dx2
 
     def reach(self) -> Ways:
-        """That of both ways."""
+        """That of both paths."""
         return Ways((self.body, self.shortcut))
 
-    def _sum(self, y: Any, short: Any) -> Any:
-        if y.shape != short.shape:
-            raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(short.shape)}")
-        return add(y, short)
-
-    def _into(self, way: Layer | None, x: Any) -> Any:
-        """What one of the two ways gets of an input, or of its ddx."""
-        return x[0] if self.conditional and not _is_conditional(way) else x
-
-    def _out_of(self, way: Layer | None, dx: Any) -> Any:
-        """What the gradient of one of the two ways is as a gradient of the whole input."""
-        return (dx, None) if self.conditional and not _is_conditional(way) and dx is not None else dx
+    def _sum(self, y: Any, shortcut_y: Any) -> Any:
+        if y.shape != shortcut_y.shape:
+            raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(shortcut_y.shape)}")
+        return add(y, shortcut_y)
 
 
-def _is_conditional(way: Layer | None) -> bool:
-    return way is not None and way.conditional
+def double_backward_of(layer: Layer, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+    """A layer's (ddy, dx2). It is linear in ddx and in dy: where one of them is None, for zero, so are the results."""
+    if is_zero(ddx) or is_zero(dy):
+        return None, None
+    return checked_pair(layer, layer.double_backward(ddx, dy, cache))
+
+
+class Identity(Layer):
+    """y = x, of any shape and dtype: the same array, so who returns it to a caller makes a copy."""
+
+    per_pixel = True
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → x."""
+        self.check_array(x)
+        return x, x.shape
+
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """dy → dy."""
+        return dy
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx → ddx; dx2 is nothing."""
+        self.check_second(ddx, dy, cache)
+        return ddx, None
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """That of x, twice."""
+        return cache, cache

@@ -36,8 +36,12 @@ STEPS = ("gans/test_dcgan.py", "gans/test_family.py", "gans/test_gan.py")
 TESTS = {
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
     "layers/branches.py": ("layers/test_branches.py", *LAYERS),
-    "layers/conditional.py": ("layers/test_conditional.py", *LAYERS),
-    "layers/containers.py": ("layers/test_containers.py", "layers/test_blocks.py", *LAYERS),
+    "layers/containers.py": (
+        "layers/test_containers.py",
+        "layers/test_conditional.py",
+        "layers/test_blocks.py",
+        *LAYERS,
+    ),
     "layers/conv.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
     "layers/convolve.py": (
         "layers/test_minimal.py",

@@ -68,7 +68,7 @@ def test_labels_that_are_a_list():
 
 
 def test_what_passes_through_a_branch_unchanged():
-    with pytest.raises(ShapeError, match="^the None of Branches takes an array as its input"):
+    with pytest.raises(ShapeError, match="^Identity\\(\\) takes an array as its input"):
         Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
 
 
