@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigan.backend import CPU, Device
-from minigan.common.trial import moments, random_batch
+from minigan.common.small_models import moments, random_batch
 from minigan.common.words import nearest
 from minigan.errors import MiniganError
 from minigan.gans import MODELS

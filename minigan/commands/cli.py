@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from minigan import __version__
-from minigan.common.own import OwnError, place_in_own
+from minigan.common.user_code import OwnError, place_in_own
 from minigan.common.words import nearest, with_flags
 from minigan.errors import MiniganError, printable
 

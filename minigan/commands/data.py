@@ -11,7 +11,7 @@ import numpy as np
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import PATHS, print_notes
-from minigan.common.own import about_data, is_own, own_data, short_name
+from minigan.common.user_code import about_data, is_own, own_data, short_name
 from minigan.common.words import with_flags
 from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable

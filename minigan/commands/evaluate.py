@@ -19,8 +19,8 @@ from minigan.commands.cli import Parser, UsageError
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
 from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
-from minigan.common.own import about_data, is_own, own_data
 from minigan.common.terminal import bar
+from minigan.common.user_code import about_data, is_own, own_data
 from minigan.common.words import nearest
 from minigan.data import SPLITS, HeldOut
 from minigan.training.evaluation import Pictures, usual_features

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import add_seed
-from minigan.common.own import is_own, load_own, short_name
-from minigan.common.trial import small_models
+from minigan.common.small_models import small_models
+from minigan.common.user_code import is_own, load_own, short_name
 from minigan.common.words import nearest
 from minigan.gans import MODELS
 from minigan.model import Model

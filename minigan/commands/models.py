@@ -7,7 +7,7 @@ import inspect
 import textwrap
 
 from minigan.commands.cli import Parser, UsageError
-from minigan.common.own import is_own, own_model
+from minigan.common.user_code import is_own, own_model
 from minigan.common.words import nearest
 from minigan.gans import MODELS
 from minigan.model import Kind, Model, can

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from minigan.commands.cli import UsageError
-from minigan.common.own import is_own, own_model, short_name
+from minigan.common.user_code import is_own, own_model, short_name
 from minigan.common.words import flag, with_flags
 from minigan.data import as_size, parse_size
 from minigan.errors import DataError, printable

@@ -12,7 +12,7 @@ from typing import Any
 from minigan.backend import Device
 from minigan.commands.cli import UsageError
 from minigan.commands.options import open_run, print_notes, read_run
-from minigan.common.own import about_data, is_own, own_data
+from minigan.common.user_code import about_data, is_own, own_data
 from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import NEEDS_REFERENCE

@@ -16,7 +16,7 @@ from minigan.backend import CPU, keep_freed_memory
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError, sentence
 from minigan.commands.options import add_number, place, print_notes, warn
-from minigan.common.own import about_data, is_own, own_data, own_model, short_name
+from minigan.common.user_code import about_data, is_own, own_data, own_model, short_name
 from minigan.common.words import flag
 from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError

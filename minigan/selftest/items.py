@@ -11,7 +11,7 @@ import numpy as np
 
 from minigan import losses, optim, penalties
 from minigan.backend import Device, to_numpy
-from minigan.common.trial import Small, moments, random_batch
+from minigan.common.small_models import Small, moments, random_batch
 from minigan.layers import Conv2D, Dense, Flatten, Layer, LayerNorm, Sequential, Softplus
 from minigan.layers.parameters import Parameters
 from minigan.selftest.small import every_small_model

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from minigan.backend import Device
-from minigan.common.trial import Small, small_models
+from minigan.common.small_models import Small, small_models
 from minigan.gans import MODELS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigan.common.trial import Small, moments, random_batch
+from minigan.common.small_models import Small, moments, random_batch
 from minigan.selftest.part import Part
 from minigan.selftest.small import every_small_model
 from minigan.testing import forbid_transfers

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan.backend import is_array, to_numpy
-from minigan.common.trial import SAMPLES, Small, moments, random_batch
+from minigan.common.small_models import SAMPLES, Small, moments, random_batch
 from minigan.layers import Layer, Sequential
 from minigan.model import Phase
 from minigan.testing.networks import check_network, check_through

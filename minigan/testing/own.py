@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.common.own import definition, short_name
+from minigan.common.user_code import definition, short_name
 from minigan.errors import LayerError, ShapeError
 from minigan.layers import Layer
 from minigan.testing.gradcheck import check_layer

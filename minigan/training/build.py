@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, get_device
-from minigan.common.checks import check_model
-from minigan.common.own import is_own
+from minigan.common.model_checks import check_model
+from minigan.common.user_code import is_own
 from minigan.common.words import nearest
 from minigan.errors import CheckpointError, MiniganError
 from minigan.gans import MODELS

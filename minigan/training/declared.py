@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from minigan.common.checks import SCALES
+from minigan.common.model_checks import SCALES
 from minigan.common.untrusted import open_file
 from minigan.model import Judgement, Measure
 from minigan.training.files import write_text

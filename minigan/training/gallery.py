@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import to_numpy
-from minigan.common.checks import check_exhibits
+from minigan.common.model_checks import check_exhibits
 from minigan.data import Feeds
 from minigan.model import Exhibit
 from minigan.training.folder import RunFolder

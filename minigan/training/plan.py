@@ -15,7 +15,7 @@ import PIL
 
 from minigan import __version__
 from minigan.backend import get_device
-from minigan.common.checks import check_arrays
+from minigan.common.model_checks import check_arrays
 from minigan.common.words import either, nearest
 from minigan.data import AUGMENTATIONS
 from minigan.gans import MODELS

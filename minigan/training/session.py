@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minigan.common.own import is_own, own_data, own_model
+from minigan.common.user_code import is_own, own_data, own_model
 from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
 from minigan.gans import MODELS
 from minigan.metrics import open_features

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from minigan.common.own import is_own, short_name
+from minigan.common.user_code import is_own, short_name
 from minigan.data import Source, hold_out, number_classes, open_feeds, open_own_parts
 from minigan.errors import DataError
 from minigan.model import Model

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.common.checks import check_measures
+from minigan.common.model_checks import check_measures
 from minigan.data import Feeds
 from minigan.errors import CheckpointError
 from minigan.model import Now, phase_at

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.common.trial import moments, random_batch
+from minigan.common.small_models import moments, random_batch
 from minigan.layers import Layer
 from minigan.model import Now
 from minigan.training.settings import RunConfig

@@ -5,7 +5,7 @@ import pytest
 import small_models
 
 from minigan.backend import to_numpy
-from minigan.common.trial import moments, random_batch
+from minigan.common.small_models import moments, random_batch
 from minigan.testing import STRICT
 from minigan.testing.strict import transfers
 

@@ -5,7 +5,7 @@ import pytest
 import small_models
 from small_models import Restorer, TwoSizes
 
-from minigan.common.trial import moments, random_batch
+from minigan.common.small_models import moments, random_batch
 from minigan.data import HeldOut, hold_out, open_feeds
 from minigan.model import Model, can
 from minigan.training.checkpoint import model_arrays

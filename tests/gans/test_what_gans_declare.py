@@ -5,7 +5,7 @@ import pytest
 from family import MEMBERS, make, real_data
 from steps import make_step
 
-from minigan.common.checks import check_measures, check_model
+from minigan.common.model_checks import check_measures, check_model
 from minigan.gans import CGAN, MODELS, SNGAN
 from minigan.gans.dcgan import SIZES
 from minigan.model import LABEL, SAMPLES

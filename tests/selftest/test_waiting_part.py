@@ -6,7 +6,7 @@ import numpy as np
 from parts import a_part
 
 from minigan.backend import to_numpy
-from minigan.common.trial import Small
+from minigan.common.small_models import Small
 from minigan.gans import MODELS
 from minigan.model import SAMPLES, WHOLE
 from minigan.selftest import waiting

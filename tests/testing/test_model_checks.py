@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.backend import CPU
-from minigan.common.trial import make_steps, random_batch, small_models
+from minigan.common.small_models import make_steps, random_batch, small_models
 from minigan.errors import ModelError
 from minigan.layers import Dense, Layer, Sequential, Tanh
 from minigan.model import LABEL, POINTS, Game, Kind, Measure, Model, Phase

@@ -7,7 +7,7 @@ from PIL import Image
 from tiny import assert_same, make_run, train
 
 from minigan.backend import to_numpy
-from minigan.common.trial import moments, random_batch, small_models
+from minigan.common.small_models import moments, random_batch, small_models
 from minigan.errors import ModelError
 from minigan.gans import MODELS
 from minigan.model import Exhibit

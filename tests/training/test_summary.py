@@ -6,7 +6,7 @@ import pytest
 from crews import number_of_threads
 from tiny import CONFIG
 
-from minigan.common.trial import moments, random_batch
+from minigan.common.small_models import moments, random_batch
 from minigan.layers import Dense, Reshape, Sequential
 from minigan.model import Kind, Model, Phase
 from minigan.optim import SGD, WeightAverage

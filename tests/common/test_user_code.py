@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from command_line import in_an_empty_folder  # noqa: F401
 
-from minigan.common.own import OwnError, about_data, is_own, load_own, own_data, own_model, place_in_own, short_name
+from minigan.common.user_code import (
+    OwnError,
+    about_data,
+    is_own,
+    load_own,
+    own_data,
+    own_model,
+    place_in_own,
+    short_name,
+)
 from minigan.errors import DataError
 
 GAN = """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigan.backend import CPU
-from minigan.common.checks import check_arrays, check_measures, check_model
+from minigan.common.model_checks import check_arrays, check_measures, check_model
 from minigan.errors import ModelError
 from minigan.gans import MODELS
 from minigan.layers import Dense, ReLU, Sequential

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigan.common.checks import check_arrays, check_model
+from minigan.common.model_checks import check_arrays, check_model
 from minigan.errors import MiniganError, ModelError
 from minigan.model import Kind, Now, can
 from minigan.options import arguments_of
