@@ -8,7 +8,7 @@ import numpy as np
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer
 from minigan.layers.initializers import Initializer, normal
 
 
@@ -19,7 +19,7 @@ class Embedding(Layer):
 
         y = E W
 
-    First order. Labels are no numbers to differentiate by, so there is no dx, and
+    First order. There is no derivative by a label, so no dx, and
 
         dW = Eᵀ dy      every sample adds its dy to its row
 
@@ -49,19 +49,22 @@ class Embedding(Layer):
         check_labels(self, x, self.num_embeddings)
         return self.W[x], x
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> None:
+    def backward_input(self, dy: Any, cache: Any) -> None:
         """dy (N, K) → None."""
-        self.check_dy(dy, (*cache.shape, self.embedding_dim), wrt)
-        if wrt != "input":
-            # forward: y = E @ W
-            self.dW += one_hot(cache, self.num_embeddings, dy.dtype).T @ dy  # (num_embeddings, N) @ (N, K)
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """dy (N, K) → dW (num_embeddings, K)."""
+        # forward: y = E @ W
+        self.dW += one_hot(cache, self.num_embeddings, dy.dtype).T @ dy  # (num_embeddings, N) @ (N, K)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """None → ddy (N, K), which is zero; dx2 is nothing."""
-        if ddx is not None:
-            raise ShapeError(f"{self!r}: labels have no gradient, so ddx must be None, got {type(ddx).__name__}")
-        self.check_dy(dy, (*cache.shape, self.embedding_dim))
+        self.check_second(ddx, dy, cache)
         return array_module(dy).zeros_like(dy), None
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """Labels have no gradient; (N, K)."""
+        return None, (*cache.shape, self.embedding_dim)
 
 
 def one_hot(labels: Any, count: int, dtype: Any) -> Any:

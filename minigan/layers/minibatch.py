@@ -7,7 +7,7 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer
 from minigan.layers.normalize import mean, mean_product, normalize, normalize_backward, sum_product
 
 MEMBERS = (0,)  # x is read as (G, M, H, W, C): G members of each of M groups
@@ -53,13 +53,10 @@ class MinibatchStdDev(Layer):
         s = mean(1 / inv_sigma, (2, 3, 4))  # (1, M, H, W, C) → (1, M, 1, 1, 1)
         return _append(x, s, G), (x_hat, inv_sigma)
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, H, W, C + 1) → dx (N, H, W, C)."""
         x_hat, _ = cache
-        (G, M, H, W, C) = x_hat.shape
-        self.check_dy(dy, (G * M, H, W, C + 1), wrt)
-        if wrt == "params":
-            return None
+        G, M, H, W, C = x_hat.shape
         # forward: y = x, and s as a further channel
         dx = x_hat * _per_number(dy, x_hat)
         dx += dy[..., :C].reshape(x_hat.shape)
@@ -67,14 +64,18 @@ class MinibatchStdDev(Layer):
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, H, W, C + 1) and dx2 (N, H, W, C)."""
+        self.check_second(ddx, dy, cache)
         x_hat, inv_sigma = cache
-        (G, M, H, W, C) = x_hat.shape
-        self.check_ddx(ddx, (G * M, H, W, C), dy, (G * M, H, W, C + 1))
         # backward: dx = dy_x + t * x_hat
         v = ddx.reshape(x_hat.shape)
         dx2 = normalize_backward(v, x_hat, inv_sigma, MEMBERS)
         dx2 *= _per_number(dy, x_hat)
-        return _append(ddx, mean_product(x_hat, v, (0, 2, 3, 4)), G), dx2.reshape(ddx.shape)
+        return _append(ddx, mean_product(x_hat, v, (0, 2, 3, 4)), len(x_hat)), dx2.reshape(ddx.shape)
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """(N, H, W, C) and (N, H, W, C + 1)."""
+        G, M, H, W, C = cache[0].shape
+        return (G * M, H, W, C), (G * M, H, W, C + 1)
 
 
 def _append(x: Any, s: Any, G: int) -> Any:
@@ -86,6 +87,6 @@ def _append(x: Any, s: Any, G: int) -> Any:
 
 def _per_number(dy: Any, x_hat: Any) -> Any:
     """t = ds/(G F): what dy's last channel comes to for each number of a group, (1, M, 1, 1, 1)."""
-    (G, M, H, W, C) = x_hat.shape
+    G, M, H, W, C = x_hat.shape
     dy_s = dy[..., C:].reshape(G, M, H, W, 1)
     return sum_product((dy_s,), (0, 2, 3, 4)) / prod((G, H, W, C))

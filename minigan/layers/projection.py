@@ -1,19 +1,19 @@
-"""The last layer of a conditional discriminator: how well the features go with the label."""
+"""The last layer of a conditional discriminator: a product of the features with an embedding of the label."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, check_layers
+from minigan.layers.base import Layer, check_layers
 from minigan.layers.embedding import check_labels
 
 
 class Projection(Layer):
     """y_n = dense(h_n) + ⟨h_n, e_n⟩ with e = embedding(labels) (Miyato and Koyama 2018, equation 3).
 
-    h is (N, F), e is (N, F) and y (N, 1). The two layers may be spectrally normalised; here they are called, and the
-    product with its sum over the features, Σ_k h_nk e_nk, is what has to be derived. It is linear in h and in e.
+    h is (N, F), e is (N, F) and y (N, 1). The dense layer and the embedding have gradients of their own, also inside a
+    SpectralNorm. What is derived here is ⟨h_n, e_n⟩ = Σ_k h_nk e_nk, which is linear in h and in e.
 
     First order:
 
@@ -21,9 +21,9 @@ class Projection(Layer):
 
     Second order. P depends on dh = dense.backward(dy) + dy e. With v = ddh = ∂P/∂(dh):
 
-        ddy = dense's own + ⟨v, e⟩        ∂P/∂e = dy v        dh2 = dense's own (h doesn't occur in dy e)
+        ddy = dense's + ⟨v, e⟩        ∂P/∂e = dy v        dh2 = dense's (h doesn't occur in dy e)
 
-    e occurs in dh as it is, so ∂P/∂e is an ordinary gradient: the embedding's backward takes it to its weights.
+    e = W[labels] occurs in dh directly, so the embedding's ordinary backward maps ∂P/∂e to ∂P/∂W.
     """
 
     conditional = True
@@ -52,24 +52,31 @@ class Projection(Layer):
         e = e.astype(h.dtype, copy=False)
         return y + (h * e).sum(axis=1, keepdims=True), (h, e, dense_cache, embedding_cache)
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, 1) → (dh (N, F), None)."""
-        h, e, dense_cache, embedding_cache = cache
-        self.check_dy(dy, (len(h), 1), wrt)
+        _, e, dense_cache, _ = cache
         # forward: y = dense(h) + (h * e).sum(axis=1)
-        dh = self.dense.backward(dy, dense_cache, wrt)
+        return self.dense.backward(dy, dense_cache, "input") + dy * e, None  # (N, F) + (N, 1) * (N, F)
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """dy (N, 1) → the gradients of the two layers."""
+        h, _, dense_cache, embedding_cache = cache
+        # forward: y = dense(h) + (h * e).sum(axis=1)
+        self.dense.backward(dy, dense_cache, "params")
         # forward: e = embedding(labels)
-        if wrt != "input":
-            self.embedding.backward(dy * h, embedding_cache, "params")  # (N, 1) * (N, F)
-        return (dh + dy * e, None) if wrt != "params" else None
+        self.embedding.backward(dy * h, embedding_cache, "params")  # (N, 1) * (N, F)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """(ddh (N, F), None) → ddy (N, 1), and (dh2, None)."""
-        h, e, dense_cache, embedding_cache = cache
-        self.check_several(ddx, 2, "ddx")
+        self.check_second(ddx, dy, cache)
         ddh, _ = ddx
-        self.check_ddx(ddh, h.shape, dy, (len(h), 1))
+        _, e, dense_cache, embedding_cache = cache
         # backward: dh = dense.backward(dy) + dy * e
         ddy, dh2 = self.dense.double_backward(ddh, dy, dense_cache)
         self.embedding.backward(dy * ddh, embedding_cache, "params")  # (N, 1) * (N, F)
         return ddy + (ddh * e).sum(axis=1, keepdims=True), None if dh2 is None else (dh2, None)
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """((N, F), labels without a gradient) and (N, 1)."""
+        h = cache[0]
+        return (h.shape, None), (len(h), 1)

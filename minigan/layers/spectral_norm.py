@@ -1,4 +1,4 @@
-"""Spectral normalisation: any layer with a weight, computing with the weight over its largest singular value."""
+"""Spectral normalization: a layer that computes with its weight divided by the weight's largest singular value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_ITERATIONS = 15  # when the layer is made, as in PyTorch's parametrization
 
 @dataclass
 class SpectralNormCache:
-    """The inner layer's cache, and what stood in W̄ = W/σ when forward ran: later calls move u, v and W."""
+    """The inner layer's cache, and copies of W̄ = W/σ, u, v and σ, which later calls and steps change."""
 
     inner: Any
     W_bar: Any
@@ -30,17 +30,18 @@ class SpectralNormCache:
 class SpectralNorm(Layer):
     """The inner layer with W̄ = W/σ(W) for its W (Miyato et al. 2018, "Spectral Normalization for GANs").
 
-    W is read as a matrix M with one row for each output, K × C for a dense layer, K × R·S·C for a convolution (the last
-    axis of W, but the one before it in a transposed convolution). σ is its largest singular value, so |M̄ x| ≤ |x|: a
-    dense layer becomes 1-Lipschitz. A convolution applies M̄ to patches, and a pixel is in up to ⌈R/stride⌉·⌈S/stride⌉
-    of them: it may stretch by the square root of that number, 3 for a 3×3 kernel with stride 1.
+    W is read as a matrix M with one row for each output, K × C for a dense layer, K × R·S·C/groups for a convolution
+    (the last axis of W, but the one before it in a transposed convolution). σ is its largest singular value, so
+    |M̄ x| ≤ |x|: a dense layer becomes 1-Lipschitz. A convolution applies M̄ to patches, and a pixel is in up to
+    ⌈R/stride⌉·⌈S/stride⌉ of them, so the Lipschitz constant of the layer is at most the square root of that number:
+    3 for a 3×3 kernel with stride 1.
 
-    σ is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C,):
+    σ is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C/groups,):
 
         u ← M v/|M v|        v ← Mᵀ u/|Mᵀ u|        σ = uᵀ M v
 
-    A training forward first makes `n_power_iterations` of them; as W moves little in a step, one is enough to follow.
-    Inference leaves u and v alone.
+    A training forward first makes `n_power_iterations` of them; as W changes little in a step, one is enough.
+    Inference doesn't change u and v.
 
     First order. Let dM̄ be the gradient of W̄ that the inner layer computes. In W̄ = W/σ, with u and v constant,
 
@@ -52,10 +53,9 @@ class SpectralNorm(Layer):
     u and v are functions of W, too. But where they are the singular vectors, uᵀ M v has its maximum over all unit
     vectors: moving them changes σ to second order only, and dM is exact. That is the fixed point of the iteration.
 
-    Second order. P depends on dx, and the map (dy, x, W̄) → dx is the inner layer's backward; W occurs in it through W̄
-    alone, and db and dM do not occur in P. So the inner double_backward, computed with W̄, gives ddy, dx2 and the
-    gradient ∂P/∂W̄, and it goes from W̄ to W as at first order, by the derivative of the same function W → W̄: there is
-    no second derivative of σ in it.
+    Second order. P depends on dx, and the map (dy, x, W̄) → dx is the inner layer's backward. W occurs in dx through W̄
+    alone. So the inner double_backward, computed with W̄, gives ddy, dx2 and ∂P/∂W̄, and the formula for dM maps ∂P/∂W̄
+    to ∂P/∂W, because both are the derivative of W → W̄. No second derivative of σ is needed: P doesn't depend on dM.
 
     layer: Dense, Conv2D, ConvTranspose2D, Embedding, or any other with a parameter W whose last axis is the output.
     rng:   a host generator, draws the first u. Raises ValueError if the layer has no W, or one of nothing but zeros.
@@ -73,7 +73,7 @@ class SpectralNorm(Layer):
     ) -> None:
         check_layers("SpectralNorm", layer)
         if "W" not in layer.parameter_names:
-            raise ValueError(f"{layer!r} has no weight W to normalise: wrap the dense layer or convolution itself")
+            raise ValueError(f"{layer!r} has no weight W to normalize: wrap the dense layer or convolution itself")
         if n_power_iterations < 1:
             raise ValueError(f"n_power_iterations is {n_power_iterations}: without one, σ doesn't follow W")
         if not to_numpy(layer.W).any():
@@ -90,14 +90,14 @@ class SpectralNorm(Layer):
         return {"layer": self.layer}
 
     def iterate(self, n: int = 1) -> None:
-        """Make n power iterations, each of which brings u and v nearer to W's first singular vectors."""
+        """Make n power iterations: u and v converge to the singular vectors of W's largest singular value."""
         M_T = self._matrix(self.layer.W)
         for _ in range(n):
             self.u[...] = self._unit(self.v @ M_T)  # (R·S·C,) @ (R·S·C, K)
             self.v[...] = self._unit(M_T @ self.u)  # (R·S·C, K) @ (K,)
 
     def sigma(self) -> Any:
-        """uᵀ M v with the u and v that are stored: an estimate of W's largest singular value, from below (0-d)."""
+        """uᵀ M v with the stored u and v: a lower bound of W's largest singular value, as an array of no axes."""
         return (self.v @ self._matrix(self.layer.W)) @ self.u
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
@@ -105,7 +105,7 @@ class SpectralNorm(Layer):
         self.check_array(x)
         if train:
             self.iterate(self.n_power_iterations)
-        # the input's dtype decides, where it is not a label; astype copies, so that later iterations don't reach these
+        # in the dtype of the input, unless that are labels; astype copies, so later iterations don't change these
         dtype = x.dtype if x.dtype in (np.float32, np.float64) else self.layer.W.dtype
         W, u, v = (a.astype(dtype) for a in (self.layer.W, self.u, self.v))
         sigma = (v @ self._matrix(W)) @ u
@@ -135,9 +135,9 @@ class SpectralNorm(Layer):
         return Chain((self.layer,))
 
     def _with(self, W_bar: Any, gradient: bool = False) -> Layer:
-        """The inner layer computing with W̄: a shallow copy, so that nothing of a call stays on the layer itself.
+        """A shallow copy of the inner layer with W̄ as its W and zeros as its dW. The layer itself isn't changed.
 
-        What isn't W is shared: gradients of b go to where they belong. That of W̄ has zeros of its own to be added to.
+        All other arrays are shared, so gradients of b are added to the layer's own db.
         """
         layer = copy.copy(self.layer)
         zeros = array_module(W_bar).zeros_like(W_bar) if gradient else None
@@ -145,7 +145,7 @@ class SpectralNorm(Layer):
         return layer
 
     def _add_to_dW(self, dW_bar: Any, cache: SpectralNormCache) -> None:
-        """dM += (dM̄ − ⟨dM̄, M̄⟩ u vᵀ)/σ. It writes into dW_bar, which nobody needs any more."""
+        """dM += (dM̄ − ⟨dM̄, M̄⟩ u vᵀ)/σ. Overwrites dW_bar."""
         xp = array_module(dW_bar)
         # forward: W_bar = W / sigma, with sigma = u @ M @ v
         along_W_bar = xp.vdot(dW_bar, cache.W_bar)

@@ -243,7 +243,7 @@ def test_a_dry_run_counts_the_inner_layer_once():
 
 
 def test_what_can_not_be_normalised_is_refused_in_a_sentence():
-    with pytest.raises(ValueError, match=r"LeakyReLU\(\) has no weight W to normalise"):
+    with pytest.raises(ValueError, match=r"LeakyReLU\(\) has no weight W to normalize"):
         SpectralNorm(LeakyReLU(0.2))
     with pytest.raises(ValueError, match="has no weight W"):
         SpectralNorm(SpectralNorm(Dense(2, 3)))
