@@ -20,7 +20,7 @@ import numpy as np
 from minigan.bench.profile import profile
 from minigan.bench.workloads import WORKLOADS
 from minigan.selftest.part import Part
-from minigan.testing.strict import transfers
+from minigan.testing.transfers import transfers
 
 ON_THE_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}  # categories of the profiler's events
 MOST = 10  # kernels in the table

@@ -8,7 +8,7 @@ from minigan.common.small_models import Small, moments, random_batch
 from minigan.selftest.part import Part
 from minigan.selftest.small import every_small_model
 from minigan.testing import forbid_transfers
-from minigan.testing.strict import transfers
+from minigan.testing.transfers import transfers
 
 
 def run(part: Part) -> None:

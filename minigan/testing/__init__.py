@@ -10,7 +10,8 @@ from minigan.testing.networks import check_network, check_through
 from minigan.testing.points import shake, smooth_point
 from minigan.testing.promises import check_promises
 from minigan.testing.report import check_cases, standard_cases
-from minigan.testing.strict import STRICT, devices_under_test, forbid_transfers
+from minigan.testing.strict import STRICT, devices_under_test
+from minigan.testing.transfers import forbid_transfers
 
 __all__ = [
     "STRICT",

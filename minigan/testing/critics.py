@@ -1,20 +1,20 @@
-"""Hypothesis strategy for critics: random networks of every layer that a gradient penalty allows.
+"""Hypothesis strategy for critics: random networks of all layers that a gradient penalty allows.
 
     @given(critics())
     def test_my_penalty(case):
         value = my_penalty(case.critic, case.real, case.fake, case.rng(), case.labels)
 
-Layers are chosen one after the other among those that fit what the layers before give, so no draw is thrown away.
-Critics are made to have a slope that a penalty can be checked on:
+Each layer is chosen among those that fit the shape so far, so no draw is rejected. The critics are built so that the
+slope of the penalty can be checked by finite differences:
 
-* a norm has ε = 0.1 and is followed by an activation that is not odd. Three values may in truth be two, repeated by an
-  upsampling, or one, by a dense layer. A norm makes these ±1, whatever they are, but for ε; and a tanh and a sum make
-  that the same logit for all samples. The gradient is then rounding, which has a length and a direction nonetheless.
-  So a picture that went through a norm isn't summed at the end, either: the sum of normalised numbers cancels;
-* the last layer's weight is scaled, so that the slope is 0.4 or 1.8 on average: on either side of 1, where P has its
-  minimum. Five sigmoids in a row have a slope of 1e-6 otherwise, and differences drown in the rounding of (1e-6 − 1)²;
-* under spectral norm u and v are the singular vectors, and the first singular value stands out. There, and only there,
-  σ has no derivative in u and v, and differences see what is written by hand.
+* Norms have ε = 0.1 and are followed by an activation that is not odd. Of three values, two or even all may be equal,
+  after an upsampling or a dense layer. A norm with a small ε maps two distinct values to ±1, whatever they are, and a
+  tanh and a sum turn that into the same logit for all samples; the gradient would then be rounding errors only. For the
+  same reason pictures that went through a norm are not summed at the end: a sum of normalized numbers cancels.
+* The last layer's weight is scaled so that the mean slope is 0.4 or 1.8, on either side of 1, the minimum of P. Without
+  that, five sigmoids in a row would have a slope of 1e-6, and differences would drown in the rounding of (1e-6 − 1)².
+* Spectral norms have singular vectors for u and v, and a largest singular value well above the next: see
+  `points.separate_singular_value`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from minigan import layers as L
 from minigan.layers import Layer
 from minigan.layers.norms import _Norm
-from minigan.testing.points import shake
+from minigan.testing.points import separate_singular_value, shake
 from minigan.testing.strategies import seeds, sizes
 
 Shape = tuple[int, ...]  # of one sample: (C,) or (H, W, C)
@@ -47,7 +47,7 @@ class CriticCase:
     seed: int
 
     def rng(self) -> np.random.Generator:
-        """A generator that makes the same draws every time."""
+        """Return a generator that makes the same draws every time."""
         return np.random.default_rng(self.seed)
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class CriticCase:
 
 @st.composite
 def critics(draw: Callable) -> CriticCase:
-    """Critics of points (N, C) or of pictures (N, H, W, C), with or without labels: one to four parts, and a head."""
+    """Draw critics of points (N, C) or pictures (N, H, W, C), with or without labels: one to four parts, and a head."""
     seed = draw(seeds())
     rng = np.random.default_rng(seed)
     N = draw(sizes(2, 4))
@@ -82,33 +82,26 @@ def critics(draw: Callable) -> CriticCase:
 
 
 def prepared(case: CriticCase, slope: float) -> CriticCase:
-    """The case with a critic in float64 whose mean slope on the real samples is `slope`; see above."""
+    """Return the case with a critic in float64 whose mean slope on the real samples is `slope` (see above)."""
     critic = case.critic.to(dtype=np.float64)
     for _, layer in critic.walk():
         if isinstance(layer, L.SpectralNorm):
-            settle(layer)
+            separate_singular_value(layer)
     x = case.real if case.labels is None else (case.real, case.labels)
     logits, cache = critic.forward(x, True, case.rng())
     dx = critic.backward(np.ones_like(logits), cache, wrt="input")
     dx = dx if case.labels is None else dx[0]
     found = np.linalg.norm(dx.reshape(len(dx), -1), axis=1).mean()
-    if found > 0:  # it may be 0, by ReLUs that are all off
+    if found > 0:  # 0 if all ReLUs are off
         for _, layer in critic[-1].walk():
             if "W" in layer.parameter_names:
                 layer.W *= slope / found
     return case
 
 
-def settle(layer: L.SpectralNorm) -> None:
-    """Add 3 |W| u vᵀ to W, which makes its largest singular value at least twice the next, and find u and v."""
-    W = layer._to_last(layer.layer.W)
-    W += 3 * np.linalg.norm(W) * np.outer(layer.v, layer.u).reshape(W.shape)
-    layer.iterate(100)
-
-
 @dataclass
 class _Draws:
-    """What the parts below draw from."""
+    """The sources of randomness for the parts below."""
 
     draw: Callable
     rng: np.random.Generator
@@ -121,7 +114,7 @@ class _Draws:
         return self.draw(st.sampled_from(values))
 
     def weighted(self, layer: Layer) -> Layer:
-        """The layer, perhaps under spectral norm."""
+        """Return the layer, in one of three cases wrapped in a spectral norm."""
         return L.SpectralNorm(layer, rng=self.rng) if self.either(False, False, True) else layer
 
     def activation(self, channels: int, odd: bool = True) -> Layer:
@@ -129,7 +122,7 @@ class _Draws:
         return self.either(softplus, L.LeakyReLU, L.ReLU, prelu, *((L.Tanh, L.Sigmoid) if odd else ()))()
 
 
-# Parts: the layers to add for samples of a shape
+# Parts: each returns the layers to append, given the shape of a sample
 
 
 def _dense(d: _Draws, shape: Shape) -> list[Layer]:
@@ -170,7 +163,8 @@ def _reshape(d: _Draws, shape: Shape) -> list[Layer]:
 
 
 def _conv(d: _Draws, shape: Shape) -> list[Layer]:
-    kernel = tuple(d.size(1, min(3, n + 2)) for n in shape[:2])  # padding of 1 on both sides makes room for it
+    kernel = tuple(d.size(1, min(3, n + 2)) for n in shape[:2])  # fits with a padding of 1 on both sides
+
     geometry = (shape[-1], d.size(), kernel, (d.size(1, 2), d.size(1, 2)), 1 if max(kernel) > 1 else 0)
     return [d.weighted(L.Conv2D(*geometry, bias=d.either(True, False), rng=d.rng))]
 

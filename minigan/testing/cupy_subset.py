@@ -1,23 +1,23 @@
-"""What NumPy and CuPy have in common: the part of NumPy that device code may use.
+"""The part of NumPy that device code may use: what NumPy and CuPy have in common.
 
-A table gives, for each method or function, the arguments that both libraries take, in their common order. Those before
-a `/` have no common name, those after a `*` must be named, and `*axes` is any number of them. `minigan.testing.strict`
-offers this and nothing else, so a function that a layer needs and that CuPy has may simply be added here.
+The tables list, for each method or function, the arguments that both libraries take, in their common order. Arguments
+before `/` are positional-only, those after `*` keyword-only, and `*axes` is any number of positional arguments.
+`minigan.testing.strict` offers exactly these functions; one that CuPy has and a layer needs may be added here.
 
-What an argument may be follows from its name, as CuPy takes it: see `ARRAYS` and what follows it.
+CuPy's rules for an argument's type follow from the argument's name: see `ARRAYS`, `OPERANDS` and `SEQUENCES`.
 """
 
 from __future__ import annotations
 
 from inspect import Parameter, Signature
 
-# Arguments that must be arrays of the device; a list has no `sum`, and its numbers would be uploaded
+# Arguments that must be device arrays. CuPy rejects lists, whose numbers it would have to upload.
 ARRAYS = {"A", "a", "array", "b", "condition", "dst", "operands", "out", "prototype", "self"}
-# Arguments that must be arrays of the device or numbers
+# Arguments that must be device arrays or numbers
 OPERANDS = {"a_max", "a_min", "fill_value", "indices", "max", "min", "src", "x", "x1", "x2", "y"}
-# A sequence of arrays of the device
+# Arguments that must be sequences of device arrays
 SEQUENCES = {"tup"}
-# All others are needed on the host, such as shapes: an array of the device would have to be waited for
+# All other arguments, such as shapes, are needed on the host: reading them from a device array would wait for it
 
 # Methods of arrays
 METHODS = {
@@ -48,7 +48,7 @@ METHODS = {
     "var": "axis dtype out ddof keepdims",
     "view": "dtype",
 }
-# Functions of arrays, entry by entry
+# Elementwise functions
 UFUNC_ARGUMENTS = "x1 x2 / out dtype"
 UFUNCS = """
     abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal isfinite isinf isnan
@@ -118,7 +118,7 @@ DRAWS = {
     "standard_normal": "size dtype out",
     "uniform": "low high size",
 }
-# Attributes that are no functions of arrays
+# Constants and types
 CONSTANTS = """
     bool_ dtype e finfo float16 float32 float64 inf int8 int32 int64 nan newaxis pi uint8
 """
@@ -127,7 +127,7 @@ COMPARISONS = "lt le gt ge eq ne"
 
 
 def signature(arguments: str) -> Signature:
-    """The arguments of a table's entry, all of them optional."""
+    """Parse a table entry into a Signature, with every argument optional."""
     parameters: list[Parameter] = []
     kind = Parameter.POSITIONAL_OR_KEYWORD
     for word in arguments.split():
@@ -143,7 +143,7 @@ def signature(arguments: str) -> Signature:
 
 
 def positions(known: Signature, n: int) -> list[str]:
-    """The names of n arguments that are given by their position; `*axes` stands for all that follow."""
+    """Return the names of n positional arguments; `*axes` takes all that follow it."""
     names: list[str] = []
     for name, parameter in known.parameters.items():
         names += [name] * (n if parameter.kind is Parameter.VAR_POSITIONAL else 1)

@@ -1,7 +1,7 @@
-"""Inputs at which every layer is smooth, made so instead of searched for.
+"""Inputs at which every layer is smooth, constructed rather than searched for.
 
-A derivative by differences is worth something only where the function is smooth: away from the kink of a ReLU, from a
-tie between the pieces of a maxout, from a batch whose values all coincide.
+Finite differences are meaningful only where the function is smooth: away from the kink of a ReLU, from ties between the
+pieces of a maxout, and from batches of equal values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ AnyLayer = TypeVar("AnyLayer", bound=Layer)
 
 
 class Labels(NamedTuple):
-    """The shape of labels: how many there are, of how many classes."""
+    """The shape of an array of labels: their number, and the number of classes."""
 
     count: int
     classes: int
@@ -26,7 +26,7 @@ class Labels(NamedTuple):
 
 
 class Apart(NamedTuple):
-    """The shape of pictures in which no two pixels of a channel are equal."""
+    """The shape of pictures in which all pixels of a channel differ."""
 
     shape: tuple[int, int, int, int]
 
@@ -35,7 +35,7 @@ class Apart(NamedTuple):
 
 
 def smooth_input(rng: np.random.Generator, shape: Any) -> Any:
-    """`smooth_point` of a shape, `apart` for `Apart`, integers for `Labels`; for a tuple of shapes a tuple of these."""
+    """Draw an input of a shape: `apart` for Apart, integers for Labels, a tuple for a tuple, else `smooth_point`."""
     if isinstance(shape, Apart):
         return apart(rng, shape.shape)
     if isinstance(shape, Labels):
@@ -46,11 +46,11 @@ def smooth_input(rng: np.random.Generator, shape: Any) -> Any:
 
 
 def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A random float64 array at which every layer of minigan is smooth, with room for steps of 0.02 (or 0.4/C if less).
+    """Draw a float64 array at which every layer of minigan is smooth within 0.02 (or 0.4/C, if that is less).
 
-    * |x| is between 0.2 and 2, so no entry is near 0, where (leaky) ReLUs have their kink;
-    * signs alternate along every axis, so whatever is normalised, over whichever axes, is spread out;
-    * along the last axis all magnitudes differ, by 0.9/C at least, so there are no ties within a maxout.
+    * |x| is between 0.2 and 2, so no entry is near 0, the kink of (leaky) ReLUs.
+    * Signs alternate along every axis, so the variance that a norm divides by is far from 0, whatever its axes.
+    * Magnitudes along the last axis differ by at least 0.9/C, so a maxout has no ties.
     """
     channels = shape[-1] if shape else 1
     ranks = rng.permuted(np.broadcast_to(np.arange(channels), shape), axis=-1) if shape else np.zeros(())
@@ -60,9 +60,9 @@ def smooth_point(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray
 
 
 def apart(rng: np.random.Generator, shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Random float64 pictures (N, H, W, C) in (−2, 2): two pixels of a channel are at least 2/(H·W) apart.
+    """Draw float64 pictures (N, H, W, C) in (−2, 2), with any two pixels of a channel at least 2/(H·W) apart.
 
-    So there are no ties within a window of max pooling. `smooth_point` has none within a pixel.
+    A window of max pooling then has no ties. `smooth_point` prevents ties only within a pixel.
     """
     N, H, W, C = shape
     ranks = rng.permuted(np.broadcast_to(np.arange(H * W)[:, None], (N, H * W, C)), axis=1)
@@ -70,9 +70,9 @@ def apart(rng: np.random.Generator, shape: tuple[int, int, int, int]) -> np.ndar
 
 
 def shake(layer: AnyLayer, rng: np.random.Generator, amount: float = 0.1) -> AnyLayer:
-    """Add N(0, amount²) to every parameter of a layer, in place, and return it.
+    """Add N(0, amount²) to every parameter of a layer, in place, and return the layer.
 
-    Initial values are special: with γ = 1 a forgotten factor γ doesn't show.
+    Initial values hide errors: with γ = 1, a missing factor γ has no effect.
     """
     values = layer.parameters().values
     values += (amount * rng.standard_normal(values.shape)).astype(values.dtype)
@@ -80,10 +80,10 @@ def shake(layer: AnyLayer, rng: np.random.Generator, amount: float = 0.1) -> Any
 
 
 def singular_vectors(network: Layer) -> Layer:
-    """Set the u and v of every spectral norm to the first singular vectors of W, where its gradient is exact.
+    """Set u and v of every spectral norm to the first singular vectors of W, where its gradient is exact, in place.
 
-    Power iterations would need thousands where the second singular value is nearly as large. The network should be in
-    float64. In place; it is returned.
+    They come from an SVD, because power iterations would need thousands of steps where the second singular value is
+    close to the first. The network should be in float64; it is returned.
     """
     for _, layer in network.walk():
         if isinstance(layer, SpectralNorm):
@@ -93,8 +93,18 @@ def singular_vectors(network: Layer) -> Layer:
     return network
 
 
+def separate_singular_value(layer: SpectralNorm) -> None:
+    """Add 3 |W| u vᵀ to W, so that its largest singular value is at least twice the next, and iterate u and v.
+
+    There, and only there, σ is stationary in u and v, and the gradient in training mode is exact.
+    """
+    W = layer._to_last(layer.layer.W)
+    W += 3 * np.linalg.norm(W) * np.outer(layer.v, layer.u).reshape(W.shape)
+    layer.iterate(100)
+
+
 def non_contiguous(a: Any) -> np.ndarray:
-    """The same numbers, lying backwards and with gaps in memory."""
+    """Return a copy whose memory has negative strides and gaps."""
     room = np.zeros(tuple(2 * n for n in a.shape), a.dtype)
     view = room[tuple(slice(None, None, -2) for _ in a.shape)]
     view[...] = a

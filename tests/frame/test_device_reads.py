@@ -7,7 +7,7 @@ import small_models
 from minigan.backend import to_numpy
 from minigan.common.small_models import moments, random_batch
 from minigan.testing import STRICT
-from minigan.testing.strict import transfers
+from minigan.testing.transfers import transfers
 
 SHAPES = {"TwoSizes": (8, 8, 1), "Restorer": (12, 8, 1)}
 STEPS = 8

@@ -4,7 +4,7 @@ import pytest
 
 from minigan.bench.workloads import WORKLOADS
 from minigan.testing import STRICT
-from minigan.testing.strict import transfers
+from minigan.testing.transfers import transfers
 
 MOST = {"dcgan-16": 505, "wgan-gp-64": 537, "gan-28": 369, "norm-16": 49}
 

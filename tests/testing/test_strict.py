@@ -10,7 +10,8 @@ import pytest
 
 from minigan.backend import array_module, to_numpy
 from minigan.testing import STRICT, devices_under_test, forbid_transfers
-from minigan.testing.strict import DeviceArray, ForbiddenTransfer, HiddenCopy, transfers
+from minigan.testing.device_array import DeviceArray
+from minigan.testing.transfers import ForbiddenTransfer, HiddenCopy, transfers
 
 xp = STRICT.xp
 HOST = np.ones((2, 3))

@@ -14,7 +14,7 @@ from minigan.layers import Dense, Sequential
 from minigan.model import Model
 from minigan.options import arguments_of
 from minigan.testing import STRICT
-from minigan.testing.strict import forbid_transfers
+from minigan.testing.transfers import forbid_transfers
 from minigan.training.doctor.rule import WELL
 from minigan.training.doctor.rules import PATIENCE, SMALL_BATCH, SOON
 

@@ -8,7 +8,7 @@ from odd import ODD, odd_resumed, odd_run
 from tiny import CONFIG, interrupt_at, make_run, train
 
 from minigan.testing import STRICT
-from minigan.testing.strict import transfers
+from minigan.testing.transfers import transfers
 from minigan.training.checkpoint import NotFiniteError
 from minigan.training.recorder import Recorder
 
