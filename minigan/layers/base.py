@@ -1,4 +1,41 @@
-"""What every layer has: forward, backward and double backward, and the checks of what they are given."""
+"""What every layer has: forward, backward and double backward, and the checks of what they are given.
+
+L is the loss, and `dname` = ∂L/∂name. P is a scalar function of dx, such as a gradient penalty, and `ddname` =
+∂P/∂(dname). Here is a whole layer. `minigan.testing.check_layer(Scale(3), x)` compares all its derivatives with
+differences, and checks the promises of `Layer`.
+
+    class Scale(Layer):
+        '''y = s x with a factor for each channel: x (…, C), s (C,).
+
+        First order: dx = s dy and ds = Σ dy x. Second order, v = ddx: P depends on dy and s through dx = s dy, so
+        ddy = s v and ds += Σ dy v. x doesn't occur in dx, so dx2 is None.
+        '''
+
+        def __init__(self, channels):
+            self.channels = channels
+            self.add_parameters(s=np.ones(channels))  # self.s, and its gradient self.ds
+
+        def forward(self, x, train=True, rng=None):
+            self.check_input(x, ndim=None, channels=self.channels)
+            return self._s(x) * x, x
+
+        def backward_input(self, dy, cache):
+            return self._s(dy) * dy
+
+        def backward_params(self, dy, cache):
+            self.ds += (dy * cache).reshape(-1, self.channels).sum(axis=0)
+
+        def double_backward(self, ddx, dy, cache):
+            self.check_second(ddx, dy, cache)
+            self.ds += (dy * ddx).reshape(-1, self.channels).sum(axis=0)
+            return self._s(ddx) * ddx, None
+
+        def shapes(self, cache):
+            return cache.shape, cache.shape
+
+        def _s(self, a):
+            return self.s.astype(a.dtype, copy=False)
+"""
 
 from __future__ import annotations
 
@@ -21,11 +58,19 @@ class Layer(Parameterized):
 
     A subclass registers its parameters with `add_parameters` in its constructor and writes
 
-        forward(x, train, rng)          → y and a cache: all that the three below need of this call
+        forward(x, train, rng)          → y and a cache: all that the methods below need of this call
         backward_input(dy, cache)       → dx
         backward_params(dy, cache)      adds to self.dW and its like; only if there are parameters
-        double_backward(ddx, dy, cache) → ddy and dx2, and adds to self.dW; it begins with `self.check_second`
-        shapes(cache)                   → the shapes of x and y, which the checks compare dy and ddx with
+        double_backward(ddx, dy, cache) → ddy and dx2, and adds to self.dW and its like; only for gradient penalties
+        shapes(cache)                   → the shapes of x and y, which the checks compare ddx and dy with
+
+    Other arrays that are saved with a network are named in `state_names`, inner layers are returned by `children`.
+    All layers promise that
+
+        gradients are added to self.dW, never assigned: real and fake pictures go through one after the other
+        nothing of a call is kept on the layer, and nothing written into x, dy, ddx or the cache
+        results are new arrays, and of the dtype of the input, whatever the dtype of the parameters
+        inputs may have any strides; random numbers come from rng alone
 
     x is an array, or for some layers a tuple of arrays; dx, ddx and dx2 are then tuples too, in which None is zero
     (see "Several inputs" in docs/architecture.md).
@@ -162,7 +207,7 @@ class Layer(Parameterized):
             if is_array(value) or not hasattr(self, name):  # too long to be read, or not to be found
                 shown.append("…" if required else f"{name}=…")
                 continue
-            if name in ("kernel_size", "stride", "padding", "output_padding") and value[0] == value[1]:
+            if name in ("kernel_size", "stride", "padding", "dilation", "output_padding") and value[0] == value[1]:
                 value = value[0]
             if required:
                 shown.append(repr(value))
