@@ -116,7 +116,7 @@ def test_a_good_model():
 def test_a_wrong_model(spoil, said):
     model = Good()
     spoil(model)
-    with pytest.raises(ModelError, match=rf"^Good \(test_checks.py, line {LINE}\): .*{said}"):
+    with pytest.raises(ModelError, match=rf"^Good \(test_contract_checks.py, line {LINE}\): .*{said}"):
         check_model(model)
 
 
@@ -124,7 +124,7 @@ def test_without_step():
     class Unfinished(Model):
         pass
 
-    with pytest.raises(ModelError, match=r"^Unfinished \(test_checks.py, line \d+\): it has no step: write def step"):
+    with pytest.raises(ModelError, match=r"^Unfinished \(test_contract_checks.py, line \d+\): it has no step: write def step"):
         check_model(Unfinished())
 
 
@@ -147,7 +147,7 @@ def test_arrays_of_a_class():
 )
 def test_wrong_measures(returned, said):
     line = Good.step.__code__.co_firstlineno
-    with pytest.raises(ModelError, match=rf"^Good.step \(test_checks.py, line {line}\): .*{said}"):
+    with pytest.raises(ModelError, match=rf"^Good.step \(test_contract_checks.py, line {line}\): .*{said}"):
         check_measures(Good(), returned)
 
 
