@@ -124,7 +124,9 @@ def test_without_step():
     class Unfinished(Model):
         pass
 
-    with pytest.raises(ModelError, match=r"^Unfinished \(test_contract_checks.py, line \d+\): it has no step: write def step"):
+    with pytest.raises(
+        ModelError, match=r"^Unfinished \(test_contract_checks.py, line \d+\): it has no step: write def step"
+    ):
         check_model(Unfinished())
 
 
