@@ -36,7 +36,7 @@ class Call:
 
     def forward(self, x: Any = None) -> tuple[Any, Any]:
         """(y, cache) at x, or at the call's own x."""
-        result = self.layer.forward(self.x if x is None else x, self.train, np.random.default_rng(self.seed))
+        result = self._call("forward", self.x if x is None else x, self.train, np.random.default_rng(self.seed))
         self._restore()
         y, cache = self._pair("forward", result, "(y, cache)")
         self._arrays("forward", "y", y)
@@ -54,22 +54,26 @@ class Call:
 
     def backward(self, wrt: str = "both") -> Any:
         """dx, through a forward of its own."""
-        dx = self.layer.backward(self.dy, self.forward()[1], wrt)
+        dx = self._call("backward", self.dy, self.forward()[1], wrt)
         self._arrays("backward", "dx", dx)
         return dx
 
     def double_backward(self) -> tuple[Any, Any]:
         """(ddy, dx2), through a forward of its own and without a backward."""
-        _, cache = self.forward()
-        try:
-            result = self.layer.double_backward(self.ddx, self.dy, cache)
-        except NotImplementedError as error:
-            lacking = f"double_backward is not written{f' ({error})' if str(error) else ''}"
-            raise GradientError(f"{self}: {lacking}: write it, or check backward alone with order=1") from error
+        result = self._call("double_backward", self.ddx, self.dy, self.forward()[1])
         ddy, dx2 = self._pair("double_backward", result, "(ddy, dx2), with None for a dx2 that is zero")
         self._arrays("double_backward", "ddy", ddy)
         self._arrays("double_backward", "dx2", dx2)
         return ddy, dx2
+
+    def _call(self, verb: str, *arguments: Any) -> Any:
+        """Call a method of the layer. Raises GradientError if the layer lacks it, or another that it needs."""
+        try:
+            return getattr(self.layer, verb)(*arguments)
+        except NotImplementedError as error:
+            lacking = str(error) or f"{verb} is not written: write it"
+            alone = ", or check backward alone with order=1" if "double_backward" in lacking else ""
+            raise GradientError(f"{self}: {lacking}{alone}") from error
 
     def _pair(self, verb: str, result: Any, wanted: str) -> tuple[Any, Any]:
         """What a verb returned, if that is a tuple of two. An array of two rows would pass for one."""

@@ -27,12 +27,27 @@ _IN_CACHE = "keep what the way back needs in the cache, not on the layer, and wr
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all of them at `x`; raise GradientError at the first that is broken."""
     check_layer_and_input(layer, x, order)
-    promises = [everything_is_registered, results_are_numbers, inputs_stay_as_they_are, forward_repeats_itself]
+    promises = [
+        everything_is_registered,
+        shapes_are_right,
+        results_are_numbers,
+        inputs_stay_as_they_are,
+        forward_repeats_itself,
+    ]
     promises += [output_is_the_y_of_forward, outputs_are_new_arrays]
     promises += [gradients_are_added, wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
     dtype_of_the_input_decides(layer, x, train, seed, order)
+
+
+def shapes_are_right(call: Call, order: int) -> None:
+    """`shapes` returns those of x and y, None for labels: with these dy and ddx are checked."""
+    if type(call.layer).shapes is not Layer.shapes:
+        y, cache = call.forward()
+        found = call.layer.shapes(cache)
+        wanted = tuple(each(lambda a: a.shape if is_float(a) else None, a) for a in (call.x, y))
+        _require(found == wanted, call, f"shapes returns {found}: the shapes of x and y are {wanted}")
 
 
 def results_are_numbers(call: Call, order: int) -> None:
@@ -151,7 +166,7 @@ def any_strides_will_do(call: Call, order: int) -> None:
 def wrong_shapes_are_refused(call: Call, order: int) -> None:
     """dy or ddx of another shape that NumPy would broadcast is an error (ShapeError), not a wrong gradient."""
     _, cache = call.forward()
-    ddx_check = "self.check_ddx(ddx, x.shape, dy, y.shape)"
+    ddx_check = "self.check_second(ddx, dy, cache)"
     for what, dy in _wrong("dy", call.dy):
         _refused(
             call,

@@ -15,10 +15,13 @@ from minigan.errors import LayerError, ShapeError, described
 from minigan.layers import Layer
 from minigan.testing.several import entries, is_float
 
-# What the verbs are called with, and how they are declared
+# What the methods are called with, and how they are declared
 VERBS = {
     "forward": (("x", True, None), "forward(self, x, train=True, rng=None)"),
     "backward": (("dy", "cache", "both"), 'backward(self, dy, cache, wrt="both")'),
+    "backward_input": (("dy", "cache"), "backward_input(self, dy, cache)"),
+    "backward_params": (("dy", "cache"), "backward_params(self, dy, cache)"),
+    "shapes": (("cache",), "shapes(self, cache)"),
     "double_backward": (("ddx", "dy", "cache"), "double_backward(self, ddx, dy, cache)"),
 }
 
@@ -32,7 +35,7 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
     if order not in (1, 2):
         raise LayerError(f"order is {order!r}: 1 checks backward, 2 checks double_backward, too")
     for prefix, inner in layer.walk():
-        for verb in list(VERBS)[: order + 1]:
+        for verb in list(VERBS)[: len(VERBS) - (order == 1)]:
             _check_signature(inner, verb)
         for name in inner.parameter_names:
             array = getattr(inner, name, None)

@@ -48,20 +48,22 @@ class Modulation(Layer):
         s = np.tanh(c @ self.W.astype(c.dtype))
         return x * (1 + s), (x, c, s)
 
-    def backward(self, dy, cache, wrt="both"):
+    def backward_input(self, dy, cache):
+        x, _, s = cache
+        return dy * (1 + s), (dy * x * (1 - s * s)) @ self.W.astype(dy.dtype).T
+
+    def backward_params(self, dy, cache):
         x, c, s = cache
-        self.check_dy(dy, x.shape, wrt)
-        dt = dy * x * (1 - s * s)
-        if wrt != "input":
-            self.dW += c.T @ dt
-        return (dy * (1 + s), dt @ self.W.astype(dt.dtype).T) if wrt != "params" else None
+        self.dW += c.T @ (dy * x * (1 - s * s))
+
+    def shapes(self, cache):
+        x, c, _ = cache
+        return (x.shape, c.shape), x.shape
 
     def double_backward(self, ddx, dy, cache):
+        self.check_second(ddx, dy, cache)
         x, c, s = cache
-        self.check_several(ddx, 2, "ddx")
         v, w = (np.zeros_like(a) if v is None else v for v, a in zip(ddx, (x, c), strict=True))
-        self.check_ddx(v, x.shape, dy, x.shape)
-        self.check_ddx(w, c.shape, dy, x.shape)
         W, g = self.W.astype(x.dtype), 1 - s * s
         q = w @ W
         da = (v * dy - 2 * s * q * dy * x) * g

@@ -120,12 +120,16 @@ class Bent(Dense):
 
     def double_backward(self, ddx, dy, cache):
         x, y = cache
-        self.check_ddx(ddx, x.shape, dy, y.shape)
+        self.check_second(ddx, dy, cache)
         W, slope = self.W.astype(x.dtype, copy=False), 1 - y * y
         q = ddx @ W
         da = -2 * y * slope * dy * q
         self.dW += ddx.T @ (dy * slope) + x.T @ da
         return q * slope, da @ W.T
+
+    def shapes(self, cache):
+        x, y = cache
+        return x.shape, y.shape
 
 
 def test_gradients_around_a_layer_that_is_not_linear():

@@ -18,14 +18,17 @@ class Cubic(Layer):
     def forward(self, x, train=True, rng=None):
         return self.factor(x) * x**3, x
 
-    def backward(self, dy, cache, wrt="both"):
-        self.check_dy(dy, cache.shape, wrt)
-        if wrt != "input":
-            self.dscale += (dy * cache**3).sum(axis=0)
-        return dy * self.slope(cache) if wrt != "params" else None
+    def backward_input(self, dy, cache):
+        return dy * self.slope(cache)
+
+    def backward_params(self, dy, cache):
+        self.dscale += (dy * cache**3).sum(axis=0)
+
+    def shapes(self, cache):
+        return cache.shape, cache.shape
 
     def double_backward(self, ddx, dy, cache):
-        self.check_ddx(ddx, cache.shape, dy, cache.shape)
+        self.check_second(ddx, dy, cache)
         self.dscale += (ddx * dy * 3 * cache**2).sum(axis=0)
         return ddx * self.slope(cache), ddx * dy * self.curvature(cache)
 

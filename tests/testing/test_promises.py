@@ -40,13 +40,20 @@ class Identity(Layer):
     def forward(self, x, train=True, rng=None):
         return x + 0, x.shape
 
-    def backward(self, dy, cache, wrt="both"):
-        self.check_dy(dy, cache, wrt)
-        return dy + 0 if wrt != "params" else None
+    def backward_input(self, dy, cache):
+        return dy + 0
 
     def double_backward(self, ddx, dy, cache):
-        self.check_ddx(ddx, cache, dy, cache)
+        self.check_second(ddx, dy, cache)
         return ddx + 0, None
+
+    def shapes(self, cache):
+        return cache, cache
+
+
+class WrongShapes(Identity):
+    def shapes(self, cache):
+        return cache, cache[::-1]
 
 
 class ReturnsX(Identity):
@@ -55,9 +62,8 @@ class ReturnsX(Identity):
 
 
 class ReturnsDy(Identity):
-    def backward(self, dy, cache, wrt="both"):
-        super().backward(dy, cache, wrt)
-        return dy if wrt != "params" else None
+    def backward_input(self, dy, cache):
+        return dy
 
 
 class ReturnsDdx(Identity):
@@ -77,9 +83,8 @@ class Float64(Identity):
 
 
 class Float64Dx(Identity):
-    def backward(self, dy, cache, wrt="both"):
-        dx = super().backward(dy, cache, wrt)
-        return None if dx is None else dx * np.ones(1)
+    def backward_input(self, dy, cache):
+        return dy * np.ones(1)
 
 
 class Float64Dx2(Tanh):
@@ -94,23 +99,23 @@ class FollowsTheWeightsDtype(Dense):
         return x @ self.W + self.b, x
 
 
-class AcceptsAnyDy(Tanh):
+class AcceptsAnyDy(Identity):
     def check_dy(self, dy, y_shape, wrt="both"):
         if wrt not in ("both", "input", "params"):
             raise ValueError
 
 
-class AcceptsAnyDdx(Tanh):
-    def check_ddx(self, ddx, x_shape, dy, y_shape):
+class AcceptsAnyDdx(Identity):
+    def check_second(self, ddx, dy, cache):
         pass
 
 
-class AcceptsAnyDyTwice(Tanh):
-    def check_ddx(self, ddx, x_shape, dy, y_shape):
-        super().check_ddx(ddx, x_shape, np.broadcast_to(dy, y_shape), y_shape)
+class AcceptsAnyDyTwice(Identity):
+    def check_second(self, ddx, dy, cache):
+        super().check_second(ddx, np.broadcast_to(dy, cache), cache)
 
 
-class AcceptsAnyWrt(Tanh):
+class AcceptsAnyWrt(Identity):
     def check_dy(self, dy, y_shape, wrt="both"):
         super().check_dy(dy, y_shape)
 
@@ -215,6 +220,7 @@ class AnotherShape(Tanh):
         (Float64Dx(), "dx is not float32"),
         (Float64Dx2(), "dx2 is not float32"),
         (FollowsTheWeightsDtype(3, 2), "y is not float32 for float32 input and float64 parameters"),
+        (WrongShapes(), r"shapes returns \(\(4, 3\), \(3, 4\)\): the shapes of x and y are \(\(4, 3\), \(4, 3\)\)"),
         (AcceptsAnyDy(), "backward accepts a dy of"),
         (AcceptsAnyDdx(), "double_backward accepts a ddx of"),
         (AcceptsAnyDyTwice(), "double_backward accepts a dy"),

@@ -79,13 +79,15 @@ class Doubled(Layer):
     def forward(self, x, train=True, rng=None):
         return 2 * x, x.shape
 
-    def backward(self, dy, cache, wrt="both"):
-        self.check_dy(dy, cache, wrt)
-        return 2 * dy if wrt != "params" else None
+    def backward_input(self, dy, cache):
+        return 2 * dy
 
     def double_backward(self, ddx, dy, cache):
-        self.check_ddx(ddx, cache, dy, cache)
+        self.check_second(ddx, dy, cache)
         return 2 * ddx, None
+
+    def shapes(self, cache):
+        return cache, cache
 
 
 def changed(**verbs):
@@ -115,7 +117,16 @@ def unwritten(*arguments):
             "returns a ddy that is a int: it must be a NumPy",
         ),
         (changed(double_backward=unwritten), "double_backward is not written: write it, or check .* order=1"),
-        (changed(double_backward=Layer.double_backward), "double_backward is not written .* has no double_backward"),
+        (
+            changed(double_backward=Layer.double_backward),
+            r"no double_backward, .*: write double_backward\(.*\), or check backward alone with order=1",
+        ),
+        (
+            changed(backward_input=Layer.backward_input),
+            r"no backward: write backward_input\(self, dy, cache\) or backward\(self, dy, cache, wrt\)$",
+        ),
+        (changed(forward=Layer.forward), r"no forward: write forward\(self, x, train, rng\)$"),
+        (changed(shapes=Layer.shapes), r"no shapes: write shapes\(self, cache\), which returns the shapes of x and y$"),
     ],
 )
 def test_verbs_that_return_something_else(layer, sentence, promises):
@@ -131,6 +142,9 @@ def test_verbs_that_return_something_else(layer, sentence, promises):
             r"forward of Changed can't be called .*: declare forward\(self, x, train=True",
         ),
         (changed(backward=lambda self, dy, cache: dy), "backward of Changed can't be called"),
+        (changed(backward_input=lambda self, dy: dy), "declare backward_input"),
+        (changed(backward_params=lambda self, dy: None), "declare backward_params"),
+        (changed(shapes=lambda self: None), "declare shapes"),
         (changed(double_backward=lambda self, dy, cache: dy), "double_backward of Changed can't be called"),
     ],
 )
