@@ -57,18 +57,22 @@ class Swish(Layer):
         s = (1 + np.tanh(self.BETA / 2 * x)) / 2
         return x * s, (x, s)
 
-    def backward(self, dy, cache, wrt="both"):
+    def backward_input(self, dy, cache):
         """dx = dy · f′(x)."""
         x, s = cache
-        self.check_dy(dy, x.shape, wrt)
-        return dy * (s + x * self.BETA * s * (1 - s)) if wrt != "params" else None
+        return dy * (s + x * self.BETA * s * (1 - s))
 
     def double_backward(self, ddx, dy, cache):
         """ddy = ddx · f′(x), dx2 = ddx · dy · f″(x)."""
+        self.check_second(ddx, dy, cache)
         x, s = cache
-        self.check_ddx(ddx, x.shape, dy, x.shape)
         f2 = self.BETA * s * (1 - s) * (2 + self.BETA * x * (1 - 2 * s))
-        return self.backward(ddx, cache), ddx * dy * f2
+        return self.backward_input(ddx, cache), ddx * dy * f2
+
+    def shapes(self, cache):
+        """Both that of x."""
+        x, _ = cache
+        return x.shape, x.shape
 
 
 class WithoutSecondDerivative(Swish):

@@ -1,15 +1,16 @@
 """A layer of your own: Swish with a learned β, derived by hand, property-tested, and broken on purpose.
 
-Shows how to write a layer for minigan and how to find out whether its derivatives are right: `check_layer` compares all
-of them with differences, to second order, and Hypothesis looks for a shape and numbers at which they are wrong.
+Shows how to write a layer for minigan (`minigan/layers/base.py` has a shorter one, and all that a layer promises) and
+how to find out whether its derivatives are right: `check_layer` compares all of them with differences, to second order,
+and Hypothesis looks for a shape and numbers at which they are wrong.
 
     python examples/your_own_layer.py                  about 10 seconds
     python examples/your_own_layer.py --examples 500   a longer search
 
 What you should see: the right layer passes, with the largest relative error of each gradient. Then three wrong ones,
-with mistakes of the kind that everyone makes, are caught, each with the gradient and the entry where it shows. In the
-end the layer is used: a critic with Swish fits a gradient penalty, which needs the second derivatives. swish.png shows
-the function and its derivative.
+with common mistakes, are caught, each with the gradient and the entry that is wrong. In the end the layer is used: a
+critic with Swish fits a gradient penalty, which needs the second derivatives. swish.png shows the function and its
+derivative.
 
 Needs Hypothesis (pip install hypothesis), which minigan itself doesn't.
 """
@@ -56,23 +57,30 @@ class Swish(Layer):
         s = sigmoid(self._beta(x) * x)
         return x * s, (x, s)
 
-    def backward(self, dy, cache, wrt="both"):
-        """dx = dy · f, and β's gradient."""
+    def backward_input(self, dy, cache):
+        """dx = dy · f."""
         x, s = cache
-        self.check_dy(dy, x.shape, wrt)
-        if wrt != "input":
-            self.dbeta += (dy * x * x * s * (1 - s)).sum()
-        return dy * self._f(x, s) if wrt != "params" else None
+        return dy * self._f(x, s)
+
+    def backward_params(self, dy, cache):
+        """dbeta = Σ dy · x²·s′."""
+        x, s = cache
+        self.dbeta += (dy * x * x * s * (1 - s)).sum()
 
     def double_backward(self, ddx, dy, cache):
-        """ddy = ddx · f, dx2 = ddx · dy · ∂f/∂x, and what P adds to β's gradient."""
+        """ddy = ddx · f, dx2 = ddx · dy · ∂f/∂x, and ∂P/∂β is added to dbeta."""
+        self.check_second(ddx, dy, cache)
         x, s = cache
-        self.check_ddx(ddx, x.shape, dy, x.shape)
         # backward: dx = dy * f
         s1 = s * (1 - s)
         bracket = s1 * (2 + self._beta(x) * x * (1 - 2 * s))  # 2s′ + βx·s″
         self.dbeta += (ddx * dy * x * bracket).sum()
         return ddx * self._f(x, s), ddx * dy * self._beta(x) * bracket
+
+    def shapes(self, cache):
+        """The shapes of x and y."""
+        x, _ = cache
+        return x.shape, x.shape
 
     def _f(self, x, s):
         return s * (1 + self._beta(x) * x * (1 - s))  # s + βx·s′
@@ -81,7 +89,7 @@ class Swish(Layer):
         return self.beta.astype(x.dtype, copy=False)  # float32 stays float32, float64 stays float64
 
 
-# Three mistakes to plant.
+# Three mistakes, which the checks must find.
 
 
 class WithoutSecondDerivative(Swish):
@@ -102,13 +110,10 @@ class BetaForgotten(Swish):
 class OverwritesItsGradient(Swish):
     """Writes `=` where `+=` belongs: a second pass through the layer loses the first one's gradient."""
 
-    def backward(self, dy, cache, wrt="both"):
-        """Swish's, with β's gradient replaced instead of added."""
-        before = self.dbeta.copy()
-        dx = super().backward(dy, cache, wrt)
-        if wrt != "input":
-            self.dbeta -= before
-        return dx
+    def backward_params(self, dy, cache):
+        """Swish's, but the new gradient replaces what was there."""
+        self.dbeta[...] = 0
+        super().backward_params(dy, cache)
 
 
 def property_test(layer_class, examples):

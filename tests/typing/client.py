@@ -39,18 +39,30 @@ class Scale(Layer):
         self.check_input(x, None, self.channels)
         return x * self.s.astype(x.dtype, copy=False), x
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        x = cache
-        self.check_dy(dy, x.shape, wrt)
-        if wrt != "input":
-            self.ds += (dy * x).reshape(-1, self.channels).sum(axis=0)
-        return dy * self.s.astype(dy.dtype, copy=False) if wrt != "params" else None
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        return dy * self.s.astype(dy.dtype, copy=False)
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        self.ds += (dy * cache).reshape(-1, self.channels).sum(axis=0)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        x = cache
-        self.check_ddx(ddx, x.shape, dy, x.shape)
+        self.check_second(ddx, dy, cache)
         self.ds += (ddx * dy).reshape(-1, self.channels).sum(axis=0)
         return ddx * self.s.astype(dy.dtype, copy=False), None
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        return cache.shape, cache.shape
+
+
+class Clip(Layer):
+    """y = x within [−1, 1], with a `backward` of its own."""
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        return x.clip(-1, 1), abs(x) < 1
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        self.check_dy(dy, cache.shape, wrt)
+        return dy * cache if wrt != "params" else None
 
 
 def train(sources: dict[str, Source], steps: int) -> tuple[DCGAN, dict[str, float]]:
@@ -128,6 +140,7 @@ def main() -> None:
 
     print(f"a penalty of {flatten_a_critic(steps=2):.2f}")
     report: GradientReport = check_layer(Scale(3), np.random.default_rng(0).standard_normal((4, 3)))
+    check_layer(Clip(), np.array([[0.5, 1.5]]), order=1)
     assert max(report.worst()) < 1e-9
     try:
         check_layer(Scale(3), np.zeros((0, 3)))
