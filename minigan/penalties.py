@@ -33,8 +33,8 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import MiniganError, ShapeError
+from minigan.kernels.reductions import sum_over
 from minigan.layers import BatchNorm, Layer
-from minigan.layers.normalize import sum_product
 
 
 class Penalty:
@@ -157,7 +157,7 @@ class R1(Penalty):
 
     def of_gradient(self, dx: Any) -> tuple[Any, Any]:
         """P and ∂P/∂(dx). No norm is taken, so nothing happens at ∇ = 0."""
-        squared = sum_product((dx, dx), tuple(range(1, dx.ndim)))  # (N, 1, …)
+        squared = sum_over((dx, dx), tuple(range(1, dx.ndim)))  # (N, 1, …)
         return self.gamma / 2 * squared.mean(), (self.gamma / len(dx)) * dx
 
     def __repr__(self) -> str:
@@ -181,7 +181,7 @@ def norm_and_direction(dx: Any) -> tuple[Any, Any]:
     xp, axes = array_module(dx), tuple(range(1, dx.ndim))
     largest = xp.abs(dx).max(axis=axes, keepdims=True)  # (N, 1, …)
     scaled = dx / (largest + (largest == 0))
-    length = xp.sqrt(sum_product((scaled, scaled), axes))  # 1 or more, or 0 for a gradient of zeros
+    length = xp.sqrt(sum_over((scaled, scaled), axes))  # 1 or more, or 0 for a gradient of zeros
     return largest * length, scaled / xp.maximum(length, 1)
 
 

@@ -1,6 +1,7 @@
 """Layers: forward, backward and double backward, written out. One file per family."""
 
 from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.layers.affine import ConditionalAffine
 from minigan.layers.base import Layer
 from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat, Parallel
@@ -33,6 +34,7 @@ __all__ = [
     "Chain",
     "Concat",
     "Conditional",
+    "ConditionalAffine",
     "ConditionalBatchNorm",
     "Conv2D",
     "ConvTranspose2D",

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import ShapeError
+from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.kernels import Pair, output_size
-from minigan.layers.normalize import sum_product
 from minigan.layers.reach import Window
 from minigan.threads.partition import over_rows
 
@@ -76,7 +76,7 @@ class Conv2D(Layer):
         if wrt != "input":
             # forward: add_bias(y, b)
             if self.b is not None:
-                self.db += sum_product((dy,), axes=(0, 1, 2)).reshape(-1)
+                self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
             # forward: y = conv2d(x, W)
             self.dW += conv2d_weight_grad(x, dy, self.kernel_size, self.stride, self.padding)
         if wrt == "params":
@@ -160,7 +160,7 @@ class ConvTranspose2D(Layer):
         if wrt != "input":
             # forward: add_bias(y, b)
             if self.b is not None:
-                self.db += sum_product((dy,), axes=(0, 1, 2)).reshape(-1)
+                self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
             # forward: y = conv2d_input_grad(x, W)
             self.dW += conv2d_weight_grad(dy, x, self.kernel_size, self.stride, self.padding)
         return conv2d(dy, self.W, self.stride, self.padding) if wrt != "params" else None

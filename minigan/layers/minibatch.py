@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
+from minigan.kernels.normalize import J, standardize
+from minigan.kernels.reductions import mean, sum_over
 from minigan.layers.base import Layer
-from minigan.layers.normalize import mean, mean_product, normalize, normalize_backward, sum_product
 
 MEMBERS = (0,)  # x is read as (G, M, H, W, C): G members of each of M groups
 
@@ -25,12 +25,13 @@ class MinibatchStdDev(Layer):
 
     and y is x with s of its group as a further channel, the same at every pixel of every member.
 
-    First order. Call dy's first C channels dy_x and its last dy_s. With x̂ = (x − ⟨x⟩)/σ, ∂σ/∂x = x̂/G (`normalize`):
+    First order. Call dy's first C channels dy_x and its last dy_s. With x̂ = (x − ⟨x⟩)/σ, ∂σ/∂x = x̂/G
+    (derived in `kernels/normalize.py`):
 
         ds = Σ_{members, pixels} dy_s        dx = dy_x + t x̂,   t = ds/(G F)
 
     Second order. dx is linear in dy_x and in t, and depends on x through x̂. With v = ddx = ∂P/∂(dx), P changes by
-    Σ v (δdy_x + x̂ δt + t δx̂), and δx̂ = J δx with the symmetric J of `normalize`:
+    Σ v (δdy_x + x̂ δt + t δx̂), and δx̂ = J δx with the symmetric J of the same file:
 
         ddy_x = v        ddy_s = Σ_{members, features} v x̂ / (G F)        dx2 = t J v
 
@@ -49,7 +50,7 @@ class MinibatchStdDev(Layer):
         G = max(1, min(self.group_size, N))
         if N % G:
             raise ShapeError(f"{self!r} can't divide a batch of {N} into groups of {G}: use a multiple of {G}")
-        x_hat, inv_sigma = normalize(x.reshape(G, N // G, H, W, C), MEMBERS, self.eps)
+        x_hat, inv_sigma, _, _ = standardize(x.reshape(G, N // G, H, W, C), MEMBERS, self.eps)
         s = mean(1 / inv_sigma, (2, 3, 4))  # (1, M, H, W, C) → (1, M, 1, 1, 1)
         return _append(x, s, G), (x_hat, inv_sigma)
 
@@ -68,9 +69,11 @@ class MinibatchStdDev(Layer):
         x_hat, inv_sigma = cache
         # backward: dx = dy_x + t * x_hat
         v = ddx.reshape(x_hat.shape)
-        dx2 = normalize_backward(v, x_hat, inv_sigma, MEMBERS)
+        dx2 = J(v, x_hat, inv_sigma, MEMBERS)
         dx2 *= _per_number(dy, x_hat)
-        return _append(ddx, mean_product(x_hat, v, (0, 2, 3, 4)), len(x_hat)), dx2.reshape(ddx.shape)
+        G, _, H, W, C = x_hat.shape
+        ddy_s = sum_over((v, x_hat), (0, 2, 3, 4)) / (G * H * W * C)
+        return _append(ddx, ddy_s, G), dx2.reshape(ddx.shape)
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
         """(N, H, W, C) and (N, H, W, C + 1)."""
@@ -89,4 +92,4 @@ def _per_number(dy: Any, x_hat: Any) -> Any:
     """t = ds/(G F): what dy's last channel comes to for each number of a group, (1, M, 1, 1, 1)."""
     G, M, H, W, C = x_hat.shape
     dy_s = dy[..., C:].reshape(G, M, H, W, 1)
-    return sum_product((dy_s,), (0, 2, 3, 4)) / prod((G, H, W, C))
+    return sum_over((dy_s,), (0, 2, 3, 4)) / (G * H * W * C)

@@ -22,10 +22,10 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
+from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.conv import pair
 from minigan.layers.kernels import Pair, output_size, patches, scatter_patches, unpadded
-from minigan.layers.normalize import sum_product
 from minigan.layers.reach import Window
 
 
@@ -250,7 +250,7 @@ class GlobalSumPool(Layer):
 
 
 def _sum_of_pixels(x: Any) -> Any:
-    return sum_product((x,), axes=(1, 2)).reshape(x.shape[0], x.shape[3])
+    return sum_over((x,), axes=(1, 2)).reshape(x.shape[0], x.shape[3])
 
 
 def window_sum(x: Any, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> Any:

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from minigan import layers as L
 from minigan.layers import Layer
-from minigan.layers.norms import _Norm
+from minigan.layers.norms import Norm
 from minigan.testing.points import separate_singular_value, shake
 from minigan.testing.strategies import seeds, sizes
 
@@ -69,7 +69,7 @@ def critics(draw: Callable) -> CriticCase:
         part = draw(st.sampled_from(fitting))(_Draws(draw, rng, N), shape)
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     if len(shape) == 3:
-        normed = any(isinstance(inner, _Norm) for part in parts for _, inner in part.walk())
+        normed = any(isinstance(inner, Norm) for part in parts for _, inner in part.walk())
         part = [L.Flatten() if normed else draw(st.sampled_from((L.Flatten, L.GlobalSumPool)))()]
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     head = L.Dense(shape[0], 1, bias=draw(st.booleans()), rng=rng)

@@ -17,6 +17,7 @@ from minigan.layers import (
     Branches,
     Concat,
     Conditional,
+    ConditionalAffine,
     ConditionalBatchNorm,
     Conv2D,
     ConvTranspose2D,
@@ -83,7 +84,7 @@ def standard_cases(seed: int = 0) -> list[Case]:
         for shape in shapes:
             x = smooth_input(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
-            if isinstance(layer, (BatchNorm, Dropout, SpectralNorm)):
+            if isinstance(layer, (BatchNorm, ConditionalBatchNorm, Dropout, SpectralNorm)):
                 other = each(lambda a: a.astype(np.float32) if is_float(a) else a, smooth_input(rng, shape))
                 layer.forward(other, rng=rng)  # moves the running statistics
                 cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
@@ -184,6 +185,7 @@ def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pict
         (Branches(None, Embedding(3, 4, rng=rng)), (points, five), (pictures, two)),
         (Branches(Dense(6, 2, rng=rng), Tanh(), None), (points, pictures, five)),
         (Concat(), (points, (5, 1)), (pictures, (2, 3, 4, 1), (2, 3, 4, 2))),
+        (ConditionalAffine(6, 3), (points, five), (pictures, two)),
         (ConditionalBatchNorm(6, 3), (points, five), (pictures, two)),
         (Projection(Dense(6, 1, rng=rng), Embedding(3, 6, rng=rng)), (points, five), ((1, 6), Labels(1, 3))),
         (Conditional(ConditionalBatchNorm(6, 3), Softplus(), Dense(6, 2, rng=rng)), (points, five), (pictures, two)),

@@ -91,7 +91,7 @@ def _conv_transpose(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tu
     return L.ConvTranspose2D(*sizes_and_steps, bias=draw(st.booleans()), rng=rng), g.x_shape
 
 
-# The norms get three values or more: two normalise to ±1 whatever they are, their gradient is nothing but rounding
+# The norms get three values or more: two normalize to ±1 whatever they are, their gradient is nothing but rounding
 
 
 def _batch_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -105,9 +105,14 @@ def _batch_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[
 def _conditional_batch_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     shape, classes = draw(shapes(least=3)), draw(sizes())
     layer = L.ConditionalBatchNorm(shape[-1], classes, draw(epsilons))
-    layer.running_mean += rng.standard_normal(shape[-1]).astype(np.float32)
-    layer.running_var *= rng.uniform(0.5, 2, shape[-1]).astype(np.float32)
+    layer.norm.running_mean += rng.standard_normal(shape[-1]).astype(np.float32)
+    layer.norm.running_var *= rng.uniform(0.5, 2, shape[-1]).astype(np.float32)
     return layer, (shape, Labels(shape[0], classes))
+
+
+def _conditional_affine(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    shape, classes = draw(shapes()), draw(sizes())
+    return L.ConditionalAffine(shape[-1], classes), (shape, Labels(shape[0], classes))
 
 
 def _layer_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
@@ -202,6 +207,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Concat": composites.concat,
         "Parallel": composites.parallel,
         "Projection": composites.projection,
+        "ConditionalAffine": _conditional_affine,
         "ConditionalBatchNorm": _conditional_batch_norm,
         "Conditional": composites.conditional,
     }.items()

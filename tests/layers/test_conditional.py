@@ -245,7 +245,7 @@ def test_with_wrt_params_no_gradient_is_computed_that_nobody_asked_for():
 def test_names_and_constructor_are_those_of_a_sequence():
     net = Conditional(Dense(3, 3), ConditionalBatchNorm(3, 5))
     assert repr(net) == "Conditional(Dense(3, 3), ConditionalBatchNorm(3, 5))"
-    assert [name for name, _ in net.walk()] == ["", "0.", "1."]
+    assert [name for name, _ in net.walk()] == ["", "0.", "1.", "1.norm.", "1.affine."]
     assert net[1] is net.layers[1]
     assert not Sequential(net).conditional
 

@@ -43,7 +43,7 @@ def test_what_is_no_array_of_floats(case, verb):
 
 
 def test_a_single_number_as_the_input_of_a_conditional_norm():
-    with pytest.raises(ShapeError, match=r"^ConditionalBatchNorm\(2, 3\) takes"):
+    with pytest.raises(ShapeError, match=r"^BatchNorm\(2, affine=False\) takes"):
         ConditionalBatchNorm(2, 3).forward((np.array(1.0), np.array([0])))
 
 

@@ -27,11 +27,16 @@ def branches(layer, x, p, train):
 
 def conditional_batch_norm(layer, x, p, train):
     x, labels = x
-    mean, var = (torch.tensor(a.astype(np.float64)).to(x.dtype) for a in (layer.running_mean, layer.running_var))
-    normalised = F.batch_norm(x.movedim(-1, 1), mean, var, None, None, train, 0.1, layer.eps)
-    shape = (len(x), x.shape[-1]) + (1,) * (x.ndim - 2)
+    mean, var = (torch.tensor(a.astype(np.float64)).to(x.dtype) for a in layer.norm.state_dict().values())
+    normalized = F.batch_norm(x.movedim(-1, 1), mean, var, None, None, train, 0.1, layer.norm.eps).movedim(1, -1)
+    return conditional_affine(layer.affine, (normalized, labels), inside(p, "affine"), train)
+
+
+def conditional_affine(layer, x, p, train):
+    x, labels = x
+    shape = (len(x),) + (1,) * (x.ndim - 2) + (x.shape[-1],)
     gamma, beta = (F.embedding(labels, p[name]).reshape(shape) for name in ("gamma", "beta"))
-    return (normalised * gamma + beta).movedim(1, -1)
+    return x * gamma + beta
 
 
 def projection(layer, x, p, train):
@@ -63,6 +68,7 @@ SEVERAL = {
     "Branches": branches,
     "Concat": lambda layer, x, p, train: torch.cat(x, dim=-1),
     "Conditional": conditional,
+    "ConditionalAffine": conditional_affine,
     "ConditionalBatchNorm": conditional_batch_norm,
     "Embedding": lambda layer, x, p, train: F.embedding(x, p["W"]),
     "Projection": projection,

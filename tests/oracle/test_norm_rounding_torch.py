@@ -44,7 +44,8 @@ NORMS = {
 
 def ours(layer, x, dy, ddx):
     """y, dx, ddy and dx2 in the precision of x."""
-    layer.eps = np.float32(layer.eps).item()
+    norm = layer.norm if layer.conditional else layer
+    norm.eps = np.float32(norm.eps).item()
     y, cache = layer.forward((x, LABELS) if layer.conditional else x)
     dx = layer.backward(dy, cache, wrt="input")
     ddy, dx2 = layer.double_backward((ddx, None) if layer.conditional else ddx, dy, cache)

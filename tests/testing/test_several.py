@@ -7,6 +7,7 @@ from minigan.layers import (
     Branches,
     Concat,
     Conditional,
+    ConditionalAffine,
     ConditionalBatchNorm,
     Dense,
     Embedding,
@@ -105,13 +106,13 @@ class WritesToB(Product):
         return super().forward(x)
 
 
-class WritesToLabels(ConditionalBatchNorm):
+class WritesToLabels(ConditionalAffine):
     def forward(self, x, train=True, rng=None):
         x[1][0] = 2
         return super().forward(x, train)
 
 
-class GradientAtLabels(ConditionalBatchNorm):
+class GradientAtLabels(ConditionalAffine):
     def backward(self, dy, cache, wrt="both"):
         dx = super().backward(dy, cache, wrt)
         return None if dx is None else (dx[0], np.zeros(len(dy)))
@@ -142,7 +143,7 @@ class FollowsTheWeightsDtype(Projection):
         return None if dx is None else (dx[0] * self.embedding.W.dtype.type(1), None)
 
 
-class LastLabelsOnSelf(ConditionalBatchNorm):
+class LastLabelsOnSelf(ConditionalAffine):
     def forward(self, x, train=True, rng=None):
         self.labels = x[1]
         return super().forward(x, train)
@@ -174,7 +175,7 @@ def test_broken_promises_are_caught(layer, x, complaint):
         check_layer(shake(layer, np.random.default_rng(0)), x)
 
 
-class OwnRowForgotten(ConditionalBatchNorm):
+class OwnRowForgotten(ConditionalAffine):
     def _by_class(self, labels, *factors):
         return super()._by_class(labels[::-1], *factors)
 
