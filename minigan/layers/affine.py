@@ -67,7 +67,7 @@ class ConditionalAffine(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """(ddx, None) → ddy; dx2 is nothing."""
         self.check_second(ddx, dy, cache)
-        (v, _), (_, labels) = ddx, cache
+        v, labels = ddx[0], cache[1]
         # backward: dx = dy * gamma[labels]
         self.dgamma += self._by_class(labels, dy, v)
         return v * self._rows(self.gamma, labels, dy), None

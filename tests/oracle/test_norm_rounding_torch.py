@@ -1,6 +1,6 @@
 """float32 normalisation at means and spreads that round badly, against float64, beside PyTorch.
 
-    python tests/oracle/test_norm_rounding_torch.py      prints the table of docs/normalisation.md
+    python tests/oracle/test_norm_rounding_torch.py      prints the table of docs/normalization.md
 
 Every error is the largest one in float32, divided by the largest entry of the right answer. The right answer is the
 same layer in float64, on the same float32 values; its derivatives are tested elsewhere.

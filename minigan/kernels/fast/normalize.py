@@ -1,9 +1,9 @@
 """Fast normalization: few passes through rows that stay in the cache, on several threads.
 
 Three differences from the reference. Sums over the same arrays are taken in one pass. γ and β are applied in the pass
-that writes x̂. And the number near μ that is subtracted first is the mean of every fourth number along one axis, which
-is cheaper than the mean of all. The square of `rest` is then at most three times the variance, whatever x is, so
-⟨shifted²⟩ − rest², the variance, loses at most two bits.
+that writes x̂. And `near`, the number that is subtracted first, is not the mean of all numbers but of every fourth along
+one axis, so that one more pass gives both rest = ⟨x − near⟩ and the variance ⟨(x − near)²⟩ − rest². The subtraction
+loses at most two bits, because rest² ≤ 3 · variance (proved in docs/normalization.md, "A mean of 100").
 """
 
 from __future__ import annotations
