@@ -1,7 +1,7 @@
 """What a model is: the contract between a system of networks and everything that trains, draws, judges or applies it.
 
 A model is one file. It declares what it needs (arrays), what it has (networks, optimisers), what it tells (measures,
-games, exhibits, judgements), and it makes steps. `minigan.training` knows nothing else of it; docs/architecture.md
+games, exhibits, judgements), and it makes steps. `minigan.training` knows nothing else of it; docs/model.md
 has examples, from a GAN to a CycleGAN.
 
     class MyGAN(Model):

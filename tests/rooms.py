@@ -10,12 +10,11 @@ PACKAGE = Path(minigan.__file__).parent
 # A room imports from the rows below its own, and nothing else
 ENGINE = (
     ("errors",),
-    ("backend",),
-    ("threads",),
+    ("backend", "threads"),
     ("kernels",),
     ("layers",),
-    ("losses", "penalties", "optim", "options"),
-    ("model",),
+    ("losses", "penalties", "optim"),
+    ("model", "options"),
     ("gans",),
 )
 WORKSHOP = (

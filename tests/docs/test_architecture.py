@@ -1,0 +1,30 @@
+"""The picture of the imports on docs/architecture.md is the one that its script draws, in the order that is tested."""
+
+import runpy
+from pathlib import Path
+
+from rooms import ENGINE, HEIGHT, WORKSHOP
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+SCRIPT = runpy.run_path(str(PICTURES / "imports.py"))
+
+
+def test_the_picture_is_up_to_date():
+    assert SCRIPT["draw"]() == (PICTURES / "imports.svg").read_text(encoding="utf-8"), "run docs/pictures/imports.py"
+
+
+def test_the_rows_of_the_picture_are_those_that_imports_are_tested_against():
+    drawn = [set(row) for row in (*SCRIPT["WORKSHOP"], *SCRIPT["ENGINE"])]
+    rows = [set(row) for row in (*ENGINE, *WORKSHOP) if row != ("__main__",)]
+    assert drawn == rows[::-1]
+
+
+def test_every_arrow_leads_down():
+    arrows = SCRIPT["without_detours"](SCRIPT["imports"]())
+    assert len(arrows) >= len(HEIGHT) - 2  # each part but errors and commands' caller is reached by one
+    assert [(a, b) for a, b in arrows if HEIGHT[a] <= HEIGHT[b]] == []
+
+
+def test_an_arrow_that_follows_from_others_is_left_out():
+    graph = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
+    assert SCRIPT["without_detours"](graph) == [("a", "b"), ("b", "c")]
