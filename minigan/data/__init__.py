@@ -1,6 +1,7 @@
-"""Data: `open_feeds` turns names, paths or arrays into sources, `Feeds` turns these into batches.
+"""Data sets, and feeds that draw batches from them.
 
-A `Dataset`, which `open_dataset` makes of a name or a path, is what a source is made of where it holds pictures.
+`open_dataset` opens a name or a path as a `Dataset`. `open_feeds` opens names, paths or arrays as one `Source` for each
+feed of a model, and `Feeds` draws shuffled batches from the sources.
 """
 
 from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation

@@ -1,7 +1,7 @@
-"""The files of a .zip archive, read where they lie: nothing is unpacked to disk, and names are never paths.
+"""Read the files of a .zip archive without unpacking it to disk. Member names are never used as paths.
 
-A file is read whole. What unpacks to more than 16 MiB and more than 100 times its size is refused; pictures are packed
-already.
+A file is read whole. One that unpacks to more than 16 MiB and to more than 100 times its packed size is refused as a
+possible zip bomb; pictures are compressed already, so they stay far below that.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from minigan.errors import DataError
 
 FREE, RATIO = 16 << 20, 100
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
-ENCRYPTED = 0x1  # a flag
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may allocate gigabytes to unpack a few bytes
+ENCRYPTED = 0x1  # bit of `flag_bits`
 
 
 class Member:
-    """A file in an archive, with as much of `pathlib.Path` as pictures need."""
+    """One file of an archive, with the part of the `pathlib.Path` interface that reading pictures needs."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         self.archive, self.info = archive, info
@@ -30,15 +30,15 @@ class Member:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in the archive."""
+        """Size in the archive in bytes."""
         return min(self.info.compress_size, self.info.file_size)
 
     def read(self) -> bytes:
-        """Unpack it in memory. Raises DataError if it is damaged, locked, or suspiciously large."""
+        """Unpack the file in memory. Raises DataError if it is damaged, encrypted, or suspiciously large."""
         if self.info.flag_bits & ENCRYPTED:
             raise DataError(f"{self} is locked with a password: unpack the archive, and give the folder")
         if self.info.compress_type not in METHODS:
-            raise DataError(f"{self} is packed by another method than deflate: unpack the archive, and give the folder")
+            raise DataError(f"{self} is not packed by deflate: unpack the archive, and give the folder")
         if self.info.file_size > max(FREE, RATIO * self.info.compress_size):
             raise DataError(f"{self} unpacks to far more than its size: take it out of the archive")
         try:
@@ -48,7 +48,7 @@ class Member:
 
 
 def open_archive(path: Path) -> tuple[list[Member], list[tuple[str, ...]]]:
-    """The files and the folders in an archive; what is hidden is left out. Raises DataError if it can't be read."""
+    """Return the files and the folders in an archive, without hidden ones. Raises DataError if it can't be read."""
     try:
         archive = zipfile.ZipFile(path)
     except OSError as error:

@@ -1,12 +1,8 @@
-"""Pictures as arrays: one in a .npy file, or several in a .npz file, with labels and splits.
+"""Read pictures from a .npy file, or from a .npz file with labels and splits.
 
-    (N, H, W)  (N, H, W, C)  (N, C, H, W)    C = 1 or 3, and one more with an alpha channel, which is shown on white
-    (N, S²)                                  bytes of flat squares, as Quick, Draw! keeps them
-    labels     (N,) or (N, 1)                whole numbers
-
-Values are whole numbers from 0 to 255, or 16 bits of uint16, or truth values; or floats from 0 to 1, -1 to 1 or 0 to
-255. Which of an archive's arrays are the pictures is seen from their shapes; the words train, val and test in the names
-are splits: x_train, y_train, test_images, ... Nothing in a file is executed: see `minigan.common.untrusted`.
+`as_bytes` lists the shapes and ranges of pictures; labels are whole numbers (N,) or (N, 1). In an archive, the array
+with the pictures is found by its shape. The words train, val and test in array names mark splits: x_train, y_train,
+test_images, ... Nothing in a file is executed: see `minigan.common.untrusted`.
 """
 
 from __future__ import annotations
@@ -24,11 +20,11 @@ from minigan.data.listing import SPLIT_OF, NoSplitError, listed
 from minigan.errors import DataError
 
 LABEL_NAMES = {"y", "label", "labels", "target", "targets", "class", "classes"}
-RATIO = 100  # line drawings in a .npz unpack to that many times its size
+RATIO = 100  # how much a .npz may be compressed: line drawings reach this
 
 
 def holds_arrays(path: Path) -> bool:
-    """Whether a file is a .npy file or an archive of such, whatever its name says."""
+    """Whether a file is a .npy file, or an archive of .npy files, by its content rather than its name."""
     with open_file(path) as file:
         if file.read(len(MAGIC)) == MAGIC:
             return True
@@ -41,7 +37,7 @@ def holds_arrays(path: Path) -> bool:
 
 
 def read_arrays(path: Path, split: str = "train") -> ArrayDataset:
-    """Open the pictures in a .npy or .npz file. Raises DataError, naming it, if they can't be found or used."""
+    """Open the pictures in a .npy or .npz file. Raises DataError, naming the file, if it has no usable pictures."""
     try:
         with open_file(path) as file:
             single = file.read(len(MAGIC)) == MAGIC
@@ -67,7 +63,7 @@ def read_arrays(path: Path, split: str = "train") -> ArrayDataset:
 
 
 def _choose(arrays: dict[str, np.ndarray], split: str) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """The pictures and the labels (N,) of a split. Raises Unreadable if it isn't clear which they are."""
+    """Return the pictures of a split, their labels (N,) or None, and notes. Raises Unreadable if ambiguous."""
     splits = {name: _words(name) & SPLIT_OF.keys() for name in arrays}
     there = {SPLIT_OF[word] for words in splits.values() for word in words}
     if split not in there and (there or split != "train"):

@@ -1,7 +1,9 @@
-"""Arrays of pictures as they come, of any usual layout and range, as bytes (N, H, W, 1 or 3).
+"""Convert arrays of pictures, in any usual layout and range, to bytes (N, H, W, 1 or 3).
 
-(N, H, W)  (N, H, W, C)  (N, C, H, W)    C = 1 or 3, and one more with an alpha channel, which is shown on white
-(N, S²)                                  bytes of flat squares, as Quick, Draw! keeps them
+    (N, H, W)  (N, H, W, C)  (N, C, H, W)    C = 1 or 3, plus an optional alpha channel, composited on white
+    (N, S²)                                  bytes of flattened squares, as in Quick, Draw!
+
+Values are whole numbers from 0 to 255, uint16 of 16 bits, booleans, or floats from 0 to 1, -1 to 1 or 0 to 255.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import numpy as np
 from minigan.common.untrusted import Unreadable
 
 CHANNELS = (1, 2, 3, 4)
-AT_ONCE = 1024  # pictures
+AT_ONCE = 1024  # pictures converted at a time, as float64
 
 
 def as_pictures(array: np.ndarray) -> np.ndarray | None:
-    """The array as (N, H, W, C), or None if it can't be pictures."""
+    """Return the array as (N, H, W, C), or None if its shape is not that of pictures."""
     if array.ndim == 2 and array.dtype == np.uint8 and (side := isqrt(array.shape[1])) ** 2 == array.shape[1] > 15:
         array = array.reshape(-1, side, side)  # (N, S²) -> (N, S, S)
     if array.ndim == 3 and min(array.shape[1:]) >= 4:
@@ -30,7 +32,7 @@ def as_pictures(array: np.ndarray) -> np.ndarray | None:
 
 
 def to_bytes(pictures: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn pictures (N, H, W, C) of any range into uint8 with 1 or 3 channels; also return a note about the range."""
+    """Convert pictures (N, H, W, C) of any range to uint8 with 1 or 3 channels; also return a note about the range."""
     scale, offset, notes = _range(pictures)
     n, H, W, C = pictures.shape
     alpha = C in (2, 4)
@@ -47,7 +49,7 @@ def to_bytes(pictures: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def _range(pictures: np.ndarray) -> tuple[float, float, tuple[str, ...]]:
-    """The factor and the summand that bring values to 0 ... 255. Raises Unreadable if their range is another one."""
+    """Return the scale and offset that map values to 0 ... 255, and notes. Raises Unreadable for any other range."""
     if pictures.dtype == np.uint8:
         return 1, 0, ()
     if not np.isfinite(pictures).all():

@@ -1,9 +1,8 @@
-"""Augmentation: new pictures from old ones, by changes that leave them pictures of the same thing.
+"""Augmentation: random flips, shifts and rotations of pictures.
 
-Every function takes pictures (N, H, W, C) and a generator for each of them, and returns a new array of the same shape
-and dtype. What it draws for a picture follows from its generator alone, whatever the picture is: pictures that belong
-together are changed alike by equal generators. Whatever comes to lie outside the picture is taken from the nearest
-pixel of its border.
+Every function takes pictures (N, H, W, C) and one generator per picture, and returns a new array of the same shape and
+dtype. The draws depend on the generators alone, not on the pictures, so pictures that belong together get the same
+change from equal generators. Pixels from outside a picture are replaced by the nearest border pixel.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ Generators = Sequence[np.random.Generator]
 
 
 def random_flip(x: np.ndarray, rngs: Generators) -> np.ndarray:
-    """Mirror left and right with probability 1/2."""
+    """Mirror each picture left to right with probability 1/2."""
     _check(x, rngs)
     flip = np.array([rng.random() < 0.5 for rng in rngs])
     return np.where(flip[:, None, None, None], x[:, :, ::-1], x)
 
 
 def random_crop(x: np.ndarray, rngs: Generators, padding: int) -> np.ndarray:
-    """Shift by up to `padding` pixels in each direction: pad on all sides, then crop to the old size."""
+    """Shift each picture by up to `padding` pixels in each direction: pad on all sides, then crop to the old size."""
     _check(x, rngs)
     n, h, w, _ = x.shape
     drawn = np.array([(rng.random(), rng.random()) for rng in rngs]).T  # (2, N) in [0, 1)
@@ -38,25 +37,25 @@ def random_crop(x: np.ndarray, rngs: Generators, padding: int) -> np.ndarray:
 
 
 def random_rotation(x: np.ndarray, rngs: Generators, degrees: float) -> np.ndarray:
-    """Rotate about the centre by an angle in [-degrees, degrees], with bilinear interpolation."""
+    """Rotate each picture about its center by an angle in [-degrees, degrees], with bilinear interpolation."""
     _check(x, rngs)
     if x.dtype.kind != "f":
-        raise ShapeError(f"rotated pictures are mixed from several pixels, so they must be floats, got {x.dtype}")
+        raise ShapeError(f"rotation interpolates between pixels, so pictures must be floats, got {x.dtype}")
     n, h, w, _ = x.shape
     drawn = np.array([rng.uniform(-degrees, degrees) for rng in rngs])
     angle = np.deg2rad(drawn).astype(np.float32).reshape(n, 1, 1)
     v = np.arange(h, dtype=np.float32)[None, :, None] - (h - 1) / 2
     u = np.arange(w, dtype=np.float32)[None, None, :] - (w - 1) / 2
-    # Where in the old picture does each pixel of the new one come from? (N, H, W)
+    # The position in the old picture that each new pixel is sampled from (N, H, W)
     row = np.clip(np.cos(angle) * v - np.sin(angle) * u + (h - 1) / 2, 0, h - 1)
     column = np.clip(np.sin(angle) * v + np.cos(angle) * u + (w - 1) / 2, 0, w - 1)
     return _bilinear(x, row, column)
 
 
 def _bilinear(x: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Interpolate x (N, H, W, C) at fractional positions (N, H, W) within it."""
+    """Interpolate x (N, H, W, C) bilinearly at fractional positions (N, H, W) inside it."""
     n, h, w, _ = x.shape
-    top, left = row.astype(np.intp), column.astype(np.intp)  # rounds down: no position is negative
+    top, left = row.astype(np.intp), column.astype(np.intp)  # truncation rounds down: no position is negative
     bottom, right = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
     down = (row - top)[..., None].astype(x.dtype)
     across = (column - left)[..., None].astype(x.dtype)

@@ -1,4 +1,4 @@
-"""A batch: arrays by name."""
+"""The type of a batch: a dict of arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minigan.errors import DataError
 
 
 class Batch(dict):
-    """The arrays of a batch, by name. Raises DataError, with the nearest name, for one that it hasn't."""
+    """Arrays by name. Raises DataError for a missing name, and suggests the nearest one."""
 
     def __missing__(self, name: str) -> Any:
         raise DataError(f'a batch has no array "{name}": {nearest(name, self)}')

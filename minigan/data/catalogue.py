@@ -1,4 +1,4 @@
-"""The data sets that have a name, and how a name or a path becomes a `Dataset`."""
+"""The table of named data sets, and `open_dataset`, which opens a name or a path."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
 from minigan.errors import DataError
 
-DRAWN = ("train", "test", "val")
+DRAWN = ("train", "test", "val")  # splits of the synthetic sets: the index is part of the seed
 ARRAYS, ZIP_MAGIC = (".npy", ".npz"), b"PK"
-LOOKED_AT, ALMOST_BLACK = 16, 16  # pictures; 12 bits in 16 reach 4095 · 255/65535 = 15.9
+CHECKED, ALMOST_BLACK = 16, 16  # pictures; level of 255: 12 bits stored in 16 reach 4095 · 255/65535 = 15.9
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One line of the table that `minigan data` prints."""
+    """One row of the table that `minigan data` prints."""
 
     what: str
     size: str
@@ -51,7 +51,7 @@ DATASETS = {
 
 
 def list_datasets() -> dict[str, DatasetInfo]:
-    """Return `DATASETS` with `cached` filled in for those that are downloaded."""
+    """Return `DATASETS` with `cached` filled in for downloads."""
     cached = {name: mnist.is_cached(name) for name in mnist.MIRRORS} | {"cifar10": cifar.is_cached()}
     return {name: replace(info, cached=cached.get(name)) for name, info in DATASETS.items()}
 
@@ -65,16 +65,15 @@ def open_dataset(
     limit: int | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """Open a data set by name (see `DATASETS`), or from a path.
+    """Open a data set by name (see `DATASETS`) or from a path.
 
-    A path may lead to pictures in a folder or a .zip archive, IDX files of the MNIST family, CIFAR-10 or CIFAR-100 in a
-    folder or their .tar.gz, or arrays in a .npy or .npz file. `split` is train, val or test, where the data has them.
-    Pictures are given `img_size`, the side of a square or (height, width), and 1 or 3 `channels`; None keeps what is
-    natural to the data set. `limit` keeps that many samples, chosen by `seed`, which also decides what the synthetic
-    sets draw. `skip_bad` leaves pictures out that can't be read. Classes of which there is no sample are left out:
-    labels and `classes` are of those that occur.
+    A path may lead to a folder or a .zip archive of pictures, IDX files of the MNIST family, CIFAR-10 or CIFAR-100 as a
+    folder or .tar.gz, or arrays in a .npy or .npz file. `split` is train, val or test, if the data has it. `img_size`
+    is the side of a square or (height, width), and `channels` is 1 or 3; None keeps the data set's own. `limit` keeps
+    that many samples, chosen by `seed`, which also seeds the synthetic sets. `skip_bad` leaves out pictures that can't
+    be read. Classes without samples are dropped, and the labels renumbered.
 
-    Raises DataError, in one sentence, for everything that cannot be opened as asked.
+    Raises DataError, in one sentence, for anything that can't be opened as requested.
     """
     if not isinstance(spec, (str, os.PathLike)):
         raise DataError(
@@ -96,11 +95,11 @@ def open_dataset(
         dataset = dataset.fit(img_size, channels)
     if not isinstance(dataset, PointDataset):
         _note_darkness(dataset)
-    return _only_present(dataset)
+    return _drop_empty_classes(dataset)
 
 
-def _only_present(dataset: Dataset) -> Dataset:
-    """Number the classes anew if there are some without a sample, and note which."""
+def _drop_empty_classes(dataset: Dataset) -> Dataset:
+    """Drop classes without samples, renumber the labels, and add a note about it."""
     if dataset.labels is None or not dataset.classes:
         return dataset
     present, labels = np.unique(dataset.labels, return_inverse=True)
@@ -112,8 +111,8 @@ def _only_present(dataset: Dataset) -> Dataset:
 
 
 def _note_darkness(dataset: Dataset) -> None:
-    """Note that pictures are almost black, as those are that keep 12 bits, or the numbers 0 and 1, in larger ones."""
-    some = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).astype(int)
+    """Add a note if pictures are almost black, as when 12-bit values, or 0 and 1, are stored in a larger type."""
+    some = np.linspace(0, len(dataset) - 1, min(CHECKED, len(dataset))).astype(int)
     brightest = round((float(dataset.batch(some).max()) + 1) * 127.5)
     if brightest <= ALMOST_BLACK:
         dataset.notes += (
@@ -137,7 +136,7 @@ def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder or file"
         raise DataError(f"there is no data set or folder called {name!r}: {hint}")
-    draw = [seed, DRAWN.index(split)]  # the synthetic sets draw other samples for the test split
+    draw = [seed, DRAWN.index(split)]  # synthetic sets draw other samples for each split
     if name == "digits":
         _check_split(name, split, ("train",))
         return open_digits(img_size or 16)

@@ -1,12 +1,14 @@
-"""CIFAR-10 and CIFAR-100: 32x32 colour pictures in 10 or 100 classes, from binary or python files, or their archive.
+"""CIFAR-10 and CIFAR-100: 32x32 color pictures in 10 or 100 classes, from binary files, pickles or a .tar.gz.
 
-A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, https://www.cs.toronto.edu/~kriz/cifar.html
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
+https://www.cs.toronto.edu/~kriz/cifar.html
 
-A row has 3,072 bytes: 1,024 red, 1,024 green, 1,024 blue. In the binary files the label comes before each row, in
-CIFAR-100 two of them: of twenty coarse classes and of a hundred fine ones, which are used here. The python files are
-pickled dictionaries with `data` (n, 3072) and `labels` or `fine_labels`. Archives are read as a stream, and nothing is
-unpacked to disk: of a member only the last part of its name, its kind and its size are looked at. `tarfile` would also
-follow headers of other forms, which may be as large as they say.
+A row has 3,072 bytes: 1,024 red, 1,024 green, 1,024 blue. In the binary files the label precedes each row; CIFAR-100
+has two labels, one of twenty coarse classes and one of a hundred fine classes, of which the fine one is used here. The
+Python files are pickled dictionaries with `data` (n, 3072) and `labels` or `fine_labels`.
+
+Archives are read as a stream, and nothing is unpacked to disk. Of each member's header only the last part of the name,
+the type and the size are used. `tarfile` would also process extended headers, whose size is not limited.
 """
 
 from __future__ import annotations
@@ -33,17 +35,18 @@ from minigan.errors import DataError
 MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-MAX_ARCHIVE = 256 << 20  # bytes of the unpacked archive; the original ones have 186 MB
-BLOCK = tarfile.BLOCKSIZE  # 512 bytes: a header, or a part of a file, of which the last is filled up
+MAX_ARCHIVE = 256 << 20  # bytes of the unpacked archive; the originals have 186 MB
+BLOCK = tarfile.BLOCKSIZE  # 512 bytes: headers and files are padded to a multiple of it
 PIXELS = 3 * 32 * 32
 
 
 @dataclass(frozen=True)
 class Form:
-    """How one of the two is kept: `batch` matches the names of its files by split, `key` is that of the labels.
+    """The file format of one of the two data sets.
 
-    `labels` is the number of bytes before a row, of which the last is the label. `most` is the size that a file may
-    have; the original ones have 31 and 155 MB.
+    `batch` matches file names by split, and `key` is the dictionary key of the labels. `labels` is the number of label
+    bytes before a row, of which the last is used. `most` is the largest file size allowed, in bytes; the original files
+    have 31 and 155 MB.
     """
 
     name: str
@@ -86,7 +89,7 @@ FORMS = (CIFAR10, CIFAR100)
 
 
 def download_cifar10(split: str = "train") -> ArrayDataset:
-    """Open CIFAR-10 from the cache, downloading it (170 MB) if it is not there."""
+    """Open CIFAR-10 from the cache, downloading it first (170 MB) if it is missing."""
     path = cache_folder() / "cifar10" / ARCHIVE
     dataset = read_cifar(fetch(path, [mirror + ARCHIVE for mirror in MIRRORS], ARCHIVE_MD5), split)
     dataset.name = "cifar10"
@@ -99,15 +102,15 @@ def is_cached() -> bool:
 
 
 def holds_cifar(folder: Path) -> bool:
-    """Whether the folder, or the folder that an archive unpacks to in it, has files of CIFAR-10 or CIFAR-100."""
+    """Whether a folder, or its subfolder from the official archive, has files of CIFAR-10 or CIFAR-100."""
     return any(_batch_files(folder, split, form) for form in FORMS for split in form.batch)
 
 
 def read_cifar(path: Path, split: str = "train") -> ArrayDataset:
     """Open the files in a folder or in a `.tar.gz`; they may have any number of rows.
 
-    Raises DataError if there are none for the split, if one is damaged or something else, or if it is far larger than
-    the original.
+    Raises DataError if the split has no files, or if a file is damaged, of another kind, or far larger than the
+    original.
     """
     for form in FORMS:
         rows, labels = [], []
@@ -158,14 +161,14 @@ def _from_archive(path: Path, split: str, form: Form) -> Iterator[tuple[str, byt
 
 
 def _members(file: BinaryIO, wanted: re.Pattern, most: int) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of the files in a tar archive that are `wanted`, up to its end."""
-    given, found = 0, set()
+    """Yield the names and contents of a tar archive's files whose names match `wanted`. Raises tarfile.ReadError."""
+    total, found = 0, set()
 
     def read(size: int) -> bytes:
-        nonlocal given
+        nonlocal total
         data = file.read(size)
-        given += len(data)
-        if given > MAX_ARCHIVE:  # a small archive may unpack to a very large one
+        total += len(data)
+        if total > MAX_ARCHIVE:  # a small archive may unpack to gigabytes
             raise tarfile.ReadError("it unpacks to far more than CIFAR")
         return data
 
@@ -173,7 +176,7 @@ def _members(file: BinaryIO, wanted: re.Pattern, most: int) -> Iterator[tuple[st
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         name, size = member.name.rpartition("/")[2], member.size
         if member.isdir() or member.issym() or member.islnk() or member.isdev():
-            continue  # of these only the header is there
+            continue  # these consist of a header only
         if size < 0:
             raise tarfile.ReadError("a file in it has a negative size")
         left = -(-size // BLOCK) * BLOCK
@@ -195,7 +198,7 @@ def _members(file: BinaryIO, wanted: re.Pattern, most: int) -> Iterator[tuple[st
     if len(header) < BLOCK:
         raise tarfile.ReadError("it is cut off")
     while read(1 << 20):
-        pass  # on to the end, where gzip verifies its checksum
+        pass  # gzip verifies its checksum at the end
 
 
 def _parse(data: bytes, where: str, form: Form, binary: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Damage: arrays of a batch that a model makes of others, sample by sample, such as a noisy input of a clean target."""
+"""Damage: arrays that a model derives from a sample's other arrays, such as a noisy input from a clean target."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from minigan.errors import DataError, described
 
 Rows = dict[str, np.ndarray]  # {array name: (n, …)}
-Damage = Callable[[Rows, np.random.Generator], Rows]  # of one sample: {array name: (…)}
+Damage = Callable[[Rows, np.random.Generator], Rows]  # (one sample {array name: (…)}, rng) → new arrays
 
 
 def damaged(rows: Rows, damage: Damage, rngs: Sequence[np.random.Generator]) -> Rows:
-    """Rows, and what damage makes of each sample: it joins them, or takes the place of an array of its name.
+    """Return rows, plus the arrays that `damage` makes of each sample; these replace arrays of the same name.
 
-    Floats become float32. Raises DataError for what can't be stacked to rows.
+    Floats become float32. Raises DataError if the results are not arrays by name, or can't be stacked.
     """
     made = []
     for i, rng in enumerate(rngs):
@@ -33,7 +33,7 @@ def damaged(rows: Rows, damage: Damage, rngs: Sequence[np.random.Generator]) -> 
 
 
 def _row(x: np.ndarray, i: int) -> np.ndarray:
-    """Row i, which can't be written to: changed in place, an input would be its own target."""
+    """Return a read-only view of row i: if `damage` changed its input in place, the target would change, too."""
     row = np.asarray(x[i])
     row.flags.writeable = False
     return row

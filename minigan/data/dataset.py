@@ -1,7 +1,6 @@
-"""What a data set is: samples by index, as float32 arrays that a network can take.
+"""The `Dataset` protocol, and data sets in memory.
 
-Pictures are kept as bytes, which takes a quarter of the memory of float32, and become numbers in [-1, 1] when a batch
-is asked for.
+Pictures are stored as bytes, in a quarter of the memory of float32, and converted to [-1, 1] when a batch is requested.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from minigan.errors import DataError
 
 
 class Dataset(Protocol):
-    """Samples of one shape, with or without classes.
+    """Samples of one shape, with or without class labels.
 
     `shape` is the shape of one sample: (H, W, C) for pictures, (2,) for points on the plane. `labels` is an integer
-    array (N,) or None, and `classes` names the values that labels may take. `notes` are sentences for the user about
-    what was left out or changed.
+    array (N,) or None, and `classes` names the label values. `notes` are sentences for the user about what was left out
+    or changed.
     """
 
     name: str
@@ -40,28 +39,28 @@ class Dataset(Protocol):
         ...
 
     def item(self, i: int) -> np.ndarray:
-        """Return one sample as (1, …): as `batch` does, but whole, at its own size, if it is a picture from a file."""
+        """Return one sample (1, …), like `batch`, except that a picture from a file keeps its own size."""
         return self.batch(np.array([i]))
 
     def select(self, indices: np.ndarray) -> Dataset:
-        """Return a data set of these samples only."""
+        """Return a data set of only these samples."""
         ...
 
     def describe(self) -> str:
-        """Return one line for people, such as `mnist: 60,000 pictures of 28x28x1, 10 classes`."""
+        """Return one line for the user, such as `mnist: 60,000 pictures of 28x28x1, 10 classes`."""
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return f"{self.name}: {counted(len(self), self.shape)}{classes}"
 
 
 def counted(n: int, shape: tuple[int, ...]) -> str:
-    """Samples of one shape for people, such as `60,000 pictures of 28x28x1`."""
+    """Describe n samples of a shape, such as `60,000 pictures of 28x28x1`."""
     if len(shape) == 3:
         return f"{n:,} pictures of {'x'.join(map(str, shape))}"
     return f"{n:,} points of {shape[0]} coordinates"
 
 
 def number_classes(dataset: Dataset, classes: Sequence[str]) -> None:
-    """Give labels the numbers that they have in `classes`. Raises DataError if a class of the data isn't among them."""
+    """Renumber the labels by the order of `classes`. Raises DataError if a class of the data is missing there."""
     number = {name: k for k, name in enumerate(classes)}
     unknown = [name for name in dataset.classes or () if name not in number]
     if unknown or not dataset.classes or dataset.labels is None:
@@ -71,7 +70,7 @@ def number_classes(dataset: Dataset, classes: Sequence[str]) -> None:
 
 
 def to_unit_range(pictures: np.ndarray) -> np.ndarray:
-    """Turn bytes into float32: 0 becomes -1 and 255 becomes 1."""
+    """Convert bytes to float32 in [-1, 1]: 0 becomes -1 and 255 becomes 1."""
     x = pictures.astype(np.float32)
     x /= 127.5
     x -= 1
@@ -79,7 +78,7 @@ def to_unit_range(pictures: np.ndarray) -> np.ndarray:
 
 
 def _samples(name: str, samples: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pictures as bytes (N, H, W, 1 or 3), or points (N, F) as float32, and notes on what was changed."""
+    """Return pictures as bytes (N, H, W, 1 or 3) or points (N, F) as float32, and notes about changes."""
     samples = to_numpy(numbers(samples, name, "samples", DataError))
     if samples.ndim and samples.size == 0:
         raise DataError(f"{name}: there are no samples in it")
@@ -104,11 +103,11 @@ def _samples(name: str, samples: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 class ArrayDataset(Dataset):
     """A data set in memory: pictures (N, H, W, 1 or 3), kept as uint8, or points (N, 2), kept as float32.
 
-    Bytes are taken as they are. Pictures of other numbers, (N, H, W), (N, C, H, W) and those with an alpha channel are
-    made bytes (N, H, W, 1 or 3), as those in files are, and `notes` says what their range was taken for. Labels are
-    whole numbers (N,) or (N, 1) from 0 on, below the number of `classes` if these are given.
+    Pictures (N, H, W, 1 or 3) of bytes are taken as they are. All others, including (N, H, W), (N, C, H, W) and alpha
+    channels, are converted by `as_bytes`, and `notes` states the range that was assumed. Labels are whole numbers (N,)
+    or (N, 1) from 0 on, below the number of `classes` if these are given.
 
-    Raises DataError if it is empty, for what is neither pictures nor points, and if the labels do not fit the samples.
+    Raises DataError for an empty array, one that is neither pictures nor points, or labels that don't fit the samples.
     """
 
     def __init__(self, name: str, samples: Any, labels: Any = None, classes: Sequence[str] | None = None):
@@ -132,7 +131,7 @@ class ArrayDataset(Dataset):
         return to_unit_range(samples) if samples.dtype == np.uint8 else samples
 
     def select(self, indices: np.ndarray) -> ArrayDataset:
-        """Return a data set of these samples only."""
+        """Return a data set of only these samples."""
         samples = self._chosen(indices)
         labels = None if self.labels is None else self.labels[indices]
         some = ArrayDataset(self.name, samples, labels, self.classes)
@@ -140,7 +139,7 @@ class ArrayDataset(Dataset):
         return some
 
     def _chosen(self, indices: Any) -> np.ndarray:
-        """These samples (n, *shape). Raises DataError for what chooses none of them, and for a single one."""
+        """Return the samples (n, *shape) at a list of indices. Raises DataError for invalid ones or a single number."""
         try:
             samples = self.samples[indices]
         except IndexError:
@@ -150,10 +149,10 @@ class ArrayDataset(Dataset):
         return samples
 
     def fit(self, img_size: Size | None = None, channels: int | None = None) -> ArrayDataset:
-        """Return the pictures in `img_size` pixels with 1 or 3 `channels`; None leaves them as they are.
+        """Return the pictures at `img_size` pixels and with 1 or 3 `channels`; None keeps what they have.
 
-        A size is the side of a square or (height, width): the centre is cut to its aspect and shrunk. Raises DataError
-        if the result would not fit into memory.
+        A size is the side of a square or (height, width): the center is cropped to its aspect ratio and resized. Raises
+        DataError if the result would not fit into memory.
         """
         check_size(img_size, channels)
         samples = fit_array(self.samples, img_size, channels, self.name)

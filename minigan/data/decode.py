@@ -1,14 +1,15 @@
-"""Opening one picture that nobody vouches for: its header, the kinds that are refused, and how large it may become.
+"""Decode one untrusted picture: read its header, refuse unsupported kinds, and limit its decoded size.
 
-Pillow decodes a picture whole, in memory: 1 byte for a pixel of 1-bit or 8-bit grey, 4 for any other. A flat colour of
-100 kB could fill gigabytes, in every thread. A picture may take, decoded,
+Pillow decodes whole pictures in memory: 1 byte per pixel for 1-bit and 8-bit gray, 4 for all other modes. A flat color
+in a file of 100 kB could fill gigabytes, in every thread. A decoded picture may therefore take at most
 
     max(64 MiB, 900 × the size of its file)
 
-* 64 MiB are 67 megapixels of grey and 17 of colour: a page of A4 at 600 dpi has 35.
-* Line drawings compress best of all honest pictures. One of 20 megapixels, saved in colour, became 420 times smaller as
-  a PNG and 770 times as a WebP. Deflate makes one flat colour 1030 times smaller, WebP several thousand times.
-* Above that stands Pillow's own limit, 89 megapixels, and no two pictures of more than 8 are decoded at a time.
+* 64 MiB hold 67 megapixels of gray or 17 of color; a page of A4 at 600 dpi has 35.
+* Of all legitimate pictures, line drawings compress best. One of 20 megapixels, saved in color, became 420 times
+  smaller as a PNG and 770 times as a WebP. Deflate makes one flat color 1030 times smaller, WebP several thousand
+  times.
+* Pillow's own limit of 89 megapixels also applies, and only one picture of more than 8 megapixels is decoded at a time.
 """
 
 from __future__ import annotations
@@ -29,35 +30,35 @@ from PIL import Image
 
 from minigan.data.archive import Member
 from minigan.data.kinds import FORMATS, kind_of
-from minigan.data.pictures import GREY_MODES, to_pixels, to_size, upright_size
+from minigan.data.pictures import GRAY_MODES, to_pixels, to_size, upright_size
 from minigan.errors import DataError
 
 FREE_BYTES, RATIO = 64 << 20, 900
 Decoded = TypeVar("Decoded")
 ONE_BYTE_MODES = ("1", "L")
-LARGE = 8 << 20  # pixels; no two pictures with more are decoded at the same time
+LARGE = 8 << 20  # pixels; `one_large` is held while a picture with more is decoded
 one_large = threading.Lock()
-# Of a damaged file Pillow and libtiff would print on stderr what is wrong, besides raising an error.
+# For damaged files, Pillow and libtiff print messages on stderr besides raising an error. Silence them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-with suppress(AttributeError, OSError):  # libtiff is not everywhere a library of its own
+with suppress(AttributeError, OSError):  # not every build of Pillow exports libtiff's functions
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
-JPEG = ("JPEG", "MPO")  # a JPEG with further pictures behind it is called MPO
+JPEG = ("JPEG", "MPO")  # MPO is a JPEG with further pictures appended
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture say: its format, as Pillow calls it, (height, width), whether it is grey."""
+    """The header of a picture: its format in Pillow's terms, (height, width), and whether it is gray."""
 
     format: str
     size: tuple[int, int]
-    grey: bool
+    gray: bool
 
 
 def read_header(path: Path | Member) -> Header:
     """Read the header of a picture. Raises DataError, naming the file, if it can't be decoded or is too large."""
     with open_picture(path) as image:
         form = "JPEG" if image.format in JPEG else str(image.format)
-        return Header(form, upright_size(image), image.mode in GREY_MODES)
+        return Header(form, upright_size(image), image.mode in GRAY_MODES)
 
 
 def decode(path: Path | Member, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -66,34 +67,34 @@ def decode(path: Path | Member, size: tuple[int, int], channels: int) -> np.ndar
 
 
 def decode_whole(path: Path | Member, channels: int | None = None) -> np.ndarray:
-    """Decode a picture at its own size to uint8 (H, W, channels): 1 if it is grey, else 3, unless one is given.
+    """Decode a picture at its own size to uint8 (H, W, channels), by default with 1 channel if it is gray, else 3.
 
-    Raises DataError as `decode` does.
+    Raises DataError, as `decode` does.
     """
     return decode_by(path, lambda image: to_pixels(image, channels))
 
 
 def decode_by(path: Path | Member, read: Callable[[Image.Image], Decoded]) -> Decoded:
-    """What `read` makes of a picture. Raises DataError, naming the file, if anything fails in it."""
+    """Return `read(image)`. Raises DataError, naming the file, if decoding fails."""
     with open_picture(path) as image:
-        large = image.width * image.height > LARGE and image.format not in JPEG  # that is reduced as it is decoded
+        large = image.width * image.height > LARGE and image.format not in JPEG  # JPEGs are reduced while decoding
         try:
             with one_large if large else nullcontext():
                 return read(image)
         except (DataError, MemoryError):
             raise
-        except Exception as error:  # on a damaged file Pillow's decoders raise whatever comes
+        except Exception as error:  # Pillow's decoders may raise anything on a damaged file
             raise _damaged(path, error) from error
 
 
 def open_picture(path: Path | Member) -> Image.Image:
     """Open a picture and read its header. Raises DataError, naming the file."""
-    if isinstance(path, Path) and not path.is_file():  # opening a pipe would wait for somebody to write into it
-        raise DataError(f"{path} is no file, but a pipe, a device or a link to nothing: take it away")
+    if isinstance(path, Path) and not path.is_file():  # opening a pipe would block until something writes to it
+        raise DataError(f"{path} is not a file but a pipe, a device or a broken link: take it away")
     try:
         size = path.size if isinstance(path, Member) else path.stat().st_size
         image = Image.open(io.BytesIO(path.read()) if isinstance(path, Member) else path, formats=FORMATS)
-    except DataError:  # of an archive
+    except DataError:  # from `Member.read`
         raise
     except Image.UnidentifiedImageError as error:
         raise DataError(f"{path} {_what_it_is(path)}") from error
@@ -101,7 +102,7 @@ def open_picture(path: Path | Member) -> Image.Image:
         raise _too_large(path) from error
     except PermissionError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # see `decode`
+    except Exception as error:  # see `decode_by`
         raise _damaged(path, error) from error
     try:
         _check_cost(image, path, size)
@@ -121,7 +122,7 @@ def _check_cost(image: Image.Image, path: Path | Member, size: int) -> None:
 
 
 def _what_it_is(path: Path | Member) -> str:
-    """What is wrong with a file that Pillow doesn't know, as the end of a sentence."""
+    """Describe a file that Pillow can't identify, as the end of a sentence."""
     if isinstance(path, Member):
         kind = kind_of(path.read()[:16])
     else:
@@ -142,7 +143,7 @@ def _damaged(path: Path | Member, error: Exception) -> DataError:
 
 @contextmanager
 def no_warnings() -> Iterator[None]:
-    """Pillow warns of what is odd in a file, such as its EXIF data; for what is wrong with pictures it raises."""
+    """Silence Pillow's warnings about oddities such as bad EXIF data. Real errors are raised all the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,7 +1,7 @@
-"""Files from the internet: several mirrors, resumed after a cut, verified, and only then given their name.
+"""Download files from several mirrors. Interrupted downloads resume, and a file gets its name only after verification.
 
-A download grows in `name.part`. What is there is asked for no second time (HTTP Range). When the checksum is right the
-file is renamed to `name`. A file that has its name already is verified again each time.
+A download grows in `name.part`, and resumes there (HTTP Range). Once its checksum is right, it is renamed to `name`. A
+file that already exists as `name` is verified again each time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from minigan.common.terminal import bar
 from minigan.errors import DataError
 
-ATTEMPTS = 3  # per mirror; each goes on where the last was cut off
-MAX_BYTES = 1 << 30  # no data set here is larger; a server that never stops shall not fill the disk
+ATTEMPTS = 3  # per mirror; each resumes where the last was interrupted
+MAX_BYTES = 1 << 30  # more than any data set here has, so that a server that never stops can't fill the disk
 CHUNK = 1 << 16
 
 
@@ -36,14 +36,14 @@ def cache_folder() -> Path:
 
 
 def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -> Path:
-    """Make sure that `path` is there and whole, downloading it from the first of `urls` that has it.
+    """Return `path` once it is complete and verified, downloading it from the first of `urls` that works.
 
-    `checksum` is the hexadecimal SHA-256 or MD5 of the file. Raises DataError if a file is there that has another, if
-    no mirror gives the right file (with the failure of each), or if the folder cannot be written to. After a failure,
-    what has arrived is kept.
+    `checksum` is the hexadecimal SHA-256 or MD5 of the file. Raises DataError if an existing file has another checksum,
+    if all mirrors fail (with the reason of each), or if the folder is not writable. After a failure, the partial
+    download is kept.
     """
     if path.exists():
-        if _digest(path, checksum) != checksum:
+        if file_checksum(path, checksum) != checksum:
             raise DataError(f"{path} is damaged, its checksum is wrong: delete it to have it downloaded again")
         return path
     part, new_folder = path.with_name(path.name + ".part"), not path.parent.exists()
@@ -64,7 +64,7 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
     if not part.stat().st_size:
         part.unlink()
         if new_folder:
-            with suppress(OSError):  # not if somebody else has put a file there
+            with suppress(OSError):  # not empty if another process has put a file there
                 path.parent.rmdir()
     raise DataError(
         f"could not download {path.name} ({'; '.join(failures)}): "
@@ -73,20 +73,20 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
 
 
 def _try_mirror(url: str, part: Path, checksum: str, timeout: float) -> str | None:
-    """Download `url` to `part`. Return None if it arrived and its checksum is right, otherwise the reason."""
+    """Download `url` to `part`. Return None if the file is complete and verified, otherwise the reason."""
     reason = ""
     for _ in range(ATTEMPTS):
         before = part.stat().st_size
         try:
-            complete = _continue(url, part, timeout)
+            complete = _resume(url, part, timeout)
         except (OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", None) or error) or type(error).__name__
             if part.stat().st_size == before:
-                break  # nothing came: the next mirror may do better
+                break  # no progress: try the next mirror
             continue
         if not complete:
             reason = "the connection was cut"
-        elif _digest(part, checksum) == checksum:
+        elif file_checksum(part, checksum) == checksum:
             return None
         else:
             reason = "the checksum is wrong"
@@ -94,8 +94,8 @@ def _try_mirror(url: str, part: Path, checksum: str, timeout: float) -> str | No
     return reason
 
 
-def _continue(url: str, part: Path, timeout: float) -> bool:
-    """Append to `part` what it lacks of `url`; return whether it is complete."""
+def _resume(url: str, part: Path, timeout: float) -> bool:
+    """Append the missing part of `url` to `part`; return whether the file is complete."""
     have = part.stat().st_size
     request = urllib.request.Request(url, headers={"User-Agent": "minigan"})
     if have:
@@ -104,11 +104,11 @@ def _continue(url: str, part: Path, timeout: float) -> bool:
         response = urllib.request.urlopen(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return True  # nothing lies beyond what we have: the checksum decides
+            return True  # the server has no more bytes than we have: the checksum decides
         raise
     with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
-        have = have if resumed else 0  # a server may ignore Range and send everything
+        have = have if resumed else 0  # a server may ignore Range and send the whole file
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() else None
         with (
@@ -123,8 +123,8 @@ def _continue(url: str, part: Path, timeout: float) -> bool:
     return total is None or have == total
 
 
-def _digest(path: Path, like: str) -> str:
-    """Return the MD5 or the SHA-256 of a file in hexadecimal, whichever is as long as `like`."""
+def file_checksum(path: Path, like: str = "") -> str:
+    """Return the SHA-256 of a file in hexadecimal, or its MD5 if `like` has the length of an MD5."""
     digest = hashlib.md5(usedforsecurity=False) if len(like) == 32 else hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -1,10 +1,10 @@
-"""Generators of random numbers by purpose, feed and sample: what one sample draws never depends on any other.
+"""Random generators keyed by purpose, feed and sample, so that the draws of one sample never depend on another.
 
-    key      64 bits that follow from (seed, purpose, feed)
+    key      64 bits derived from (seed, purpose, feed)
     sample   its number in the stream of the feed
 
-Both together are the key of a Philox generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
-whose streams are independent however close their keys are, and which takes microseconds to make.
+Together they are the key of a Philox generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011),
+whose streams are independent even for adjacent keys, and which takes microseconds to create.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHUFFLED, HELD_OUT, AUGMENTED, DAMAGED, HELD_OUT_DAMAGED = range(1, 6)  # purpos
 
 
 class _Words(ISeedSequence):
-    """Hands two words over as the key of a Philox generator. Given a `key`, NumPy would ask the system for a seed."""
+    """Passes two words to Philox as its key. `Philox(key=…)` would also request entropy from the system."""
 
     def __init__(self, key: np.ndarray) -> None:
         self.words = np.array([key[0], 0], np.uint64)
@@ -31,15 +31,15 @@ class _Words(ISeedSequence):
 
 
 def entropy(seed: int, purpose: int, feed: str) -> list[int]:
-    """The numbers that `numpy.random.default_rng` takes, for what is drawn once for a feed."""
+    """Return a seed for `numpy.random.default_rng`, for draws that are made once per feed."""
     return [seed, purpose, zlib.crc32(feed.encode())]
 
 
 def generators(seed: int, purpose: int, feed: str, samples: Iterable[int]) -> list[Generator]:
-    """A generator for each of these samples of a feed."""
+    """Return one generator for each of these samples of a feed."""
     words = _Words(np.random.SeedSequence(entropy(seed, purpose, feed)).generate_state(1, np.uint64))
     found = []
     for sample in samples:
         words.words[1] = sample
-        found.append(Generator(Philox(words)))  # type: ignore[arg-type]  # any ISeedSequence will do
+        found.append(Generator(Philox(words)))  # type: ignore[arg-type]  # takes any ISeedSequence
     return found

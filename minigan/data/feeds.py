@@ -1,10 +1,10 @@
-"""Feeds: endless streams of samples in a shuffled order, of which any part can be read at any time.
+"""Feeds: endless shuffled streams of samples with random access.
 
-Sample s of a feed of N samples is of epoch s // N, at place s mod N of that epoch's permutation. It follows from the
-seed, the feed's name and s alone, and so do its augmentation and its damage. How the stream is cut into batches
-changes nothing: they may straddle epochs, be of any size, and begin anywhere.
+Sample s of a feed of N samples belongs to epoch s // N, at position s mod N of that epoch's permutation. The sample,
+its augmentation and its damage depend on nothing but the seed, the feed's name and s. So batches may span epochs, have
+any size and start anywhere, without changing the stream.
 
-One thread reads ahead, so that decoding and augmentation hide behind the training step.
+One thread prefetches batches, so that decoding and augmentation overlap with the training step.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from minigan.data.source import Source
 from minigan.errors import DataError, described
 from minigan.model import Kind
 
-READ_AHEAD = 3  # batches
-KEPT_ORDERS = 2  # epochs whose permutation is kept, for each feed
+PREFETCHED = 3  # batches
+KEPT_ORDERS = 2  # epochs whose permutation is cached, for each feed
 
 Augmentation = Callable[[np.ndarray, Sequence[np.random.Generator]], np.ndarray]
 
 
 class Feeds:
-    """The samples of all feeds of a model, `next(n)` of each at a time, epoch after epoch without end.
+    """The samples of all feeds of a model: `next(n)` returns the next n of each, epoch after epoch without end.
 
-    `sources` are by feed; `kinds` says which arrays a batch has. `augment` are functions of (x, one generator per
-    sample), applied in order to pictures, points and masks; all arrays of a feed get the same change, so that they stay
-    aligned. After it, `damage(item, rng)` makes arrays of those of a sample, which join the batch. With a `device`,
-    batches are moved there when they are handed out.
+    `sources` are keyed by feed; `kinds` lists the arrays of a batch. `augment` is a sequence of functions of (x, one
+    generator per sample), applied in order to pictures, points and masks; all arrays of a feed get the same change, so
+    that they stay aligned. Then `damage(item, rng)` derives further arrays from those of each sample. With a `device`,
+    `next` moves batches there.
 
-    `position` counts the samples that were handed out of each feed; an epoch, `epoch_length` samples, is the longest
-    feed's. An exception in the reading thread is raised by `next`. Raises DataError for a batch size or an array that
-    can't be.
+    `position` counts the samples already returned from each feed; an epoch, `epoch_length` samples, is that of the
+    longest feed. `next` re-raises exceptions of the prefetch thread. Raises DataError for an invalid batch size, or an
+    array that no source has.
     """
 
     def __init__(
@@ -67,25 +67,25 @@ class Feeds:
         self._feeds = list(dict.fromkeys(kind.feed for kind in kinds.values()))
         self._seed, self._augment, self._damage, self._device = seed, tuple(augment), damage, device
         self._check_augmentation()
-        self._orders: dict[tuple[str, int], np.ndarray] = {}  # the permutations of the last epochs
+        self._orders: dict[tuple[str, int], np.ndarray] = {}  # cached permutations
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="feeds")
         self._ahead: deque[Future] = deque()
-        self._ahead_n = _checked(batch_size)  # samples in each batch that is read ahead
+        self._ahead_n = _checked(batch_size)  # samples in each prefetched batch
         self._closed = False
         self.seek(position)
 
     def seek(self, position: int) -> None:
-        """Go on with this sample, counted from the beginning of training."""
+        """Continue at this sample, counted from the beginning of training."""
         for batch in self._ahead:
             batch.cancel()
         self.position = position
         n = self._ahead_n
-        self._ahead = deque(self._reader.submit(self._read, position + k * n, n) for k in range(READ_AHEAD))
+        self._ahead = deque(self._reader.submit(self._read, position + k * n, n) for k in range(PREFETCHED))
 
     def next(self, n: int | None = None) -> dict[str, Any]:
-        """Return the next n samples of each feed, `batch_size` if n is left out, as {array name: rows}.
+        """Return the next n samples of each feed, by default `batch_size`, as {array name: rows}.
 
-        Batches are read ahead in the size of the last one; another size costs the time to read it.
+        Batches are prefetched in the size of the last call; a call with another size waits for its batch to be read.
         """
         n = _checked(self.batch_size if n is None else n)
         if self._closed:
@@ -93,14 +93,14 @@ class Feeds:
         if n != self._ahead_n:
             self._ahead_n = n
             self.seek(self.position)
-        rows = self._ahead[0].result()  # stays in the queue if it raises, so that it raises again
+        rows = self._ahead[0].result()  # stays in the queue if it raises, so that the next call raises again
         self._ahead.popleft()
-        self._ahead.append(self._reader.submit(self._read, self.position + READ_AHEAD * n, n))
+        self._ahead.append(self._reader.submit(self._read, self.position + PREFETCHED * n, n))
         self.position += n
         return Batch(rows if self._device is None else {array: self._device.array(x) for array, x in rows.items()})
 
     def close(self) -> None:
-        """End the thread. Batches that were read ahead are lost."""
+        """Stop the prefetch thread, and discard its batches."""
         self._closed = True
         self._ahead.clear()
         self._reader.shutdown(wait=True, cancel_futures=True)
@@ -112,7 +112,7 @@ class Feeds:
         self.close()
 
     def _read(self, start: int, n: int) -> Rows:
-        """Read samples start … start + n − 1 of each feed. Runs in the reading thread."""
+        """Read samples start … start + n − 1 of each feed, in the prefetch thread."""
         found: Rows = {}
         for feed in self._feeds:
             rows = self.sources[feed].read(self._indices(feed, start, n))
@@ -124,9 +124,9 @@ class Feeds:
         return found
 
     def _indices(self, feed: str, start: int, n: int) -> np.ndarray:
-        """The numbers (n,), within its source, of samples start … start + n − 1 of a feed."""
+        """Return the indices (n,), within the feed's source, of samples start … start + n − 1."""
         size, done = len(self.sources[feed]), 0
-        found = np.empty(n, np.int64)  # first of all: so many may be more than the memory holds
+        found = np.empty(n, np.int64)  # fails at once if n exceeds the memory
         while done < n:
             epoch, place = divmod(start + done, size)
             some = self._order(feed, epoch)[place : place + n - done]
@@ -135,7 +135,7 @@ class Feeds:
         return found
 
     def _order(self, feed: str, epoch: int) -> np.ndarray:
-        """The permutation of an epoch of a feed."""
+        """Return the permutation of a feed in an epoch, cached or newly drawn."""
         order = self._orders.pop((feed, epoch), None)
         if order is None:
             rng = np.random.default_rng([*entropy(self._seed, SHUFFLED, feed), epoch])
@@ -146,12 +146,12 @@ class Feeds:
         return order
 
     def _augmented(self, x: np.ndarray, array: str, feed: str, start: int) -> np.ndarray:
-        """Rows after all augmentations. Each array of a feed gets generators that draw the same numbers."""
+        """Apply all augmentations. All arrays of a feed get generators in equal states, hence the same change."""
         what = self.kinds[array].what
         if not self._augment or what in ("label", "numbers"):
             return x
         rngs = self._generators(AUGMENTED, feed, start, len(x))
-        changed = x.astype(np.float32) if what == "mask" else x  # pixels may be mixed
+        changed = x.astype(np.float32) if what == "mask" else x  # interpolation needs floats
         for augment in self._augment:
             changed = augment(changed, rngs)
         return (changed >= 0.5).astype(np.uint8) if what == "mask" else changed
@@ -160,7 +160,7 @@ class Feeds:
         return generators(self._seed, purpose, feed, range(start, start + n))
 
     def _check_augmentation(self) -> None:
-        """Raise DataError if pictures that belong together differ in size: a shift in pixels would part them."""
+        """Raise DataError if the pictures of a feed differ in size: the same shift in pixels would misalign them."""
         sizes: dict[str, tuple[str, tuple[int, ...]]] = {}
         for array, kind in self.kinds.items() if self._augment else ():
             shape = self.sources[kind.feed].shapes[array]

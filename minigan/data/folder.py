@@ -1,7 +1,7 @@
-"""A folder or a .zip archive of pictures as a data set: of any kind and size, in nested folders.
+"""A folder or a .zip archive of pictures as a data set: any format and size, in nested folders.
 
-Every header is read when the folder is opened, so that a bad file is named at once and not after an hour of training.
-The pictures themselves are decoded when they are asked for, and kept if all of them fit into memory.
+All headers are read when the folder is opened, so that a bad file is reported at once and not after an hour of
+training. The pictures are decoded on demand, and cached if all of them fit into memory.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from minigan.data.listing import Listing, Parts, choose_split, find_classes, lis
 from minigan.data.pictures import Size, as_size
 from minigan.errors import DataError
 
-CACHE_BUDGET = 1 << 30  # bytes of decoded pictures that are kept
+CACHE_BUDGET = 1 << 30  # bytes; a data set is cached if its decoded pictures take no more
 DEFAULT_SIZE = 64
-THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding the interpreter's lock
-AT_ONCE = 256  # pictures
+THREADS = min(8, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
+AT_ONCE = 256  # pictures between two updates of the progress bar
 
 
 class BadFilesError(DataError):
-    """A folder has pictures that can't be used; `problems` has a sentence for each of them."""
+    """Some pictures of a folder can't be used; `problems` has one sentence for each."""
 
     def __init__(self, root: Path, problems: list[str], some_are_good: bool) -> None:
         self.problems = problems
@@ -44,10 +44,10 @@ class BadFilesError(DataError):
 
 
 class FolderDataset(Dataset):
-    """Pictures from files, (*img_size, channels), and the class of each if they are sorted into folders.
+    """Pictures (*img_size, channels) from files, with class labels if the files are sorted into folders.
 
-    `altered` counts those of another size, `bad` has a sentence for each file that was left out. Raises DataError from
-    `batch` if a file turns out to be damaged.
+    `altered` counts the pictures of another size, and `bad` has a sentence for each file that was left out. `batch`
+    raises DataError if a file turns out to be damaged.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class FolderDataset(Dataset):
         self.notes = notes
         self._cache: np.ndarray | None = None
         if len(paths) * prod(self.shape) <= CACHE_BUDGET:
-            self._cache = np.empty((len(paths), *self.shape), np.uint8)  # takes memory only as it is written
+            self._cache = np.empty((len(paths), *self.shape), np.uint8)  # memory pages are allocated on first write
             self._cached = np.zeros(len(paths), bool)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """Return pictures (n, *self.shape), float32 in [-1, 1], decoding those not seen before."""
+        """Return pictures (n, *self.shape), float32 in [-1, 1], decoding those that are not cached."""
         indices = np.asarray(indices)
         if self._cache is None:
             return to_unit_range(self._decode(indices))
@@ -90,12 +90,12 @@ class FolderDataset(Dataset):
         return to_unit_range(self._cache[indices])
 
     def item(self, i: int) -> np.ndarray:
-        """Return one picture whole, at its own size, (1, H, W, channels), float32 in [-1, 1]."""
+        """Return one picture at its own size, (1, H, W, channels), float32 in [-1, 1]."""
         with no_warnings():
             return to_unit_range(decode_whole(self.paths[i], self.shape[2]))[None]
 
     def select(self, indices: np.ndarray) -> FolderDataset:
-        """Return a data set of these files only."""
+        """Return a data set of only these files."""
         height, width, channels = self.shape
         labels = None if self.labels is None else self.labels[indices]
         paths = [self.paths[i] for i in indices]
@@ -106,7 +106,7 @@ class FolderDataset(Dataset):
         return some
 
     def find_bad(self) -> dict[int, str]:
-        """Decode everything, and return what is wrong with those files that can't be decoded, by index."""
+        """Decode all files, and return {index: problem} for those that can't be decoded."""
         bad = {}
         with ThreadPoolExecutor(THREADS) as pool, no_warnings(), bar(total=len(self), desc="decoding") as shown:
             for start in range(0, len(self), AT_ONCE):
@@ -120,7 +120,7 @@ class FolderDataset(Dataset):
         return bad
 
     def _try(self, i: int) -> np.ndarray | str:
-        """A picture, or what is wrong with it."""
+        """Return the decoded picture, or what is wrong with it."""
         try:
             return decode(self.paths[i], self.shape[:2], self.shape[2])
         except DataError as error:
@@ -139,12 +139,14 @@ class FolderDataset(Dataset):
 def open_folder(
     root: Path, img_size: Size | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
 ) -> FolderDataset:
-    """Open all pictures in a folder or a .zip archive, and in the folders in it, by name in order.
+    """Open all pictures in a folder or a .zip archive, with its subfolders, sorted by name.
 
-    Hidden and other files are passed over. `img_size`, of a square or (height, width), is 64 by default. `channels` is
-    3, or 1 if every picture is grey. `listing` says which folders are splits and classes. What was passed over, cut and
-    shrunk is in `notes`. Raises DataError, naming the file, if one cannot be read or is smaller than `img_size`, and if
-    there is none. With `skip_bad` all pictures are decoded once, and those that can't be are left out.
+    Hidden files and files of other kinds are ignored. `img_size` is the side of a square or (height, width), 64 by
+    default. `channels` defaults to 1 if every picture is gray, else to 3. `listing` describes which folders are splits
+    and classes. `notes` reports what was ignored, cropped and shrunk.
+
+    Raises DataError if there are no pictures, and, naming the file, if one can't be read or is smaller than `img_size`.
+    With `skip_bad`, all pictures are decoded once, and bad ones are left out.
     """
     size = as_size(img_size or DEFAULT_SIZE)
     everything = _list(root)
@@ -153,7 +155,7 @@ def open_folder(
     headers, bad = read_headers(listing, size)
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad, bool(headers))
-    channels = channels or (1 if all(header.grey for header in headers.values()) else 3)
+    channels = channels or (1 if all(header.gray for header in headers.values()) else 3)
     dataset = FolderDataset(
         root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
     )
@@ -177,7 +179,7 @@ def open_folder(
 
 
 def list_pictures(root: Path, split: str = "train") -> list[tuple[Parts, Path | Member]]:
-    """The pictures of a split, each with its path below the root, by name in order. Raises DataError without any."""
+    """Return the pictures of a split as (path below the root, file), sorted. Raises DataError if there are none."""
     return _of_split(_list(root), split, root).pictures
 
 
@@ -197,7 +199,7 @@ def _list(root: Path) -> Listing:
 
 
 def natural_size(root: Path) -> int | None:
-    """The shorter side of the first picture that can be opened in a folder or an archive; None if there is none."""
+    """Return the shorter side of the first readable picture in a folder or an archive, or None."""
     if root.is_dir() or (root.is_file() and zipfile.is_zipfile(root)):
         with no_warnings():
             for _, path in _list(root).pictures:

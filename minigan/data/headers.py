@@ -1,4 +1,4 @@
-"""What the headers of a folder's pictures say: which can't be used, which are misnamed, which are cut and shrunk."""
+"""Check the headers of a folder's pictures, and report which are unusable, misnamed, cropped or shrunk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minigan.errors import DataError
 
 
 def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:
-    """Read the headers of all pictures; return the good ones, and what is wrong with the others."""
+    """Read the headers of all pictures; return those of usable pictures, and a sentence for each other one."""
     headers, bad = {}, []
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:
@@ -31,19 +31,19 @@ def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> H
     if shrink < 1:
         most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
         raise DataError(
-            f"{path} is {size_words(*header.size)}{_in_order(header.size)}, smaller than {size_words(*size)}: "
+            f"{path} is {size_words(*header.size)}{_axis_order(header.size)}, smaller than {size_words(*size)}: "
             f"use `img_size` {most} or less, or take it out of the folder"
         )
     return header
 
 
-def _in_order(*sizes: tuple[int, int]) -> str:
-    """How sizes in a sentence are to be read, unless all are square."""
+def _axis_order(*sizes: tuple[int, int]) -> str:
+    """Return the words that explain sizes in a sentence, "" if all are square."""
     return "" if all(height == width for height, width in sizes) else " in height x width"
 
 
 def misnamed(headers: dict[Path | Member, Header]) -> str:
-    """The note about files that are called like another format than theirs, which are read all the same."""
+    """Return a note about files whose content has another format than their suffix says. They are read all the same."""
     found = [(path, header) for path, header in headers.items() if FORMAT_OF[path.suffix.lower()] != header.format]
     if not found:
         return ""
@@ -54,7 +54,7 @@ def misnamed(headers: dict[Path | Member, Header]) -> str:
 
 
 def resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) -> str:
-    """The note about pictures that are cut and shrunk."""
+    """Return a note about pictures that are cropped or shrunk, "" if there are none."""
     altered = [other for other in sizes if other != size]
     if not altered:
         return ""
@@ -62,9 +62,9 @@ def resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) 
     cut = any(other[0] * size[1] != other[1] * size[0] for other in altered)
     smallest, largest = min(altered, key=min), max(altered, key=max)
     of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
-    of += _in_order(smallest, largest, size)
+    of += _axis_order(smallest, largest, size)
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
     which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
-    how = f"cut to {shape} at their centre and " if cut else ""
+    how = f"cut to {shape} at their center and " if cut else ""
     return f"{which_are} {how}shrunk to {size_words(*size)}{which}: `img_size` gives another size"

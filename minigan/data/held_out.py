@@ -1,4 +1,4 @@
-"""Items that training doesn't see: the val or test part of a data set if it has one, else a tenth of its samples."""
+"""Items held out from training: the val or test split of the data if it has one, else a tenth of its samples."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from minigan.data.source import Source
 from minigan.errors import DataError
 from minigan.model import Kind
 
-SHARE = 10  # one sample of so many is held out
+SHARE = 10  # one of this many samples is held out
 
 
 def hold_out(
     sources: Mapping[str, Source], seed: int, given: Mapping[str, Source] | None = None
 ) -> tuple[dict[str, Source], dict[str, Source]]:
-    """Return the sources to train on, and those that are held out.
+    """Return the sources to train on, and the sources that are held out.
 
-    What is `given` for a feed is held out; of a feed without it a tenth is taken out of training, at least one sample,
-    which follows from the seed and the feed's name. Raises DataError for a feed with a single sample.
+    A feed in `given` is held out as given. Of every other feed a tenth of the samples, at least one, moves from
+    training to held out; the choice depends on the seed and the feed's name. Raises DataError for a feed with a single
+    sample.
     """
     training, held_out = dict(sources), dict(given or {})
     for feed, source in sources.items():
@@ -39,10 +40,10 @@ def hold_out(
 
 
 class HeldOut(Sequence):
-    """Held-out items, each {array name: a batch of one} on the device; pictures from files are whole.
+    """Held-out items, each a batch of one sample {array name: (1, …)} on the device; pictures keep their own size.
 
-    Item i is sample i of each feed; there are as many as in the longest one, and shorter feeds begin again. `damage` is
-    as that of `Feeds`; what it draws follows from the seed and i.
+    Item i is sample i of each feed; shorter feeds repeat up to the length of the longest. `damage` is that of `Feeds`,
+    and its draws depend on the seed and i.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class HeldOut(Sequence):
         return max((len(source) for source in self.sources.values()), default=0)
 
     def __getitem__(self, i: Any) -> Any:
-        """Item i, or a list of items for a slice."""
+        """Return item i, or a list of items for a slice."""
         if isinstance(i, slice):
             return [self[k] for k in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
@@ -77,7 +78,7 @@ class HeldOut(Sequence):
 
 
 class NothingHeldOut(Sequence):
-    """What a model that holds nothing out is handed in place of items. Raises DataError if it asks for one."""
+    """An empty sequence, for models that hold nothing out. Raises DataError if an item is read."""
 
     def __len__(self) -> int:
         return 0

@@ -1,10 +1,10 @@
-"""The IDX format of the MNIST family: a magic number, the sizes, the bytes.
+"""Read the IDX format of the MNIST family: a magic number, the sizes, the bytes.
 
     0x00 0x00  0x08 = unsigned byte  number of axes D  |  D sizes, big-endian uint32  |  the values, last axis fastest
 
 Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST Database". Files may be compressed with gzip. The header is not
-believed: memory grows with the bytes that are really there, and what is packed may not be 100 times as large, so that
-a small file can't fill it.
+trusted: memory grows only with the bytes that are present, and compressed files may not unpack to more than 100 times
+their size, so that a small file can't exhaust the memory.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ import numpy as np
 from minigan.common.untrusted import open_file
 from minigan.errors import DataError
 
-MAX_BYTES = 1 << 30  # of values in one file; the whole of MNIST has 47 million
-FREE, RATIO = 16 << 20, 100  # a file unpacks to 16 MiB, or if it is large to 100 times its size
+MAX_BYTES = 1 << 30  # of values in one file; all of MNIST has 47 million
+FREE, RATIO = 16 << 20, 100  # a file may unpack to 16 MiB, or to 100 times its size if that is more
 CHUNK = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
-    """Read a file of unsigned bytes with this number of axes; return a uint8 array.
+    """Read a file of unsigned bytes with this number of axes as a uint8 array.
 
-    Raises DataError if it is another kind of file, is cut off, has something after the last value, holds nothing, or
-    would need more than `MAX_BYTES`, or far more than is usual for its size.
+    Raises DataError if it is of another kind, truncated or empty, has data after the last value, or would take more
+    than `MAX_BYTES`, or unusually much for its size.
     """
     try:
         with open_file(path) as raw:
@@ -49,7 +49,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
 
 
 def _parse(file: BinaryIO, axes: int, most: int) -> np.ndarray:
-    """Read the values, of which there are `most` if the file is honest. Raises ValueError with what is wrong."""
+    """Read at most `most` values. Raises ValueError with the problem."""
     magic = file.read(4)
     if magic != bytes([0, 0, 8, axes]):
         raise ValueError(f"it begins with {magic.hex() or 'nothing'} instead of {bytes([0, 0, 8, axes]).hex()}")

@@ -1,6 +1,6 @@
-"""What a file is: by the end of its name, which decides whether it is read, and by its first bytes, which don't lie.
+"""The kind of a file: by its suffix, which decides whether it is read, and by its first bytes, which are reliable.
 
-Pillow reads AVIF and WebP only if it was built with them; the tables follow the Pillow that is there.
+Pillow reads AVIF and WebP only if it was built with them; the tables follow the installed Pillow.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMATS = tuple(form for form in SUFFIXES_OF if form.lower() not in OPTIONAL - s
 FORMAT_OF = {suffix: form for form in FORMATS for suffix in SUFFIXES_OF[form]}
 SUFFIXES = tuple(FORMAT_OF)
 
-# Kinds of files that are taken for pictures but that Pillow can't open: (offset, bytes, name).
+# Kinds of files that may be mistaken for pictures but that Pillow can't open: (offset, bytes, name)
 SIGNATURES = (
     *((4, b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")),
     *((4, b"ftyp" + brand, "AVIF") for brand in (b"avif", b"avis")),
@@ -41,33 +41,20 @@ SIGNATURES = (
     (0, b"\xff\x0a", "JPEG XL"),
     (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
 )
-CONVERTIBLE = {
-    ".heic",
-    ".heif",
-    ".avif",
-    ".webp",
-    ".jxl",
-    ".jp2",
-    ".psd",
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-    ".raf",
-}
+RAW = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
+CONVERTIBLE = {".heic", ".heif", ".avif", ".webp", ".jxl", ".jp2", ".psd"} | RAW
 MOST_KINDS = 6  # in a sentence
 
 
 def kind_of(head: bytes) -> str | None:
-    """Name the kind of a file by its first 16 bytes, if it is one that Pillow can't open."""
+    """Return the kind of a file from its first 16 bytes, or None if it is not one that Pillow can't open."""
     return next((name for at, magic, name in SIGNATURES if head[at:].startswith(magic)), None)
 
 
 def count_kinds(names: Iterable[str]) -> str:
-    """Say in one line which files are passed over: `3 files are passed over: 2 .heic, 1 .txt`; "" for none.
+    """Describe ignored files in one line, `3 files are passed over: 2 .heic, 1 .txt`; "" for none.
 
-    What can be converted to a picture comes with that advice.
+    If some of them can be converted to pictures, the line says so.
     """
     suffixes = Counter(PurePath(name).suffix.lower() for name in names)
     if not suffixes:

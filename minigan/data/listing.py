@@ -1,12 +1,12 @@
-"""Which files of a folder, or of a .zip archive, are pictures, of which split, and of which class.
+"""Find the pictures in a folder or a .zip archive, and the split and class of each.
 
-    cats/a.png  dogs/b.png                  two folders or more are classes
-    train/cats/a.png  test/cats/b.png       splits stand above classes ...
-    cats/train/a.png  cats/test/b.png       ... or below them
-    trainA/a.png  trainB/b.png  testA/c.png ... or are one with them, A and B
-    photos/cats/a.png  photos/dogs/b.png    a folder around everything says nothing
+    cats/a.png  dogs/b.png                  two or more folders are classes
+    train/cats/a.png  test/cats/b.png       splits contain classes ...
+    cats/train/a.png  cats/test/b.png       ... or classes contain splits
+    trainA/a.png  trainB/b.png  testA/c.png ... or one folder names both, here the classes A and B
+    photos/cats/a.png  photos/dogs/b.png    a single folder around everything is ignored
 
-A folder is a split by its name in any spelling of case, and never a class.
+The names of splits are not case-sensitive, and a folder with such a name is never a class.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ SHOWN = 8  # names in a sentence
 
 
 class NoSplitError(DataError):
-    """Data that hasn't the part that was asked for: train, val or test."""
+    """The data doesn't have the requested split: train, val or test."""
 
 
-Parts = tuple[str, ...]  # a path below the root, or what is left of it: folders, and for a picture its own name
+Parts = tuple[str, ...]  # a path below the root, or the rest of it: folders, and for a picture the file name
 
 
 @dataclass
 class Listing:
-    """Pictures, each with its path below the root, in order; folders below the root; files that are no pictures."""
+    """Pictures as (path below the root, file), sorted; folders below the root; names of files that are not pictures."""
 
     pictures: list[tuple[Parts, Path | Member]] = field(default_factory=list)
     folders: list[Parts] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Listing:
 
 
 def list_folder(root: Path) -> Listing:
-    """List `root` and its folders; what is hidden is left out. Raises DataError if one can't be read."""
+    """List `root` and its subfolders, without hidden ones. Raises DataError if a folder can't be read."""
     listing = Listing()
     for folder, files in walk(root):
         below = folder.relative_to(root).parts
@@ -85,7 +85,7 @@ def list_archive(path: Path) -> Listing:
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Walk through `root`, following links, into each folder once: a link to a folder above it is no endless loop."""
+    """Yield `root` and its subfolders with their files, following links, each folder once so that link cycles end."""
     visited = set()
     for folder, subfolders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):
         status = os.stat(folder)
@@ -103,24 +103,24 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def choose_split(listing: Listing, split: str, root: Path) -> Listing:
-    """Keep the pictures of one split; without any folder that is called like a split, all are for training.
+    """Keep the pictures of one split. If no folder is named like a split, all pictures are for training.
 
-    Raises DataError if there are none, or if two folders could be meant.
+    Raises DataError if the split has no pictures, or if two folders are named like it.
     """
     listing = _unwrap(listing)
     places = [_place(parts) for parts, _ in listing.pictures]
-    there = Counter(place.split for place in places if place.split)
-    outside = len(places) - there.total()
-    wanted = split if split in there else None
-    if wanted is None and (split != "train" or (there and not outside)):
-        only = f", only {listed(sorted(there))}: give the path of one of its folders" if there else ""
+    present = Counter(place.split for place in places if place.split)
+    outside = len(places) - present.total()
+    wanted = split if split in present else None
+    if wanted is None and (split != "train" or (present and not outside)):
+        only = f", only {listed(sorted(present))}: give the path of one of its folders" if present else ""
         raise NoSplitError(f"{root} has no {split} split{only or f': it needs a folder called {split}'}")
-    _refuse_twins([place for place in places if place.split == wanted], root)
+    _refuse_duplicates([place for place in places if place.split == wanted], root)
     chosen = zip(places, listing.pictures, strict=True)
     pictures = [(place.rest, path) for place, (_, path) in chosen if place.split == wanted]
     within = [_place((*parts, "")) for parts in listing.folders]
     folders = [place.rest[:-1] for place in within if place.split == wanted and len(place.rest) > 1]
-    others = [f"{n:,} of {name}" for name, n in sorted(there.items()) if name != wanted]
+    others = [f"{n:,} of {name}" for name, n in sorted(present.items()) if name != wanted]
     if wanted and outside:
         others.append(f"{outside:,} in no split")
     share = f"{split} has {len(pictures):,} of {len(places):,} pictures"
@@ -129,7 +129,7 @@ def choose_split(listing: Listing, split: str, root: Path) -> Listing:
 
 
 class Place(NamedTuple):
-    """The split of a file or None, the folder that says so, what this stands for, and the file's path without it."""
+    """The split of a file or None, the folder that names it, what that folder stands for, and the path without it."""
 
     split: str | None
     folder: str
@@ -146,19 +146,19 @@ def _place(parts: Parts) -> Place:
     return Place(None, "", (), parts)
 
 
-def _refuse_twins(places: list[Place], root: Path) -> None:
-    """Raise DataError if two folders, such as val and Validation, stand for the same."""
-    spelt: dict[Parts, set[str]] = {}
+def _refuse_duplicates(places: list[Place], root: Path) -> None:
+    """Raise DataError if two folders, such as val and Validation, name the same split."""
+    folders: dict[Parts, set[str]] = {}
     for place in places:
-        spelt.setdefault(place.stands_for, set()).add(place.folder)
-    for names in spelt.values():
+        folders.setdefault(place.stands_for, set()).add(place.folder)
+    for names in folders.values():
         if len(names) > 1:
             several = f"{listed(sorted(names))} are folders of one split, {places[0].split}"
             raise DataError(f"in {root} {several}: give the path of one of them")
 
 
 def _unwrap(listing: Listing) -> Listing:
-    """Take off the folder around all pictures, as long as there is one that says nothing."""
+    """Remove the single folder around all pictures, repeatedly, unless it names a split."""
     tops = {parts[0] if len(parts) > 1 else None for parts, _ in listing.pictures}
     top = tops.pop() if len(tops) == 1 else None
     if top is None or SPLIT.fullmatch(top):
@@ -169,9 +169,9 @@ def _unwrap(listing: Listing) -> Listing:
 
 
 def find_classes(listing: Listing) -> tuple[np.ndarray | None, list[str] | None, tuple[str, ...]]:
-    """Return the labels, the names of the classes, and notes; labels and names are None where folders tell nothing.
+    """Return the labels, the class names, and notes. Labels and names are None if the folders are not classes.
 
-    Folders without pictures are no classes.
+    Folders without pictures are not classes.
     """
     names = sorted({parts[0] for parts, _ in listing.pictures if len(parts) > 1})
     loose = sum(len(parts) == 1 for parts, _ in listing.pictures)
@@ -185,7 +185,7 @@ def find_classes(listing: Listing) -> tuple[np.ndarray | None, list[str] | None,
 
 
 def without_pictures(classes: list[str]) -> tuple[str, ...]:
-    """The note about classes that are left out, if there are any."""
+    """Return a note about the classes that are left out, if there are any."""
     if not classes:
         return ()
     n = "1 class has no pictures and is" if len(classes) == 1 else f"{len(classes):,} classes have no pictures and are"
@@ -193,6 +193,6 @@ def without_pictures(classes: list[str]) -> tuple[str, ...]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas between them; of many, the first ones."""
+    """Join names by commas, of many only the first ones."""
     names = list(names)
     return ", ".join(names if len(names) <= SHOWN else [*names[: SHOWN - 1], "..."])

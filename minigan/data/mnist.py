@@ -1,10 +1,10 @@
-"""The MNIST family: 28x28 grey pictures in IDX files, from a folder or downloaded.
+"""The MNIST family: 28x28 gray pictures in IDX files, from a folder or downloaded.
 
-Y. LeCun, C. Cortes, C. Burges, "The MNIST Database of Handwritten Digits", 1998.
-H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
-2017. Other sets in the same four files, such as Kuzushiji-MNIST, open just as well.
-G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: an Extension of MNIST to Handwritten Letters", 2017: six sets,
-called emnist-SET-train-images-idx3-ubyte and so on. Their pictures lie on their side, mirrored; they are put upright.
+Y. LeCun, C. Cortes, C. Burges, "The MNIST Database of Handwritten Digits", 1998. H. Xiao, K. Rasul, R. Vollgraf,
+"Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017. Other sets with the same four
+file names, such as Kuzushiji-MNIST, can be opened as well. G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: an
+Extension of MNIST to Handwritten Letters", 2017: six sets, named emnist-SET-train-images-idx3-ubyte and so on. Their
+files hold transposed pictures, which are transposed back.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from minigan.data.listing import NoSplitError, listed
 from minigan.errors import DataError
 
 PREFIX = {"train": "train", "test": "t10k"}
-FOLDERS = ("", "raw", "gzip")  # in which other programs keep the files
+FOLDERS = ("", "raw", "gzip")  # subfolders in which other programs keep the files
 EMNIST = re.compile(r"emnist-([a-z]+)-(train|test)-(images-idx3|labels-idx1)-ubyte(\.gz)?")
-MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # the other small letters look like capitals
+MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # other lowercase letters are merged with capitals
 EMNIST_CLASSES = {
     "byclass": string.digits + string.ascii_uppercase + string.ascii_lowercase,
     "bymerge": MERGED,
@@ -58,9 +58,9 @@ CHECKSUMS = {
 
 
 def download_mnist(name: str, split: str = "train") -> ArrayDataset:
-    """Open `"mnist"` or `"fashion-mnist"` from the cache, downloading what is missing.
+    """Open `"mnist"` or `"fashion-mnist"` from the cache, downloading missing files.
 
-    Raises DataError if no mirror gives the files, or if they are damaged.
+    Raises DataError if no mirror provides a file, or if a file is damaged.
     """
     folder = cache_folder() / name
     for file, checksum in CHECKSUMS[name].items():
@@ -79,18 +79,18 @@ def is_cached(name: str) -> bool:
 
 
 def holds_mnist(path: Path) -> bool:
-    """Whether a folder has IDX pictures under the names of the MNIST family, or a file is one of them."""
+    """Whether a folder has IDX pictures with the file names of the MNIST family, or a file is one of them."""
     if path.is_file():
         return any(_split_and_set(path))
     return any(_find(path, split, "images") for split in PREFIX)
 
 
 def read_mnist(path: Path, split: str = "train") -> ArrayDataset:
-    """Open the IDX files in a folder, or the set and split of which `path` is one file.
+    """Open the IDX files in a folder, or the set and split that the file `path` belongs to.
 
-    They are called `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, and `t10k-...` for test, or as those of EMNIST
-    are, and may end in `.gz`. Pictures without labels are fine. Raises DataError if there is no file for the split, if
-    there are several sets, if one is damaged, or if the number of labels is another one than that of pictures.
+    The files are named `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...` for test, or like those of
+    EMNIST, and may end in `.gz`. Labels may be missing. Raises DataError if the split has no file, if there are several
+    sets, if a file is damaged, or if the numbers of labels and pictures differ.
     """
     folder, only = path, None
     if path.is_file():
@@ -119,7 +119,7 @@ def read_mnist(path: Path, split: str = "train") -> ArrayDataset:
 
 
 def _split_and_set(file: Path) -> tuple[str, str]:
-    """The split of a file, and how the names of all files of its set begin. The split of other files is ""."""
+    """Return the split of a file, "" for other files, and the prefix that all file names of its set share."""
     if emnist := EMNIST.fullmatch(file.name):
         return emnist[2], f"emnist-{emnist[1]}-"
     plain = re.fullmatch(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?", file.name)
@@ -127,15 +127,15 @@ def _split_and_set(file: Path) -> tuple[str, str]:
 
 
 def _find(folder: Path, split: str, what: str, only: str | None = None) -> Path | None:
-    """The file of pictures or labels; `only` of the set whose files begin like that."""
+    """Return the file of pictures or labels, or None. `only` is the prefix of the file names of one set."""
     axes = {"images": 3, "labels": 1}[what]
     found: dict[str, Path] = {}  # by set
     for inner in FOLDERS:
-        # some copies are called train-images.idx3-ubyte; of a file and its .gz the first is taken
+        # some copies are named train-images.idx3-ubyte; an unpacked file takes precedence over its .gz
         for name in (f"{PREFIX[split]}-{what}-", f"{PREFIX[split]}-{what}.", f"emnist-*-{split}-{what}-"):
             for path in sorted((folder / inner).glob(f"{name}idx{axes}-ubyte*"), key=lambda path: len(path.name)):
                 named, begins = _split_and_set(path)
-                if named and not path.is_dir():  # a pipe or a link to nothing is refused where it is read
+                if named and not path.is_dir():  # pipes and broken links are refused when they are read
                     found.setdefault(begins, path)
     if only is None and len(found) > 1:
         several = listed(sorted(path.name for path in found.values()))

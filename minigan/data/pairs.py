@@ -1,6 +1,7 @@
-"""Pictures of two folders or archives that belong together, whole, each pair at its own size.
+"""Pairs of pictures from two folders or archives, each pair at its own size.
 
-A pair is two files of one name, whatever their kinds: b/001.jpg belongs to a/001.png, b/cats/001.png to a/cats/001.png.
+Two files are a pair if their paths below the root agree up to the suffix: a/001.png and b/001.jpg, or a/cats/001.png
+and b/cats/001.png.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ Pair = tuple[Path | Member, Path | Member]
 
 
 class Pairs:
-    """The pairs of two folders or archives, in the order of their names.
+    """The pairs of two folders or archives, sorted by name.
 
-    Iterating decodes them: uint8 (H, W, C) and (H, W, C), C = 1 if both are grey, else 3. Raises DataError, naming the
-    files, for a picture that has no partner, two of one name, a pair that differs in size, or a damaged file.
+    Iterating decodes them as uint8 (H, W, C) and (H, W, C), C = 1 if both are gray, else 3. Raises DataError, naming
+    the files, for a picture without a partner, two pictures of one name, a pair that differs in size, or a damaged
+    file.
     """
 
     def __init__(self, a: Path, b: Path, split_a: str = "train", split_b: str = "train") -> None:
@@ -53,7 +55,7 @@ class Pairs:
 
 
 def _by_name(root: Path, split: str) -> dict[tuple[str, ...], Path | Member]:
-    """The pictures of a folder or an archive by their folders and name, without what says their kind."""
+    """Return the pictures of a folder or an archive, keyed by their folders and name without suffix."""
     found: dict[tuple[str, ...], Path | Member] = {}
     for parts, path in list_pictures(root, split):
         name = (*parts[:-1], path.stem)

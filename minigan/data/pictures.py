@@ -1,8 +1,8 @@
-"""Pillow at work: one picture, of any kind and size, becomes bytes of one size with 1 or 3 channels.
+"""Convert one picture, of any kind and size, to bytes of a given size with 1 or 3 channels, using Pillow.
 
-* The centre is cut out, with the aspect that is asked for and as large as it can be, and resized.
-* What is transparent is shown on white, as a page would show it.
-* EXIF orientation is applied; 16-bit grey is scaled to 8 bits; of an animation, the first frame is used.
+* The center is cropped to the requested aspect ratio, as large as possible, and resized.
+* Transparent pictures are composited on white, as on a page.
+* EXIF orientation is applied; 16-bit gray is scaled to 8 bits; of an animation, the first frame is used.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from minigan.common.arguments import whole
 from minigan.errors import DataError
 
 ARRAY_BUDGET = 4 << 30  # bytes that a data set in memory may take after resizing
-SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow reads 16-bit grey PNG as I before version 11
+SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # before version 11, Pillow reads 16-bit gray PNG as I
 ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257  # tags; with an orientation from 5 on, the sides change places
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 274, 256, 257  # tags; an orientation of 5 or more swaps the sides
 SMALLEST, LARGEST = 4, 4096  # pixels of a side
-GREY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
+GRAY_MODES = ("1", "L", "LA", *SIXTEEN_BIT_MODES)
 SIZE = re.compile(r"([0-9]{1,9})(?:[x×]([0-9]{1,9}))?", re.IGNORECASE)
 
-Size = int | tuple[int, int]  # of the side of a square, or (height, width)
+Size = int | tuple[int, int]  # the side of a square, or (height, width)
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read `64`, or `96x64` for height and width, as (height, width). Raises DataError for anything else."""
+    """Parse `64`, or `96x64` for height and width, as (height, width). Raises DataError for anything else."""
     found = SIZE.fullmatch(text.strip())
     if found is None:
         raise DataError(f"a size is a number, or HEIGHTxWIDTH such as 96x64, not {text!r}")
@@ -36,7 +36,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def as_size(img_size: Any) -> tuple[int, int]:
-    """(height, width) of a size as a number, the side of a square, or a pair. Raises DataError for any other."""
+    """Return (height, width) of a size given as a number or a pair. Raises DataError for anything else."""
     pair = tuple(img_size) if isinstance(img_size, (tuple, list)) else (img_size, img_size)
     if len(pair) != 2:
         raise DataError(f"a size is a number, or a pair (height, width), not {img_size!r}")
@@ -49,15 +49,15 @@ def as_size(img_size: Any) -> tuple[int, int]:
 
 
 def size_words(height: int, width: int) -> str:
-    """A size for people, as `parse_size` reads it: `64x64`, `96x64`."""
+    """Format a size as `parse_size` reads it: `64x64`, `96x64`."""
     return f"{height}x{width}"
 
 
 def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
     """Decode a picture to uint8 (*size, channels), size (height, width)."""
     read_key(image)
-    least = 2 * max(size)  # in both directions: the picture may lie on its side
-    image.draft(None, (least, least))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: a free shrink
+    least = 2 * max(size)  # in both directions, because EXIF data may rotate the picture
+    image.draft(None, (least, least))  # decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster
     image = _upright(image)
     image = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
     pixels = _resize(image, size)  # (*size, 1 or 3)
@@ -65,7 +65,7 @@ def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndar
 
 
 def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
-    """Decode a picture at its own size to uint8 (H, W, channels): 1 if it is grey, else 3, unless one is given."""
+    """Decode a picture at its own size to uint8 (H, W, channels), by default with 1 channel if it is gray, else 3."""
     read_key(image)
     image = _upright(image)
     grey = channels == 1 or image.mode in ("1", "L")
@@ -74,28 +74,29 @@ def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of a picture whose header was read, after the turn that its EXIF data asks for."""
+    """Return (height, width) after the rotation that the EXIF data requests, of a picture whose header was read."""
     width, height = image.size
     try:
-        turned = Image.Image.getexif(image).get(ORIENTATION, 1) > 4  # a PNG's own method would decode all of it
-        tags = getattr(image, "tag_v2", {})  # of a TIFF, whose size some versions of Pillow turn as they open it
+        turned = Image.Image.getexif(image).get(ORIENTATION, 1) > 4  # a PNG's own method would decode it
+        tags = getattr(image, "tag_v2", {})  # of a TIFF: some versions of Pillow have rotated image.size already
         width, height = tags.get(TIFF_WIDTH, width), tags.get(TIFF_HEIGHT, height)
-    except Exception:  # damaged data: decoding will tell whether it matters
+    except Exception:  # damaged EXIF data: decoding will show whether it matters
         turned = False
     return (width, height) if turned else (height, width)
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn a photo as its EXIF data says, and put it on white: → mode 1, L, RGB or another without transparency."""
+    """Rotate a photo as its EXIF data says, and composite it on white: mode 1, L, RGB or another without alpha."""
     ImageOps.exif_transpose(image, in_place=True)
     return on_white(image)
 
 
 def read_key(image: Image.Image) -> None:
-    """Bring the transparent colour of a PNG, if it has one, to the 8 bits that its samples will have.
+    """Scale the transparent color of a PNG, if it has one, to the 8 bits that its samples will have.
 
-    The chunk tRNS holds it with the bits of the file (2 to 16), and Pillow hands it on like that. Of colour with
-    16 bits Pillow keeps the upper 8: what agrees in these is transparent. `image.tile` says how the samples are kept.
+    The chunk tRNS holds the color in the bit depth of the file (2 to 16), and Pillow passes it on unchanged. Of 16-bit
+    color, Pillow keeps the upper 8 bits; pixels that agree with the key in these are transparent. `image.tile` gives
+    the depth of the samples.
     """
     key = image.info.get("transparency")
     if image.format != "PNG" or key is None or not image.tile:
@@ -109,8 +110,8 @@ def read_key(image: Image.Image) -> None:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return the picture with 8 bits per channel, and on a white page if some of it is transparent."""
-    key = image.info.get("transparency")  # the colour that is transparent, for pictures without an alpha channel
+    """Return the picture with 8 bits per channel, composited on white if parts of it are transparent."""
+    key = image.info.get("transparency")  # the transparent color, of pictures without an alpha channel
     if image.mode in SIXTEEN_BIT_MODES:
         levels = np.clip(np.asarray(image), 0, 65535).astype(np.int32)
         if key is not None:
@@ -130,28 +131,28 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def _resize(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Cut out the centre with the aspect of `size` (height, width) and resize it; return uint8 (*size, C)."""
+    """Crop the center to the aspect ratio of `size` (height, width) and resize it; return uint8 (*size, C)."""
     height, width = size
     if image.size != (width, height):
         enlarge = image.width < width or image.height < height
-        method = Image.Resampling.BICUBIC if enlarge else Image.Resampling.LANCZOS  # Lanczos rings when it enlarges
+        method = Image.Resampling.BICUBIC if enlarge else Image.Resampling.LANCZOS  # Lanczos would ring
         image = ImageOps.fit(image, (width, height), method)
     return np.asarray(image).reshape(height, width, -1)
 
 
 def check_size(img_size: Size | None, channels: int | None) -> None:
-    """Raise DataError for a size or a number of channels that pictures can't be given; None leaves it as it is."""
+    """Raise DataError for a size or a number of channels that pictures can't have; None is allowed."""
     if img_size is not None:
         as_size(img_size)
     if channels not in (None, 1, 3):
-        raise DataError(f"pictures have 1 channel (grey) or 3 (colour), not {channels!r}")
+        raise DataError(f"pictures have 1 channel (gray) or 3 (color), not {channels!r}")
 
 
 def fit_array(pictures: np.ndarray, img_size: Size | None, channels: int | None, name: str) -> np.ndarray:
-    """Bring uint8 pictures (N, H, W, C) to `img_size` and 1 or 3 `channels`; None leaves them as they are.
+    """Convert uint8 pictures (N, H, W, C) to `img_size` and 1 or 3 `channels`; None keeps what they have.
 
-    Returns `pictures` itself if nothing is to be done. Raises DataError, naming the data set, if the result would take
-    more than `ARRAY_BUDGET` bytes.
+    Returns `pictures` itself if they fit already. Raises DataError, naming the data set, if the result would take more
+    than `ARRAY_BUDGET` bytes.
     """
     c = pictures.shape[3]
     if channels == 1 and c == 3:
@@ -159,7 +160,7 @@ def fit_array(pictures: np.ndarray, img_size: Size | None, channels: int | None,
     if img_size is not None and pictures.shape[1:3] != as_size(img_size):
         pictures = _resize_array(pictures, as_size(img_size), name)
     if channels == 3 and c == 1:
-        pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3))  # a view: three channels in the memory of one
+        pictures = np.broadcast_to(pictures, (*pictures.shape[:3], 3))  # a view, without a copy
     return pictures
 
 

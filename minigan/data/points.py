@@ -1,9 +1,9 @@
-"""Points on the plane: two mixtures of Gaussians, on which the collapse of a GAN can be seen and counted.
+"""Points on the plane: two mixtures of Gaussians, on which mode collapse is visible and can be counted.
 
 Both are scaled as in Gulrajani et al., "Improved Training of Wasserstein GANs" (2017): each coordinate has about unit
-variance, which suits the usual initial weights, and the centres lie within [-sqrt(2), sqrt(2)]. Compared with the
-distance between centres the Gaussians are narrow (1 % of the ring's radius, 2.5 % of the grid's spacing), so that a
-generator which draws bridges between modes is found out.
+variance, which suits the usual initial weights, and the centers lie within [-sqrt(2), sqrt(2)]. The Gaussians are
+narrow compared with the distance between centers (1 % of the ring's radius, 2.5 % of the grid's spacing), so that
+samples between the modes are easy to detect.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from minigan.errors import DataError
 
 
 class PointDataset(ArrayDataset):
-    """Draws from a mixture of equally likely Gaussians: points (N, 2); the label is the Gaussian.
+    """Draws from a mixture of equally likely Gaussians: points (N, 2), labeled by their Gaussian.
 
-    `centers` (K, 2) and `std` let one count afterwards which modes a generator hits, and how often it is within 3 std.
+    `centers` (K, 2) and `std` allow counting which modes a generator hits, and how often it is within 3 std.
     """
 
     labels: np.ndarray
 
     def __init__(self, name: str, points: np.ndarray, labels: np.ndarray, centers: np.ndarray, std: float):
-        self.modes = [f"mode {k}" for k in range(len(centers))]  # the names of all, whether there are points or not
+        self.modes = [f"mode {k}" for k in range(len(centers))]  # names of all modes, also of those without points
         super().__init__(name, points, labels, self.modes)
         self.centers = centers
         self.std = std
 
     def select(self, indices: np.ndarray) -> PointDataset:
-        """Return a data set of these points only."""
+        """Return a data set of only these points."""
         return PointDataset(self.name, self._chosen(indices), self.labels[indices], self.centers, self.std)
 
 

@@ -1,8 +1,8 @@
-"""Circles, squares, triangles, crosses and rings, drawn when they are asked for, at any size.
+"""Circles, squares, triangles, crosses and rings, drawn on demand at any size.
 
-A shape is the set of points p where its signed distance d(p) is negative. How much of a pixel it covers is about
-1/2 - d / (width of a pixel), clipped to [0, 1]: that is the anti-aliasing. All lengths are parts of the shorter side,
-so the same seed gives the same drawings at 16 and at 256 pixels; a shape lies in the square at the centre.
+A shape is the set of points p whose signed distance d(p) is negative. The covered part of a pixel is approximately 1/2
+- d / (width of a pixel), clipped to [0, 1], which anti-aliases the edge. All lengths are fractions of the shorter side,
+so the same seed gives the same drawings at 16 and at 256 pixels; a shape lies in the square at the center.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KINDS = ["circle", "square", "triangle", "cross", "ring"]
 
 
 def _distance(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Signed distance to a shape of circumradius 1 in its own coordinates (exact, or a close bound at corners)."""
+    """Return the signed distance to a shape of circumradius 1 (exact, or a close bound at corners)."""
     if KINDS[kind] == "circle":
         return np.hypot(u, v) - 1
     if KINDS[kind] == "square":
@@ -34,8 +34,8 @@ def _distance(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 class ShapesDataset(Dataset):
     """`n` pictures of one shape each, (*img_size, channels); the class is the kind of shape.
 
-    With `background="colour"` the shape lies on a darker colour, with `"black"` on black. With one channel, colours are
-    greys. Position, size, angle and colours are drawn from `seed`; the pictures are drawn in `batch`.
+    With `background="colour"` the background is a darker color, with `"black"` it is black. With one channel, colors
+    are grays. Position, size, angle and colors are drawn from `seed` at once; `batch` renders the pictures.
     """
 
     name = "shapes"
@@ -59,24 +59,24 @@ class ShapesDataset(Dataset):
         spread = 0.46 - self._radius[:, None]  # the shape stays inside the picture
         self._center = (0.5 + rng.uniform(-1, 1, (n, 2)) * spread).astype(np.float32)
         self._angle = rng.uniform(0, 2 * np.pi, n).astype(np.float32)
-        self._colour = _colours(rng, n, channels, 0.6, 1)
-        self._ground = _colours(rng, n, channels, 0, 0.35) * (background != "black")
+        self._color = _colors(rng, n, channels, 0.6, 1)
+        self._ground = _colors(rng, n, channels, 0, 0.35) * (background != "black")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """Draw pictures (n, *self.shape), float32 in [-1, 1]."""
+        """Render pictures (n, *self.shape), float32 in [-1, 1]."""
         indices = np.asarray(indices)
         mask = self._coverage(indices)[..., None]
-        colour, ground = self._colour[indices, None, None], self._ground[indices, None, None]
-        return (ground + mask * (colour - ground)) * 2 - 1
+        color, ground = self._color[indices, None, None], self._ground[indices, None, None]
+        return (ground + mask * (color - ground)) * 2 - 1
 
     def select(self, indices: np.ndarray) -> ShapesDataset:
-        """Return a data set of these drawings only."""
+        """Return a data set of only these drawings."""
         chosen = object.__new__(ShapesDataset)
         chosen.shape = self.shape
-        for name in ("labels", "_radius", "_center", "_angle", "_colour", "_ground"):
+        for name in ("labels", "_radius", "_center", "_angle", "_color", "_ground"):
             setattr(chosen, name, getattr(self, name)[indices])
         return chosen
 
@@ -97,8 +97,8 @@ class ShapesDataset(Dataset):
         return np.clip(0.5 - distance * radius * side, 0, 1)
 
 
-def _colours(rng: np.random.Generator, n: int, channels: int, dark: float, light: float) -> np.ndarray:
-    """Draw `n` greys (n, 1), or colours (n, 3) of any hue, of which the strongest channel is in [dark, light]."""
+def _colors(rng: np.random.Generator, n: int, channels: int, dark: float, light: float) -> np.ndarray:
+    """Draw `n` grays (n, 1), or colors (n, 3) of any hue, with the strongest channel in [dark, light]."""
     value = rng.uniform(dark, light, (n, 1)).astype(np.float32)
     if channels == 1:
         return value

@@ -1,7 +1,6 @@
-"""What a feed draws from: samples by index, as {array name: rows}. Row i of every array belongs to sample i.
+"""The source of a feed: samples by index, as {array name: rows}, where row i of every array belongs to sample i.
 
-A source is a thin layer over what holds the samples: a `Dataset` for pictures or points, a NumPy array for labels,
-masks and other numbers.
+A source wraps a `Dataset` for pictures or points, and a NumPy array for labels, masks or other numbers.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from minigan.data.points import PointDataset
 from minigan.errors import DataError
 from minigan.model import Kind
 
-SHOWN = ("picture", "points", "samples")  # kinds that a data set holds; the others are plain arrays
+SHOWN = ("picture", "points", "samples")  # kinds stored as a data set; the others are plain arrays
 
 
 class Source:
     """Samples of one feed.
 
-    `parts` holds each array's samples: a data set, or an array (N, …). `kinds` says what they are, and `shapes` which
-    shape one of them has. `classes` names the values of labels. `notes` are sentences about what was changed or left
-    out. `centers` (K, 2) and `std` are those of a mixture of Gaussians, else None.
+    `parts` maps each array name to a data set or an array (N, …), `kinds` to its Kind, and `shapes` to the shape of one
+    sample. `classes` names the label values. `notes` are sentences about what was changed or left out. `centers` (K, 2)
+    and `std` describe a mixture of Gaussians; they are None for other data.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class Source:
         }
 
     def item(self, i: int) -> dict[str, np.ndarray]:
-        """Return one sample as {array name: (1, …)}; a picture from a file is whole, at its own size."""
+        """Return one sample as {array name: (1, …)}; a picture from a file keeps its own size."""
         return {
             array: part[[i]] if isinstance(part, np.ndarray) else part.item(i) for array, part in self.parts.items()
         }
 
     def select(self, indices: np.ndarray) -> Source:
-        """Return a source of these samples only."""
+        """Return a source of only these samples."""
         parts = {
             array: part[indices] if isinstance(part, np.ndarray) else part.select(indices)
             for array, part in self.parts.items()
@@ -83,7 +82,7 @@ class Source:
         return Source(self.name, parts, self.kinds, self.classes, self.notes)
 
     def describe(self) -> str:
-        """Return one line for people, such as `mine: 100 samples of input 16x16x1 and target 16x16x1, 3 classes`."""
+        """Return one line for the user, such as `mine: 100 samples of input 16x16x1 and target 16x16x1, 3 classes`."""
         shown = [array for array, kind in self.kinds.items() if kind.what in SHOWN]
         others = [array for array, kind in self.kinds.items() if kind.what in ("mask", "numbers")]
         classes = f", {len(self.classes)} classes" if self.classes else ""
@@ -94,9 +93,9 @@ class Source:
 
 
 def source_of(dataset: Dataset, kinds: Mapping[str, Kind]) -> Source:
-    """The samples of a data set, and its labels, under the names that a model gives its arrays of one feed.
+    """Return a source of a data set's samples and labels, under the array names of one feed of a model.
 
-    Raises DataError if the data set hasn't what the model needs.
+    Raises DataError if the data set lacks an array of the model.
     """
     shown = [array for array, kind in kinds.items() if kind.what in SHOWN]
     if len(shown) > 1:
@@ -128,13 +127,13 @@ def source_of_arrays(
     img_size: Size | None = None,
     channels: int | None = None,
 ) -> Source:
-    """A source of arrays in memory, each checked by its kind. Pictures are kept as bytes.
+    """Return a source of arrays in memory, each checked by its kind. Pictures are stored as bytes.
 
-    Pictures and points may come as `ArrayDataset` takes them, or as a data set; masks as (N, H, W) or (N, H, W, 1) of 0
-    and 1, 0 and 255, or truth values. Labels are whole numbers from 0 on; those that occur are the classes. `img_size`
-    and `channels` are for arrays of pictures, and the size for masks too.
+    Pictures and points are given as arrays for `ArrayDataset` or as a data set, masks as (N, H, W) or (N, H, W, 1) of 0
+    and 1, 0 and 255, or booleans. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and
+    `channels` apply to arrays of pictures, the size also to masks.
 
-    Raises DataError for what is missing or of another kind, for NaN, and for arrays of different lengths.
+    Raises DataError if an array is missing, of another kind or another length, or has NaN in it.
     """
     parts: dict[str, Dataset | np.ndarray] = {}
     classes: list[str] | None = None
@@ -155,12 +154,12 @@ def source_of_arrays(
 
 
 def is_data_set(data: Any) -> bool:
-    """Whether this is a `Dataset`, and not an array or a name."""
+    """Whether this is a `Dataset`, as opposed to an array or a name."""
     return callable(getattr(data, "batch", None))
 
 
 def _check_rows(parts: Mapping[str, Dataset | np.ndarray]) -> None:
-    """Raise DataError unless row i of each part is of the same sample, as far as lengths and names of files tell."""
+    """Raise DataError unless row i of each part is of the same sample, as far as lengths and file names show."""
     first = next(iter(parts))
     for array, part in parts.items():
         if len(part) != len(parts[first]):
@@ -172,11 +171,11 @@ def _check_rows(parts: Mapping[str, Dataset | np.ndarray]) -> None:
     for other in others:
         for path, partner in zip(one, other, strict=True):
             if path.stem != partner.stem:
-                raise DataError(f"{path} and {partner} belong together by their place, but not by name: rename one")
+                raise DataError(f"{path} and {partner} are at the same position, but differ in name: rename one")
 
 
 def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
-    """Raise DataError if a data set holds points and the model takes pictures, or the other way round."""
+    """Raise DataError if a data set holds points and the model takes pictures, or vice versa."""
     pictures = len(dataset.shape) == 3
     if kind.what == ("points" if pictures else "picture"):
         has, needs = ("pictures", "points (N, F)") if pictures else ("points", "pictures (N, H, W, 1 or 3)")
@@ -184,7 +183,7 @@ def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
 
 
 def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None) -> Dataset:
-    """Pictures or points."""
+    """Return pictures or points as a data set."""
     if is_data_set(given):
         check_kind(given, kind, who)
         return given
@@ -194,7 +193,7 @@ def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: in
 
 
 def _labels(given: Any, who: str) -> tuple[np.ndarray, list[str]]:
-    """Labels (N,) of the classes that occur, numbered from 0 on, and the names of these classes."""
+    """Return labels (N,), numbered from 0 in order of the values that occur, and these values as class names."""
     array = to_numpy(numbers(given, who, "labels", DataError))
     whole = labels_of(array, len(array) if array.ndim else 0, None, who, DataError)
     values, labels = np.unique(whole, return_inverse=True)
@@ -202,7 +201,7 @@ def _labels(given: Any, who: str) -> tuple[np.ndarray, list[str]]:
 
 
 def _numbers(given: Any, who: str) -> np.ndarray:
-    """(N, …) as float32. Raises DataError without a row, and for NaN and infinity."""
+    """Return an array (N, …) as float32. Raises DataError for an empty array, NaN and infinity."""
     array = to_numpy(numbers(given, who, "values", DataError))
     if not array.ndim or not array.size:
         raise DataError(f"{who} has no samples, its shape is {array.shape}: give one row for each sample")
@@ -214,7 +213,7 @@ def _numbers(given: Any, who: str) -> np.ndarray:
 
 
 def _mask(given: Any, who: str, img_size: Size | None) -> np.ndarray:
-    """(N, H, W, 1) as uint8 of 0 and 1."""
+    """Return a mask as uint8 (N, H, W, 1) of 0 and 1."""
     array = to_numpy(numbers(given, who, "a mask", DataError))
     if array.ndim == 3:
         array = array[..., None]  # (N, H, W) -> (N, H, W, 1)
@@ -228,5 +227,5 @@ def _mask(given: Any, who: str, img_size: Size | None) -> np.ndarray:
 
 
 def quoted(names: Iterable[str]) -> str:
-    """Names of arrays in a sentence: "a", "b" and "c"."""
+    """Join array names in a sentence: "a", "b" and "c"."""
     return every(f'"{name}"' for name in names)

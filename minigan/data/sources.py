@@ -1,4 +1,4 @@
-"""How data becomes the sources of a model's feeds: from names, paths and data sets, or from arrays in memory."""
+"""Open a model's data: names, paths, data sets, or arrays in memory become one source for each feed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minigan.data.source import Source, is_data_set, quoted, source_of, source_o
 from minigan.errors import DataError, described
 from minigan.model import Kind
 
-OWN_PARTS = ("val", "test")  # splits that may be held out, the first that there is
+OWN_PARTS = ("val", "test")  # splits that may be held out; the first that exists is used
 
 
 def open_feeds(
@@ -34,16 +34,16 @@ def open_feeds(
     split: str = "train",
     name: str = "arrays",
 ) -> dict[str, Source]:
-    """Open what a model needs, an array of each name in `kinds`, as {feed: source}.
+    """Open the arrays named in `kinds`, those that a model needs, as {feed: source}.
 
     `data` is one of
 
         a set: a name or a path, as `open_dataset` takes it, or a data set      for a model with one feed
-        {feed: a set}                                                           for one with several
-        {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs but one
+        {feed: a set}                                                           for a model with several
+        {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs only one
 
-    The other arguments are as those of `open_dataset`; `split` and `skip_bad` are for paths, and `name` is how arrays
-    are called. Feeds may differ in length. Raises DataError, in one sentence, for everything that can't be opened.
+    The other arguments are those of `open_dataset`; `split` and `skip_bad` apply to paths, and `name` is the name of a
+    source of arrays. Feeds may differ in length. Raises DataError, in one sentence, for anything that can't be opened.
     """
     feeds = _by_feed(kinds)
     opened = _by_name(data, kinds)
@@ -66,9 +66,10 @@ def open_feeds(
 
 
 def open_own_parts(data: Any, kinds: Mapping[str, Kind], **options: Any) -> dict[str, Source]:
-    """The val part, or else the test part, of each feed of `open_feeds` that is opened by names or paths and has one.
+    """Open the val split, or else the test split, of each feed that has one, as {feed: source}.
 
-    Returned as {feed: source}. Arrays, and data sets that are open already, have none.
+    `data` and `options` are those of `open_feeds`. Only names and paths have other splits; arrays and open data sets
+    have none.
     """
     data = data if isinstance(data, Mapping) else dict.fromkeys(_by_feed(kinds), data)
     found: dict[str, Source] = {}
@@ -83,17 +84,17 @@ def open_own_parts(data: Any, kinds: Mapping[str, Kind], **options: Any) -> dict
 
 
 def _is_one_part(path: Path) -> bool:
-    """Whether a path leads to one IDX file, which is of one part, whatever part is asked for."""
+    """Whether a path is a single IDX file, which contains the same split whichever is requested."""
     return path.is_file() and mnist.holds_mnist(path)
 
 
 def _by_feed(kinds: Mapping[str, Kind]) -> dict[str, dict[str, Kind]]:
-    """The arrays of each feed."""
+    """Group the arrays by feed: {feed: {array name: kind}}."""
     return {kind.feed: {a: k for a, k in kinds.items() if k.feed == kind.feed} for kind in kinds.values()}
 
 
 def _by_name(data: Any, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """Sets by feed, and arrays by their names. Raises DataError if it isn't clear which is which."""
+    """Return sets keyed by feed, and arrays keyed by name. Raises DataError if the data doesn't match `kinds`."""
     if isinstance(data, Mapping) and data:
         return dict(data)
     if isinstance(data, (str, os.PathLike)) or is_data_set(data):

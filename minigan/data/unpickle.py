@@ -1,7 +1,8 @@
-"""Reading the pickles of CIFAR-10 and CIFAR-100 without trusting them.
+"""Read the pickles of CIFAR-10 and CIFAR-100 without trusting them.
 
-A pickle is a program. It can call any function it can name, and the names are looked up in `find_class`. Here there are
-four, all of which lead to the few lines of this file: no code of the pickle's choosing runs, not even NumPy's.
+A pickle is a program that can call any function it can name, and `find_class` looks these names up. Here only `ALLOWED`
+names and `_codecs.encode` can be found, and all of them lead to code in this file. So a pickle can't run any other
+code, not even NumPy's.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-# Even a pickle that calls nothing of its choosing can do harm. An index into the memo is an amount of memory; nested
-# tuples that are used as keys take time exponential in their number; an instruction of one byte makes a dictionary; and
-# as keys, numbers that differ by multiples of 2^61 - 1 all hash alike. The files read here have six tuples, and up to
-# four instructions for each of 50,000 pictures: two labels, and a name that is put into the memo.
+# Limits against pickles that exhaust memory or time without calling a function: the memo grows to the largest index,
+# nested tuples used as keys take exponential time, an instruction of one byte creates a dictionary, and numbers that
+# differ by multiples of 2^61 - 1 have equal hashes. The files read here have six tuples, and up to four instructions
+# for each of 50,000 pictures: two labels, and a name that is put into the memo.
 MAX_MEMO = 1 << 20
 MAX_TUPLES = 16
 MAX_INSTRUCTIONS = 1 << 18
@@ -25,7 +26,7 @@ SHOWN = 80  # characters of a name
 
 
 class _DType:
-    """Stands in for `numpy.dtype`: unsigned bytes and nothing else."""
+    """Stands in for `numpy.dtype`: unsigned bytes only."""
 
     def __init__(self, code: Any, *_: Any):
         if code not in ("u1", b"u1"):
@@ -36,7 +37,7 @@ class _DType:
 
 
 class _Array:
-    """Stands in for `numpy.ndarray`: NumPy makes an empty array first and then sets its state."""
+    """Stands in for `numpy.ndarray`, of which pickles first create an empty array and then set its state."""
 
     array: np.ndarray | None = None
 
@@ -60,10 +61,10 @@ ALLOWED = {
 class _Unpickler(pickle.Unpickler):
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding="bytes")
-        self.left = len(data)  # bytes that may still be encoded: a text could be, again and again
+        self.left = len(data)  # bytes left to encode: one text could be encoded again and again
 
     def encode(self, text: Any, encoding: Any) -> bytes:
-        """Stands in for `_codecs.encode`, by which Python 3 writes bytes in an old protocol."""
+        """Stands in for `_codecs.encode`, which Python 3 uses for bytes in an old protocol."""
         if not isinstance(text, str) or encoding != "latin1":
             raise pickle.UnpicklingError("text in another encoding than Latin-1")
         self.left -= len(text)
@@ -72,7 +73,7 @@ class _Unpickler(pickle.Unpickler):
         return text.encode("latin1")
 
     def persistent_load(self, identity: Any) -> Any:
-        """Refuse a reference to something outside of the pickle."""
+        """Refuse a reference to something outside the pickle."""
         raise pickle.UnpicklingError("it refers to something that isn't in it")
 
     def find_class(self, module: str, name: str) -> Any:
@@ -86,9 +87,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_plain(data: bytes) -> Any:
-    """Return what a pickle holds, if that is numbers, text, lists, dictionaries and arrays of unsigned bytes.
+    """Return the content of a pickle of numbers, text, lists, dictionaries and arrays of unsigned bytes.
 
-    Strings of Python 2 become bytes. Raises UnpicklingError for everything else, having executed none of it.
+    Strings of Python 2 become bytes. Raises UnpicklingError, without executing anything, for all other content.
     """
     try:
         _check_cost(data)
@@ -110,7 +111,7 @@ def _check_cost(data: bytes) -> None:
 
 
 def _bare(value: Any) -> Any:
-    """Replace the stand-ins in a dictionary by arrays."""
+    """Replace the stand-ins for arrays in a dictionary by their arrays."""
     if isinstance(value, dict):
         return {key: item.array if isinstance(item, _Array) else item for key, item in value.items()}
     return value

@@ -132,7 +132,7 @@ def test_a_picture_that_disappears_between_listing_and_reading(monkeypatch, caps
         return step(gan, *given)
 
     monkeypatch.setattr(DCGAN, "step", without_it)
-    monkeypatch.setattr("minigan.data.feeds.READ_AHEAD", 1)
+    monkeypatch.setattr("minigan.data.feeds.PREFETCHED", 1)
     monkeypatch.setattr("minigan.data.folder.CACHE_BUDGET", 0)
     options = "--features 2 --latent-dim 4 --batch-size 8 --n-steps 9 --img-size 16"
     assert run(f"train dcgan --data photos {options} --out run --quiet") == 2

@@ -84,7 +84,7 @@ def test_a_bomb_in_a_bomb_counts_by_its_size_in_the_archive(tmp_path):
 
 def test_archives_that_cannot_be_read(tmp_path):
     path = pack(tmp_path / "a.zip", {"a.png": png(20)}, zipfile.ZIP_LZMA)
-    with pytest.raises(DataError, match="a.zip/a.png is packed by another method than deflate"):
+    with pytest.raises(DataError, match="a.zip/a.png is not packed by deflate"):
         open_dataset(path, 8)
     whole = bytearray(pack(path, {"a.png": png(20)}).read_bytes())
     locked = bytearray(whole)

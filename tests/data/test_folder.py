@@ -304,10 +304,10 @@ def test_cutting_and_shrinking_are_said_in_one_line(tmp_path):
     save(tmp_path / "a.png", (64, 64))
     assert open_folder(tmp_path).notes == ()
     save(tmp_path / "b.png", (96, 80))
-    shrunk = "cut to the square at their centre and shrunk to 64x64, the default: `img_size` gives another size"
+    shrunk = "cut to the square at their center and shrunk to 64x64, the default: `img_size` gives another size"
     assert open_folder(tmp_path).notes == (f"1 of 2 pictures (80x96 in height x width) are {shrunk}",)
     assert open_folder(tmp_path, 32).notes[0].startswith("all 2 pictures (64x64 to 80x96 in height x width) are cut")
-    cut = "are cut to the aspect of 40x64 at their centre and shrunk to 40x64: `img_size` gives another size"
+    cut = "are cut to the aspect of 40x64 at their center and shrunk to 40x64: `img_size` gives another size"
     assert open_folder(tmp_path, (40, 64)).notes[0].endswith(cut)
 
 

@@ -99,7 +99,7 @@ def test_two_folders_make_pairs_by_their_names(folder, tmp_path):
     assert len(open_feeds(data, PAIR, 32, limit=4, seed=2)["data"]) == 4
     last = tmp_path / "targets" / "z" / "5.bmp"
     last.rename(last.with_stem("7"))
-    with pytest.raises(DataError, match=r"5\.png and .*7\.bmp belong together by their place, but not by name: rename"):
+    with pytest.raises(DataError, match=r"5\.png and .*7\.bmp are at the same position, but differ in name: rename"):
         open_feeds(data, PAIR, 32)
 
 

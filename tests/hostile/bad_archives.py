@@ -76,8 +76,8 @@ CASES = [
     packed("nothing in it", {}, "x.zip has no pictures"),
     packed("a zip in a zip", {"a.zip": GOOD_ZIP}, "x.zip has no pictures"),
     packed("a name twice", [("a.png", picture("PNG")), ("a.png", picture("JPEG"))], None),
-    packed("bzip2", {"a.png": picture("PNG")}, "packed by another method", compression=zipfile.ZIP_BZIP2),
-    packed("LZMA", {"a.png": picture("PNG")}, "packed by another method", compression=zipfile.ZIP_LZMA),
+    packed("bzip2", {"a.png": picture("PNG")}, "not packed by deflate", compression=zipfile.ZIP_BZIP2),
+    packed("LZMA", {"a.png": picture("PNG")}, "not packed by deflate", compression=zipfile.ZIP_LZMA),
     Case(
         "zip: locked", alone("x.zip", flagged(zipped({"a.png": picture("PNG")}), 0, 1)), ZIP, "locked with a password"
     ),

@@ -24,7 +24,7 @@ DRAW = "data set --img-size 8 --out sheet.png"  # opens the folder `set` and dec
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
 NO_PICTURE = "is not a picture, whatever its name says"
 DAMAGED = "is damaged or cut off"
-NO_FILE = "is no file, but a pipe, a device or a link to nothing"
+NO_FILE = "is not a file but a pipe, a device or a broken link"
 LARGE = "has too many pixels to be decoded safely"
 
 
