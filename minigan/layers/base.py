@@ -44,11 +44,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigan.backend import array_module, is_array
+from minigan.backend import is_array
 from minigan.errors import LayerError, ShapeError, described
 from minigan.layers.parameters import Parameterized
 from minigan.layers.reach import Reach, Window
-from minigan.threads.partition import over_rows
 
 Wrt = Literal["both", "input", "params"]
 
@@ -216,18 +215,6 @@ class Layer(Parameterized):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def add(a: Any, b: Any) -> Any:
-    """Add two gradients, either of which may be None for zero. Tuples are added entry by entry."""
-    if a is None or b is None:
-        return b if a is None else a
-    if isinstance(a, tuple):
-        return tuple(add(one, other) for one, other in zip(a, b, strict=True))
-    xp = array_module(a)
-    total = xp.empty(a.shape, a.dtype)
-    over_rows(lambda rows: xp.add(a[rows], b[rows], out=total[rows]), total)
-    return total
-
-
 def checked_pair(layer: Layer, result: Any) -> tuple[Any, Any]:
     """The result of a layer's `forward` or `double_backward`. Raises LayerError unless it is a tuple of two.
 
@@ -237,22 +224,3 @@ def checked_pair(layer: Layer, result: Any) -> tuple[Any, Any]:
         return result
     got = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
     raise LayerError(f"{layer!r} returned {got}: forward must return (y, cache), and double_backward (ddy, dx2)")
-
-
-def is_zero(gradient: Any) -> bool:
-    """Whether a gradient is None, or a tuple of nothing else."""
-    return gradient is None or (isinstance(gradient, tuple) and all(map(is_zero, gradient)))
-
-
-def check_layers(kind: str, *layers: Any) -> None:
-    """Raise LayerError unless all of `layers`, of which a composite of that kind is made, are layers."""
-    for i, layer in enumerate(layers):
-        if isinstance(layer, Layer):
-            continue
-        if isinstance(layer, type) and issubclass(layer, Layer):
-            raise LayerError(f"{kind}: number {i} is the class, not a layer: write {layer.__name__}(…)")
-        if isinstance(layer, (list, tuple)):
-            whole = type(layer).__name__
-            raise LayerError(f"{kind} takes its layers one by one, not in a {whole}: write {kind}(*layers)")
-        name = "None" if layer is None else getattr(layer, "__name__", type(layer).__name__)
-        raise LayerError(f"{kind}: number {i} is {name}, which is no Layer: write a subclass of Layer for it")

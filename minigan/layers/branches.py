@@ -17,8 +17,8 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, check_layers, checked_pair, is_zero
-from minigan.layers.containers import Identity, double_backward_of
+from minigan.layers.base import Layer, Wrt, checked_pair
+from minigan.layers.composite import Identity, add, check_layers, double_backward_of, is_zero
 from minigan.layers.reach import Ways
 
 

@@ -9,23 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt, add, check_layers, checked_pair, is_zero
+from minigan.layers.base import Layer, Wrt, checked_pair
+from minigan.layers.composite import Composite, Identity, add, check_layers, double_backward_of, is_zero
 from minigan.layers.reach import Chain, Ways
-
-
-class _Network(Layer):
-    """Inner layers. If the network is conditional, its conditional layers get (x, c) and the others x."""
-
-    def _join(self, layer: Layer, x: Any, c: Any) -> Any:
-        """x and c → the input (or ddx) of one of the layers, or a gradient of the network itself."""
-        return (x, c) if self.conditional and layer.conditional else x
-
-    def _split(self, layer: Layer, x: Any, name: str = "gradient") -> tuple[Any, Any]:
-        """The reverse of `_join`: → (x, c), with c = None if the layer has no condition."""
-        if x is None or not (self.conditional and layer.conditional):
-            return x, None
-        layer.check_several(x, 2, name)
-        return x
 
 
 @dataclass
@@ -39,7 +25,7 @@ class SequentialCache:
     dys: list[Any] | None = None
 
 
-class Sequential(_Network):
+class Sequential(Composite):
     """y = f_{n−1}(… f_1(f_0(x))). Layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
 
     Call x_i the input of layer i, so x_{i+1} = f_i(x_i), and dx_i = ∂L/∂x_i. The dy of layer i is dx_{i+1}.
@@ -152,7 +138,7 @@ class Conditional(Sequential):
             raise ValueError("none of these layers takes a condition: use a Sequential")
 
 
-class Residual(_Network):
+class Residual(Composite):
     """y = body(x) + shortcut(x) (He et al. 2016); without a shortcut layer, y = body(x) + x.
 
     Both paths start at x and end in a sum, so the gradients of the two are added:
@@ -221,34 +207,3 @@ class Residual(_Network):
         if y.shape != shortcut_y.shape:
             raise ShapeError(f"{self!r}: the body gives {tuple(y.shape)}, the shortcut {tuple(shortcut_y.shape)}")
         return add(y, shortcut_y)
-
-
-def double_backward_of(layer: Layer, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-    """A layer's (ddy, dx2). It is linear in ddx and in dy: where one of them is None, for zero, so are the results."""
-    if is_zero(ddx) or is_zero(dy):
-        return None, None
-    return checked_pair(layer, layer.double_backward(ddx, dy, cache))
-
-
-class Identity(Layer):
-    """y = x, of any shape and dtype: the same array, so who returns it to a caller makes a copy."""
-
-    per_pixel = True
-
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → x."""
-        self.check_array(x)
-        return x, x.shape
-
-    def backward_input(self, dy: Any, cache: Any) -> Any:
-        """dy → dy."""
-        return dy
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx → ddx; dx2 is nothing."""
-        self.check_second(ddx, dy, cache)
-        return ddx, None
-
-    def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """That of x, twice."""
-        return cache, cache

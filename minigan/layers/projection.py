@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, check_layers
+from minigan.layers.base import Layer
+from minigan.layers.composite import check_layers
 from minigan.layers.embedding import check_labels
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module, to_numpy
-from minigan.layers.base import Layer, Wrt, check_layers
+from minigan.layers.base import Layer, Wrt
+from minigan.layers.composite import check_layers
 from minigan.layers.conv import ConvTranspose2D
 from minigan.layers.reach import Chain
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigan.errors import ShapeError
 from minigan.layers import Layer
-from minigan.layers.base import is_zero
+from minigan.layers.composite import is_zero
 from minigan.testing.call import Call
 from minigan.testing.differences import GradientError, magnitude
 from minigan.testing.points import non_contiguous

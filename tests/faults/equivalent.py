@@ -23,10 +23,6 @@ REASONS: dict[str, list[Name]] = {
     "of a transposed convolution's four axes, 2 is the one before the last": [
         ("layers/spectral_norm.py", "SpectralNorm._to_last", "-2 → without its sign"),
     ],
-    "Branches has looked at them": [
-        ("layers/branches.py", "_Unchanged.backward", "self.check_dy(dy, cache, wrt) → left out"),
-        ("layers/branches.py", "_Unchanged.double_backward", "self.check_ddx(ddx, cache, dy, cache) → left out"),
-    ],
     "how many pictures are in a block decides the time alone": [
         *(
             (KERNELS, name, f"{size}{LEFT}")

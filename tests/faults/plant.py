@@ -31,11 +31,20 @@ LONGER = 10  # times as long as without a fault, and half a minute: then a child
 
 # Each module with its tests, the quickest first
 LAYERS = ("layers/test_refusals.py", "layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
+COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("containers", "conditional", "branches", "own_layers"))
 PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
 STEPS = ("gans/test_dcgan.py", "gans/test_family.py", "gans/test_gan.py")
 TESTS = {
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
+    "layers/base.py": ("layers/test_base.py", "layers/test_own_layers.py", "layers/test_containers.py", *LAYERS),
     "layers/branches.py": ("layers/test_branches.py", *LAYERS),
+    "layers/composite.py": (
+        "layers/test_containers.py",
+        "layers/test_conditional.py",
+        "layers/test_branches.py",
+        "layers/test_own_layers.py",
+        *LAYERS,
+    ),
     "layers/containers.py": (
         "layers/test_containers.py",
         "layers/test_conditional.py",

@@ -106,6 +106,28 @@ def test_the_entries_of_a_tuple_are_checked(ddx, sentence):
         Two().check_second(ddx, X, None)
 
 
+@pytest.mark.parametrize(
+    ("x", "ndim", "channels", "wanted"),
+    [
+        (X[None], 2, 3, "N, 3"),
+        (X[None], 2, None, "N, C"),
+        (X, None, 4, "…, 4"),
+        (X[0, 0], None, 3, "…, 3"),
+        (X, 4, 3, "N, H, W, 3"),
+        (X, 3, None, "…, C"),
+    ],
+)
+def test_an_input_of_another_shape_is_refused(x, ndim, channels, wanted):
+    with pytest.raises(ShapeError, match=rf"takes an input of shape \({wanted}\), got"):
+        Layer().check_input(x, ndim, channels)
+
+
+@pytest.mark.parametrize(("ndim", "channels"), [(2, 3), (2, None), (None, 3), (None, None)])
+def test_an_input_that_fits_is_accepted(ndim, channels):
+    Layer().check_input(X, ndim, channels)
+    Layer().check_input(X[0, 0], None, None)
+
+
 class Forward(Layer):
     """y = x, and nothing else is written."""
 

@@ -72,14 +72,16 @@ def test_what_passes_through_a_branch_unchanged():
         Branches(None, Dense(2, 3)).forward(([1.0, 2.0], np.ones((4, 2))))
 
 
-def test_the_sum_of_two_ways_speaks_for_both():
+def test_a_sum_of_two_paths_names_itself():
     layer = Residual(Dense(2, 3), Dense(2, 3))
     _, cache = layer.forward(np.ones((4, 2)))
     with pytest.raises(ShapeError, match=f"^{re.escape(repr(layer))}: dy has shape"):
         layer.backward(np.ones((4, 1)), cache)
+    with pytest.raises(ShapeError, match=f"^{re.escape(repr(layer))}: dy has shape"):
+        layer.double_backward(np.ones((4, 2)), np.ones((4, 1)), cache)
 
 
-def test_gradients_with_more_channels_than_all_ways_together():
+def test_gradients_with_more_channels_than_all_paths_together():
     layer = Parallel(Dense(2, 3), Dense(2, 1))
     _, cache = layer.forward(np.ones((4, 2)))
     with pytest.raises(ShapeError, match=r"dy has shape \(4, 5\), but the output has \(4, 4\)"):
