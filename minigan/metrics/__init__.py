@@ -1,4 +1,4 @@
-"""How good are the samples."""
+"""Metrics of generated samples: FID, KID, Inception Score, precision and recall, class counts, SSIM and PSNR."""
 
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.classifier import DigitClassifier

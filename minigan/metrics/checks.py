@@ -1,4 +1,4 @@
-"""What metrics ask of features, probabilities and pictures, beyond their being numbers (`minigan.common.arguments`)."""
+"""Checks of features, probabilities and pictures, beyond those of any array in `minigan.common.arguments`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from minigan.backend import array_module, to_numpy
 from minigan.common.arguments import finite, numbers, together
 from minigan.errors import MiniganError, ShapeError, described
 
-LARGEST = 1e24  # a feature: the spread of the kernel distance has its twelfth power, which float64 must hold
-OUTSIDE = 1.01  # a picture in [-1, 1] may be out of it by rounding
+LARGEST = 1e24  # feature: the variance of the kernel distance contains its twelfth power, which must fit float64
+OUTSIDE = 1.01  # largest |pixel| of a picture in [-1, 1], with room for rounding
 
 
 def feature_sets(a: Any, b: Any, at_least: int, what: str) -> tuple[Any, Any]:
-    """Two sets that can be compared, as arrays: a (N, F) and b (M, F), finite, with N and M `at_least` that many.
+    """Return two comparable sets as arrays: a (N, F) and b (M, F), finite, with N and M `at_least` that many.
 
-    `what` is the number that is to be taken, for the message. Raises ShapeError for shapes and MiniganError for sets
+    `what` names the metric in error messages. Raises ShapeError for shapes that don't fit, and MiniganError for sets
     that are too small or not finite. This waits for the device.
     """
     a, b = (numbers(features, what, "features") for features in (a, b))
@@ -34,8 +34,8 @@ def feature_sets(a: Any, b: Any, at_least: int, what: str) -> tuple[Any, Any]:
     return a, b
 
 
-def no_probabilities(p: Any) -> Any:
-    """How many rows of p (N, K) are no probabilities, which are not negative and sum to 1 (0-d, on its device)."""
+def count_invalid(p: Any) -> Any:
+    """Count the rows of p (N, K) that are not probabilities, nonnegative with a sum of 1 (0-d, on p's device)."""
     xp = array_module(p)
     tolerance = 1e-2 if p.dtype == np.float16 else 1e-3
     p = p.astype(xp.float64)
@@ -43,10 +43,10 @@ def no_probabilities(p: Any) -> Any:
     return (~right).sum()
 
 
-def check_seen(pictures: Any, who: str) -> None:
-    """Refuse what no feature network can look at: anything but float32 pictures (N, H, W, 1 or 3) in [-1, 1].
+def check_pictures(pictures: Any, who: str) -> None:
+    """Raise ShapeError unless these are float32 pictures (N, H, W, 1 or 3) in [-1, 1].
 
-    Where the pictures are on a GPU, their range is not looked at, which would wait for it. Raises ShapeError.
+    On a GPU the range is not checked, because that would wait for the device.
     """
     wanted = f"{who} takes float32 pictures (N, H, W, 1 or 3) in [-1, 1]"
     try:

@@ -1,7 +1,7 @@
-"""What a classifier says of a generator: are its samples anything at all, are all classes there, is it what was asked.
+"""Class counts: whether a classifier recognizes the samples, which classes occur, and whether requests are met.
 
-All of it is counted from probabilities p (N, K), or (N, K + 1) if the classifier knows a last class "none". Nothing
-here is about variety within a class: a generator that copies the data set passes.
+Everything is counted from probabilities p (N, K), or (N, K + 1) if the classifier has a last class "none". The counts
+say nothing about variety within a class: a generator that copies the data set passes.
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ import numpy as np
 from minigan.backend import to_numpy
 from minigan.common.arguments import labels_of, numbers
 from minigan.errors import MiniganError, ShapeError
-from minigan.metrics.checks import no_probabilities
+from minigan.metrics.checks import count_invalid
 
-SURE = 0.95  # the classifier is sure of a sample if it gives one class this probability
-PRESENT = 0.01  # a class is there if this share of all samples are surely of it
+SURE = 0.95  # a sample is recognized if one class has at least this probability
+PRESENT = 0.01  # a class is present if at least this share of all samples is recognized as it
 
 
 class ClassCounts:
-    """Counts, batch by batch, what a classifier with the classes `classes` says of a generator's samples."""
+    """Counts, batch by batch, how a classifier with the classes `classes` classifies the samples of a generator."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         if isinstance(classes, str) or not hasattr(classes, "__len__"):
             raise MiniganError(f"ClassCounts takes the names of the classes in a list, got {classes!r}")
         self.classes, K = tuple(classes), len(classes)
         if K == 0 or len({*self.classes, "none"}) <= K:
-            raise MiniganError(f"ClassCounts needs a class, and a name of its own for each and for none, got {classes}")
+            raise MiniganError(f'ClassCounts needs classes with distinct names, none of them "none", got {classes}')
         self.n = 0
-        self.sure = np.zeros(K, int)  # samples that are surely of a class
-        self.called = np.zeros(K + 1, int)  # samples whose likeliest class it is, and those of "none"
-        self.asked, self.right = np.zeros(K, int), np.zeros(K, int)  # how often it was asked for, and called that
+        self.sure = np.zeros(K, int)  # recognized samples, by class
+        self.called = np.zeros(K + 1, int)  # samples by their most likely class, with "none" last
+        self.asked, self.right = np.zeros(K, int), np.zeros(K, int)  # samples requested of a class, and those that are
 
     def update(self, probabilities: Any, asked: Any = None) -> None:
-        """Take in probabilities (N, K) or (N, K + 1), and labels (N,) in 0…K−1 if the samples were asked for by class.
+        """Count probabilities (N, K) or (N, K + 1); `asked` are the labels (N,) in 0…K−1 that were requested, if any.
 
-        Raises ShapeError, with nothing counted, if either doesn't fit, or if these are no probabilities. This copies to
-        the host.
+        Raises ShapeError, without counting anything, if either doesn't fit, or if these are not probabilities. Copies
+        to the host.
         """
         p, K = to_numpy(numbers(probabilities, "ClassCounts", "probabilities")), len(self.classes)
         if p.ndim != 2 or p.shape[1] not in (K, K + 1):
             raise ShapeError(f"{K} classes are counted from probabilities (N, {K}) or (N, {K + 1}), got {p.shape}")
-        if (wrong := int(no_probabilities(p))) > 0:
+        if (wrong := int(count_invalid(p))) > 0:
             raise ShapeError(f"probabilities are not negative and sum to 1 for each picture: {wrong} of {len(p)} don't")
         called = p.argmax(axis=1)  # (N,)
         if asked is not None:
             asked = labels_of(asked, len(p), None, "what was asked for")
             if len(asked) and asked.max() >= K:
                 raise ShapeError(
-                    f"the classifier knows {K} classes, and samples of classes {asked.min()} to {asked.max()} were "
-                    "asked for: take one that knows them"
+                    f"the classifier has {K} classes, and samples of classes {asked.min()} to {asked.max()} were "
+                    "requested: use a classifier that has them"
                 )
             self.asked += np.bincount(asked, minlength=K)
             self.right += np.bincount(asked[called == asked], minlength=K)
@@ -60,17 +60,17 @@ class ClassCounts:
         self.sure += np.bincount(called[p[:, :K].max(axis=1) >= SURE], minlength=K)
 
     def result(self) -> dict[str, Any]:
-        """What was counted; all but `classes_present` are shares in [0, 1].
+        """Return the counts; all but `classes_present` are shares in [0, 1].
 
-            sure               samples of which the classifier is sure that they are of one of the K classes
-            classes_present    number of the K classes, or of those asked for, that at least 1 % of all samples are
-                               surely of
-            shares             {class: samples that are called it, sure or not}, with "none" last
+            sure               share of samples that are recognized as one of the K classes
+            classes_present    number of the K classes, or of those requested, as which at least 1 % of all samples are
+                               recognized
+            shares             {class: share of samples whose most likely class it is}, with "none" last
 
-        and, if samples were asked for by class,
+        and, if samples were requested by class,
 
-            right              those of them that are called what was asked for
-            right_of           {class: the same of this class}, without classes that were never asked for
+            right              share of samples whose most likely class is the requested one
+            right_of           {class: the same share, of the samples requested of it}, without classes never requested
 
         Raises ShapeError if there were no samples.
         """
@@ -90,10 +90,10 @@ class ClassCounts:
 
 
 def in_columns(x: np.ndarray, p: np.ndarray, rows: int = 8) -> np.ndarray:
-    """Order pictures x (N, H, W, C) into a table (rows · K, H, W, C), row by row, with a column for each of p (N, K).
+    """Arrange pictures x (N, H, W, C) in a table (rows · K, H, W, C), row by row, with a column for each of p (N, K).
 
-    A column has what is called its class, the surest on top and the least sure at the bottom, with equally many left
-    out between any two; white where there is no more. `training.pictures.grid` draws it, with columns=K.
+    A column shows pictures whose most likely class it is, from the most certain to the least certain at equal steps in
+    rank; empty cells are white. `training.pictures.grid` draws the table, with columns=K.
     """
     K = p.shape[1]
     cells = np.ones((rows, K, *x.shape[1:]), x.dtype)

@@ -1,8 +1,8 @@
-"""Which digit is this, and is it one at all? A small network that ships with the package, its weights in one file.
+"""A classifier of handwritten digits that ships with the package, its weights in one file.
 
-It is what the Inception network is to photographs: something that looks at generated digits instead of people. It
-gives the ten digits and "none", for pictures that are no digit, their probabilities; the 64 numbers that it decides by
-are features to compare sets of digits with. examples/train_classifier.py made the weights, and says how good they are.
+It does for digits what the Inception network does for photographs. It returns the probabilities of the ten digits and
+of "none", for pictures that show no digit, and the 64 activations of its last hidden layer, the features by which sets
+of digits are compared. examples/train_classifier.py trained the weights, and states its accuracy.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from minigan.backend import Device, array_module, get_device
 from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, CheckpointError, ShapeError
 from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
-from minigan.metrics.checks import check_seen
+from minigan.metrics.checks import check_pictures
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
 
 SIDE = 28  # pixels, MNIST's
 FEATURES = 64
 DIGITS = tuple(map(str, range(10)))
-AT_ONCE = 250  # pictures: the memory that is needed doesn't grow with their number
-GREY = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601, as Pillow's "L"
+AT_ONCE = 250  # pictures, so that the memory doesn't grow with their number
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue: ITU-R BT.601, as in Pillow's "L"
 
 
 def build_classifier(rng: np.random.Generator | None = None) -> Sequential:
-    """Grey pictures (N, 28, 28, 1) → logits (N, 11). The first of its two parts gives the features (N, 64).
+    """Build a network from gray pictures (N, 28, 28, 1) to logits (N, 11). Its first part gives the features (N, 64).
 
-    64 features, because a covariance needs more pictures than it has rows: a few hundred are enough for this one. Their
-    batch norm has no γ and β, so a feature varies by about 1, before the ReLU, over what the network was trained with.
+    There are only 64 features because a covariance needs more pictures than it has rows; a few hundred are enough here.
+    The features' batch norm has no γ and β, so that each feature, before the ReLU, has about unit variance on the
+    training data.
     """
     W = {"bias": False, "init": he_normal(), "rng": rng}
     return Sequential(
@@ -50,10 +51,10 @@ def build_classifier(rng: np.random.Generator | None = None) -> Sequential:
 
 
 class DigitClassifier(FeatureNetwork):
-    """Pictures of any size, grey or colour → 64 features, and 11 probabilities: of 0 to 9, and of "none" (the last).
+    """Pictures of any size, gray or color → 64 features, and 11 probabilities: of 0 to 9, and last of "none".
 
-    `classes` names the ten digits alone. `weights` is a file that examples/train_classifier.py wrote; without it, the
-    one that ships. Raises CheckpointError if that file isn't there, is damaged, or is of another network.
+    `classes` names the ten digits alone. `weights` is a file that examples/train_classifier.py wrote, by default the
+    one in the package. Raises CheckpointError if the file is missing, damaged, or has the weights of another network.
     """
 
     name = "digits"
@@ -80,17 +81,17 @@ class DigitClassifier(FeatureNetwork):
 
         Raises ShapeError for anything else, and for no pictures.
         """
-        check_seen(pictures, "the classifier of digits")
+        check_pictures(pictures, "the classifier of digits")
         if pictures.size == 0:
             raise ShapeError(f"the classifier of digits takes float32 pictures, N > 0, got {tuple(pictures.shape)}")
         xp = array_module(pictures)
-        parts = [self._some(pictures[i : i + AT_ONCE], xp) for i in range(0, len(pictures), AT_ONCE)]
+        parts = [self._classify(pictures[i : i + AT_ONCE], xp) for i in range(0, len(pictures), AT_ONCE)]
         return tuple(xp.concatenate(part) for part in zip(*parts, strict=True))
 
-    def _some(self, x: Any, xp: Any) -> tuple[Any, Any]:
-        """The same for as many pictures as are looked at together."""
+    def _classify(self, x: Any, xp: Any) -> tuple[Any, Any]:
+        """Return the features and probabilities of a few pictures."""
         if x.shape[3] == 3:
-            x = GREY[0] * x[..., :1] + GREY[1] * x[..., 1:2] + GREY[2] * x[..., 2:]  # (N, H, W, 1)
+            x = LUMA[0] * x[..., :1] + LUMA[1] * x[..., 1:2] + LUMA[2] * x[..., 2:]  # (N, H, W, 1)
         if x.shape[1:3] != (SIDE, SIDE):
             x = resize_bilinear(x, SIDE)
         features = self.network[0].output(x, train=False)  # (N, 64)
@@ -100,12 +101,12 @@ class DigitClassifier(FeatureNetwork):
 
 
 def write_weights(network: Sequential, file: Any) -> None:
-    """Write a network's weights into an open file as float16, half the size. Test what was rounded, not the network."""
+    """Write weights to an open file as float16, half the size. Measure the accuracy with the rounded weights."""
     np.savez_compressed(file, **{name: array.astype(np.float16) for name, array in network.state_dict().items()})
 
 
 def _read(path: Any) -> dict[str, np.ndarray]:
-    """Read the arrays of a file. Raises CheckpointError if it isn't there, is damaged, or has a number not finite."""
+    """Read the arrays of a file. Raises CheckpointError if it is missing or damaged, or if a number is not finite."""
     try:
         with open_file(path) if isinstance(path, os.PathLike) else path.open("rb") as file:
             arrays = read_npz(file)

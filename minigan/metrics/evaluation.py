@@ -1,15 +1,15 @@
-"""How good a set of pictures is: the field's numbers, and what has to be known to read them.
+"""Evaluate a set of pictures: the field's metrics, and what must be known to interpret them.
 
     fid       Fréchet Inception Distance to the reference (Heusel et al. 2017); lower is better
-    is        Inception Score (Salimans et al. 2016), which needs no reference; higher is better. What a network calls
-              "none" tells nothing, so that probability is shared out among all classes: nonsense lowers the score
+    is        Inception Score (Salimans et al. 2016), without a reference; higher is better. The probability of "none",
+              if the network has it, is distributed over all classes, so that nonsense lowers the score
     kid       Kernel Inception Distance to the reference (Bińkowski et al. 2018); lower is better
-    pr        precision: how many samples look real; recall: how much of what is real is drawn
+    pr        precision: the share of samples that look real; recall: the share of the real data that is covered
               (Kynkäänniemi et al. 2019)
-    classes   which classes the network sees, how sure it is, and whether it is what was asked for
+    classes   which classes the network recognizes, how certain it is, and whether they are the requested ones
 
-None of these numbers means anything alone. FID falls as n grows; the reference split, the feature network and the way
-pictures are resized for it can each move it by more than methods differ. So an `Evaluation` carries all of that.
+No metric means anything on its own. FID falls as n grows; the split of the reference, the feature network and the way
+pictures are resized for it can each change it by more than methods differ. So an `Evaluation` records all of these.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ METRICS = ("fid", "is", "kid", "pr", "classes")
 NEEDS_REFERENCE = ("fid", "kid", "pr")
 NEEDS_FEATURES = ("kid", "pr")  # of every picture, not only their mean and covariance
 SPLITS = 10
-FEWEST_FOR_PR = 4  # samples: each and its three nearest
-SUBSET = 1000  # pictures in a subset of KID; half of them all if there are fewer than twice as many
+FEWEST_FOR_PR = 4  # samples: one and its three nearest neighbors
+SUBSET = 1000  # pictures in a subset of KID, but at most half of the smaller set
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`values` by name, and what they depend on. `reference` is None if nothing was compared with one.
+    """`values` by name, and what they depend on. `reference` is None if no metric compared with one.
 
-    `features` names the feature network, and `network` describes it.
+    `features` is the name of the feature network, and `network` its description.
     """
 
     values: dict[str, Any]
@@ -56,7 +56,7 @@ class Evaluation:
     caveats: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON can hold it."""
+        """Return everything as a dict that JSON can represent."""
         return asdict(self)
 
 
@@ -69,10 +69,10 @@ def evaluate(
     metrics: Iterable[str] = ("fid", "is"),
     seed: int = 0,
 ) -> tuple[Evaluation, Statistics]:
-    """Measure `n` pictures that come in batches of (pictures (N, H, W, C) in [-1, 1], labels (N,) asked for or None).
+    """Measure `n` pictures, in batches of (pictures (N, H, W, C) in [-1, 1], requested labels (N,) or None).
 
-    Returns the evaluation and the pictures' own statistics. KID draws its subsets by the seed. Raises DataError for an
-    unknown metric, one that lacks its reference, or too few pictures.
+    Returns the evaluation and the pictures' own statistics. `seed` draws the subsets of KID. Raises DataError for an
+    unknown metric, a metric that lacks its reference, or too few pictures.
     """
     if reference is not None and not isinstance(reference, Statistics):
         raise DataError(f"a reference is Statistics, as read_statistics or observe gives them, got {reference!r}")
@@ -116,7 +116,7 @@ def evaluate(
 
 
 def _compare(found: Statistics, reference: Statistics, metrics: tuple[str, ...], seed: int) -> dict[str, Any]:
-    """The distances of `found` from a reference, and precision and recall, as far as they are among `metrics`."""
+    """Compute those of `metrics` that compare with a reference."""
     values: dict[str, Any] = {}
     if "fid" in metrics:
         values["fid"] = frechet_distance(found.mean, found.covariance, reference.mean, reference.covariance)
@@ -132,7 +132,7 @@ def _compare(found: Statistics, reference: Statistics, metrics: tuple[str, ...],
 
 
 def _among_classes(probabilities: Any) -> Any:
-    """Probabilities (N, K + 1), the last of "none" → (N, K), that one shared out equally."""
+    """Distribute the last probability, that of "none", over all classes: (N, K + 1) → (N, K)."""
     K = probabilities.shape[1] - 1
     return probabilities[:, :K] + probabilities[:, K:] / K
 
@@ -154,13 +154,13 @@ def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_r
             f"is takes the mean over {SPLITS} parts of the samples, and there are {n}: use more, or other --metrics"
         )
     if "pr" in metrics and n < FEWEST_FOR_PR:
-        raise DataError(f"pr looks at third neighbours, and there are {n} samples: use {FEWEST_FOR_PR} at least")
+        raise DataError(f"pr needs third neighbors, and there are {n} samples: use {FEWEST_FOR_PR} at least")
 
 
 def caveats(
     found: Statistics, reference: Statistics | None, network: FeatureNetwork, metrics: tuple[str, ...]
 ) -> Iterable[str]:
-    """Say in sentences why these numbers may not be set beside others."""
+    """Yield sentences about why these numbers may not be compared with others."""
     if not network.comparable:
         yield f"not comparable with published numbers: the features are those of {network.describe}"
     fewest = min(found.n, reference.n or found.n) if reference else found.n
@@ -175,4 +175,4 @@ def caveats(
     if reference and reference.n is None:
         yield "the file of statistics doesn't say how many pictures they are of, nor how these were resized"
     if any(name in metrics for name in NEEDS_FEATURES) and max(found.n, reference.n or 0) > KEPT:
-        yield f"kid and pr look at {KEPT:,} of the pictures"
+        yield f"kid and pr use only {KEPT:,} of the pictures"

@@ -1,8 +1,7 @@
-"""What all feature networks have in common: pictures in, numbers out that say what is on them.
+"""The interface of feature networks, which map pictures to features and class probabilities.
 
-The distances between two sets of pictures are not taken between pixels but between the features that a trained
-network sees in them. Every such number depends on the network and on how pictures are resized for it, so it says what
-it is.
+Two sets of pictures are compared by the features that a trained network computes of them, not by their pixels. The
+result depends on the network and on how pictures are resized for it, so a network describes both.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import numpy as np
 
 
 class FeatureNetwork:
-    """A trained network that is only asked: pictures (N, H, W, C) in [-1, 1] → features and class probabilities.
+    """A trained network in inference: pictures (N, H, W, C) in [-1, 1] → features and class probabilities.
 
-    `describe` and `resizer` are phrases for people. `comparable` says whether distances between its features may be
-    compared with those that papers publish, and `knows_none` whether its probabilities have one column more than it has
-    `classes`, the last, of a picture being none of them. `weights` is a digest of its weights: statistics are compared
-    only if the same network made them.
+    `describe` and `resizer` are phrases for the user. `comparable` is whether distances between its features may be
+    compared with published ones. `knows_none` is whether its probabilities have a last column in addition to those of
+    `classes`, for pictures of none of them. `weights` is a digest of its weights: only statistics of equal weights are
+    compared.
     """
 
     name: str
@@ -38,7 +37,7 @@ class FeatureNetwork:
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """Sixteen hexadecimal digits that differ for other names, shapes or numbers (of SHA-256)."""
+    """Return the first 16 hexadecimal digits of a SHA-256 over the names, dtypes, shapes and numbers of arrays."""
     hashed = hashlib.sha256()
     for name in sorted(arrays):
         hashed.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())

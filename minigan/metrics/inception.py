@@ -1,21 +1,20 @@
-"""The network behind the FID and the Inception Score: a photograph in, 2,048 features and 1,008 probabilities out.
+"""The network of the FID and the Inception Score: pictures → 2,048 features and 1,008 probabilities.
 
-Its weights don't ship with minigan: 96 MB, and Google's. They are one file, and its name carries the beginning of its
-SHA-256. Numbers may be compared with published ones only if it is that file, so it is looked at byte by byte.
+Its weights, 96 MB by Google, don't ship with minigan. They are one file, whose name contains the first digits of its
+SHA-256. Results may be compared with published ones only with exactly this file, so its checksum is verified.
 
-Two conventions: the logits are without the bias of the last layer, as in the code of the Inception Score, which
-multiplies by its weight and no more; and pictures are resized without antialiasing (`resize`).
+Two conventions: the logits omit the bias of the last layer, as in the original code of the Inception Score, which only
+multiplies by its weight; and pictures are resized without antialiasing (`resize`).
 
-Nothing is trained here, so a batch norm is a straight line for each channel, and rides on the convolution before it:
+Nothing is trained here, so a batch norm is an affine map of each channel, and is folded into the preceding convolution:
 
     γ (x∗W − μ)/√(σ² + ε) + β  =  x∗(s W) + (β − s μ)        s = γ/√(σ² + ε)
 
-As layers of their own the 94 batch norms would each be a pass over all pixels.
+As separate layers, the 94 batch norms would each take a pass over all pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +24,10 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.common.untrusted import Unreadable, open_file, read_npz
-from minigan.data.download import cache_folder
+from minigan.data.download import cache_folder, file_checksum
 from minigan.errors import MiniganError, described
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
-from minigan.metrics.checks import check_seen
+from minigan.metrics.checks import check_pictures
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.inception_v3 import CLASSES, FEATURES, inception_v3, weight_shapes
 from minigan.metrics.resize import resize_bilinear
@@ -37,19 +36,19 @@ from minigan.metrics.torch_file import read_torch_file
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
-SHA256 = "6726825d"  # its first 8 digits
+SHA256 = "6726825d"  # first 8 digits
 VARIABLE = "MINIGAN_INCEPTION"
 SIDE = 299  # pixels
 EPS = 1e-3  # of the batch norms
-CPU_PICTURES, GPU_PICTURES = 4, 64  # at a time; on a CPU more would only take memory
+CPU_PICTURES, GPU_PICTURES = 4, 64  # at a time; on a CPU a larger batch takes memory and is no faster
 
 
 class Inception(FeatureNetwork):
-    """Pictures (N, H, W, C) in [-1, 1] of any size, grey or colour → features (N, 2048), probabilities (N, 1008).
+    """Pictures (N, H, W, C) in [-1, 1] of any size, gray or color → features (N, 2048), probabilities (N, 1008).
 
-    `weights` are arrays by name, as `load_inception` finds them; the batches that PyTorch has counted are ignored.
-    Whether the numbers are comparable depends on them alone: `comparable` is False unless the caller knows better.
-    Raises MiniganError, naming the first array that is missing, unknown or of another shape, and for `None`.
+    `weights` are arrays by name, as `load_inception` reads them; PyTorch's counters of batches are ignored. Set
+    `comparable` only for the original weights, with which results may be compared with published ones. Raises
+    MiniganError, naming the first array that is missing, unknown or of another shape, and for `None`.
     """
 
     name = "inception"
@@ -66,11 +65,11 @@ class Inception(FeatureNetwork):
         weights = _checked(weights)
         self.weights = digest(weights)
         self.blocks = inception_v3(lambda name, *shape, **geometry: self._conv(weights, name, *shape, **geometry))
-        self.last = self._placed(Dense(FEATURES, CLASSES, bias=False, init=_unset), weights["fc.weight"].T)
+        self.last = self._with_weights(Dense(FEATURES, CLASSES, bias=False, init=_unset), weights["fc.weight"].T)
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:
         """Pictures (N, H, W, C) → features (N, 2048), probabilities (N, 1008), float32. Raises ShapeError."""
-        check_seen(pictures, "Inception")
+        check_pictures(pictures, "Inception")
         xp, N = array_module(pictures), len(pictures)
         features = xp.empty((N, FEATURES), np.float32)
         at_once = CPU_PICTURES if xp is np else GPU_PICTURES
@@ -82,7 +81,7 @@ class Inception(FeatureNetwork):
 
     def _features(self, x: Any) -> Any:
         xp = array_module(x)
-        # pytorch-fid resizes (x + 1)/2 and scales then: the same, as each output pixel is a mean of input pixels
+        # pytorch-fid resizes (x + 1)/2 and rescales it: equivalent, as each output pixel is a mean of input pixels
         x = resize_bilinear(xp.repeat(x, 3, axis=3) if x.shape[3] == 1 else x, SIDE)
         for block in self.blocks:
             x = block.output(x, train=False)
@@ -98,7 +97,7 @@ class Inception(FeatureNetwork):
         stride: int = 1,
         padding: Any = 0,
     ) -> Layer:
-        """A convolution with its batch norm in it, and ReLU."""
+        """Return a convolution with its batch norm folded in, followed by ReLU."""
         gamma, beta, mean, var = (
             weights[f"{name}.bn.{part}"].astype(np.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
@@ -106,12 +105,12 @@ class Inception(FeatureNetwork):
         s = gamma / np.sqrt(var + EPS)
         W = weights[f"{name}.conv.weight"].transpose(2, 3, 1, 0) * s.astype(np.float32)  # (K, C, R, S) → (R, S, C, K)
         return Sequential(
-            self._placed(Conv2D(C, K, kernel, stride, padding, init=_unset), W, beta - s * mean),
+            self._with_weights(Conv2D(C, K, kernel, stride, padding, init=_unset), W, beta - s * mean),
             ReLU(),
         )
 
-    def _placed(self, layer: Layer, W: np.ndarray, b: np.ndarray | None = None) -> Layer:
-        """The layer with its weights on the device, and without gradients, which would take as much memory again."""
+    def _with_weights(self, layer: Layer, W: np.ndarray, b: np.ndarray | None = None) -> Layer:
+        """Set a layer's weights on the device, without gradients, which would double the memory."""
         W = self.device.array(np.ascontiguousarray(W, np.float32))
         b = None if b is None else self.device.array(b, np.float32)
         vars(layer).update(W=W, b=b, dW=None, db=None)  # an assignment would keep the layer's own device
@@ -119,14 +118,14 @@ class Inception(FeatureNetwork):
 
 
 def _unset(rng: Any, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
-    """No initial weights: drawing 24 million numbers takes a second, and none of them would stay."""
+    """An initializer that draws nothing: 24 million numbers take a second, and all are replaced afterwards."""
     return np.broadcast_to(np.float32(0), shape)
 
 
 def _checked(weights: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray]:
-    """The weights, if they are all there, and no others, finite and of the right shapes."""
+    """Return the weights if exactly the expected arrays are present, finite and of the right shapes."""
     if weights is None:
-        raise MiniganError("the Inception network needs weights: load_inception() says where they may be got")
+        raise MiniganError("the Inception network needs weights: load_inception() says where to get them")
     if not isinstance(weights, Mapping):
         raise MiniganError(f"the Inception network takes its weights by name, in a dict, got {described(weights)}")
     shapes = weight_shapes()
@@ -147,22 +146,22 @@ def _checked(weights: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarra
 
 
 def load_inception(path: Path | str | None = None, device: Device | str = "cpu") -> Inception:
-    """Make the network with the weights at `path`: the .pth file, or a .npz or .safetensors with the same names.
+    """Load the network with the weights at `path`: the .pth file, or a .npz or .safetensors with the same names.
 
-    Without a path: `$MINIGAN_INCEPTION`, then the file in minigan's cache folder or in that of torch.hub, where
-    pytorch-fid puts it. Raises MiniganError if there is none, saying where it may be got; or if it is damaged.
+    The default is `$MINIGAN_INCEPTION`, then the file in minigan's cache folder, or in that of torch.hub, where
+    pytorch-fid puts it. Raises MiniganError if the file is damaged or missing, and says where to get it.
     """
     found = find_weights() if path is None else Path(path)
     if not found.is_file():
         raise MiniganError(f"there is no file {found} with the weights of the Inception network")
-    verified = sha256(found).startswith(SHA256)
+    verified = file_checksum(found).startswith(SHA256)
     if found.name == FILE and not verified:
         raise MiniganError(f"{found} is damaged: its SHA-256 doesn't begin with {SHA256}, so get it again from {URL}")
     return Inception(read_weights(found), device, comparable=verified)
 
 
 def find_weights() -> Path:
-    """Return where the weights are, or raise MiniganError."""
+    """Return the path of the weights. Raises MiniganError, saying where to get them, if there are none."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser()
     folders = (cache_folder(), torch_hub_folder())
@@ -176,13 +175,13 @@ def find_weights() -> Path:
 
 
 def torch_hub_folder() -> Path:
-    """Where torch.hub keeps the files that it has downloaded."""
+    """Return the folder in which torch.hub keeps its downloads."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """Read named arrays from a .safetensors, .npz or PyTorch file. Raises MiniganError if that can't be done."""
+    """Read named arrays from a .safetensors, .npz or PyTorch file. Raises MiniganError if that fails."""
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix != ".npz":
@@ -194,12 +193,3 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         raise MiniganError(f"cannot read {path}: {error.strerror or error}") from error
     except Unreadable as error:
         raise MiniganError(f"{path} is no usable .npz file of weights: {error}") from error
-
-
-def sha256(path: Path) -> str:
-    """The checksum of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,21 +1,20 @@
-"""Inception Score: is each picture clearly of a class, and do the classes differ from picture to picture?
+"""Inception Score: is each picture clearly of one class, and do the classes vary between pictures?
 
-Salimans et al., "Improved Techniques for Training GANs", 2016. A classifier gives p(y|x). With p(y) for its mean over
-the pictures,
+Salimans et al., "Improved Techniques for Training GANs", 2016. A classifier gives p(y|x), whose mean over the pictures
+is p(y). The score
 
     IS = exp ⟨KL(p(y|x) ‖ p(y))⟩        KL(p ‖ q) = Σ_y p log(p/q)
 
-lies between 1 (all pictures look alike to it) and the number of classes (it is sure of each, and each comes as often).
-The mean over m pictures of a part is a difference of entropies,
+is between 1 (all pictures have the same p(y|x)) and the number of classes (each picture is classified with certainty,
+and all classes are equally frequent). The mean over the m pictures of a part is a difference of entropies,
 
     ⟨KL⟩ = (1/m) Σ_x Σ_y p(y|x) log p(y|x) − Σ_y p(y) log p(y)        Σ_x p(y|x) log p(y) = m p(y) log p(y)
 
-so Σ_x p(y|x), a number for each class, and Σ_x Σ_y p log p are all that is kept of the pictures. 0 log 0 is 0, which
-is the limit.
+so only Σ_x p(y|x), one number per class, and Σ_x Σ_y p log p are accumulated. 0 log 0 is 0, its limit.
 
-The score is taken of 10 consecutive parts. Their mean and standard deviation (of these ten numbers, divided by ten)
-are what is published, of 50,000 pictures as a rule. It grows with the number of pictures in a part, because p(y) of a
-few pictures resembles them.
+The score is computed for each of 10 consecutive parts. Published results are the mean and standard deviation of these
+ten numbers (the sum of squares divided by ten, not nine), usually for 50,000 pictures. The score grows with the number
+of pictures in a part, because p(y) of few pictures is similar to their p(y|x).
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ import numpy as np
 from minigan.backend import array_module, to_numpy
 from minigan.common.arguments import numbers, whole
 from minigan.errors import MiniganError, ShapeError
-from minigan.metrics.checks import no_probabilities
+from minigan.metrics.checks import count_invalid
 
 
 class InceptionScore:
-    """The score of `n` pictures whose class probabilities come in batches. Part i is of pictures ⌊i n/splits⌋ onwards.
+    """Accumulates the score of `n` pictures from batches of class probabilities. Part i starts at picture ⌊i n/splits⌋.
 
     Raises MiniganError if there are fewer pictures than `splits`.
     """
@@ -44,10 +43,10 @@ class InceptionScore:
         self._edges = [i * n // splits for i in range(splits + 1)]
         self._p: Any = None  # Σ p(y|x) of each part (splits, K)
         self._p_log_p: Any = None  # Σ p(y|x) log p(y|x) of each part (splits,)
-        self._wrong: Any = 0  # rows that are no probabilities, on the device
+        self._wrong: Any = 0  # number of rows that are not probabilities, on the device
 
     def update(self, probabilities: Any) -> None:
-        """Take in p(y|x) (N, K), in float64. Raises ShapeError for another shape, or for more pictures than n."""
+        """Add p(y|x) (N, K), in float64. Raises ShapeError for another shape, or for more pictures than n."""
         probabilities = numbers(probabilities, "an Inception Score", "probabilities")
         if probabilities.ndim != 2 or (self._p is not None and probabilities.shape[1] != self._p.shape[1]):
             wanted = "K" if self._p is None else self._p.shape[1]
@@ -58,20 +57,20 @@ class InceptionScore:
         xp = array_module(probabilities)
         if self._p is None:
             self._p, self._p_log_p = xp.zeros((self.splits, K), xp.float64), xp.zeros(self.splits, xp.float64)
-        self._wrong = self._wrong + no_probabilities(probabilities)
+        self._wrong = self._wrong + count_invalid(probabilities)
         p = probabilities.astype(xp.float64)
-        with np.errstate(invalid="ignore"):  # of what is no probability, and is refused in the end
+        with np.errstate(invalid="ignore"):  # for invalid probabilities, which `result` refuses
             p_log_p = (p * xp.log(xp.where(p > 0, p, 1))).sum(axis=1)  # (N,)
         for part, (first, last) in enumerate(zip(self._edges, self._edges[1:], strict=False)):
-            own = slice(max(first - self.seen, 0), max(last - self.seen, 0))  # the pictures of this batch in that part
+            own = slice(max(first - self.seen, 0), max(last - self.seen, 0))  # the part's pictures in this batch
             self._p[part] += p[own].sum(axis=0)
             self._p_log_p[part] += p_log_p[own].sum()
         self.seen += N
 
     def result(self) -> tuple[float, float]:
-        """Mean and standard deviation over the parts.
+        """Return mean and standard deviation over the parts.
 
-        Raises MiniganError before all n pictures came, and if what came wasn't probabilities.
+        Raises MiniganError if fewer than n pictures were added, or if some rows were not probabilities.
         """
         if self.seen < self.n:
             raise MiniganError(f"this Inception Score is of {self.n} pictures, but only {self.seen} came")

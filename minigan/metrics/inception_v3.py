@@ -1,12 +1,12 @@
-"""The layers of the Inception network that the FID is defined by, from pictures of 299×299 pixels to 2,048 features.
+"""The layers of the Inception network that defines the FID, from pictures of 299×299 pixels to 2,048 features.
 
-It is the graph that Google published in December 2015, and a relative of that in C. Szegedy et al., "Rethinking the
-Inception Architecture for Computer Vision", 2015, https://arxiv.org/abs/1512.00567, whose figures show the idea of each
-block. `inception_v3` lists it from top to bottom, under the names that pytorch-fid gave it. From the Inception-v3 that
-is usual today it differs in the last branch of its blocks:
+The graph is the one that Google published in December 2015, and is related to the one in C. Szegedy et al., "Rethinking
+the Inception Architecture for Computer Vision", 2015, https://arxiv.org/abs/1512.00567, whose figures show the idea of
+each block. `inception_v3` lists the layers from top to bottom, with the names of pytorch-fid. The usual Inception-v3 of
+today has another pooling branch in its blocks:
 
-* a mean is one over the pixels that are there, it doesn't count the padding;
-* in the very last block that branch takes the largest pixel instead of the mean.
+* Here means are over the pixels inside the picture only; padding isn't counted.
+* In the very last block, that branch takes the maximum instead of the mean.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from minigan.layers import AvgPool2D, Flatten, Layer, MaxPool2D, Parallel, ReLU,
 
 FEATURES, CLASSES = 2048, 1008
 
-# conv("name", channels in, channels out, kernel, stride=1, padding=0) makes a convolution with batch norm and ReLU
+# conv("name", channels in, channels out, kernel, stride=1, padding=0) returns a convolution with batch norm and ReLU
 MakeConv = Callable[..., Layer]
 
 
 def inception_v3(conv: MakeConv) -> list[Layer]:
-    """Pictures (N, 299, 299, 3) in [-1, 1] → features (N, 2048), one layer or block after the other."""
+    """Return the layers and blocks, in order, from pictures (N, 299, 299, 3) in [-1, 1] to features (N, 2048)."""
     return [
         conv("Conv2d_1a_3x3", 3, 32, 3, stride=2),  # 299 → 149
         conv("Conv2d_2a_3x3", 32, 32, 3),  # → 147
@@ -48,12 +48,12 @@ def inception_v3(conv: MakeConv) -> list[Layer]:
 
 
 def _mean() -> Layer:
-    """The mean over 3×3 pixels, at the border over those that are there, as in the graph of 2015."""
+    """Return mean pooling over 3×3 pixels, at the border over those inside the picture, as in the graph of 2015."""
     return AvgPool2D(3, stride=1, padding=1, count_include_pad=False)
 
 
 def _block_a(conv: MakeConv, name: str, C: int, pooled: int) -> Layer:
-    """After figure 5: what a 5×5 sees, in one step and in two of 3×3."""
+    """Figure 5: a 5×5 receptive field, from one 5×5 convolution and from two of 3×3."""
     return Parallel(
         conv(f"{name}.branch1x1", C, 64, 1),
         Sequential(conv(f"{name}.branch5x5_1", C, 48, 1), conv(f"{name}.branch5x5_2", 48, 64, 5, padding=2)),
@@ -67,7 +67,7 @@ def _block_a(conv: MakeConv, name: str, C: int, pooled: int) -> Layer:
 
 
 def _block_b(conv: MakeConv, name: str, C: int) -> Layer:
-    """After figure 10: half the pixels, by convolution and by pooling side by side."""
+    """Figure 10: halve the resolution, by convolutions and by pooling in parallel."""
     return Parallel(
         conv(f"{name}.branch3x3", C, 384, 3, stride=2),
         Sequential(
@@ -80,7 +80,7 @@ def _block_b(conv: MakeConv, name: str, C: int) -> Layer:
 
 
 def _block_c(conv: MakeConv, name: str, C: int, inner: int) -> Layer:
-    """Figure 6 with n = 7: a 7×7 as a row and a column."""
+    """Figure 6 with n = 7: a 7×7 convolution factored into a row and a column."""
     row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
     return Parallel(
         conv(f"{name}.branch1x1", C, 192, 1),
@@ -101,7 +101,7 @@ def _block_c(conv: MakeConv, name: str, C: int, inner: int) -> Layer:
 
 
 def _block_d(conv: MakeConv, name: str, C: int) -> Layer:
-    """Half the pixels again."""
+    """Halve the resolution again."""
     return Parallel(
         Sequential(conv(f"{name}.branch3x3_1", C, 192, 1), conv(f"{name}.branch3x3_2", 192, 320, 3, stride=2)),
         Sequential(
@@ -115,7 +115,7 @@ def _block_d(conv: MakeConv, name: str, C: int) -> Layer:
 
 
 def _block_e(conv: MakeConv, name: str, C: int, pool: Layer) -> Layer:
-    """Figure 7: a row and a column beside each other, for many features on few pixels."""
+    """Figure 7: a row and a column in parallel, for many features on few pixels."""
 
     def row_and_column(branch: str) -> Layer:
         return Parallel(
@@ -136,7 +136,7 @@ def _block_e(conv: MakeConv, name: str, C: int, pool: Layer) -> Layer:
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
-    """The arrays that the network has, by the names and with the axes of the PyTorch file: kernels are (K, C, R, S)."""
+    """Return the shapes of the network's arrays, named and with axes as in the PyTorch file: kernels (K, C, R, S)."""
     shapes = {}
 
     def note(name: str, C: int, K: int, kernel: Any, **geometry: Any) -> Layer:

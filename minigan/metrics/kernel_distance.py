@@ -1,8 +1,8 @@
-"""Kernel distance between two sets of features; with those of Inception it is called KID.
+"""Kernel distance between two sets of features; with features of Inception it is called KID.
 
-Bińkowski et al., "Demystifying MMD GANs", 2018. A kernel k(x, y) = ⟨φ(x), φ(y)⟩ is a scalar product of features of
-features, and the squared distance between the means of φ over two distributions is, multiplied out (Gretton et al.,
-"A Kernel Two-Sample Test", 2012),
+Bińkowski et al., "Demystifying MMD GANs", 2018. A kernel k(x, y) = ⟨φ(x), φ(y)⟩ is a scalar product of derived features
+φ. The squared distance between the means of φ under two distributions is, expanded (Gretton et al., "A Kernel
+Two-Sample Test", 2012),
 
     MMD² = |E φ(x) − E φ(y)|² = E k(x, x′) + E k(y, y′) − 2 E k(x, y)
 
@@ -10,19 +10,19 @@ where x′ is drawn independently of x. The kernel is
 
     k(x, y) = (x·y/F + 1)³
 
-whose φ holds all monomials up to the third degree: MMD is 0 if the two have the same moments up to the third, whereas
-the Fréchet distance sees two.
+whose φ contains all monomials up to the third degree: MMD is 0 if the distributions have equal moments up to the third,
+whereas the Fréchet distance compares only the first two.
 
-The estimate. Of m independent draws, every pair i ≠ j is a pair of independent draws, so each of
+The estimate. Among m independent draws, every pair i ≠ j is a pair of independent draws, so each of
 
     1/(m(m − 1)) Σ_{i≠j} k(xᵢ, xⱼ)        1/(m(m − 1)) Σ_{i≠j} k(yᵢ, yⱼ)        1/m² Σ_{i,j} k(xᵢ, yⱼ)
 
-has the expectation that it stands for, and so has their combination: no bias, whatever m. (A pair i = j isn't
-independent. With E k(x, x) > E k(x, x′) it would pull a mean over all m² pairs up by (E k(x, x) − E k(x, x′))/m: such
-a bias is what FID has, and why FIDs of different numbers of pictures can't be compared.) The estimate may be negative.
+is an unbiased estimate of one of the expectations, and their combination is unbiased for every m. (A pair i = j isn't
+independent. Since E k(x, x) > E k(x, x′), including it would bias the mean by (E k(x, x) − E k(x, x′))/m. FID has such
+a bias, which is why FIDs of different numbers of pictures can't be compared.) The estimate may be negative.
 
-Mean and standard deviation over many random subsets are what is published, of 100 subsets of 1000 pictures as a rule.
-The subsets overlap, so the standard deviation says how much a subset varies and isn't the error of the mean.
+Published results are the mean and standard deviation over random subsets, usually 100 subsets of 1000 pictures. The
+subsets overlap, so the standard deviation is the variation of one subset, not the error of the mean.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ KID = "the kernel distance"
 def kernel_distance(
     features1: Any, features2: Any, subset_size: int = 1000, subsets: int = 100, *, rng: Any
 ) -> tuple[float, float]:
-    """Mean and standard deviation of MMD² over random subsets of features (N, F) and (M, F), in float64.
+    """Return mean and standard deviation of MMD² over random subsets of features (N, F) and (M, F), in float64.
 
-    `rng` is a generator of the host, wherever the features are. Raises ShapeError for shapes that don't fit,
+    `rng` is a generator on the host, wherever the features are. Raises ShapeError for shapes that don't fit,
     MiniganError for NaN and for sets with fewer than `subset_size` pictures.
     """
     subset_size, subsets = whole(subset_size, KID, "subset_size"), whole(subsets, KID, "subsets")
@@ -65,7 +65,7 @@ def kernel_distance(
 
 
 def squared_mmd(x: Any, y: Any) -> Any:
-    """The unbiased estimate of MMD² from x (m, F) and y (n, F), as an array without axes."""
+    """Return the unbiased estimate of MMD² from x (m, F) and y (n, F), as a 0-d array."""
     m, n = len(x), len(y)
     among_x = (_kernel_sum(x, x) - _diagonal_sum(x)) / (m * (m - 1))
     among_y = (_kernel_sum(y, y) - _diagonal_sum(y)) / (n * (n - 1))
@@ -73,17 +73,17 @@ def squared_mmd(x: Any, y: Any) -> Any:
 
 
 def _kernel_sum(x: Any, y: Any) -> Any:
-    """Σ k(xᵢ, yⱼ) over all pairs."""
+    """Return Σ k(xᵢ, yⱼ) over all pairs."""
     return _cubes(product(x, y.T), x.shape[1])  # (m, F) @ (F, n)
 
 
 def _diagonal_sum(x: Any) -> Any:
-    """Σ k(xᵢ, xᵢ)."""
+    """Return Σ k(xᵢ, xᵢ)."""
     return _cubes(array_module(x).einsum("nf,nf->n", x, x), x.shape[1])
 
 
 def _cubes(products: Any, F: int) -> Any:
-    """Σ (p/F + 1)³ over products p, which are overwritten. Three factors are faster than a power."""
+    """Return Σ (p/F + 1)³ over scalar products p, which are overwritten. Multiplying is faster than a power."""
     products /= F
     products += 1
     return (products * products * products).sum()

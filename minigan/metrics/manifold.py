@@ -1,24 +1,26 @@
-"""Nearest neighbours, and how far two sets of features cover each other: improved precision and recall.
+"""Nearest neighbors, and how far two sets of features cover each other: improved precision and recall.
 
-Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019. A ball around each
-feature of a set, reaching to its k-th nearest neighbour in the set (k = 3), and all the balls together stand for the
-region from which the set was drawn. Then
+Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models", 2019. The region from which
+a set was drawn is approximated by a union of balls: one around each feature of the set, with the distance to its k-th
+nearest neighbor in the set (k = 3) as radius. Then
 
     precision = share of the generated pictures in the region of the real ones      (are they good?)
     recall    = share of the real pictures in the region of the generated ones      (are they diverse?)
 
-A picture is its own nearest neighbour, with distance 0; the k-th other one is number k + 1.
+A picture is its own nearest neighbor at distance 0, so its k-th nearest other picture has rank k + 1.
 
-All distances between 50,000 and 50,000 pictures would fill 20 GB, so they are taken a block at a time, and only the
-smallest are kept. To find those of a query q among references r,
+All distances between 50,000 and 50,000 pictures would take 20 GB, so they are computed in blocks, and only the smallest
+are kept. The nearest references r of a query q minimize
 
     |q − r|² = |q|² + (|r|² − 2 q·r)
 
-takes a matrix product, and |q|² is the same for all r and can be left out. The sum cancels where q and r are close
-and far from 0. So the mean of the references is subtracted from both before, products are in float64, and once found,
-the few that matter are measured again as Σ (q − r)²: the distance of a picture from its copy is 0 and nothing else.
+which takes a matrix product; |q|² is the same for all r and is left out. The sum in brackets cancels where q and r are
+close to each other and far from 0. So the mean of the references is subtracted from both, products are in float64, and
+the distances of the k references found are recomputed as Σ (q − r)²: the distance of a picture from its copy is exactly
+0.
 
-To lie in one of many balls of radius ρ_r is to have a smallest |q − r|² − ρ_r² that is 0 or less: the same search.
+A query is inside at least one of many balls of radius ρ_r if the smallest |q − r|² − ρ_r² is at most 0: the same
+search.
 """
 
 from __future__ import annotations
@@ -32,37 +34,37 @@ from minigan.errors import MiniganError
 from minigan.kernels.elementwise import product
 from minigan.metrics.checks import feature_sets
 
-QUERIES, REFERENCES = 1024, 4096  # of a block: 32 MiB of products, and 64 MiB of 2048 features in float64
+QUERIES, REFERENCES = 1024, 4096  # in a block: 32 MiB of products, and 64 MiB of 2048 features in float64
 
 
 def precision_recall(generated: Any, real: Any, k: int = 3) -> tuple[float, float]:
-    """Improved precision and recall of generated features (N, F) against real ones (M, F).
+    """Return improved precision and recall of generated features (N, F) against real ones (M, F).
 
     Raises ShapeError for shapes that don't fit, MiniganError for NaN and for sets of k pictures or fewer.
     """
     if (k := whole(k, "precision and recall", "k")) < 1:
-        raise MiniganError(f"precision and recall need a first neighbour or a later one, not k = {k}")
+        raise MiniganError(f"precision and recall need a k of at least 1, not {k}")
     generated, real = feature_sets(generated, real, k + 1, f"precision and recall with k = {k}")
     return _covered(generated, real, k), _covered(real, generated, k)
 
 
 def nearest(queries: Any, references: Any, k: int = 1) -> tuple[Any, Any]:
-    """The k nearest of references (M, F) to each of queries (N, F), nearest first: indices (N, k), distances (N, k).
+    """Return the k nearest of references (M, F) to each of queries (N, F), as indices (N, k) and distances (N, k).
 
-    Distances are Euclidean and in float64. Where references are equally far, any of them may be named. Raises
-    ShapeError for shapes that don't fit, MiniganError for NaN and for k that isn't from 1 to M.
+    They are in ascending order of distance, Euclidean and in float64. Ties are broken arbitrarily. Raises ShapeError
+    for shapes that don't fit, MiniganError for NaN and for k outside 1 … M.
     """
-    what = "the distance to the nearest neighbours"
+    what = "the distance to the nearest neighbors"
     k, references = whole(k, what, "k"), numbers(references, what, "features")
     if references.ndim and not 1 <= k <= len(references):
-        raise MiniganError(f"there are 1 to {len(references)} nearest neighbours among as many pictures, not {k}")
+        raise MiniganError(f"there are 1 to {len(references)} nearest neighbors among as many pictures, not {k}")
     queries, references = feature_sets(queries, references, 1, what)
     indices, squares = _nearest(queries, references, k)
     return indices, array_module(squares).sqrt(squares)
 
 
 def _covered(queries: Any, references: Any, k: int) -> float:
-    """The share of queries that lie in a ball around one of the references."""
+    """Return the share of queries that are inside a ball around one of the references."""
     _, squares = _nearest(references, references, k + 1)
     radii = squares[:, k]  # ρ² (M,)
     index, square = _nearest(queries, references, 1, radii)
@@ -70,7 +72,7 @@ def _covered(queries: Any, references: Any, k: int) -> float:
 
 
 def _nearest(queries: Any, references: Any, k: int, radii: Any = None) -> tuple[Any, Any]:
-    """Indices (N, k) and |q − r|² (N, k) of the k smallest |q − r|² − ρ_r² of each query; `radii` ρ² (M,) or None."""
+    """Return indices and |q − r|², both (N, k), of the k smallest |q − r|² − ρ_r² per query; `radii` are ρ² (M,)."""
     xp = array_module(queries)
     center = references.mean(axis=0, dtype=xp.float64)  # (F,)
     found = []
@@ -88,13 +90,13 @@ def _nearest(queries: Any, references: Any, k: int, radii: Any = None) -> tuple[
                 here, there = xp.concatenate([indices, here], axis=1), xp.concatenate([values, there], axis=1)
             smallest = xp.argsort(there, axis=1)[:, :k]
             indices, values = (xp.take_along_axis(a, smallest, axis=1) for a in (here, there))
-        found.append(_measured(q, references, indices))
+        found.append(_exact(q, references, indices))
     indices, squares = zip(*found, strict=True)
     return xp.concatenate(indices), xp.concatenate(squares)
 
 
-def _measured(q: Any, references: Any, indices: Any) -> tuple[Any, Any]:
-    """Indices (n, k) of references and their |q − r|² as a sum of squares, in ascending order."""
+def _exact(q: Any, references: Any, indices: Any) -> tuple[Any, Any]:
+    """Return indices (n, k) of references and |q − r|² as sums of squares, in ascending order."""
     xp = array_module(q)
     gap = q[:, None] - references[indices]  # (n, 1, F) − (n, k, F)
     squares = xp.einsum("nkf,nkf->nk", gap, gap)

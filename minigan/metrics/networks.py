@@ -1,4 +1,4 @@
-"""The feature networks by name."""
+"""Open a feature network by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FEATURE_NETWORKS = ("inception", "digits")
 
 
 def open_features(name: str, device: Device | str = "cpu", weights: str | os.PathLike | None = None) -> FeatureNetwork:
-    """Load a feature network: `inception`, or `digits`, which ships with the package. `weights` names another file.
+    """Load a feature network: `inception`, or `digits`, which ships with the package. `weights` is another file.
 
-    Raises DataError for another name, and MiniganError, in one sentence, if the weights aren't there or are damaged.
+    Raises DataError for another name, and MiniganError, in one sentence, if the weights are missing or damaged.
     """
     if name == "digits":
         return DigitClassifier(device, weights)

@@ -1,17 +1,17 @@
 """Bilinear resizing without antialiasing, as two matrix products.
 
-Pixel i of a row of n pixels covers [i, i + 1), so its centre lies at i + ½. The centre of output pixel o of m lies at
+Pixel i of a row of n pixels covers [i, i + 1), so its center is at i + ½. The center of output pixel o of m is at
 
-    (o + ½)·n/m − ½ = i + t        in pixels of the input, i whole, 0 ≤ t < 1
+    (o + ½)·n/m − ½ = i + t        in input pixels, i an integer, 0 ≤ t < 1
 
-and takes (1 − t) of pixel i and t of pixel i + 1. Before the first centre and after the last one there is nothing to
-mix, and the pixel at the edge is taken whole. That is a matrix A (m, n) with at most two numbers in a row:
+and its value is (1 − t) times pixel i plus t times pixel i + 1. Before the first center and after the last one, it is
+the value of the edge pixel. So a row is multiplied by a matrix A (m, n) with at most two nonzero numbers per row:
 
     y = A_h x A_wᵀ
 
-This is torch.nn.functional.interpolate(mode="bilinear", align_corners=False), and how pytorch-fid brings pictures to
-the size of its network. A picture that gets smaller loses the pixels between the two: there is no averaging. Numbers
-that come from pictures resized in another way differ by more than the methods that are compared (Parmar et al. 2022).
+This is torch.nn.functional.interpolate(mode="bilinear", align_corners=False), by which pytorch-fid resizes pictures for
+its network. Shrinking skips pixels instead of averaging them. Metrics of pictures that were resized in another way
+differ by more than the methods under comparison (Parmar et al. 2022).
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from minigan.errors import ShapeError
 
 
 def resize_bilinear(x: Any, size: int | tuple[int, int]) -> Any:
-    """x (N, H, W, C) → (N, OH, OW, C) for `size` = (OH, OW), or the side of a square. Same dtype, float32 or float64.
+    """Resize x (N, H, W, C) to (N, OH, OW, C), for `size` = (OH, OW) or the side of a square. The dtype is kept.
 
-    Raises ShapeError for pictures of no pixels or of another form, and ValueError for a size below 1.
+    Raises ShapeError for empty pictures, another shape, or a dtype other than float32 and float64, and ValueError for a
+    size below 1.
     """
     x = numbers(x, "resizing", "pictures")
     OH, OW = (size, size) if isinstance(size, int) else size
@@ -47,11 +48,11 @@ def resize_bilinear(x: Any, size: int | tuple[int, int]) -> Any:
 
 @lru_cache(maxsize=16)
 def weights(n: int, m: int) -> np.ndarray:
-    """A (m, n) in float64, read-only: what each of m output pixels takes of n input pixels. Rows sum to 1."""
-    centre = np.clip((np.arange(m) + 0.5) * (n / m) - 0.5, 0, n - 1)
-    first = centre.astype(int)
+    """Return A (m, n) in float64, read-only: the weights of n input pixels in m output pixels. Rows sum to 1."""
+    center = np.clip((np.arange(m) + 0.5) * (n / m) - 0.5, 0, n - 1)
+    first = center.astype(int)
     second = np.minimum(first + 1, n - 1)
-    t = centre - first
+    t = center - first
     A = np.zeros((m, n))
     A[np.arange(m), first] = 1 - t
     A[np.arange(m), second] += t  # at the edge first and second are the same pixel, and t is 0

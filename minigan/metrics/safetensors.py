@@ -1,4 +1,4 @@
-"""Reading a .safetensors file: named arrays, and nothing that could be executed.
+"""Read a .safetensors file: named arrays, and nothing that could be executed.
 
     8 bytes     the length n of the header, little-endian
     n bytes     JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, …, "__metadata__": {…}}
@@ -19,7 +19,7 @@ import numpy as np
 from minigan.common.untrusted import open_file
 from minigan.errors import MiniganError
 
-MAX_HEADER = 4 << 20  # bytes. The format allows 100 MB, of which JSON could make gigabytes; Inception has 60 kB
+MAX_HEADER = 4 << 20  # bytes. The format allows 100 MB, which may take gigabytes once parsed; Inception has 60 kB
 MAX_AXES = 32
 FLOATS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf2"}
 INTEGERS = {f"{letter}{8 * n}": f"{code}{n}" for letter, code in (("I", "i"), ("U", "u")) for n in (1, 2, 4, 8)}
@@ -27,13 +27,13 @@ DTYPES = FLOATS | INTEGERS | {"BOOL": "u1"}
 
 
 class Unusable(Exception):
-    """What is wrong with a file, as the end of a sentence."""
+    """A problem with a file, worded as the end of a sentence."""
 
 
 def read_safetensors(path: Path | str) -> dict[str, np.ndarray]:
-    """Read all arrays, by name. They are read-only; bfloat16 becomes float32, truth values become bytes.
+    """Read all arrays, by name. They are read-only; bfloat16 becomes float32, booleans become bytes.
 
-    Raises MiniganError if the file can't be read, is damaged, or is none.
+    Raises MiniganError if the file can't be read, is damaged, or has another format.
     """
     try:
         with open_file(path) as file:
@@ -53,7 +53,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
             raise Unusable(f"there is a gap or an overlap before {name[:80]!r}")
         stop = end
     if stop != len(body):
-        raise Unusable(f"its header speaks of {stop:,} bytes, and {len(body):,} are there")
+        raise Unusable(f"its header describes {stop:,} bytes, but {len(body):,} are there")
     return {name: decode(body[start:end], code).reshape(shape) for name, (code, shape, start, end) in entries.items()}
 
 
@@ -73,12 +73,12 @@ def _header(data: bytes) -> tuple[dict[str, Any], memoryview]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return names
 
 
 def _entry(name: str, value: Any) -> tuple[str, list[int], int, int]:
-    """Check what the header says of one array; return its dtype's code, its shape, and where it starts and ends."""
+    """Check the header's entry of one array; return its dtype code, its shape, and where it starts and ends."""
     try:
         code, shape, (start, end) = DTYPES[value["dtype"]], value["shape"], value["data_offsets"]
         whole = all(type(number) is int and number >= 0 for number in (*shape, start, end))
@@ -90,13 +90,13 @@ def _entry(name: str, value: Any) -> tuple[str, list[int], int, int]:
 
 
 def itemsize(code: str) -> int:
-    """Bytes of a number: NumPy's code of the dtype without the byte order, or "bf2" for bfloat16."""
+    """Return the bytes per number of a code: NumPy's dtype without the byte order, or "bf2" for bfloat16."""
     return int(code[-1])
 
 
 def decode(raw: Any, code: str, order: str = "<") -> np.ndarray:
-    """Bytes of numbers, "<" or ">" for little- or big-endian → a flat array in this machine's order, read-only."""
-    if code == "bf2":  # a float32 of which the last 16 bits are left out
+    """Decode bytes, "<" little- or ">" big-endian, to a flat read-only array in native byte order."""
+    if code == "bf2":  # the upper 16 bits of a float32
         numbers = (np.frombuffer(raw, order + "u2").astype(np.uint32) << 16).view(np.float32)
     else:
         numbers = np.frombuffer(raw, order + code).astype(code, copy=False)

@@ -1,26 +1,25 @@
 """How similar two pictures are: SSIM, and PSNR, which is an error in decibels.
 
 Structural similarity (Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural
-Similarity", 2004). Around each pixel of pictures x and y a window of weights w, Σ w = 1, gives means, variances and a
+Similarity", 2004). Around each pixel of pictures x and y, a window of weights w, Σ w = 1, gives means, variances and a
 covariance,
 
     μ_x = Σ w x        σ_x² = Σ w x² − μ_x²        σ_xy = Σ w x y − μ_x μ_y
 
-and the similarity there is a product of two factors, for luminance, and for contrast and structure:
+and the local similarity is a product of two factors, one for luminance, the other for contrast and structure:
 
     SSIM = (2 μ_x μ_y + C₁)/(μ_x² + μ_y² + C₁) · (2 σ_xy + C₂)/(σ_x² + σ_y² + C₂)
 
     C₁ = (K₁ L)²  C₂ = (K₂ L)²        L the range of the data: 255 for bytes, 2 for pictures in [-1, 1]
 
-Each factor is at most 1, because (μ_x − μ_y)² ≥ 0 and σ_x² + σ_y² − 2 σ_xy, the variance of x − y, is not negative;
-both are 1 where the windows are equal. C₁ and C₂ keep dark and flat windows from dividing 0 by 0. The value for a
-picture is the mean over its pixels and channels.
+Each factor is at most 1, because (μ_x − μ_y)² and the variance of x − y, σ_x² + σ_y² − 2 σ_xy, are not negative; both
+are 1 where the windows are equal. C₁ and C₂ prevent 0/0 in dark or flat windows. The similarity of two pictures is the
+mean over pixels and channels.
 
-The weights are a Gaussian with σ = 1.5 on 11 × 11 pixels, exp(−(i² + j²)/(2σ²)), or all the same. Both are products of
-a factor for rows and one for columns, so a window is two passes with 11 weights in place of one with 121. At the
-border pictures are continued by reflection (d c b a | a b c d | d c b a), and a window's radius of pixels there is left
-out of the mean. Wang's variances are divided by the number of pixels in the window, P; those of a sample, which
-scikit-image takes by default, are larger by P/(P − 1).
+The weights are a Gaussian with σ = 1.5 on 11 × 11 pixels, exp(−(i² + j²)/(2σ²)), or uniform. Both are separable, so a
+window is two passes with 11 weights instead of one with 121. Pictures are extended by reflection (d c b a | a b c d | d
+c b a), and the mean leaves out a border as wide as the window's radius. Wang divides variances by the number of pixels
+in the window, P; the sample variances that are scikit-image's default are larger by P/(P − 1).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from minigan.backend import array_module
 from minigan.common.arguments import finite, numbers, together, whole
 from minigan.errors import MiniganError, ShapeError
 
-REACH = 3.5  # standard deviations of a Gaussian window to each side: 11 weights for σ = 1.5
+REACH = 3.5  # radius of a Gaussian window in standard deviations: 11 weights for σ = 1.5
 
 
 def ssim(
@@ -51,12 +50,13 @@ def ssim(
     sample_covariance: bool = False,
     full: bool = False,
 ) -> Any:
-    """SSIM of pictures (N, H, W, C) → (N,), or of (H, W, C) → a number, in float64; 1 for equal pictures.
+    """Return the SSIM of pictures (N, H, W, C) as (N,), or of (H, W, C) as a number, in float64; 1 for equal pictures.
 
     `data_range` is the difference between the largest and the smallest possible value. `window` is an odd number of
-    pixels; None is 11 for the Gaussian of σ = 1.5 (for others, 3.5 σ to each side), and 7 for equal weights. With
-    `full` the answer is (values, map), with a map of the pictures' shape. `gaussian=False, sample_covariance=True` are
-    scikit-image's defaults. Raises ShapeError for pictures that differ in shape or are smaller than the window.
+    pixels, by default 11 for the Gaussian with σ = 1.5 (for others 3.5 σ to each side), and 7 for uniform weights. With
+    `full`, (values, map) is returned, the map in the pictures' shape. `gaussian=False, sample_covariance=True` are
+    scikit-image's defaults. Raises ShapeError for pictures that differ in shape or are smaller than the window,
+    ValueError or MiniganError for invalid parameters.
     """
     a, b = _pictures(a, b, data_range)
     if any(not _is_number(value) for value in (sigma, K1, K2)):
@@ -75,7 +75,7 @@ def ssim(
     norm = window**2 / (window**2 - 1) if sample_covariance else 1.0
     C1, C2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     x, y = _float64(a), _float64(b)
-    # σ² as ⟨x²⟩ − μ²: in float64, and with pixels no further from 0 than L, nothing is lost that C₂ wouldn't cover
+    # σ² as ⟨x²⟩ − μ² is accurate enough: in float64 the cancellation error is far below C₂
     mu_x, mu_y = _windowed(x, weights), _windowed(y, weights)
     var_x = norm * (_windowed(x * x, weights) - mu_x * mu_x)
     var_y = norm * (_windowed(y * y, weights) - mu_y * mu_y)
@@ -88,9 +88,9 @@ def ssim(
 
 
 def psnr(a: Any, b: Any, data_range: float) -> Any:
-    """10 log₁₀(L²/⟨(a − b)²⟩) decibels of pictures (N, H, W, C) → (N,), or of (H, W, C) → a number, in float64.
+    """Return 10 log₁₀(L²/⟨(a − b)²⟩) decibels of pictures (N, H, W, C) as (N,), or of (H, W, C) as a number.
 
-    L is `data_range`. It is infinite for equal pictures. Raises ShapeError for pictures that differ in shape.
+    In float64; L is `data_range`. Equal pictures give infinity. Raises ShapeError for pictures that differ in shape.
     """
     a, b = _pictures(a, b, data_range)
     xp = array_module(a)
@@ -100,7 +100,7 @@ def psnr(a: Any, b: Any, data_range: float) -> Any:
 
 
 def _windowed(x: Any, weights: list[float]) -> Any:
-    """Σ w x over the window around each pixel of (…, H, W, C): along columns, then along rows."""
+    """Return Σ w x over the window around each pixel of (…, H, W, C): along columns, then along rows."""
     xp = array_module(x)
     radius, total = len(weights) // 2, sum(weights)
     for axis in (x.ndim - 3, x.ndim - 2):
@@ -123,7 +123,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _pictures(a: Any, b: Any, data_range: float) -> tuple[Any, Any]:
-    """Both as arrays. Raises ShapeError, MiniganError or ValueError for what can't be compared."""
+    """Return both pictures as arrays. Raises ShapeError, MiniganError or ValueError if they can't be compared."""
     who = "the similarity of pictures"
     a, b = (numbers(x, who, "pictures") for x in (a, b))
     together(who, a, b)
@@ -132,7 +132,7 @@ def _pictures(a: Any, b: Any, data_range: float) -> tuple[Any, Any]:
         raise ShapeError(f"pictures that are compared have one shape, (N, H, W, C) or (H, W, C), got {got}")
     if not _is_number(data_range) or not data_range > 0:
         raise ShapeError(f"data_range is the difference between the largest and the smallest value, not {data_range!r}")
-    if array_module(a) is np:  # on a GPU it would wait, and NaN comes out as NaN
+    if array_module(a) is np:  # skipped on a GPU, where it would wait; NaN gives NaN
         finite(a, who, "pixels")
         finite(b, who, "pixels")
     return a, b

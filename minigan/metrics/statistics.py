@@ -1,13 +1,13 @@
-"""What a feature network sees in a set of pictures: the statistics that two sets are compared by.
+"""Feature statistics of a set of pictures, by which two sets are compared.
 
-They are gathered batch by batch and don't grow with the number of pictures. A set that serves as the reference again
-and again is looked at once, and its statistics are kept in a file:
+They are accumulated batch by batch, and their size doesn't depend on the number of pictures. The statistics of a set
+that is used repeatedly as a reference are kept in a .npz file:
 
-    mu, sigma               mean (F,) and covariance (F, F) of the features, float64, as pytorch-fid calls them
-    features                (M, F) float32, of the first pictures, if KID or precision was asked for
+    mu, sigma               mean (F,) and covariance (F, F) of the features, float64, named as in pytorch-fid
+    features                (M, F) float32, of the first pictures, if KID or precision was requested
     about                   JSON as bytes: source, n, network, its weights, resizer
 
-Files of pytorch-fid hold mu and sigma alone. They are taken as statistics of the Inception network.
+Files of pytorch-fid have mu and sigma alone, and are read as statistics of the Inception network.
 """
 
 from __future__ import annotations
@@ -26,19 +26,16 @@ from minigan.errors import UNREADABLE_NPZ, DataError
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.moments import Moments
 
-KEPT = 10_000  # pictures whose features are kept where all features are needed
-
-
-# Called with every batch's features (N, F), probabilities (N, K), and labels (N,) or None
-Watcher = Callable[[Any, Any, Any], None]
+KEPT = 10_000  # pictures whose features are kept for the metrics that need them
+Watcher = Callable[[Any, Any, Any], None]  # called with features (N, F), probabilities (N, K), labels (N,) or None
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Moments of the features of `n` pictures; n is None if a file doesn't say.
+    """Mean and covariance of the features of `n` pictures; n is None if a file doesn't contain it.
 
-    `source` says for people what the pictures are. `features` (M, F) are those of the first M ≤ 10,000 pictures, or
-    None if they were not kept.
+    `source` describes the pictures for the user. `features` (M, F) are those of the first M ≤ 10,000 pictures, or None
+    if they were not kept.
     """
 
     source: str
@@ -58,11 +55,11 @@ def observe(
     keep: bool = False,
     watchers: Iterable[Watcher] = (),
 ) -> Statistics:
-    """Show batches of (pictures (N, H, W, C), labels (N,) or None) to a feature network.
+    """Compute the feature statistics of batches of (pictures (N, H, W, C), labels (N,) or None).
 
-    `keep` keeps the features of the first 10,000 pictures. Every watcher is called with each batch's features (N, F),
-    probabilities (N, K) and labels. Raises DataError if there are fewer than two pictures, or if
-    a feature isn't finite.
+    With `keep`, the features of the first 10,000 pictures are kept. Every watcher is called with each batch's features
+    (N, F), probabilities (N, K) and labels. Raises DataError for fewer than two pictures, and for features that are not
+    finite.
     """
     moments, kept, watchers = Moments(network.n_features), [], list(watchers)
     for batch in batches:
@@ -87,7 +84,7 @@ def observe(
 
 
 def write_statistics(file: Any, statistics: Statistics) -> None:
-    """Write statistics to a binary file that is open."""
+    """Write statistics to an open binary file."""
     about = {name: getattr(statistics, name) for name in ("source", "n", "network", "weights", "resizer")}
     arrays = {"mu": statistics.mean, "sigma": statistics.covariance}
     if statistics.features is not None:
@@ -96,7 +93,7 @@ def write_statistics(file: Any, statistics: Statistics) -> None:
 
 
 def network_of(path: str | os.PathLike) -> str:
-    """The name of the network that a file of statistics is about: Inception's if it doesn't say, or isn't one."""
+    """Return the name of the network of a file of statistics, "inception" if it has none or is another file."""
     try:
         with open_file(path) as file:
             return str(json.loads(read_npz(file)["about"].tobytes())["network"])
@@ -105,9 +102,9 @@ def network_of(path: str | os.PathLike) -> str:
 
 
 def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statistics:
-    """Read statistics, ours or pytorch-fid's, that are to be compared with what `network` sees.
+    """Read statistics, of minigan or pytorch-fid, to compare them with features of `network`.
 
-    Raises DataError if the file can't be read, holds something else, or is of another network or resizer.
+    Raises DataError if the file can't be read, has other content, or belongs to another network or resizer.
     """
     try:
         with open_file(path) as file:
@@ -135,16 +132,16 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
 
 
 def _check(statistics: Statistics) -> None:
-    """Raise ValueError unless these are numbers of one set of features."""
+    """Raise ValueError unless the arrays are finite and belong to one set of features."""
     if any(type(text) is not str for text in (statistics.source, statistics.network, statistics.resizer)):
-        raise ValueError("a name is no text")
+        raise ValueError("a name is not text")
     mean, covariance, features = statistics.mean, statistics.covariance, statistics.features
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ValueError(f"mu is {mean.shape} and sigma {covariance.shape}")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ValueError("a number in it is not finite")
     if not np.allclose(covariance, covariance.T) or covariance.diagonal().min(initial=0) < 0:
-        raise ValueError("sigma is no covariance")
+        raise ValueError("sigma is not a covariance")
     if features is not None and (features.ndim != 2 or features.shape[1] != len(mean) or features.dtype.kind != "f"):
         raise ValueError(f"features are {features.dtype} {features.shape}")
     if statistics.n is not None and (type(statistics.n) is not int or statistics.n < 2):

@@ -1,20 +1,20 @@
-"""Reading weights that PyTorch has saved, without PyTorch and without trusting them.
+"""Read weights that PyTorch has saved, without PyTorch and without trusting the file.
 
-`torch.save(network.state_dict(), path)` writes one of two forms.
+`torch.save(network.state_dict(), path)` writes one of two formats.
 
 Since version 1.6, a zip archive of uncompressed files in one folder:
 
     data.pkl        a pickle: the dictionary, in which a tensor is (storage key, offset, shape, strides)
     data/0, data/1  the storages, as bytes
-    byteorder       "little" or "big"; older archives have none, and are little-endian
+    byteorder       "little" or "big"; missing in older archives, which are little-endian
 
-Before, four pickles and then the storages in one stream; the weights of the FID are of that time:
+Before that, a stream of four pickles and then the storages; the weights of the FID have this format:
 
-    a number by which to know the file; a version; {"little_endian": True, …}; the dictionary; [key, …]
-    for each key: 8 bytes for the number of its numbers, and these
+    a magic number; a version; {"little_endian": True, …}; the dictionary; [key, …]
+    for each key: the count of the storage's numbers in 8 bytes, and the numbers
 
-The pickles are run by `torch_pickle`, which can execute nothing. What it makes of them is checked here, against the
-bytes that are there.
+`torch_pickle` interprets the pickles without executing anything. Its result is checked here against the bytes that are
+present.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ LEGACY_VERSION = 1001
 def read_torch_file(path: Path | str) -> dict[str, np.ndarray]:
     """Read a dictionary of tensors, by name. The arrays are read-only and may share memory, as the tensors did.
 
-    float16, 32 and 64, integers; bfloat16 becomes float32, truth values become bytes. Raises MiniganError if the file
-    can't be read, is damaged, or holds anything but a dictionary of tensors; nothing in it is executed.
+    Supports float16, 32 and 64, and integers; bfloat16 becomes float32, booleans become bytes. Raises MiniganError if
+    the file can't be read, is damaged, or contains anything but a dictionary of tensors. Nothing in it is executed.
     """
     try:
         with open_file(path) as file:
@@ -125,12 +125,12 @@ def _arrays(tensors: dict[str, Tensor], storages: dict[str, np.ndarray]) -> dict
 
 
 def _view(name: str, tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
-    """The tensor's view of its storage, which must lie inside of it and be no larger: no number may be repeated."""
+    """Return the tensor's view of its storage, after checking that it is inside and no larger: no number may repeat."""
     _, offset, shape, strides = tensor
     whole = all(type(number) is int and number >= 0 for number in (offset, *shape, *strides))
     if not whole or len(shape) != len(strides) or len(shape) > MAX_AXES:
         raise Unusable(f"{name[:80]!r} has no shape that an array can have")
-    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))  # the number farthest away
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))  # index of the last number
     if prod(shape) > len(numbers) or (prod(shape) and last >= len(numbers)):
         raise Unusable(f"{name[:80]!r} reaches beyond the end of its storage")
     if not prod(shape):

@@ -1,11 +1,11 @@
-"""The part of a pickle that a dictionary of tensors needs, run by a machine that can do nothing else.
+"""Interpret the part of the pickle language that a dictionary of tensors needs, and nothing else.
 
-A pickle is a program for a small machine with a stack: "push this text", "make a tuple of the last three", "call that
-function with these arguments". Python's own machine calls whatever function the program names. This one knows 30 of
-the instructions, enough for what `torch.save` writes of a state dict, and calls none: the three names that occur are
-replaced by the lines of `_call`, and a tensor becomes a note of where its numbers lie. Keys are text and nothing else
-is compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory. The number of
-instructions is bounded, because one of a byte may make a dictionary.
+A pickle is a program for a small stack machine: "push this text", "make a tuple of the last three", "call that function
+with these arguments". Python's interpreter calls whatever function the program names. This one implements 30 of the
+instructions, enough for what `torch.save` writes for a state dict, and calls nothing: `_call` emulates the three
+functions that occur, and a tensor becomes a record of where its numbers are. Keys are text and nothing else is
+compared, so nested tuples cost no time; the memo is a dictionary, so a large index costs no memory. The number of
+instructions is limited, because each, of one byte, may create a dictionary.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 
 
 class Storage(NamedTuple):
-    """A row of numbers: its key in the file, the code of its dtype (see `safetensors.decode`), how many there are."""
+    """A flat array of numbers: its key in the file, its dtype code (see `safetensors.decode`), and its length."""
 
     key: str
     code: str
@@ -32,7 +32,7 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A view of a storage; offset and strides are counted in numbers, not bytes."""
+    """A view of a storage; offset and strides count numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -41,14 +41,14 @@ class Tensor(NamedTuple):
 
 
 class _Name(str):
-    """The name of a function or class, "module name". It stays a name."""
+    """The name of a function or class, "module name". It is never looked up."""
 
 
 def load(file: BinaryIO) -> Any:
-    """Run the pickle at the position of `file`, up to its end, and return what it leaves: plain data and `Tensor`.
+    """Interpret the pickle at the position of `file`, up to its end, and return its value: plain data and `Tensor`.
 
-    Raises Unusable, having executed nothing, for all that a dictionary of tensors has no need of; and what reading
-    beyond the end of a list or of a file raises, for a program that is damaged.
+    Raises Unusable, without executing anything, for instructions and values that a dictionary of tensors doesn't need.
+    A damaged program may raise IndexError or other exceptions.
     """
     stack: list[Any] = []
     marks: list[int] = []
@@ -96,7 +96,7 @@ def load(file: BinaryIO) -> Any:
             case "REDUCE":
                 arguments = stack.pop()
                 stack.append(_call(stack.pop(), arguments))
-            case "BUILD":  # attributes of the dictionary, such as the versions of its layers
+            case "BUILD":  # sets attributes of the dictionary, such as the versions of layers: ignored
                 stack.pop()
                 _expect(stack[-1], dict)
             case "STOP":
@@ -107,14 +107,14 @@ def load(file: BinaryIO) -> Any:
 
 
 def _expect(value: Any, kind: type) -> Any:
-    """Return `value` if it is of that very type."""
+    """Return `value` if it has exactly this type. Raises Unusable."""
     if type(value) is not kind:
-        raise Unusable("it is no dictionary of tensors")
+        raise Unusable("it is not a dictionary of tensors")
     return value
 
 
 def _call(name: Any, arguments: Any) -> Any:
-    """What a call amounts to; only these three are known."""
+    """Return the result of a call, emulated. Raises Unusable for all but three functions."""
     _expect(name, _Name), _expect(arguments, tuple)
     match str(name), *arguments:
         case ["collections OrderedDict"]:
@@ -127,7 +127,7 @@ def _call(name: Any, arguments: Any) -> Any:
 
 
 def _storage(identity: Any) -> Storage:
-    """("storage", type, key, device, number of numbers) and, in old files, None for the whole of it."""
+    """Parse ("storage", type, key, device, count), in old files followed by None, which means the whole storage."""
     if type(identity) is tuple and len(identity) == 6 and identity[5] is None:
         identity = identity[:5]
     match identity:

@@ -66,7 +66,7 @@ def test_a_classifier_may_know_no_none():
         (np.ones(3), None, r"\(N, 2\) or \(N, 3\), got \(3,\)"),
         (np.ones((1, 4)), None, r"got \(1, 4\)"),
         (CERTAIN, np.array([0]), "2 samples want as many labels"),
-        (CERTAIN, np.array([0, 2]), "knows 2 classes, and samples of classes 0 to 2"),
+        (CERTAIN, np.array([0, 2]), "has 2 classes, and samples of classes 0 to 2"),
         (CERTAIN, np.array([-1, 0]), "from 0 on, and that of sample 0 is -1"),
     ],
 )

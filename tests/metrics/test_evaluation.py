@@ -57,7 +57,7 @@ def test_what_cannot_be_compared_says_so(monkeypatch):
     assert "of 50 pictures only" in measured(many, ("is",)).caveats[-1]
     assert not measured(many, ("kid",), many).caveats
     monkeypatch.setattr("minigan.metrics.evaluation.KEPT", 40)
-    assert "look at 40 of the pictures" in measured(many, ("kid",), many).caveats[-1]
+    assert "use only 40 of the pictures" in measured(many, ("kid",), many).caveats[-1]
     own = RandomFeatures()
     own.comparable = False
     assert "not comparable with published numbers" in measured(many, ("is",), network=own).caveats[0]

@@ -152,7 +152,7 @@ def test_memory_is_that_of_a_block(monkeypatch):
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_more_neighbours_than_references_are_refused(k):
-    with pytest.raises(MiniganError, match=f"1 to 3 nearest neighbours among as many pictures, not {k}"):
+    with pytest.raises(MiniganError, match=f"1 to 3 nearest neighbors among as many pictures, not {k}"):
         nearest(np.zeros((2, 2)), np.zeros((3, 2)), k)
 
 
@@ -160,7 +160,7 @@ def test_more_neighbours_than_references_are_refused(k):
 def test_sets_without_a_kth_neighbour_are_refused(n, m):
     with pytest.raises(MiniganError, match=f"with k = 3 needs 4 pictures or more in each set, got {n} and {m}"):
         precision_recall(np.zeros((n, 2)), np.zeros((m, 2)))
-    with pytest.raises(MiniganError, match="not k = 0"):
+    with pytest.raises(MiniganError, match="at least 1, not 0"):
         precision_recall(np.zeros((9, 2)), np.zeros((9, 2)), 0)
 
 

@@ -178,7 +178,7 @@ def test_labels_that_will_do(labels):
         ([0, 1, 1.7], "whole numbers from 0 on, and that of sample 2 is 1.7"),
         ([0, np.nan, 1], "that of sample 1 is nan"),
         ([0, 1, -1], "that of sample 2 is -1"),
-        ([0, 1, 2], "knows 2 classes, and samples of classes 0 to 2 were asked for"),
+        ([0, 1, 2], "has 2 classes, and samples of classes 0 to 2 were requested"),
         ([0, 1], "3 samples want as many labels"),
         (np.eye(3)[[0, 1, 1]], r"got shape \(3, 3\): take the largest of each row, labels\.argmax"),
         (["a", "b", "b"], "real numbers"),
@@ -247,7 +247,7 @@ def test_options_of_ssim_are_numbers(option, value):
         (np.zeros((5, 2)), CENTERS, -1.0, "a standard deviation of 0 or more"),
         (np.zeros((5, 2)), CENTERS, np.nan, "a standard deviation of 0 or more"),
         (np.zeros((5, 2)), CENTERS, "1", "a standard deviation of 0 or more"),
-        (np.zeros((5, 2)), CENTERS + np.inf, 1.0, "finite centres"),
+        (np.zeros((5, 2)), CENTERS + np.inf, 1.0, "finite centers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -90,8 +90,8 @@ def changed(name="a", **entries):
         (changed(data_offsets=[8, 32]), "a gap or an overlap before"),
         (changed("c"), "a gap or an overlap before"),
         (written({"b": HEADER["b"]}), "a gap or an overlap before 'b'"),
-        (written(HEADER, BODY[:-1]), "speaks of 40 bytes, and 39 are there"),
-        (written(HEADER, BODY + b"x"), "speaks of 40 bytes, and 41 are there"),
+        (written(HEADER, BODY[:-1]), "describes 40 bytes, but 39 are there"),
+        (written(HEADER, BODY + b"x"), "describes 40 bytes, but 41 are there"),
     ],
 )
 def test_what_is_damaged_or_hostile_is_refused(folder, data, complaint):

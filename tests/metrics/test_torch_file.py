@@ -164,7 +164,9 @@ def test_nothing_is_executed(folder, form, protocol, value):
     ],
 )
 def test_every_other_call_is_refused(folder, form, call):
-    refuse(folder, form(b"\x80\x02}" + plain("x") + call + b"s.", STORAGES), "no dictionary of tensors|which no dict")
+    refuse(
+        folder, form(b"\x80\x02}" + plain("x") + call + b"s.", STORAGES), "not a dictionary of tensors|which no dict"
+    )
 
 
 @FORMS
@@ -227,7 +229,7 @@ NESTED = b")" + b"q\x01h\x01\x86" * 60  # t = (t', t'), t' = (t'', t''), …: 2^
 
 @FORMS
 def test_nested_tuples_and_large_numbers_cost_nothing(folder, form):
-    refuse(folder, form(b"\x80\x02}" + NESTED + b"K\x01s.", {}), "no dictionary of tensors")
+    refuse(folder, form(b"\x80\x02}" + NESTED + b"K\x01s.", {}), "not a dictionary of tensors")
     refuse(folder, form(b"\x80\x02" + NESTED + b"Q.", {}), "no storage")
     refuse(folder, form(b"\x80\x02cos\nsystem\n" + NESTED + b"R.", {}), "it asks for 'os system'")
     refuse(folder, form(b"\x80\x02" + NESTED + b".", {}), "other than a dictionary")
