@@ -1,6 +1,6 @@
 """The transforms of the convolution that needs fewer multiplications (`minimal.py`), and their adjoints.
 
-**One dimension.** Two neighbouring outputs of a correlation with two taps g see three inputs d:
+**One dimension.** Two neighboring outputs of a correlation with two taps g see three inputs d:
 
     y0 = d0 g0 + d1 g1        y1 = d1 g0 + d2 g1                                     four multiplications
 
@@ -45,7 +45,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigan.backend import array_module
-from minigan.layers.kernels import Pair, output_size
+from minigan.kernels.geometry import Pair, output_size
 
 # By the number of taps. Row i of B: u_i in terms of d; row i of G: v_i in terms of g; row i of A: y0 and y1 of m_i.
 B = {2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))}

@@ -1,18 +1,19 @@
-"""The three kernels of `kernels.py` with about half of their multiplications.
+"""The three convolution kernels with about half of the multiplications, for 4×4 at stride 2 and 3×3 at stride 1.
 
-Neighbouring outputs of a convolution see overlapping patches, and so some of their products can be shared (`tiles.py`
-says how). With p = 3 or 4 kinds of product along each axis, a convolution is
+Neighboring outputs of a convolution see overlapping patches, so some of their products can be shared (tiles.py derives
+this). The convolution becomes p² matrix products, p = 3 or 4, between linear maps that only add, subtract and halve:
 
     U = inputs(x)        V = weights(W)        M_ij = U_ij V_ij        y = outputs(M)
 
-The maps around the p² matrix products are sums and differences, with no other factor than ½. The adjoints follow as
-they do for y = P W in `kernels.py`:
+The gradients follow as they do for y = P W in patches.py:
 
     dM = outputs_adjoint(dy)        dU_ij = dM_ij V_ijᵀ        dx = inputs_adjoint(dU)
                                     dV_ij = U_ijᵀ dM_ij        dW = weights_adjoint(dV)
 
 A 4×4 kernel at stride 2 takes 9/16 of the multiplications, a 3×3 kernel at stride 1 takes 16/36. The sums round
-differently: in float32, results differ from those of the plain kernels by about 1e-6 of the largest.
+differently: in float32, results differ from those of patches.py by about 1e-6 of the largest.
+
+`dilation` and `groups` must be 1. They are arguments only because the other ways have them.
 """
 
 from __future__ import annotations
@@ -23,32 +24,43 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.kernels.elementwise import product
-from minigan.layers.kernels import Pair
-from minigan.layers.tiles import Tiling
+from minigan.kernels.fast.elementwise import product
+from minigan.kernels.fast.tiles import Tiling
+from minigan.kernels.geometry import Pair
 from minigan.threads.crew import in_parallel
 from minigan.threads.partition import pieces, shares
 
 BLOCK_BYTES = 8 << 20  # of U or M for a block of pictures: what a thread works on should stay in the cache
 WEIGHTS_BLOCK = 1 << 19  # numbers of W at a time, for the same reason
-# Where it pays, measured: kernel and stride → multiplications of C·K numbers by tiles that there must be at least. With
-# fewer, the transforms, of C + K numbers a tile and C·K in all, cost more than the products save.
+# Where it pays, measured: (kernel, stride) → the least C·K·tiles. With less, the transforms, of C + K numbers for a tile
+# and C·K in all, cost more than the products save.
 LEAST_WORK = {(4, 2): 1 << 23, (3, 1): 1 << 25}
 LEAST_CHANNELS, LEAST_TILES = 1 << 13, 128  # of C·K; of all pictures together
 
 
-def pays(x_shape: tuple[int, ...], W_shape: tuple[int, ...], stride: Pair, padding: Pair, xp: Any) -> bool:
-    """Whether this is the faster way: on a CPU, for a kernel that it suits, with channels and tiles enough."""
+def pays(
+    x_shape: tuple[int, ...],
+    W_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    xp: Any,
+) -> bool:
+    """Whether this is the faster way: on a CPU, for a kernel that it can do, with channels and tiles enough."""
     (N, H, W, C), (R, S, _, K) = x_shape, W_shape
-    if xp is not np or R != S or stride[0] != stride[1] or (R, stride[0]) not in LEAST_WORK:
+    square = R == S and stride[0] == stride[1]
+    if xp is not np or not square or (R, stride[0]) not in LEAST_WORK or dilation != (1, 1) or groups != 1:
         return False
     tiling = Tiling((H, W), R, stride[0], padding)
     tiles = N * tiling.TH * tiling.TW
     return C * K >= LEAST_CHANNELS and tiles >= LEAST_TILES and C * K * tiles >= LEAST_WORK[R, stride[0]]
 
 
-def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
-    """Correlate: x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
+def conv2d(
+    x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
+) -> Any:
+    """x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
     (N, *size, _), (R, _, C, K) = x.shape, W.shape
     tiling = Tiling(tuple(size), R, stride[0], padding)
@@ -63,8 +75,16 @@ def conv2d(x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any
     return y
 
 
-def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
-    """Adjoint of `conv2d` in x: dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W)."""
+def conv2d_input_grad(
+    dy: Any,
+    W: Any,
+    size: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)
     N, (R, _, C, K) = len(dy), W.shape
     tiling = Tiling(size, R, stride[0], padding)
@@ -79,8 +99,16 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), paddin
     return dx
 
 
-def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0)) -> Any:
-    """Adjoint of `conv2d` in W: x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
+def conv2d_weight_grad(
+    x: Any,
+    dy: Any,
+    kernel: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     xp = array_module(x)
     (N, *size, C), K = x.shape, dy.shape[-1]
     tiling = Tiling(tuple(size), kernel[0], stride[0], padding)

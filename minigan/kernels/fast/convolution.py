@@ -1,0 +1,60 @@
+"""Which way of computing a convolution is taken. All three give the same numbers, up to rounding.
+
+    patches      any convolution: one large matrix product
+    minimal      on a CPU, for the kernels of GANs with channels enough: about half of the multiplications
+    depthwise    one input channel in each group: products of single numbers, not of matrices
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan.backend import array_module
+from minigan.kernels.fast import depthwise, minimal, patches
+from minigan.kernels.geometry import Pair
+
+
+def conv2d(
+    x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
+) -> Any:
+    """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
+    way = _way(x, x.shape, W.shape, stride, padding, dilation, groups)
+    return way.conv2d(x, W, stride, padding, dilation, groups)
+
+
+def conv2d_input_grad(
+    dy: Any,
+    W: Any,
+    size: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
+    x_shape = (len(dy), *size, W.shape[2] * groups)
+    way = _way(dy, x_shape, W.shape, stride, padding, dilation, groups)
+    return way.conv2d_input_grad(dy, W, size, stride, padding, dilation, groups)
+
+
+def conv2d_weight_grad(
+    x: Any,
+    dy: Any,
+    kernel: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
+    W_shape = (*kernel, x.shape[-1] // groups, dy.shape[-1])
+    way = _way(x, x.shape, W_shape, stride, padding, dilation, groups)
+    return way.conv2d_weight_grad(x, dy, kernel, stride, padding, dilation, groups)
+
+
+def _way(array: Any, x_shape: tuple, W_shape: tuple, *geometry: Any) -> Any:
+    """The module whose function is called: the same for all three kernels of a convolution."""
+    if minimal.pays(x_shape, W_shape, *geometry, array_module(array)):
+        return minimal
+    *_, groups = geometry
+    return depthwise if groups > 1 and W_shape[2] == 1 else patches

@@ -1,0 +1,183 @@
+"""The three convolution kernels by a matrix of patches (im2col).
+
+The reference makes R·S small products; here they are one. Row (n, i, j) of the patch matrix P holds the R·S·C numbers
+that output (i, j) of picture n sees. With dy as the matrix (N·OH·OW, K) and W as (R·S·C, K),
+
+    y = P W          dP = dy Wᵀ, scattered back to dx          dW = Pᵀ dy
+
+P is R·S/stride² times as large as x. It is made for a few pictures at a time, so that it stays in the processor's cache
+and its size does not depend on the batch; several threads work on such blocks. Groups of channels have patch matrices
+of their own.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module
+from minigan.kernels.fast.elementwise import product
+from minigan.kernels.geometry import Pair, channel_groups, output_size, padded, padded_size, unpadded
+from minigan.threads import partition
+from minigan.threads.crew import in_parallel
+from minigan.threads.partition import pieces, shares
+
+# The patch matrix of a block of pictures: on a CPU it should fit in the cache, on a GPU be large enough to fill it.
+CPU_BLOCK_BYTES = 4 << 20
+GPU_BLOCK_BYTES = 256 << 20
+
+
+def conv2d(
+    x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
+) -> Any:
+    """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
+    xp = array_module(x)
+    (N, *size, C), (R, S, C_in_group, K) = x.shape, W.shape
+    OH, OW = output_size(size, (R, S), stride, padding, dilation)
+    y = xp.empty((N, OH, OW, K), x.dtype)
+    W_matrix = W.reshape(R * S * C_in_group, K).astype(x.dtype, copy=False)
+
+    def work(block: slice) -> None:
+        for c, k in channel_groups(C, K, groups):
+            P = patch_matrix(x[block][..., c], (R, S), stride, padding, dilation)
+            # (n·OH·OW, R·S·C/groups) @ (R·S·C/groups, K/groups)
+            product(P, W_matrix[:, k], out=y[block].reshape(-1, K)[:, k])
+
+    in_parallel(work, blocks_of_pictures(y, R * S * C_in_group), on_host=xp is np)
+    return y
+
+
+def conv2d_input_grad(
+    dy: Any,
+    W: Any,
+    size: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
+    xp = array_module(dy)
+    (N, OH, OW, K), (R, S, C_in_group, _) = dy.shape, W.shape
+    same_size = stride == (1, 1) and tuple(size) == (OH, OW)
+    if groups == 1 and same_size and K <= C_in_group and (xp is not np or N * OH * OW >= 16 * K):
+        # dx is a convolution too, of dy with W flipped: if W is small, to gather is less work than to scatter
+        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation)
+    C = C_in_group * groups
+    dx = xp.empty((N, *size, C), dy.dtype)
+    W_matrix = W.reshape(R * S * C_in_group, K).astype(dy.dtype, copy=False)
+
+    def work(block: slice) -> None:
+        dx_padded = dx[block]
+        if padding != (0, 0):
+            dx_padded = xp.empty((len(dx_padded), *padded_size(size, padding), C), dy.dtype)
+        for c, k in channel_groups(C, K, groups):
+            # (n·OH·OW, K/groups) @ (K/groups, R·S·C/groups)
+            dP = product(dy[block].reshape(-1, K)[:, k], W_matrix[:, k].T)
+            scatter_patches(dP.reshape(-1, OH, OW, R, S, C_in_group), dx_padded[..., c], stride, dilation)
+        if padding != (0, 0):
+            dx[block] = unpadded(dx_padded, padding)
+
+    in_parallel(work, blocks_of_pictures(dy, R * S * C_in_group), on_host=xp is np)
+    return dx
+
+
+def conv2d_weight_grad(
+    x: Any,
+    dy: Any,
+    kernel: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:
+    """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
+    xp = array_module(x)
+    (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
+    blocks = blocks_of_pictures(dy, R * S * C // groups)
+
+    def work(c: slice, k: slice, blocks: list[slice]) -> Any:
+        dW = None
+        for block in blocks:
+            P = patch_matrix(x[block][..., c], kernel, stride, padding, dilation)
+            dW_block = product(P.T, dy[block].reshape(-1, K)[:, k])  # (R·S·C/groups, n·OH·OW) @ (n·OH·OW, K/groups)
+            dW = dW_block if dW is None else xp.add(dW, dW_block, out=dW)
+        return dW
+
+    def of_group(c: slice, k: slice) -> Any:
+        parts = shares(blocks) if xp is np else [blocks]
+        dW, *others = in_parallel(lambda part: work(c, k, part), parts, on_host=xp is np)
+        for other in others:
+            dW += other
+        return dW  # (R·S·C/groups, K/groups)
+
+    of_groups = [of_group(c, k) for c, k in channel_groups(C, K, groups)]
+    dW = of_groups[0] if groups == 1 else xp.concatenate(of_groups, axis=1)
+    return dW.reshape(R, S, C // groups, K)
+
+
+def patch_matrix(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Any:
+    """x (n, H, W, C) → P (n·OH·OW, R·S·C)."""
+    (n, *size, C), (R, S) = x.shape, kernel
+    OH, OW = output_size(size, kernel, stride, padding, dilation)
+    P = patches(padded(x, padding), (OH, OW), kernel, stride, dilation)  # (n, OH, OW, R, S, C), a view
+    return P.reshape(n * OH * OW, R * S * C)  # this copies
+
+
+def patches(
+    x_padded: Any, out_size: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1), corner: Pair = (0, 0)
+) -> Any:
+    """View x_padded (n, H, W, C) as overlapping patches (n, OH, OW, R, S, C).
+
+    patches[n, i, j, r, s, c] = x_padded[n, i·stride + corner + r·dilation, j·stride + corner + s·dilation, c]
+    """
+    step_n, step_h, step_w, step_c = x_padded.strides
+    of_outputs = (step_h * stride[0], step_w * stride[1])
+    of_places = (step_h * dilation[0], step_w * dilation[1])
+    return array_module(x_padded).lib.stride_tricks.as_strided(
+        x_padded[:, corner[0] :, corner[1] :],
+        (x_padded.shape[0], *out_size, *kernel, x_padded.shape[3]),
+        (step_n, *of_outputs, *of_places, step_c),
+    )
+
+
+def scatter_patches(dP: Any, dx_padded: Any, stride: Pair, dilation: Pair = (1, 1)) -> None:
+    """Adjoint of `patches`: set dx_padded (n, H, W, C) to the sum of dP (n, OH, OW, R, S, C) over all patches.
+
+    Patches overlap, so they can't be added in one operation. But the pixels i·stride + r·dilation of two outputs i are
+    different as long as r is one of stride/gcd(stride, dilation) neighboring places: such a tile of places can be added
+    at once. Without dilation, the first tile covers every pixel up to the last output; it is written, not added, and
+    only the pixels behind it are set to zero.
+    """
+    _, OH, OW, R, S, _ = dP.shape
+    tile = tuple(s // gcd(s, d) for s, d in zip(stride, dilation, strict=True))
+    if OH == OW == 1:  # one patch in a picture overlaps with nothing
+        stride = tile = (R, S)
+    covers = dilation == (1, 1) and stride[0] <= R and stride[1] <= S
+    if covers:
+        dx_padded[:, OH * stride[0] :] = 0
+        dx_padded[:, :, OW * stride[1] :] = 0
+    else:
+        dx_padded.fill(0)
+    for r in range(0, R, tile[0]):
+        for s in range(0, S, tile[1]):
+            dP_tile = dP[:, :, :, r : r + tile[0], s : s + tile[1]]
+            corner = (r * dilation[0], s * dilation[1])
+            pixels = patches(dx_padded, (OH, OW), dP_tile.shape[3:5], stride, dilation, corner)  # like dP_tile
+            if covers and r == s == 0:
+                pixels[...] = dP_tile
+            else:
+                pixels += dP_tile
+
+
+def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
+    """Cut the pictures of y (N, OH, OW, K) into blocks whose patches, of `patch_size` numbers, fit in the cache."""
+    N, OH, OW, _ = y.shape
+    if OH == OW == 1:  # a dense layer, and `product` cuts its matrices up better
+        return [slice(0, N)]
+    per_picture = max(1, OH * OW * patch_size * y.dtype.itemsize)
+    if not isinstance(y, np.ndarray):
+        return pieces(N, GPU_BLOCK_BYTES // per_picture, threads=1)
+    return pieces(N, CPU_BLOCK_BYTES // per_picture, threads=1 if y.size * patch_size < partition.LEAST_PRODUCT else None)
