@@ -1,6 +1,6 @@
 """Convolution as three kernels: the map itself, and its gradients in x and in W. The reference, to be read.
 
-    y[n, i, j, k] = Σ_{r, s, c} x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c] · W[r, s, c, k]
+    y[n, i, j, k] = Σ_{r, s, c} x[n, i·stride + r·dilation − padding, j·stride + s·dilation − padding, c] W[r, s, c, k]
 
 Letters: pictures x (N, H, W, C), weight W (R, S, C, K), outputs y (N, OH, OW, K); (r, s) is a place in the window.
 Outside of the picture x is zero. Strictly, this is a correlation: the window is not flipped.

@@ -29,7 +29,8 @@ from minigan.kernels.twin import runs_as
 
 def window_sum(x: Any, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> Any:
     """The sum of every window: x (N, H, W, C) → y (N, OH, OW, C)."""
-    (N, *size, C), out_size = x.shape, output_size(x.shape[1:3], kernel, stride, padding)
+    N, *size, C = x.shape
+    out_size = output_size(size, kernel, stride, padding)
     y = array_module(x).zeros((N, *out_size, C), x.dtype)
     for _, _, x_rs in places(padded(x, padding), out_size, kernel, stride):
         y += x_rs  # (N, OH, OW, C)
@@ -51,8 +52,8 @@ def window_max(x: Any, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> tu
 
     Of equal pixels the first one wins, row by row from the top left. Padding counts as −∞.
     """
-    xp, (N, *size, C) = array_module(x), x.shape
-    out_size, (R, S) = output_size(size, kernel, stride, padding), kernel
+    xp, (N, *size, C), (R, S) = array_module(x), x.shape, kernel
+    out_size = output_size(size, kernel, stride, padding)
     y = xp.full((N, *out_size, C), -xp.inf, x.dtype)
     winner = xp.zeros(y.shape, "uint8" if R * S <= 256 else "int32")
     for r, s, x_rs in places(padded(x, padding, -xp.inf), out_size, kernel, stride):

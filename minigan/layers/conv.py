@@ -2,11 +2,13 @@
 
                     Conv2D                               ConvTranspose2D
     forward         conv2d(x, W)                         conv2d_input_grad(x, W)
-    input gradient  conv2d_input_grad(dy, W)             conv2d(dy, W)
-    weight gradient conv2d_weight_grad(x, dy)            conv2d_weight_grad(dy, x)
+    dx              conv2d_input_grad(dy, W)             conv2d(dy, W)
+    dW              conv2d_weight_grad(x, dy)            conv2d_weight_grad(dy, x)
 
 and in the second derivatives the same again, with ddx in place of x. A transposed convolution from C to K channels *is*
 the input gradient of a convolution from K to C channels, and it holds that convolution's weight, (R, S, K, C).
+
+kernels/convolution.py has the three kernels and derives them.
 """
 
 from __future__ import annotations
@@ -16,17 +18,59 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import ShapeError
+from minigan.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigan.kernels.geometry import Pair, extent, input_size, output_size, pair
 from minigan.kernels.reductions import sum_over
-from minigan.layers.base import Layer, Wrt
-from minigan.layers.convolve import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigan.layers.base import Layer
 from minigan.layers.initializers import Initializer, glorot_uniform
-from minigan.layers.kernels import Pair, output_size
 from minigan.layers.reach import Window
 from minigan.threads.partition import over_rows
 
 
-class Conv2D(Layer):
-    """y = conv2d(x, W) + b, for x (N, H, W, C), W (R, S, C, K), b (K,) → y (N, OH, OW, K), OH = ⌊(H + 2p − R)/s⌋ + 1.
+class _Convolution(Layer):
+    """The options and parameters of both layers."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+    def _set_up(
+        self, channels: Pair, kernel_size: Any, stride: Any, padding: Any, bias: bool, dilation: Any, groups: int
+    ) -> None:
+        """Read the options. Raises ShapeError for one that is no such number or pair."""
+        self.in_channels, self.out_channels, self.bias, self.groups = *channels, bias, groups
+        self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
+        self.padding, self.dilation = pair(padding, 0), pair(dilation, 1)
+        if groups < 1 or any(C % groups for C in channels):
+            raise ShapeError(
+                f"groups is {groups}: it must divide in_channels {channels[0]} and out_channels {channels[1]}"
+            )
+
+    def _add_weight(self, C: int, K: int, init: Initializer | None, rng: np.random.Generator | None) -> None:
+        """Make W (R, S, C/groups, K), the weight of a convolution from C to K channels, and b (out_channels,)."""
+        area = self.kernel_size[0] * self.kernel_size[1]
+        fan_in, fan_out = (area * n // self.groups for n in (self.in_channels, self.out_channels))
+        shape = (*self.kernel_size, C // self.groups, K)
+        W = (init or glorot_uniform())(rng or np.random.default_rng(), shape, fan_in, fan_out)
+        self.add_parameters(W=W, b=np.zeros(self.out_channels, np.float32) if self.bias else None)
+
+    def _geometry(self) -> dict[str, Any]:
+        """What all kernels are told."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+    def _sizes(self) -> tuple[Pair, Pair, Pair, Pair]:
+        """What sizes depend on."""
+        return self.kernel_size, self.stride, self.padding, self.dilation
+
+
+class Conv2D(_Convolution):
+    """y = conv2d(x, W) + b, for x (N, H, W, C), W (R, S, C/groups, K), b (K,) → y (N, OH, OW, K).
+
+        OH = ⌊(H + 2·padding − dilation·(R − 1) − 1)/stride⌋ + 1, and likewise OW
 
     First order, by the adjoints of a map linear in x and in W:
 
@@ -35,9 +79,12 @@ class Conv2D(Layer):
     Second order: dx is linear in dy and in W, and x does not occur in it. With v = ddx = ∂P/∂(dx),
     P changes by ⟨v, conv2d_input_grad(δdy, W)⟩ = ⟨conv2d(v, W), δdy⟩ and likewise in W, so
 
-        ddy = conv2d(v, W)                dW += conv2d_weight_grad(v, dy)    dx2 is nothing
+        ddy = conv2d(v, W)                dW += conv2d_weight_grad(v, dy)    dx2 is zero
 
-    `kernel_size`, `stride` and `padding` are numbers or pairs (height, width).
+    `kernel_size`, `stride`, `padding` and `dilation`, the distance between the pixels that a window sees, are numbers
+    or pairs (height, width). `groups` parts of the input channels make one part of the output channels each; with
+    groups = C (a depthwise convolution) every channel has its own window.
+    Raises ShapeError for sizes that are no such numbers, and if `groups` doesn't divide both numbers of channels.
     """
 
     def __init__(
@@ -49,65 +96,67 @@ class Conv2D(Layer):
         padding: int | Pair = 0,
         bias: bool = True,
         *,
+        dilation: int | Pair = 1,
+        groups: int = 1,
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in_channels, self.out_channels, self.bias = in_channels, out_channels, bias
-        self.kernel_size, self.stride, self.padding = pair(kernel_size, 1), pair(stride, 1), pair(padding, 0)
-        area = self.kernel_size[0] * self.kernel_size[1]
-        shape = (*self.kernel_size, in_channels, out_channels)
-        W = (init or glorot_uniform())(rng or np.random.default_rng(), shape, area * in_channels, area * out_channels)
-        self.add_parameters(W=W, b=np.zeros(out_channels, np.float32) if bias else None)
+        self._set_up((in_channels, out_channels), kernel_size, stride, padding, bias, dilation, groups)
+        self._add_weight(in_channels, out_channels, init, rng)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x (N, H, W, C) → y (N, OH, OW, K). Raises ShapeError if the kernel is larger than the padded picture."""
+        """x (N, H, W, C) → y (N, OH, OW, K). Raises ShapeError if the window is larger than the padded picture."""
         self.check_input(x, 4, self.in_channels)
-        if min(self._out_size(x)) < 1:
+        if min(output_size(x.shape[1:3], *self._sizes())) < 1:
             raise ShapeError(f"{self!r}: the kernel is larger than the padded input {tuple(x.shape)}")
-        y = conv2d(x, self.W, self.stride, self.padding)
+        y = conv2d(x, self.W, **self._geometry())
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
         x = cache
-        self.check_dy(dy, (x.shape[0], *self._out_size(x), self.out_channels), wrt)
-        if wrt != "input":
-            # forward: add_bias(y, b)
-            if self.b is not None:
-                self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-            # forward: y = conv2d(x, W)
-            self.dW += conv2d_weight_grad(x, dy, self.kernel_size, self.stride, self.padding)
-        if wrt == "params":
-            return None
-        return conv2d_input_grad(dy, self.W, x.shape[1:3], self.stride, self.padding)
+        # forward: y = conv2d(x, W) + b
+        return conv2d_input_grad(dy, self.W, x.shape[1:3], **self._geometry())
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """Add dW (R, S, C/groups, K) and db (K,)."""
+        x = cache
+        # forward: y = conv2d(x, W) + b
+        if self.b is not None:
+            self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
+        self.dW += conv2d_weight_grad(x, dy, self.kernel_size, **self._geometry())
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is nothing."""
-        x = cache
-        self.check_ddx(ddx, x.shape, dy, (x.shape[0], *self._out_size(x), self.out_channels))
+        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
+        self.check_second(ddx, dy, cache)
         # backward: dx = conv2d_input_grad(dy, W)
-        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, self.stride, self.padding)
-        return conv2d(ddx, self.W, self.stride, self.padding), None
+        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, **self._geometry())
+        return conv2d(ddx, self.W, **self._geometry()), None
+
+    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(N, H, W, C), (N, OH, OW, K)."""
+        x = cache
+        return x.shape, (len(x), *output_size(x.shape[1:3], *self._sizes()), self.out_channels)
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
-        """Every output sums R·S·C products."""
-        return int(np.prod(y_shape)) * self.kernel_size[0] * self.kernel_size[1] * self.in_channels
+        """Every output sums R·S·C/groups products."""
+        R, S, C_in_group, _ = self.W.shape
+        return int(np.prod(y_shape)) * R * S * C_in_group
 
     def reach(self) -> Window:
-        """Its own window."""
-        return Window(self.kernel_size, self.stride, self.padding)
-
-    def _out_size(self, x: Any) -> Pair:
-        return output_size(x.shape[1:3], self.kernel_size, self.stride, self.padding)
+        """Its own window, with the pixels between its places."""
+        return Window(extent(self.kernel_size, self.dilation), self.stride, self.padding)
 
 
-class ConvTranspose2D(Layer):
-    """y = conv2d_input_grad(x, W) + b, for x (N, H, W, C), W (R, S, K, C), b (K,) → y (N, OH, OW, K).
+class ConvTranspose2D(_Convolution):
+    """y = conv2d_input_grad(x, W) + b, for x (N, H, W, C), W (R, S, K/groups, C), b (K,) → y (N, OH, OW, K).
 
-    OH = (H − 1)·stride − 2·padding + R + output_padding: the size of a picture that a convolution with this kernel
-    would shrink to H. With stride > 1 several sizes shrink to the same H; `output_padding` says which is meant.
+        OH = (H − 1)·stride − 2·padding + dilation·(R − 1) + 1 + output_padding, and likewise OW
+
+    This is the size of a picture that a convolution with this kernel would shrink to H. With stride > 1 several sizes
+    shrink to the same H; `output_padding` says which is meant.
 
     First order: the adjoint of an adjoint is the map itself.
 
@@ -115,9 +164,9 @@ class ConvTranspose2D(Layer):
 
     Second order, with v = ddx = ∂P/∂(dx):
 
-        ddy = conv2d_input_grad(v, W)     dW += conv2d_weight_grad(dy, v)    dx2 is nothing
+        ddy = conv2d_input_grad(v, W)     dW += conv2d_weight_grad(dy, v)    dx2 is zero
 
-    `kernel_size`, `stride`, `padding` and `output_padding` are numbers or pairs (height, width).
+    The options are those of `Conv2D`; `output_padding`, smaller than the stride, is a number or a pair as well.
     """
 
     def __init__(
@@ -130,60 +179,65 @@ class ConvTranspose2D(Layer):
         output_padding: int | Pair = 0,
         bias: bool = True,
         *,
+        dilation: int | Pair = 1,
+        groups: int = 1,
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.in_channels, self.out_channels, self.bias = in_channels, out_channels, bias
-        self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
-        self.padding, self.output_padding = pair(padding, 0), pair(output_padding, 0)
+        self._set_up((in_channels, out_channels), kernel_size, stride, padding, bias, dilation, groups)
+        self.output_padding = pair(output_padding, 0)
         if any(o >= s for o, s in zip(self.output_padding, self.stride, strict=True)):
             raise ShapeError(f"output_padding {output_padding} must be smaller than the stride {stride}")
-        area = self.kernel_size[0] * self.kernel_size[1]
-        shape = (*self.kernel_size, out_channels, in_channels)
-        W = (init or glorot_uniform())(rng or np.random.default_rng(), shape, area * in_channels, area * out_channels)
-        self.add_parameters(W=W, b=np.zeros(out_channels, np.float32) if bias else None)
+        self._add_weight(out_channels, in_channels, init, rng)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y (N, OH, OW, K). Raises ShapeError if nothing is left of the picture after the padding."""
         self.check_input(x, 4, self.in_channels)
-        if min(self._out_size(x)) < 1:
+        if min(self._y_size(x)) < 1:
             raise ShapeError(f"{self!r}: nothing is left of an output for the input {tuple(x.shape)}")
-        y = conv2d_input_grad(x, self.W, self._out_size(x), self.stride, self.padding)
+        y = conv2d_input_grad(x, self.W, self._y_size(x), **self._geometry())
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
+        # forward: y = conv2d_input_grad(x, W) + b
+        return conv2d(dy, self.W, **self._geometry())
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """Add dW (R, S, K/groups, C) and db (K,)."""
         x = cache
-        self.check_dy(dy, (x.shape[0], *self._out_size(x), self.out_channels), wrt)
-        if wrt != "input":
-            # forward: add_bias(y, b)
-            if self.b is not None:
-                self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-            # forward: y = conv2d_input_grad(x, W)
-            self.dW += conv2d_weight_grad(dy, x, self.kernel_size, self.stride, self.padding)
-        return conv2d(dy, self.W, self.stride, self.padding) if wrt != "params" else None
+        # forward: y = conv2d_input_grad(x, W) + b
+        if self.b is not None:
+            self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
+        self.dW += conv2d_weight_grad(dy, x, self.kernel_size, **self._geometry())
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is nothing."""
-        x = cache
-        self.check_ddx(ddx, x.shape, dy, (x.shape[0], *self._out_size(x), self.out_channels))
+        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
+        self.check_second(ddx, dy, cache)
         # backward: dx = conv2d(dy, W)
-        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, self.stride, self.padding)
-        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], self.stride, self.padding), None
+        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, **self._geometry())
+        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], **self._geometry()), None
+
+    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(N, H, W, C), (N, OH, OW, K)."""
+        x = cache
+        return x.shape, (len(x), *self._y_size(x), self.out_channels)
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
-        """Every input is multiplied with R·S·K weights."""
-        return int(np.prod(x_shape)) * self.kernel_size[0] * self.kernel_size[1] * self.out_channels
+        """Every input is multiplied with R·S·K/groups weights."""
+        R, S, K_in_group, _ = self.W.shape
+        return int(np.prod(x_shape)) * R * S * K_in_group
 
     def reach(self) -> Window:
         """The window of the convolution that it is the adjoint of, spread."""
-        return Window(self.kernel_size, self.stride, self.padding, spread=True, extra=self.output_padding)
+        window = extent(self.kernel_size, self.dilation)
+        return Window(window, self.stride, self.padding, spread=True, extra=self.output_padding)
 
-    def _out_size(self, x: Any) -> Pair:
-        geometry = zip(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.output_padding, strict=True)
-        return tuple((n - 1) * s - 2 * p + k + o for n, k, s, p, o in geometry)
+    def _y_size(self, x: Any) -> Pair:
+        OH, OW = input_size(x.shape[1:3], *self._sizes())  # of the convolution
+        return OH + self.output_padding[0], OW + self.output_padding[1]
 
 
 def add_bias(y: Any, b: Any) -> None:
@@ -195,11 +249,3 @@ def add_bias(y: Any, b: Any) -> None:
         y_rows += b
 
     over_rows(work, y)
-
-
-def pair(value: int | Pair, least: int) -> Pair:
-    """Read a number or a pair (height, width) of numbers that are at least `least`."""
-    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or any(not isinstance(v, (int, np.integer)) or v < least for v in both):
-        raise ShapeError(f"expected an integer of at least {least}, or a pair of them, got {value!r}")
-    return int(both[0]), int(both[1])

@@ -15,18 +15,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minigan.kernels.geometry import Pair
+
 if TYPE_CHECKING:
     from minigan.layers.base import Layer
-
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Pairs are (height, width). A gathering layer makes output o of the inputs o·stride − padding + r, 0 ≤ r < kernel.
+    """A window that moves over the picture. Pairs are (height, width).
 
-    A spreading layer is the adjoint of one: input i goes to the outputs i·stride − padding + r. It makes
-    (n − 1)·stride − 2·padding + kernel + extra outputs of n inputs.
+    A gathering layer computes output o from the inputs o·stride − padding + r, 0 ≤ r < kernel. `kernel` is the whole
+    extent of a dilated window. A spreading layer is the adjoint of one: input i goes to the outputs
+    i·stride − padding + r, and n inputs make (n − 1)·stride − 2·padding + kernel + extra outputs.
     """
 
     kernel: Pair = (1, 1)

@@ -25,6 +25,8 @@ class Geometry:
     stride: Pair
     padding: Pair
     output_padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
 
     @property
     def x_shape(self) -> tuple[int, int, int, int]:
@@ -63,29 +65,36 @@ def pictures(draw: Callable, channels: int | None = None, ndim: int | None = 4, 
 
 
 @st.composite
-def conv_geometries(draw: Callable) -> Geometry:
-    """Draw geometries of Conv2D, from the output size back to the input size.
+def conv_geometries(draw: Callable, most_dilation: int = 3, most_groups: int = 3) -> Geometry:
+    """Draw geometries of Conv2D, from the output size back to the input size, with extent = dilation·(kernel − 1) + 1.
 
-    size = (output − 1)·stride + kernel + remainder − 2·padding, where the last `remainder` < stride pixels are unused.
+    size = (output − 1)·stride + extent + remainder − 2·padding, where the last `remainder` < stride pixels are unused.
     """
     axes = []
     for _ in range(2):
-        kernel, stride = draw(sizes(1, 4)), draw(sizes(1, 3))
-        padded = (draw(sizes(1, 3)) - 1) * stride + kernel + draw(sizes(0, stride - 1))
+        kernel, stride, dilation = draw(sizes(1, 4)), draw(sizes(1, 3)), draw(sizes(1, most_dilation))
+        padded = (draw(sizes(1, 3)) - 1) * stride + dilation * (kernel - 1) + 1 + draw(sizes(0, stride - 1))
         padding = draw(sizes(0, min(2, (padded - 1) // 2)))
-        axes.append((padded - 2 * padding, kernel, stride, padding))
-    size, kernel, stride, padding = zip(*axes, strict=True)
-    return Geometry(draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 3)), size, kernel, stride, padding)
+        axes.append((padded - 2 * padding, kernel, stride, padding, 0, dilation))
+    return _geometry(draw, axes, most_groups)
 
 
 @st.composite
-def conv_transpose_geometries(draw: Callable) -> Geometry:
-    """Draw geometries of ConvTranspose2D: output = (size − 1)·stride + kernel + output_padding − 2·padding ≥ 1."""
+def conv_transpose_geometries(draw: Callable, most_dilation: int = 3, most_groups: int = 3) -> Geometry:
+    """Draw geometries of ConvTranspose2D: output = (size − 1)·stride + extent + output_padding − 2·padding ≥ 1."""
     axes = []
     for _ in range(2):
         size, kernel, stride = draw(sizes(1, 3)), draw(sizes(1, 4)), draw(sizes(1, 3))
-        output_padding = draw(sizes(0, stride - 1))
-        unpadded = (size - 1) * stride + kernel + output_padding
-        axes.append((size, kernel, stride, draw(sizes(0, min(2, (unpadded - 1) // 2))), output_padding))
-    size, *rest = zip(*axes, strict=True)
-    return Geometry(draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 3)), size, *rest)
+        output_padding, dilation = draw(sizes(0, stride - 1)), draw(sizes(1, most_dilation))
+        unpadded = (size - 1) * stride + dilation * (kernel - 1) + 1 + output_padding
+        padding = draw(sizes(0, min(2, (unpadded - 1) // 2)))
+        axes.append((size, kernel, stride, padding, output_padding, dilation))
+    return _geometry(draw, axes, most_groups)
+
+
+def _geometry(draw: Callable, axes: list[tuple], most_groups: int) -> Geometry:
+    """Draw batch size, channels and groups for two axes (size, kernel, stride, padding, output_padding, dilation)."""
+    size, *windows = zip(*axes, strict=True)
+    groups = draw(st.one_of(st.just(1), sizes(1, most_groups)))
+    in_channels, out_channels = groups * draw(sizes(1, 3)), groups * draw(sizes(1, 3))
+    return Geometry(draw(sizes(1, 3)), in_channels, out_channels, size, *windows, groups)

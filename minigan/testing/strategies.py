@@ -82,13 +82,15 @@ def _dense(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, 
 def _conv(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     g = draw(conv_geometries())
     sizes_and_steps = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding)
-    return L.Conv2D(*sizes_and_steps, bias=draw(st.booleans()), rng=rng), g.x_shape
+    options = {"dilation": g.dilation, "groups": g.groups, "rng": rng}
+    return L.Conv2D(*sizes_and_steps, bias=draw(st.booleans()), **options), g.x_shape
 
 
 def _conv_transpose(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     g = draw(conv_transpose_geometries())
     sizes_and_steps = (g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.output_padding)
-    return L.ConvTranspose2D(*sizes_and_steps, bias=draw(st.booleans()), rng=rng), g.x_shape
+    options = {"dilation": g.dilation, "groups": g.groups, "rng": rng}
+    return L.ConvTranspose2D(*sizes_and_steps, bias=draw(st.booleans()), **options), g.x_shape
 
 
 # The norms get three values or more: two normalize to ±1 whatever they are, their gradient is nothing but rounding
@@ -142,7 +144,7 @@ def _reshape(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
 
 
 def _avg_pool(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
-    g = draw(conv_geometries())
+    g = draw(conv_geometries(most_dilation=1, most_groups=1))
     padding = tuple(min(p, k // 2) for p, k in zip(g.padding, g.kernel_size, strict=True))
     size = tuple(n + 2 * (before - p) for n, before, p in zip(g.size, g.padding, padding, strict=True))
     return L.AvgPool2D(g.kernel_size, g.stride, padding, draw(st.booleans())), (g.batch, *size, g.in_channels)

@@ -42,8 +42,8 @@ def ones(rng, shape, *_):
     return rng.uniform(0.2, 1, shape).astype(np.float32)
 
 
-def conv(c, kernel, stride, padding):
-    return Conv2D(c, c, kernel, stride, padding, init=ones, rng=RNG)
+def conv(c, kernel, stride, padding, **more):
+    return Conv2D(c, c, kernel, stride, padding, **more, init=ones, rng=RNG)
 
 
 @st.composite
@@ -53,10 +53,12 @@ def layers(draw, c=2):
     k = draw(st.integers(1, 4))
     s, p = draw(st.integers(1, 3)), draw(st.integers(0, k // 2))
     if kind == "conv":
-        return conv(c, (k, draw(st.integers(1, 3))), (s, 1), (p, 0))
+        more = {"dilation": draw(st.integers(1, 3)), "groups": draw(st.sampled_from((1, c)))}
+        return conv(c, (k, draw(st.integers(1, 3))), (s, 1), (p, 0), **more)
     if kind == "spread":
         extra = draw(st.integers(0, s - 1))
-        return ConvTranspose2D(c, c, k, s, draw(st.integers(0, k - 1)), extra, init=ones, rng=RNG)
+        more = {"dilation": draw(st.integers(1, 2)), "groups": draw(st.sampled_from((1, c)))}
+        return ConvTranspose2D(c, c, k, s, draw(st.integers(0, k - 1)), extra, **more, init=ones, rng=RNG)
     if kind == "average":
         return AvgPool2D(k, s, p, draw(st.booleans()))
     if kind == "largest":

@@ -5,12 +5,15 @@ import pytest
 from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel_cases import arrays_of, reference, three_results
 from steps import make_step
 
 from minigan.backend import CPU
 from minigan.gans import DCGAN
-from minigan.layers import Conv2D, ConvTranspose2D, convolve, kernels, minimal
-from minigan.layers.kernels import output_size
+from minigan.kernels import convolution
+from minigan.kernels.fast import depthwise, minimal, patches
+from minigan.kernels.geometry import output_size
+from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.optim import Adam
 from minigan.testing import STRICT, check_adjoint, check_layer, forbid_transfers, shake, smooth_point
 from minigan.testing.strategies import Geometry, seeds, sizes
@@ -33,23 +36,6 @@ def geometries(draw, most=7, most_channels=4):
     return Geometry(N, C, K, size, (kernel, kernel), (stride, stride), padding, left_over)
 
 
-def arrays_of(g, seed, dtype=np.float64):
-    """Random x, W and dy."""
-    rng, out = np.random.default_rng(seed), output_size(g.size, g.kernel_size, g.stride, g.padding)
-    shapes = g.x_shape, (*g.kernel_size, g.in_channels, g.out_channels), (g.batch, *out, g.out_channels)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-def three_results(way, g, x, W, dy):
-    """y, dx and dW of `kernels`, `minimal` or `convolve`."""
-    steps = (g.stride, g.padding)
-    return [
-        way.conv2d(x, W, *steps),
-        way.conv2d_input_grad(dy, W, g.size, *steps),
-        way.conv2d_weight_grad(x, dy, g.kernel_size, *steps),
-    ]
-
-
 def force(patch, minimal_too):
     """Let the faster way be taken wherever the kernel suits it, however small the pictures, or nowhere.
 
@@ -57,7 +43,7 @@ def force(patch, minimal_too):
     """
     taken = set()
 
-    def pays(x_shape, W_shape, stride, padding, xp):
+    def pays(x_shape, W_shape, stride, padding, dilation, groups, xp):
         return minimal_too and (*W_shape[:2], *stride) in {(k, k, s, s) for k, s in SUITED}
 
     patch.setattr(minimal, "pays", pays)
@@ -72,10 +58,10 @@ def force(patch, minimal_too):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 3e-6)])
 @given(geometries(), seeds(), st.sampled_from((1, 2, 3, 5)), st.sampled_from((1, 1 << 10, minimal.BLOCK_BYTES)))
-def test_it_equals_the_plain_kernels(dtype, tolerance, g, seed, n_threads, block_bytes):
+def test_it_equals_the_reference(dtype, tolerance, g, seed, n_threads, block_bytes):
     """However many threads there are, and however many pictures in a block, with errors relative to the largest."""
     x, W, dy = arrays_of(g, seed, dtype)
-    expected = three_results(kernels, g, *(a.astype(np.float64) for a in (x, W, dy)))
+    expected = three_results(reference, g, *(a.astype(np.float64) for a in (x, W, dy)))
     with number_of_threads(n_threads), pytest.MonkeyPatch.context() as patch:
         patch.setattr(minimal, "BLOCK_BYTES", block_bytes)
         patch.setattr(minimal, "WEIGHTS_BLOCK", block_bytes)
@@ -114,7 +100,7 @@ def test_the_same_bits_every_time(n_threads):
     g = Geometry(7, 8, 6, (10, 12), (4, 4), (2, 2), (1, 1))
     arrays = arrays_of(g, 0, np.float32)
     with number_of_threads(n_threads):
-        first, *others = [three_results(way, g, *arrays) for way in (minimal, kernels) * 3]
+        first, *others = [three_results(way, g, *arrays) for way in (minimal, patches) * 3]
         for results, expected in zip(others, [others[0], first] * 3, strict=False):
             assert all(np.array_equal(a, b) for a, b in zip(results, expected, strict=True))
 
@@ -123,24 +109,33 @@ def test_the_same_bits_every_time(n_threads):
 
 
 def test_it_pays_for_the_layers_of_dcgan_but_not_on_a_gpu_nor_for_another_kernel():
-    x_shape, W_shape, steps = (128, 32, 32, 64), (4, 4, 64, 128), ((2, 2), (1, 1))
+    x_shape, W_shape, steps = (128, 32, 32, 64), (4, 4, 64, 128), ((2, 2), (1, 1), (1, 1), 1)
     assert minimal.pays(x_shape, W_shape, *steps, np)
     assert not minimal.pays(x_shape, W_shape, *steps, STRICT.xp)
     assert not minimal.pays((1, 4, 4, 64), W_shape, *steps, np)
     assert not minimal.pays((128, 32, 32, 3), (4, 4, 3, 64), *steps, np)
     for kernel, stride in [((5, 5), (2, 2)), ((4, 4), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((4, 4), (2, 1))]:
-        assert not minimal.pays(x_shape, (*kernel, 64, 128), stride, (1, 1), np)
+        assert not minimal.pays(x_shape, (*kernel, 64, 128), stride, *steps[1:], np)
+    for dilation, groups in [((2, 2), 1), ((1, 2), 1), ((1, 1), 2)]:
+        assert not minimal.pays(x_shape, (4, 4, 64 // groups, 128 * groups), *steps[:2], dilation, groups, np)
 
 
 @given(geometries(), seeds())
-def test_convolve_asks_about_the_same_convolution_three_times_and_does_as_it_is_told(g, seed):
+def test_the_choice_is_the_same_for_all_three_and_is_followed(g, seed):
     arrays, asked = arrays_of(g, seed, np.float32), []
-    for answer, way in ((True, minimal), (False, kernels)):
+    for answer, way in ((True, minimal), (False, patches)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(minimal, "pays", lambda *question, answer=answer: (asked.append(question), answer)[1])
-            found = three_results(convolve, g, *arrays)
+            found = three_results(convolution, g, *arrays)
         assert all(np.array_equal(a, b) for a, b in zip(found, three_results(way, g, *arrays), strict=True))
-    assert asked == [(g.x_shape, arrays[1].shape, g.stride, g.padding, np)] * 6
+    assert asked == [(g.x_shape, arrays[1].shape, g.stride, g.padding, (1, 1), 1, np)] * 6
+
+
+def test_one_input_channel_in_a_group_is_depthwise():
+    g = Geometry(2, 3, 6, (4, 4), (3, 3), (1, 1), (1, 1), groups=3)
+    arrays = arrays_of(g, 0, np.float32)
+    found, expected = (three_results(way, g, *arrays) for way in (convolution, depthwise))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 # In layers and networks

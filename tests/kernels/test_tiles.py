@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.layers import tiles
-from minigan.layers.tiles import Tiling
+from minigan.kernels.fast import tiles
+from minigan.kernels.fast.tiles import Tiling
 from minigan.testing import check_adjoint
 from minigan.testing.strategies import seeds, sizes
 

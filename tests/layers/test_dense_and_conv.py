@@ -65,18 +65,20 @@ def test_conv_transpose_by_hand():
 
 @given(conv_transpose_geometries())
 def test_a_convolution_shrinks_what_its_transpose_enlarged(g):
-    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.output_padding)
-    down = Conv2D(g.out_channels, g.in_channels, g.kernel_size, g.stride, g.padding)
+    more = {"dilation": g.dilation, "groups": g.groups}
+    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, g.output_padding, **more)
+    down = Conv2D(g.out_channels, g.in_channels, g.kernel_size, g.stride, g.padding, **more)
     assert up.W.shape == down.W.shape
     assert down.forward(up.forward(np.zeros(g.x_shape))[0])[0].shape == g.x_shape
 
 
 @given(conv_geometries())
 def test_macs_count_the_products(g):
-    layer = Conv2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding)
+    more = {"dilation": g.dilation, "groups": g.groups}
+    layer = Conv2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, g.padding, **more)
     y, _ = layer.forward(np.zeros(g.x_shape))
     assert layer.macs(g.x_shape, y.shape) == y[..., 0].size * layer.W.size
-    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride)
+    up = ConvTranspose2D(g.in_channels, g.out_channels, g.kernel_size, g.stride, **more)
     assert up.macs(g.x_shape, None) == np.prod(g.x_shape[:3]) * up.W.size
     assert Dense(3, 5).macs((7, 3), (7, 5)) == 7 * 3 * 5
 
@@ -92,6 +94,7 @@ def test_macs_count_the_products(g):
         ),
         (Conv2D(3, 2, 3), (4, 4, 3), r"takes an input of shape \(N, H, W, 3\), got \(4, 4, 3\)"),
         (Conv2D(1, 2, 5, padding=1), (1, 2, 9, 1), "the kernel is larger than the padded input"),
+        (Conv2D(1, 2, 2, dilation=4), (1, 4, 9, 1), r"Conv2D\(1, 2, 2, dilation=4\): the kernel is larger"),
         (ConvTranspose2D(1, 2, 2, padding=1), (1, 1, 4, 1), "nothing is left of an output"),
     ],
 )
@@ -115,3 +118,36 @@ def test_kernels_that_are_none_are_refused(kernel_size):
 def test_output_padding_is_smaller_than_the_stride():
     with pytest.raises(ShapeError, match="output_padding 2 must be smaller than the stride 2"):
         ConvTranspose2D(1, 1, 3, stride=2, output_padding=2)
+
+
+@pytest.mark.parametrize("kind", [Conv2D, ConvTranspose2D])
+@pytest.mark.parametrize("groups", [-1, 0, 3, 4])
+def test_groups_divide_both_numbers_of_channels(kind, groups):
+    with pytest.raises(ShapeError, match=f"groups is {groups}: it must divide in_channels 4 and out_channels 6"):
+        kind(4, 6, 3, groups=groups)
+
+
+@pytest.mark.parametrize("dilation", [0, (1, 0), 1.5])
+def test_dilation_is_an_integer_of_at_least_one(dilation):
+    with pytest.raises(ShapeError, match="expected an integer of at least 1"):
+        Conv2D(1, 1, 3, dilation=dilation)
+
+
+def test_fans_count_the_channels_of_one_group():
+    fans = []
+
+    def init(rng, shape, fan_in, fan_out):
+        fans.append((shape, fan_in, fan_out))
+        return np.ones(shape, np.float32)
+
+    Conv2D(4, 8, (2, 3), groups=2, init=init)
+    ConvTranspose2D(4, 8, (2, 3), groups=2, init=init)
+    assert fans == [((2, 3, 2, 8), 12, 24), ((2, 3, 4, 4), 12, 24)]
+
+
+def test_dilation_and_groups_by_hand():
+    x = np.arange(10.0).reshape(1, 1, 5, 2)  # channels 0 2 4 6 8 and 1 3 5 7 9
+    W = np.reshape([1, 100, 10, 1000], (1, 2, 1, 2))
+    layer = with_weights(Conv2D(2, 2, (1, 2), dilation=(1, 3), groups=2, bias=False), W=W)
+    y, _ = layer.forward(x)
+    np.testing.assert_array_equal(y, [[[[0 + 10 * 6, 100 + 1000 * 7], [2 + 10 * 8, 300 + 1000 * 9]]]])

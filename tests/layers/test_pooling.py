@@ -2,38 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
 
 from minigan.errors import ShapeError
 from minigan.layers import AvgPool2D, GlobalSumPool, Upsample
-from minigan.layers.kernels import output_size
-from minigan.layers.pooling import window_spread, window_sum
 from minigan.testing import check_adjoint
-from minigan.testing.strategies import conv_geometries
 
 
 def normal(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-@given(conv_geometries())
-def test_window_spread_is_the_adjoint_of_window_sum(g):
-    how = {"kernel": g.kernel_size, "stride": g.stride, "padding": g.padding}
-    y_shape = (g.batch, *output_size(g.size, **how), g.in_channels)
-    x, y = normal(*g.x_shape), normal(*y_shape)
-    check_adjoint(lambda x: window_sum(x, **how), lambda dy: window_spread(dy, g.size, **how), x, y)
-
-
-@given(conv_geometries())
-def test_window_sum_adds_up_the_pixels_of_every_window(g):
-    x = normal(*g.x_shape)
-    y = window_sum(x, g.kernel_size, g.stride, g.padding)
-    ph, pw = g.padding
-    padded = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-    for i, j in np.ndindex(*y.shape[1:3]):
-        top, left = i * g.stride[0], j * g.stride[1]
-        window = padded[:, top : top + g.kernel_size[0], left : left + g.kernel_size[1]]
-        np.testing.assert_allclose(y[:, i, j], window.sum(axis=(1, 2)), atol=1e-12)
 
 
 def test_mean_over_windows_counts_the_zeros_of_the_padding():

@@ -30,14 +30,14 @@ def own_kernels():
 
 
 def conv2d(layer, x, p, train):
-    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, C, K) → (K, C, R, S)
-    y = F.conv2d(x.permute(0, 3, 1, 2), weight, p.get("b"), layer.stride, layer.padding)
+    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, C/groups, K) → (K, C/groups, R, S)
+    y = F.conv2d(x.permute(0, 3, 1, 2), weight, p.get("b"), layer.stride, layer.padding, layer.dilation, layer.groups)
     return y.permute(0, 2, 3, 1)
 
 
 def conv_transpose2d(layer, x, p, train):
-    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, K, C) → (C, K, R, S)
-    geometry = (layer.stride, layer.padding, layer.output_padding)
+    weight = p["W"].permute(3, 2, 0, 1).contiguous()  # (R, S, K/groups, C) → (C, K/groups, R, S)
+    geometry = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
     return F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, p.get("b"), *geometry).permute(0, 2, 3, 1)
 
 

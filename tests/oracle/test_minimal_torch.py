@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigan.layers import minimal
-from minigan.layers.kernels import output_size
+from minigan.kernels.fast import minimal
+from minigan.kernels.geometry import output_size
 from minigan.testing.strategies import seeds, sizes
 
 torch = pytest.importorskip("torch")

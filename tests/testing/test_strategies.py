@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import find, given, settings
 
-from minigan.layers.kernels import output_size
+from minigan.kernels.geometry import output_size
 from minigan.testing import shake, smooth_point
 from minigan.testing.points import non_contiguous
 from minigan.testing.strategies import (
@@ -35,16 +35,18 @@ def test_smooth_points_are_away_from_kinks_ties_and_constant_batches(shape, seed
 
 @given(conv_geometries())
 def test_convolutions_fit_their_input(g):
-    assert min(output_size(g.size, g.kernel_size, g.stride, g.padding)) >= 1
+    assert min(output_size(g.size, g.kernel_size, g.stride, g.padding, g.dilation)) >= 1
     assert min(g.size) >= 1
+    assert g.in_channels % g.groups == g.out_channels % g.groups == 0
 
 
 @given(conv_transpose_geometries())
 def test_transposed_convolutions_have_an_output(g):
-    rest = zip(g.size, g.kernel_size, g.stride, g.padding, g.output_padding, strict=True)
-    for n, kernel, stride, padding, output_padding in rest:
-        assert (n - 1) * stride + kernel + output_padding - 2 * padding >= 1
+    rest = zip(g.size, g.kernel_size, g.stride, g.padding, g.output_padding, g.dilation, strict=True)
+    for n, kernel, stride, padding, output_padding, dilation in rest:
+        assert (n - 1) * stride + dilation * (kernel - 1) + 1 + output_padding - 2 * padding >= 1
         assert output_padding < stride
+    assert g.in_channels % g.groups == g.out_channels % g.groups == 0
 
 
 @pytest.mark.parametrize(
@@ -55,9 +57,22 @@ def test_transposed_convolutions_have_an_output(g):
         lambda g: g.padding[0] != g.padding[1],
         lambda g: g.size[0] != g.size[1],
         lambda g: g.stride[0] > g.kernel_size[0],
-        lambda g: (g.size[0] + 2 * g.padding[0] - g.kernel_size[0]) % g.stride[0],
+        lambda g: (g.size[0] + 2 * g.padding[0] - g.dilation[0] * (g.kernel_size[0] - 1) - 1) % g.stride[0],
+        lambda g: g.dilation[0] != g.dilation[1],
+        lambda g: 1 < g.groups < g.in_channels,
+        lambda g: 1 < g.groups == g.in_channels < g.out_channels,
     ],
-    ids=["rectangular kernel", "strides", "paddings", "sizes", "gaps between kernels", "remainder"],
+    ids=[
+        "rectangular kernel",
+        "strides",
+        "paddings",
+        "sizes",
+        "gaps between kernels",
+        "remainder",
+        "dilations",
+        "groups",
+        "depthwise",
+    ],
 )
 def test_geometries_are_varied(wanted):
     find(conv_geometries(), wanted, settings=quick)

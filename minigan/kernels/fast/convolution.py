@@ -1,8 +1,8 @@
-"""Which way of computing a convolution is taken. All three give the same numbers, up to rounding.
+"""The choice between three ways of computing a convolution, which give the same numbers up to rounding.
 
-    patches      any convolution: one large matrix product
-    minimal      on a CPU, for the kernels of GANs with channels enough: about half of the multiplications
-    depthwise    one input channel in each group: products of single numbers, not of matrices
+* patches.py: any convolution, by one large matrix product;
+* minimal.py: on a CPU, 4×4 kernels at stride 2 and 3×3 at stride 1 with enough channels: half of the multiplications;
+* depthwise.py: one input channel in each group: products of single numbers, not of matrices.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The three convolution kernels where every group has one input channel: W is (R, S, 1, K), with K = m·C for C channels.
+"""The three convolution kernels where each group has one input channel: W is (R, S, 1, K), with K = m·C.
 
-The reference's matrices have one row here, so its products are of single numbers, channel by channel:
+W_rs has one row for a group here, so the products are of single numbers, channel by channel:
 
     y += x_rs · W_rs            dx_rs += dy · W_rs            dW_rs = Σ_{n, i, j} x_rs · dy
 
@@ -60,7 +60,7 @@ def conv2d_input_grad(
         for r, s, dx_rs in places(dx_padded, (OH, OW), (R, S), stride, dilation):
             dx_rs += xp.multiply(dy_block, W_rows[r, s], out=term)
         dx_block = unpadded(dx_padded, padding)  # (n, H, W, K), a view
-        if K > groups:
+        if groups < K:
             dx_block = dx_block.reshape(len(dy_block), H, W_, groups, K // groups).sum(axis=4)
         dx[block] = dx_block
 

@@ -62,7 +62,7 @@ def conv2d_input_grad(
     xp = array_module(dy)
     (N, OH, OW, K), (R, S, C_in_group, _) = dy.shape, W.shape
     same_size = stride == (1, 1) and tuple(size) == (OH, OW)
-    if groups == 1 and same_size and K <= C_in_group and (xp is not np or N * OH * OW >= 16 * K):
+    if groups == 1 and same_size and C_in_group >= K and (xp is not np or N * OH * OW >= 16 * K):
         # dx is a convolution too, of dy with W flipped: if W is small, to gather is less work than to scatter
         return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation)
     C = C_in_group * groups
@@ -180,4 +180,5 @@ def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
     per_picture = max(1, OH * OW * patch_size * y.dtype.itemsize)
     if not isinstance(y, np.ndarray):
         return pieces(N, GPU_BLOCK_BYTES // per_picture, threads=1)
-    return pieces(N, CPU_BLOCK_BYTES // per_picture, threads=1 if y.size * patch_size < partition.LEAST_PRODUCT else None)
+    small = y.size * patch_size < partition.LEAST_PRODUCT
+    return pieces(N, CPU_BLOCK_BYTES // per_picture, threads=1 if small else None)

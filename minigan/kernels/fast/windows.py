@@ -1,6 +1,6 @@
-"""The adjoint of the sum over windows, by tiles of the window: where windows lie side by side, each pixel is written once.
+"""The adjoint of the sum over windows. Where windows lie side by side, each pixel is written once.
 
-The reference adds one place of the window after the other to a picture of zeros.
+The reference adds one place of the window after the other to a picture of zeros; here a tile of places goes at once.
 """
 
 from __future__ import annotations
