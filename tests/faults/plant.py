@@ -35,6 +35,20 @@ COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("containers", "conditio
 PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
 STEPS = ("gans/test_dcgan.py", "gans/test_family.py", "gans/test_gan.py")
 TESTS = {
+    "kernels/convolution.py": ("kernels/test_convolution.py",),
+    "kernels/geometry.py": (
+        "kernels/test_convolution.py",
+        "kernels/test_windows.py",
+        "layers/test_dense_and_conv.py",
+        *LAYERS,
+    ),
+    "kernels/windows.py": ("kernels/test_windows.py", "layers/test_max_pooling.py", *LAYERS),
+    "kernels/fast/convolution.py": ("kernels/test_minimal.py", "kernels/test_convolution.py", *LAYERS),
+    "kernels/fast/depthwise.py": ("kernels/test_convolution.py",),
+    "kernels/fast/minimal.py": ("kernels/test_minimal.py", *LAYERS),
+    "kernels/fast/patches.py": ("kernels/test_convolution.py", "kernels/test_windows.py", *LAYERS),
+    "kernels/fast/tiles.py": ("kernels/test_tiles.py", "kernels/test_minimal.py", *LAYERS),
+    "kernels/fast/windows.py": ("kernels/test_windows.py",),
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
     "layers/base.py": ("layers/test_base.py", "layers/test_own_layers.py", "layers/test_containers.py", *LAYERS),
     "layers/branches.py": ("layers/test_branches.py", *LAYERS),
@@ -52,19 +66,11 @@ TESTS = {
         *LAYERS,
     ),
     "layers/conv.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
-    "layers/convolve.py": (
-        "layers/test_minimal.py",
-        "layers/test_kernels.py",
-        "layers/test_dense_and_conv.py",
-        *LAYERS,
-    ),
     "layers/dense.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
     "layers/dropout.py": ("layers/test_dropout_and_shape.py", *LAYERS),
     "layers/embedding.py": ("layers/test_embedding.py", *LAYERS),
     "layers/initializers.py": ("layers/test_initializers.py",),
-    "layers/kernels.py": ("layers/test_kernels.py", "layers/test_dense_and_conv.py", *LAYERS),
     "layers/minibatch.py": ("layers/test_minibatch.py", *LAYERS),
-    "layers/minimal.py": ("layers/test_minimal.py", *LAYERS),
     "kernels/normalize.py": ("kernels/test_normalize.py",),
     "kernels/reductions.py": ("kernels/test_normalize.py",),
     "kernels/fast/normalize.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
@@ -75,7 +81,6 @@ TESTS = {
     "layers/projection.py": ("layers/test_projection.py", *LAYERS),
     "layers/shape.py": ("layers/test_dropout_and_shape.py", *LAYERS),
     "layers/spectral_norm.py": ("layers/test_spectral_norm.py", *LAYERS),
-    "layers/tiles.py": ("layers/test_tiles.py", "layers/test_minimal.py", *LAYERS),
     "losses.py": ("test_losses.py",),
     "penalties.py": PENALTIES,
     "gans/dcgan.py": STEPS,
@@ -146,13 +151,15 @@ class Planter:
 
 
 def _function(module: str, path: tuple[str, ...]) -> FunctionType:
-    """The function of a name, out of whatever wraps it."""
+    """The function of a name, without what wraps it; of a kernel with a fast twin, the reference."""
     found = importlib.import_module(module)
     for name in path:
         found = vars(found)[name]
-    while not isinstance(found, FunctionType):
-        found = getattr(found, "__func__", None) or getattr(found, "fget", None) or found.__wrapped__
-    return found
+    while True:
+        inner = [getattr(found, name, None) for name in ("__func__", "fget", "__wrapped__")]
+        if not any(inner):
+            return found
+        found = next(filter(None, inner))
 
 
 def main() -> int:

@@ -29,15 +29,15 @@ def channels_first(a):
 
 
 def weight_to_torch(W):
-    """(C, K) → (K, C), (R, S, C, K) → (K, C, R, S) and for a transposed convolution (R, S, K, C) → (C, K, R, S)."""
+    """(C, K) → (K, C), (R, S, C/groups, K) → (K, C/groups, R, S), transposed (R, S, K/groups, C) → (C, K/groups, R, S)."""
     return W.T if W.ndim == 2 else W.transpose(3, 2, 0, 1)
 
 
 def v_to_torch(v, layer):
-    """Ours goes through (R, S, C); PyTorch's through (C, R, S)."""
+    """Ours goes through (R, S, channels); PyTorch's through (channels, R, S)."""
     if isinstance(layer, Dense):
         return v
-    return np.moveaxis(v.reshape(*layer.kernel_size, layer.in_channels), -1, 0).ravel()
+    return np.moveaxis(v.reshape(*layer.kernel_size, -1), -1, 0).ravel()
 
 
 def in_torch(wrapped):
@@ -49,7 +49,8 @@ def in_torch(wrapped):
         geometry = [layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding]
         transposed = isinstance(layer, ConvTranspose2D)
         kind = torch.nn.ConvTranspose2d if transposed else torch.nn.Conv2d
-        theirs = kind(*geometry, *([layer.output_padding] if transposed else []), bias=layer.bias)
+        more = {"output_padding": layer.output_padding} if transposed else {}
+        theirs = kind(*geometry, **more, bias=layer.bias, dilation=layer.dilation, groups=layer.groups)
     theirs = theirs.to(torch.tensor(layer.W).dtype)
     with torch.no_grad():
         theirs.weight[...] = torch.tensor(weight_to_torch(layer.W).copy())
