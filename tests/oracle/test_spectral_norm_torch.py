@@ -29,7 +29,7 @@ def channels_first(a):
 
 
 def weight_to_torch(W):
-    """(C, K) → (K, C), (R, S, C/groups, K) → (K, C/groups, R, S), transposed (R, S, K/groups, C) → (C, K/groups, R, S)."""
+    """(C, K) → (K, C), a convolution (R, S, C, K) → (K, C, R, S), a transposed one (R, S, K, C) → (C, K, R, S)."""
     return W.T if W.ndim == 2 else W.transpose(3, 2, 0, 1)
 
 
