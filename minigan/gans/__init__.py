@@ -1,4 +1,4 @@
-"""One file per published GAN. `MODELS` maps the name on the command line to the class."""
+"""The GANs, one file per paper. `MODELS` maps each command-line name to its class."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""What the GANs that draw from latents share: a generator "G" and a discriminator or critic "D", latents, and pictures.
+"""The base class of all GANs that generate samples from latent vectors z: a generator "G" and a discriminator "D".
 
-The two update steps are not here. Each GAN's own file spells them out.
+The update steps of D and G differ from paper to paper and are written out in each GAN's own file.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from minigan.backend import Device, array_module, get_device
 from minigan.layers import Sequential
 from minigan.model import SAMPLES, Exhibit, Game, Measure, Model
 
-PICTURES, POINTS = 64, 1000  # samples that are shown
-ROWS, MOST_COLUMNS = 8, 16  # of the pictures of a conditional GAN: a column for each class, if they are so few
+SHOWN_PICTURES, SHOWN_POINTS = 64, 1000
+SHOWN_ROWS, MAX_COLUMNS = 8, 16  # a conditional GAN shows 8 pictures of each class, if it has at most 16 classes
 
 
 class LatentGAN(Model):
-    """Samples of `shape`, (H, W, C) or (2,), from latents z (n, latent_dim).
+    """A GAN that maps latents z (N, latent_dim) to samples (N, *shape); `shape` is (H, W, C), or (2,) for points.
 
-    A subclass builds both networks in its constructor, hands them to `setup`, makes `optimizers` with the same names,
-    and writes `step`. With `n_classes` > 0 it is conditional: batches have labels as well, and `generate` takes them.
+    A subclass builds both networks in its constructor, passes them to `setup`, fills `optimizers` under the same names,
+    and writes `step`. It is conditional if `n_classes` > 0: batches then contain labels, and `generate` takes them.
     """
 
     arrays = {"real": SAMPLES}
@@ -30,14 +30,14 @@ class LatentGAN(Model):
     measures = {
         "d_loss": Measure("D", "Losses"),
         "g_loss": Measure("G", "Losses"),
-        "d_real": Measure("D(x), real", "What D thinks", "opinion"),
-        "d_fake": Measure("D(G(z)), generated", "What D thinks", "opinion"),
+        "d_real": Measure("D(x), real", "Output of D", "opinion"),
+        "d_fake": Measure("D(G(z)), generated", "Output of D", "opinion"),
     }
 
     def setup(
         self, shape: tuple[int, ...], latent_dim: int, G: Sequential, D: Sequential, loss: Any, device: Device | str
     ) -> None:
-        """Move the networks to the device, and declare the game that they play with the objective `loss`."""
+        """Store the sizes, move both networks to the device, and declare `loss` as the objective of G and D."""
         self.shape, self.latent_dim, self.device = tuple(shape), latent_dim, get_device(device)
         self.networks = {"G": G.to(self.device), "D": D.to(self.device)}
         self.loss, self.losses, self.games = loss, {"loss": loss}, (Game(loss),)
@@ -47,19 +47,19 @@ class LatentGAN(Model):
         return rng.standard_normal((n, self.latent_dim), dtype=np.float32)
 
     def labels(self, n: int) -> Any:
-        """Labels (n,) that go round the classes, 0, 1, …, n_classes − 1, 0, … Only for a conditional model."""
+        """Return n labels (n,) that cycle through the classes: 0, 1, …, n_classes − 1, 0, … Conditional models only."""
         return array_module(self.networks["G"].parameters().values).arange(n) % self.n_classes
 
     def generate(self, z: Any, labels: Any = None) -> Any:
-        """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], or points (n, 2), by G in inference mode.
+        """Map z (n, latent_dim) to pictures (n, H, W, C) in [−1, 1], or points (n, 2), with G in inference mode.
 
-        If G's weights are averaged, their average draws. A conditional model takes labels (n,); without them it goes
-        round the classes. Raises ValueError for labels that the model doesn't know.
+        Uses the moving average of G's weights if there is one. A conditional model takes labels (n,); the default
+        cycles through the classes. Raises ValueError for labels of another shape, or given to an unconditional model.
         """
         G = self.drawing("G")
         if not self.n_classes:
             if labels is not None:
-                raise ValueError("this model knows no classes, so it can't be given labels")
+                raise ValueError("this model is not conditional: call `generate` without labels")
             return G.output(z, train=False)
         labels = self.labels(len(z)) if labels is None else array_module(z).asarray(labels)
         if labels.shape != (len(z),):
@@ -67,26 +67,26 @@ class LatentGAN(Model):
         return G.output((z, labels), train=False)
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
-        """Samples of latents that are the same every time."""
-        columns = self.n_classes if len(self.shape) == 3 and 0 < self.n_classes <= MOST_COLUMNS else None
-        n = POINTS if len(self.shape) == 1 else ROWS * columns if columns else PICTURES
+        """Return generated samples; `rng` has the same seed in every call, so the latents are the same each time."""
+        columns = self.n_classes if len(self.shape) == 3 and 0 < self.n_classes <= MAX_COLUMNS else None
+        n = SHOWN_POINTS if len(self.shape) == 1 else SHOWN_ROWS * columns if columns else SHOWN_PICTURES
         return {"samples": Exhibit(self.generate(self.latent(n, rng)), columns, like="real")}
 
 
-def at_least_one(n_critic: int) -> int:
+def check_n_critic(n_critic: int) -> int:
     """Return `n_critic`. Raises ValueError if it is less than 1."""
     if n_critic < 1:
         raise ValueError(f"`n_critic` is {n_critic}: D needs at least one update for each of G's")
     return n_critic
 
 
-def choose(what: str, name: str, table: dict[str, Any]) -> Any:
-    """Return `table[name]`. Raises ValueError, with the names that there are, for another one."""
+def choose(option: str, name: str, table: dict[str, Any]) -> Any:
+    """Return `table[name]`. Raises ValueError that lists the valid names if `name` isn't one of them."""
     if name not in table:
-        raise ValueError(f"`{what}` is {name!r}: choose from {', '.join(table)}")
+        raise ValueError(f"`{option}` is {name!r}: choose from {', '.join(table)}")
     return table[name]
 
 
-def filled(given: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
-    """What was given, and the default where that is None."""
-    return [default if value is None else value for value, default in zip(given, defaults, strict=True)]
+def with_defaults(values: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
+    """Replace each None in `values` by the default at the same position."""
+    return [default if value is None else value for value, default in zip(values, defaults, strict=True)]

@@ -1,41 +1,46 @@
-"""cGAN: "Conditional Generative Adversarial Nets" (Mirza and Osindero 2014), dense layers throughout.
+"""cGAN: "Conditional Generative Adversarial Nets" (Mirza and Osindero 2014), with dense layers only.
 
-Both networks see the class y besides their own input: G learns to draw a y, D whether x is a real y. Every input first
-has a hidden layer of its own, then they are joined:
+Both networks receive the class y with their own input: G(z, y) generates a sample of class y, and D(x, y) is the
+probability that x is a real sample of class y. Equation 2 of the paper is the minimax game of gan.py with conditioned
+networks. One training step, with the classes y of the real batch:
 
-    G: z → 200 ReLU    y → 1000 ReLU    joined → 1200 ReLU → H·W·C sigmoid
-    D: x → 240 maxout of 5    y → 50 maxout of 5    joined → 240 maxout of 4 → 1 logit
-    dropout .2 on the picture that D sees, .5 on D's hidden layers; latent of 100 uniform numbers
-    SGD .1 with momentum .5, which grows to .7; batch 100; weights as in gan.py
+    n_critic times   draw z; update D to minimize −½ mean log D(x, y) − ½ mean log(1 − D(G(z, y), y))
+    once             draw z; update G to minimize −mean log D(G(z, y), y)
 
-The paper feeds y one-hot into a dense layer. That picks a row of its matrix, which is what Embedding does. It says
-nothing of weights, and those of gan.py don't do. A row stands for itself, while the other layers add up a hundred
-inputs and more: with weights as small as theirs the class is not heard. And z passes through 200 units on its way, the
-class through 1000: G learns one picture of each class, and to ignore z. So embeddings begin at U(−.2, .2), where in D
-the class makes a few times as much of a difference as the picture, and G's weights of z at U(−.3, .3), where z makes
-many times as much of a difference as the class. A class is learnt soon; variety that was lost doesn't come back.
+Networks for pictures. Each input has a hidden layer of its own; the results are concatenated:
 
-For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py, into which an
-embedding of the class is fed beside z and beside x; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.
+    G: z → 200 ReLU, y → 1000 ReLU; concatenated → 1200 ReLU → H·W·C sigmoid
+    D: x → 240 maxout of 5, y → 50 maxout of 5; concatenated → 240 maxout of 4 → 1 logit
+    dropout .2 on the picture and .5 on the hidden layers of D; latent of 100 uniform numbers
+    SGD .1 with momentum that grows from .5 to .7; batch 100; weights as in gan.py, except:
 
-Deviations: the latents are scaled as in gan.py (the paper's are from the unit hypercube); the learning rate stays
-constant (the paper's falls by a factor of 1.00004 a step, down to 1e-6); fakes take their labels from the real batch,
-which are distributed as they should be. The paper has dropout .5 in both networks and doesn't say where. Here D has it,
-on its input as in gan.py. G has none: there it would be noise, and more of it than z. G learned to vary its pictures
-with the dropout and not with z, and without the dropout drew the same picture again and again.
+Initial weights. The paper multiplies the one-hot class by a dense layer's matrix; Embedding selects the same row. The
+paper doesn't specify initial weights, and gan.py's fail here: an embedding contributes one weight to a unit while a
+dense layer sums over a hundred inputs or more, so the class has almost no effect; and 1000 units depend on the class,
+only 200 on z, so G learns one picture per class and ignores z. Therefore embeddings start at U(−.2, .2), where D varies
+a few times more with the class than with the picture, and G's weights of z at U(−.3, .3), where G varies many times
+more with z than with the class. G learns the classes quickly; it doesn't regain lost variety.
+
+For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py on z and x,
+concatenated with an embedding of the class; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.
+
+Deviations: the latents are scaled as in gan.py (the paper's are uniform in the unit hypercube); the learning rate is
+constant (the paper divides it by 1.00004 per step, down to 1e-6). The paper has dropout .5 in both networks without
+saying where. Here only D has dropout. In G it would be noise with more variance than z: G then varied its pictures with
+the dropout and ignored z, and generated the same picture of a class for every z once dropout was off.
 """
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import prod
 from typing import Annotated, Any
 
 import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, at_least_one
-from minigan.gans.gan import grow_momentum
+from minigan.gans.base import LatentGAN, check_n_critic, with_defaults
+from minigan.gans.gan import grow_momentum, make_optimizers, uniform_latent
 from minigan.gans.networks import point_features
 from minigan.layers import (
     Branches,
@@ -54,66 +59,58 @@ from minigan.layers import (
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
 from minigan.model import LABEL, SAMPLES, Now
-from minigan.optim import SGD, Adam
 from minigan.options import Count, Fraction, Positive
 
 
 class CGAN(LatentGAN):
-    """A dense generator and discriminator that know `n_classes` classes, for pictures of any size or points (2,)."""
+    """A conditional GAN with dense layers, for pictures (H, W, C) of any size or points (2,) of `n_classes` classes.
+
+    Raises ShapeError for other shapes, and ValueError without `n_classes`.
+    """
 
     paper = "Conditional Generative Adversarial Nets (Mirza and Osindero 2014)"
     makes = "pictures of any size, and points on the plane, of the data's classes"
-    suits = "for points or very small pictures of a class that you name: all layers are dense"
+    suits = "for points or very small pictures of a chosen class: all layers are dense"
     arrays = {"real": SAMPLES, "label": LABEL}
     batch_size = 100
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: Annotated[
-            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
-        ] = None,
+        latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
-        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
+        n_critic: Annotated[int, Count("discriminator updates per generator update")] = 1,
         n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         if len(shape) not in (1, 3):
-            raise ShapeError(f"cgan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
+            raise ShapeError(f"cgan generates pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
         if not n_classes or n_classes < 1:
-            raise ValueError(f"cgan has to know the number of classes: `n_classes` is {n_classes}")
+            raise ValueError(f"cgan needs the number of classes, but `n_classes` is {n_classes}")
         self.pictures, self.n_classes = len(shape) == 3, n_classes
-        if lr is None:
-            lr = 0.1 if self.pictures else 5e-4
-        if latent_dim is None:
-            latent_dim = 100 if self.pictures else 2
+        latent_dim, lr = with_defaults((latent_dim, lr), (100, 0.1) if self.pictures else (2, 5e-4))
         networks = picture_networks if self.pictures else _point_networks
         G, D = networks(shape, latent_dim, n_classes, rng)
         self.setup(shape, latent_dim, G, D, Minimax(), device)
-        self.optimizers = {}
-        for name, network in self.networks.items():
-            parameters = network.parameters()
-            self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
-        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.optimizers = make_optimizers(self.networks, self.pictures, lr, b1, b2)
+        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.b1 = b1
 
     def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
-        if self.pictures:
-            return (2 * sqrt(3)) * (rng.random((n, self.latent_dim), dtype=np.float32) - np.float32(0.5))
-        return super().latent(n, rng)
+        """Draw z (n, latent_dim): uniform in [−√3, √3] for pictures, N(0, 1) for points."""
+        return uniform_latent(n, self.latent_dim, rng) if self.pictures else super().latent(n, rng)
 
     def generate(self, z: Any, labels: Any = None) -> Any:
-        """z (n, latent_dim), labels (n,) → pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
+        """Map z (n, latent_dim) and labels (n,) to pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
         x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
-        """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
+        """Update D `n_critic` times, then G once. Returns both losses and the means of D(x, y) and D(G(z, y), y)."""
         for _ in range(self.n_critic):
             batch = next_batch()
             real, labels = batch["real"], batch["label"]  # (N, H, W, C) or (N, 2); (N,)
@@ -121,20 +118,23 @@ class CGAN(LatentGAN):
         return measured | self.generator_step(labels, rng)
 
     def discriminator_step(self, real: Any, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update D on real data and on fakes of the same classes."""
+        """Update D on real samples and on new fakes of the same classes (N,).
+
+        Minimizes −½ mean log D(x, y) − ½ mean log(1 − D(G(z, y), y)). `real` is (N, H, W, C) in [0, 1], or (N, 2).
+        """
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake = G.output((self.latent(len(real), rng), labels), rng=rng)  # the shape of real
+        fake = G.output((self.latent(len(real), rng), labels), rng=rng)  # (N, latent_dim), (N,) → the shape of real
         optimizer.zero_grad()
 
         logits, cache = D.forward((real, labels), rng=rng)  # (N, …), (N,) → (N, 1)
-        loss_real, dlogits = self.loss.real(logits)
+        loss_real, dlogits = self.loss.real(logits)  # −mean log D(x, y)
         D.backward(dlogits / 2, cache, wrt="params")
-        del cache  # before the pass over fakes makes one
+        del cache  # frees its memory before the next forward pass fills another
         d_real = sigmoid(logits).mean()
 
-        logits, cache = D.forward((fake, labels), rng=rng)
-        loss_fake, dlogits = self.loss.fake(logits)
-        D.backward(dlogits / 2, cache, wrt="params")
+        logits, cache = D.forward((fake, labels), rng=rng)  # (N, …), (N,) → (N, 1)
+        loss_fake, dlogits = self.loss.fake(logits)  # −mean log(1 − D(G(z, y), y))
+        D.backward(dlogits / 2, cache, wrt="params")  # adds to the gradients of the first pass
         d_fake = sigmoid(logits).mean()
 
         grow_momentum(optimizer, self.b1)
@@ -142,14 +142,17 @@ class CGAN(LatentGAN):
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update G on new fakes of these classes; the gradient goes down through D, then through G."""
+        """Update G on new fakes of the classes `labels` (N,) to minimize −mean log D(G(z, y), y).
+
+        The gradient is backpropagated through D and then through G. D's own gradients stay unchanged.
+        """
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 
-        fake, G_cache = G.forward((self.latent(len(labels), rng), labels), rng=rng)
+        fake, G_cache = G.forward((self.latent(len(labels), rng), labels), rng=rng)  # (N, latent_dim), (N,) → (N, …)
         logits, D_cache = D.forward((fake, labels), rng=rng)  # (N, …), (N,) → (N, 1)
-        loss, dlogits = self.loss.generator(logits)
-        dfake, _ = D.backward(dlogits, D_cache, wrt="input")  # labels have no gradient
+        loss, dlogits = self.loss.generator(logits)  # −mean log D(G(z, y), y)
+        dfake, _ = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …), None: labels have no gradient
         del D_cache
         G.backward(dfake, G_cache, wrt="params")
 
@@ -161,16 +164,16 @@ class CGAN(LatentGAN):
 def picture_networks(
     shape: tuple[int, ...], latent_dim: int, n_classes: int, rng: np.random.Generator
 ) -> tuple[Sequential, Sequential]:
-    """G: z, labels → (N, H, W, C) in [0, 1]; D: (N, H, W, C), labels → logits (N, 1)."""
+    """G: z (N, latent_dim), labels (N,) → (N, H, W, C) in [0, 1]; D: (N, H, W, C), labels (N,) → logits (N, 1)."""
     wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
-    rows, loud = {"init": uniform(0.2), "rng": rng}, {"init": uniform(0.3), "rng": rng}
+    for_classes, for_z = {"init": uniform(0.2), "rng": rng}, {"init": uniform(0.3), "rng": rng}
     size = prod(shape)
     G = Sequential(
         Branches(
-            Sequential(Dense(latent_dim, 200, **loud), ReLU()),
-            Sequential(Embedding(n_classes, 1000, **rows), ReLU()),
+            Sequential(Dense(latent_dim, 200, **for_z), ReLU()),
+            Sequential(Embedding(n_classes, 1000, **for_classes), ReLU()),
         ),
-        Concat(),
+        Concat(),  # (N, 200), (N, 1000) → (N, 1200)
         Dense(1200, 1200, **wide),
         ReLU(),
         Dense(1200, size, **wide),
@@ -180,9 +183,9 @@ def picture_networks(
     D = Sequential(
         Branches(
             Sequential(Flatten(), Dropout(0.2), Dense(size, 240 * 5, **narrow), Maxout(5), Dropout(0.5)),
-            Sequential(Embedding(n_classes, 50 * 5, **rows), Maxout(5), Dropout(0.5)),
+            Sequential(Embedding(n_classes, 50 * 5, **for_classes), Maxout(5), Dropout(0.5)),
         ),
-        Concat(),
+        Concat(),  # (N, 240), (N, 50) → (N, 290)
         Dense(290, 240 * 4, **narrow),
         Maxout(4),
         Dropout(0.5),
@@ -194,9 +197,9 @@ def picture_networks(
 def _point_networks(
     shape: tuple[int, ...], latent_dim: int, n_classes: int, rng: np.random.Generator
 ) -> tuple[Sequential, Sequential]:
-    """G: z, labels → (N, 2); D: (N, 2), labels → logits (N, 1)."""
+    """G: z (N, latent_dim), labels (N,) → (N, 2); D: (N, 2), labels (N,) → logits (N, 1)."""
     networks = []
     for n_in, n_out in ((latent_dim, shape[0]), (shape[0], 1)):
-        join = Branches(None, Embedding(n_classes, 8, rng=rng)), Concat()
+        join = Branches(None, Embedding(n_classes, 8, rng=rng)), Concat()  # (N, n_in), (N,) → (N, n_in + 8)
         networks.append(Sequential(*join, *point_features(n_in + 8, rng), Dense(128, n_out, rng=rng)))
     return networks[0], networks[1]

@@ -1,23 +1,31 @@
-"""GAN: "Generative Adversarial Nets" (Goodfellow et al. 2014), dense layers throughout.
+"""GAN: "Generative Adversarial Nets" (Goodfellow et al. 2014), with dense layers only.
 
-For pictures, the networks and the training of the authors' MNIST experiment (goodfeli/adversarial, mnist.yaml):
+D outputs a logit; D(x) = sigmoid(logit) is the probability that x is real. Both networks play equation 1 of the paper:
+
+    min over G, max over D of   E log D(x) + E log(1 − D(G(z)))
+
+One training step (algorithm 1):
+
+    n_critic times   draw z; update D to minimize −½ mean log D(x) − ½ mean log(1 − D(G(z)))
+    once             draw z; update G to minimize −mean log D(G(z)), the non-saturating objective of section 3
+
+Networks and training for pictures, from the authors' MNIST experiment (goodfeli/adversarial, mnist.yaml):
 
     G: z → 1200 → 1200 → H·W·C     ReLU, ReLU, sigmoid                 weights U(−.05, .05)
-    D: H·W·C → 240 → 240 → 1       maxout of 5 pieces twice            weights U(−.005, .005)
-       dropout keeps .8 of the input and .5 of every hidden layer, in every pass through D
-    latent of 100 uniform numbers with variance 1; SGD .1 with momentum .5, which grows to .7; batch 100
-    D minimises half the cross-entropy, G the non-saturating objective
+    D: H·W·C → 240 → 240 → 1       maxout of 5 pieces, twice           weights U(−.005, .005)
+       dropout .2 on the input and .5 on both hidden layers, in every pass through D
+    latent of 100 uniform numbers with variance 1; SGD .1 with momentum that grows from .5 to .7; batch 100
 
-For points on the plane (`ring`, `grid`), of which the paper knows nothing, the toy networks that are usual for them:
+For points on the plane (`ring`, `grid`), which the paper doesn't cover, small networks:
 
     G: z → 128 → 128 → 2           LeakyReLU .2, LeakyReLU .2
     D: 2 → 128 → 128 → 1           LeakyReLU .2, LeakyReLU .2
     latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5
 
-Deviations: the learning rate stays constant (the authors' decays by 4e-6 a step), momentum grows linearly, once in
-500 steps, over 250 such epochs; G and D are updated in turn on new noise (algorithm 1 of the paper), not at once on the
-same; the output bias starts at 0 instead of the data's mean. Pictures are in [−1, 1] outside and in [0, 1] between G's
-sigmoid and D. The noise is uniform; the authors' code knows that, too, but mnist.yaml leaves its default, Gaussian.
+Deviations from the authors' code: the learning rate is constant (theirs decays by 4e-6 per step); momentum grows
+linearly over 250 epochs of 500 steps; D and G are updated in turn on new latents, as in algorithm 1 (theirs updates
+both on the same latents); the output bias starts at 0 (theirs at the data's mean); the latents are uniform (mnist.yaml
+uses that code's default, Gaussian). Pictures are in [−1, 1] outside this file, and in [0, 1] between G's sigmoid and D.
 """
 
 from __future__ import annotations
@@ -29,7 +37,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, at_least_one
+from minigan.gans.base import LatentGAN, check_n_critic, with_defaults
 from minigan.gans.networks import point_networks
 from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
@@ -40,81 +48,73 @@ from minigan.options import Count, Fraction, Positive
 
 
 class GAN(LatentGAN):
-    """A dense generator and discriminator for pictures (H, W, C) of any size, or for points (2,), and their two steps.
+    """A GAN with dense layers, for pictures (H, W, C) of any size or for points (2,).
 
-    `latent_dim` defaults to 100 for pictures and 2 for points, `lr` to SGD's .1 and Adam's 5e-4. `b1` is the first
-    momentum, or Adam's β1.
+    For pictures, `b1` is the momentum of SGD at the first step; for points, Adam's β1. Raises ShapeError for others.
     """
 
     paper = "Generative Adversarial Nets (Goodfellow et al. 2014)"
     makes = "pictures of any size, and points on the plane"
-    suits = "for points, for very small pictures, and to see the idea at its plainest: all layers are dense"
+    suits = "for points, for very small pictures, and to study the basic algorithm: all layers are dense"
     batch_size = 100
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        latent_dim: Annotated[
-            int | None, Count("length of the latent vector z", default="100 for pictures, 2 for points")
-        ] = None,
+        latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
-        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 1,
-        label_smoothing: Annotated[float, Fraction("how far the target for real samples is below 1")] = 0.0,
+        n_critic: Annotated[int, Count("discriminator updates per generator update")] = 1,
+        label_smoothing: Annotated[float, Fraction("amount subtracted from the target 1 of real samples")] = 0.0,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         if len(shape) not in (1, 3):
-            raise ShapeError(f"gan draws pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+            raise ShapeError(f"gan generates pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
+        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.pictures, self.b1 = len(shape) == 3, b1
-        if lr is None:
-            lr = 0.1 if self.pictures else 5e-4
-        if latent_dim is None:
-            latent_dim = 100 if self.pictures else 2
+        latent_dim, lr = with_defaults((latent_dim, lr), (100, 0.1) if self.pictures else (2, 5e-4))
         networks = picture_networks if self.pictures else point_networks
         G, D = networks(shape, latent_dim, rng)
         self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
-        self.optimizers = {}
-        for name, network in self.networks.items():
-            parameters = network.parameters()
-            self.optimizers[name] = SGD(parameters, lr, b1) if self.pictures else Adam(parameters, lr, (b1, b2))
+        self.optimizers = make_optimizers(self.networks, self.pictures, lr, b1, b2)
 
     def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, latent_dim): uniform in ±√3 for pictures, N(0, 1) for points; variance 1 in both cases."""
-        if self.pictures:
-            return (2 * sqrt(3)) * (rng.random((n, self.latent_dim), dtype=np.float32) - np.float32(0.5))
-        return super().latent(n, rng)
+        """Draw z (n, latent_dim): uniform in [−√3, √3] for pictures, N(0, 1) for points."""
+        return uniform_latent(n, self.latent_dim, rng) if self.pictures else super().latent(n, rng)
 
     def generate(self, z: Any, labels: Any = None) -> Any:
-        """z (n, latent_dim) → pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
+        """Map z (n, latent_dim) to pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
         x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
-        """`n_critic` updates of D, then one of G. Returns the losses and the means of D(x) and D(G(z))."""
+        """Update D `n_critic` times, then G once. Returns both losses and the means of D(x) and D(G(z))."""
         for _ in range(self.n_critic):
             real = next_batch()["real"]  # (N, H, W, C), or (N, 2)
             measured = self.discriminator_step((real + 1) / 2 if self.pictures else real, rng)
         return measured | self.generator_step(len(real), rng)
 
     def discriminator_step(self, real: Any, rng: Any) -> dict[str, Any]:
-        """Update D on a batch of real data and one of fakes (algorithm 1, the inner loop)."""
+        """Update D on one batch of real samples and one of new fakes (algorithm 1, inner loop).
+
+        Minimizes −½ mean log D(x) − ½ mean log(1 − D(G(z))). `real` is (N, H, W, C) in [0, 1], or (N, 2).
+        """
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake = G.output(self.latent(len(real), rng), rng=rng)  # the shape of real
+        fake = G.output(self.latent(len(real), rng), rng=rng)  # (N, latent_dim) → the shape of real
         optimizer.zero_grad()
 
         logits, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
-        loss_real, dlogits = self.loss.real(logits)
+        loss_real, dlogits = self.loss.real(logits)  # −mean log D(x)
         D.backward(dlogits / 2, cache, wrt="params")
-        del cache  # before the pass over fakes makes one
+        del cache  # frees its memory before the next forward pass fills another
         d_real = sigmoid(logits).mean()
 
-        logits, cache = D.forward(fake, rng=rng)
-        loss_fake, dlogits = self.loss.fake(logits)
-        D.backward(dlogits / 2, cache, wrt="params")
+        logits, cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
+        loss_fake, dlogits = self.loss.fake(logits)  # −mean log(1 − D(G(z)))
+        D.backward(dlogits / 2, cache, wrt="params")  # adds to the gradients of the first pass
         d_fake = sigmoid(logits).mean()
 
         grow_momentum(optimizer, self.b1)
@@ -122,13 +122,16 @@ class GAN(LatentGAN):
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes (algorithm 1, the outer loop); the gradient goes down through D, then through G."""
+        """Update G on `n` new fakes (algorithm 1, outer loop), by backpropagation through D and then through G.
+
+        Minimizes −mean log D(G(z)). D's own gradients stay unchanged.
+        """
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 
-        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)
+        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)  # (N, latent_dim) → (N, …)
         logits, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
-        loss, dlogits = self.loss.generator(logits)
+        loss, dlogits = self.loss.generator(logits)  # −mean log D(G(z))
         dfake = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
         del D_cache
         G.backward(dfake, G_cache, wrt="params")
@@ -138,8 +141,24 @@ class GAN(LatentGAN):
         return {"g_loss": loss}
 
 
+def uniform_latent(n: int, latent_dim: int, rng: Any) -> Any:
+    """Draw z (n, latent_dim), uniform in [−√3, √3], which has mean 0 and variance 1."""
+    return (2 * sqrt(3)) * (rng.random((n, latent_dim), dtype=np.float32) - np.float32(0.5))
+
+
+def make_optimizers(networks: dict[str, Any], sgd: bool, lr: float, b1: float, b2: float) -> dict[str, Optimizer]:
+    """One optimizer per network: SGD with momentum b1, or Adam with (b1, b2)."""
+    return {
+        name: SGD(network.parameters(), lr, b1) if sgd else Adam(network.parameters(), lr, (b1, b2))
+        for name, network in networks.items()
+    }
+
+
 def grow_momentum(optimizer: Optimizer, start: float) -> None:
-    """From `start` to .7 (or `start`, if that is more) over 250 epochs of 500 steps, as MomentumAdjustor does."""
+    """Set SGD's momentum for the next step: it grows linearly from `start` to max(start, .7) over 250 × 500 steps.
+
+    Once in 500 steps, as MomentumAdjustor in the authors' code does at every epoch. Other optimizers stay unchanged.
+    """
     if isinstance(optimizer, SGD):
         epoch = optimizer.t // 500
         optimizer.momentum = start + (max(0.7, start) - start) * min(1, epoch / 250)

@@ -1,15 +1,15 @@
-"""Networks that several GANs share: a critic of DCGAN's shape without batch norm, and dense networks for points.
+"""Networks that several GANs share: a convolutional critic without batch norm, and dense networks for points.
 
-The critic is what a gradient penalty or spectral normalisation wants: batch norm mixes the samples of a batch, and the
-slope at one sample would depend on all the others.
+Critics with a gradient penalty or spectral normalization have no batch norm, because it mixes the samples of a batch:
+the gradient of D at one sample would depend on all the others.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minigan.gans.dcgan import stage_widths
-from minigan.layers import Conv2D, Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
+from minigan.gans.dcgan import discriminator_features, stage_widths
+from minigan.layers import Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
 from minigan.layers.blocks import Wrap, as_it_is
 from minigan.layers.initializers import Initializer
 
@@ -21,32 +21,20 @@ def critic_features(
     init: Initializer,
     wrap: Wrap = as_it_is,
 ) -> tuple[list[Layer], int]:
-    """Layers from pictures (N, H, W, C) to features (N, F), and F: DCGAN's discriminator up to its last layer.
+    """Build DCGAN's discriminator without norms and last layer: pictures (N, H, W, C) → features (N, F). Returns F too.
 
-    A bias stands where DCGAN has a batch norm. `wrap` is put around every layer with a weight, such as SpectralNorm.
+    `wrap` is applied to each layer with a weight, such as SpectralNorm.
     """
-    size, _, C = shape
-    W = {"init": init, "rng": rng}
-    if size == 28:
-        layers = [
-            *_leaky(wrap(Conv2D(C, features, 5, stride=2, padding=2, **W))),  # 28² → 14²
-            *_leaky(wrap(Conv2D(features, 2 * features, 5, stride=2, padding=2, **W))),  # 14² → 7²
-            Flatten(),
-            *_leaky(wrap(Dense(7 * 7 * 2 * features, 16 * features, **W))),
-        ]
+    layers = discriminator_features(shape, features, rng, init, wrap=wrap)
+    if shape[0] == 28:
         return layers, 16 * features
-    widths = stage_widths(size, features)[::-1]
-    geometry = {"kernel_size": 3, "padding": 1} if size == 32 else {"kernel_size": 4, "stride": 2, "padding": 1}
-    layers = _leaky(wrap(Conv2D(C, widths[0], **geometry, **W)))
-    for narrow, wide in zip(widths, widths[1:], strict=False):
-        layers += _leaky(wrap(Conv2D(narrow, wide, 4, stride=2, padding=1, **W)))  # half the size, to 4²
-    return [*layers, Flatten()], 4 * 4 * widths[-1]
+    return [*layers, Flatten()], 4 * 4 * stage_widths(shape[0], features)[0]
 
 
 def point_networks(
     shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator, width: int = 128
 ) -> tuple[Sequential, Sequential]:
-    """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1). Two hidden layers of `width` each."""
+    """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1). Each has two hidden layers of `width` units."""
     G = Sequential(*point_features(latent_dim, rng, width), Dense(width, shape[0], rng=rng))
     return G, Sequential(*point_features(shape[0], rng, width), Dense(width, 1, rng=rng))
 
@@ -60,13 +48,9 @@ def point_features(
     negative_slope: float = 0.2,
     init: Initializer | None = None,
 ) -> list[Layer]:
-    """Layers from (N, n_in) to (N, width): `hidden` times a dense layer and LeakyReLU (slope 0: ReLU)."""
+    """Layers from (N, n_in) to (N, width): `hidden` dense layers, each followed by LeakyReLU, or ReLU for slope 0."""
     sizes = [n_in] + [width] * hidden
     layers: list[Layer] = []
     for a, b in zip(sizes, sizes[1:], strict=False):
         layers += [wrap(Dense(a, b, init=init, rng=rng)), LeakyReLU(negative_slope) if negative_slope else ReLU()]
     return layers
-
-
-def _leaky(layer: Layer) -> list[Layer]:
-    return [layer, LeakyReLU(0.2)]

@@ -1,9 +1,9 @@
-"""ResNets for 32×32 pictures, as WGAN-GP (Gulrajani et al. 2017) and SN-GAN (Miyato et al. 2018) use them.
+"""ResNets for 32×32 pictures, from WGAN-GP (Gulrajani et al. 2017) and SN-GAN (Miyato et al. 2018).
 
     G: z → dense 4²·F → 8²·F → 16²·F → 32²·F → norm, ReLU → 3×3 → tanh      three residual blocks that double the size
     D: 32²·C → 16²·F → 8²·F → 8²·F → 8²·F → ReLU                             two that halve it, two that keep it
 
-What follows D's features is each GAN's own: a mean or a sum over the pixels, and a dense layer or a projection.
+Each GAN appends its own last layers to D: a mean or a sum over the pixels, then a dense layer or a projection.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZE = 32
 
 
 def check_shape(shape: tuple[int, ...], model: str) -> None:
-    """Raise ShapeError unless these networks can make pictures of `shape` (H, W, C)."""
+    """Raise ShapeError unless `shape` is (32, 32, C)."""
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
         raise ShapeError(
@@ -35,7 +35,10 @@ def generator_layers(
     rng: np.random.Generator,
     norm: Callable[[int], Layer] = BatchNorm,
 ) -> list[Layer]:
-    """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1]; `norm` makes the blocks' norms."""
+    """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1].
+
+    `norm` maps a number of channels to the normalization layer of a residual block.
+    """
     return [
         Dense(latent_dim, 4 * 4 * features, rng=rng),
         Reshape(4, 4, features),
@@ -53,12 +56,12 @@ def critic_layers(
     rng: np.random.Generator,
     wrap: Wrap = as_it_is,
 ) -> list[Layer]:
-    """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F); `wrap` is put around every convolution."""
-    how = {"wrap": wrap, "rng": rng}
+    """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F). `wrap` is applied to each convolution."""
+    options = {"wrap": wrap, "rng": rng}
     return [
-        first_down_block(shape[2], features, **how),  # 32² → 16²
-        down_block(features, features, **how),  # → 8²
-        down_block(features, features, downsample=False, **how),
-        down_block(features, features, downsample=False, **how),
+        first_down_block(shape[2], features, **options),  # 32² → 16²
+        down_block(features, features, **options),  # 16² → 8²
+        down_block(features, features, downsample=False, **options),
+        down_block(features, features, downsample=False, **options),
         ReLU(),
     ]

@@ -1,25 +1,30 @@
 """SN-GAN: "Spectral Normalization for Generative Adversarial Networks" (Miyato et al. 2018), with the hinge objective.
 
-Every weight of the discriminator is divided by its largest singular value. So a dense layer stretches nothing by more
-than 1, and where all layers are dense, the slope of D is at most 1 (section 2.1). A convolution, a residual sum and a
-sum over pixels may stretch by more, but each by a fixed number: the slope stays bounded, without clipping, penalty or
-second derivatives. The singular value comes from one power iteration a step, which starts where the last one ended
-(appendix A).
+Every weight matrix W of D is divided by its largest singular value σ(W), which makes a dense layer 1-Lipschitz. If all
+layers are dense, D is 1-Lipschitz (section 2.1). Convolutions, residual sums and sums over pixels can have a larger
+Lipschitz constant, but a fixed one: the gradient of D stays bounded without clipping or second derivatives. σ is
+estimated with one power iteration per training step, starting from the last step's vectors (appendix A). One step:
 
-    "dcgan"     G: that of dcgan.py. D: the same shape as dcgan.py's, spectral norm in place of batch norm
-                Adam 2e-4 (.5, .999), one D step (setting C in table 1 of the paper)
+    n_critic times   draw z; update D to minimize mean max(0, 1 − D(x)) + mean max(0, 1 + D(G(z)))      (equation 16)
+    once             draw z; update G to minimize −mean D(G(z))                                          (equation 17)
+
+Networks:
+
+    "dcgan"     G: DCGAN's. D: DCGAN's, with spectral norm instead of batch norm
+                Adam 2e-4 (.5, .999), n_critic 1 (setting C in table 1 of the paper)
     "resnet"    for 32×32: G: 256 channels, D: 128, ReLU, global sum pooling, dense without bias
-                Adam 2e-4 (0, .9), 5 D steps (the authors' sn_cifar10_unconditional.yml)
+                Adam 2e-4 (0, .9), n_critic 5 (the authors' sn_cifar10_unconditional.yml)
     points      (`ring`, `grid`) the dense networks of gan.py, D with spectral norm
 
-Latent N(0, 1), 128 numbers, 2 for points. With `labels` the model is conditional ("cGANs with Projection
-Discriminator", Miyato and Koyama 2018): G's batch norms have a scale and a shift for every class (for points, the class
-is embedded and joins z), and D adds the inner product of its features with an embedding of the class.
+Latent of 128 numbers from N(0, 1), 2 for points. With `labels` the model is conditional ("cGANs with Projection
+Discriminator", Miyato and Koyama 2018): each batch norm of G has one scale and shift per class (for points, an
+embedding of the class is concatenated with z), and D adds e_y·φ(x) to the logit, where φ(x) are its last features and
+e_y is an embedding of the class.
 
-Deviations: the "dcgan" D is dcgan.py's shape instead of the paper's table 3; G's batch is as large as D's (the authors'
-is 128); fakes take their labels from the real batch (theirs are drawn uniformly); D sees real data and fakes in one
-pass, so that there is one power iteration a step and not two. As with the authors' ResNet, the learning rate falls to 0
-in a straight line, with the other networks too.
+Deviations: the "dcgan" D has dcgan.py's layers instead of table 3's; G's batch is as large as D's (the authors': 128);
+the labels of fakes are those of the real batch (theirs: drawn uniformly); real and fake samples pass through D in one
+batch, which needs one power iteration instead of two. The learning rate decays linearly to 0 with all networks (the
+authors': with the ResNet).
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, at_least_one, choose, filled
+from minigan.gans.base import LatentGAN, check_n_critic, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import (
     BatchNorm,
@@ -53,24 +58,21 @@ from minigan.model import LABEL, Kind, Now
 from minigan.optim import Adam
 from minigan.options import Count, Fraction, Option, Positive
 
-SIZES = dcgan.SIZES
-
 
 class SNGAN(LatentGAN):
-    """A generator, a spectrally normalised discriminator, and the two steps.
+    """A GAN whose discriminator has spectral normalization; `labels` makes it conditional on `n_classes` classes.
 
-    `labels` makes it conditional on `n_classes` classes. Raises ShapeError for pictures that the networks can't make,
-    and ValueError for labels without a number of classes.
+    Raises ShapeError for pictures that the networks can't generate, ValueError for `labels` without `n_classes`.
     """
 
     paper = "Spectral Normalization for Generative Adversarial Networks (Miyato et al. 2018)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane; with labels, of the data's classes"
-    suits = "where wgan-gp is too slow: its critic's slope is bounded too, and a step costs hardly more than dcgan's"
+    suits = "where wgan-gp is too slow: D's gradient is bounded here too, and a step costs little more than dcgan's"
     lr_decay = "linear"
 
     @classmethod
     def needs(cls, labels: bool = False, **arguments: Any) -> dict[str, Kind]:
-        """Labels too, if it is to learn them."""
+        """Return the arrays of a batch: "real", and with `labels` also "label"."""
         return cls.arrays | {"label": LABEL} if labels else cls.arrays
 
     def __init__(
@@ -81,19 +83,15 @@ class SNGAN(LatentGAN):
         b1: Annotated[float | None, Fraction("Adam's decay of the first moment", default="0.5; resnet: 0")] = None,
         b2: Annotated[float | None, Fraction("Adam's decay of the second moment", default="0.999; resnet: 0.9")] = None,
         n_critic: Annotated[
-            int | None, Count("updates of the discriminator for each one of the generator", default="1; resnet: 5")
+            int | None, Count("discriminator updates per generator update", default="1; resnet: 5")
         ] = None,
         networks: Annotated[
-            Literal["dcgan", "resnet"], Option("which networks, for pictures; resnet is for 32 pixels")
+            Literal["dcgan", "resnet"], Option("architecture for pictures; resnet: 32 pixels")
         ] = "dcgan",
-        labels: Annotated[bool, Option("learn the data's classes")] = False,
+        labels: Annotated[bool, Option("train a conditional model on the data's classes")] = False,
         n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
         features: Annotated[
-            int | None,
-            Count(
-                "channels of the layers nearest to the picture; deeper ones have multiples of it",
-                default="64; resnet and points: 128",
-            ),
+            int | None, Count("channels of the layer next to the picture", default="64; resnet and points: 128")
         ] = None,
         *,
         rng: np.random.Generator,
@@ -102,16 +100,16 @@ class SNGAN(LatentGAN):
         if labels != bool(n_classes):
             raise ValueError(f"`labels` is {labels} and `n_classes` is {n_classes}: a conditional model needs both")
         make, *defaults = POINTS if len(shape) == 1 and networks == "dcgan" else choose("networks", networks, KINDS)
-        given = (latent_dim, b1, b2, n_critic, features)
-        latent_dim, b1, b2, n_critic, features = filled(given, defaults)
+        values = (latent_dim, b1, b2, n_critic, features)
+        latent_dim, b1, b2, n_critic, features = with_defaults(values, defaults)
         self.n_classes, self.arrays = n_classes or 0, self.needs(labels)
         G, D = make(shape, latent_dim, features, self.n_classes, rng)
         self.setup(shape, latent_dim, G, D, Hinge(), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
-        """`n_critic` updates of D, then one of G. Returns the losses and the mean logits of real data and of fakes."""
+        """Update D `n_critic` times, then G once. Returns both losses and the mean logits of real and fake samples."""
         for _ in range(self.n_critic):
             batch = next_batch()
             real, labels = batch["real"], batch.get("label")  # (N, H, W, C) or (N, 2); (N,) or None
@@ -119,38 +117,39 @@ class SNGAN(LatentGAN):
         return measured | self.generator_step(len(real), labels, rng)
 
     def discriminator_step(self, real: Any, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update D: real logits above 1, fake ones below −1."""
+        """Update D to minimize mean max(0, 1 − D(x)) + mean max(0, 1 + D(G(z))), in one pass over real and fake."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
         xp, n = array_module(real), len(real)
-        fake = G.output(self._with(self.latent(n, rng), labels), rng=rng)  # the shape of real
+        fake = G.output(self._with_labels(self.latent(n, rng), labels), rng=rng)  # (N, latent_dim) → the shape of real
         optimizer.zero_grad()
 
-        both = self._with(xp.concatenate([real, fake]), None if labels is None else xp.concatenate([labels, labels]))
-        logits, cache = D.forward(both, rng=rng)  # (2N, …) → (2N, 1)
-        loss_real, dreal = self.loss.real(logits[:n])  # mean max(0, 1 − l)
-        loss_fake, dfake = self.loss.fake(logits[n:])  # mean max(0, 1 + l)
-        D.backward(xp.concatenate([dreal, dfake]), cache, wrt="params")
+        x = xp.concatenate([real, fake])  # (N, …), (N, …) → (2N, …)
+        x_labels = None if labels is None else xp.concatenate([labels, labels])  # (2N,)
+        logits, cache = D.forward(self._with_labels(x, x_labels), rng=rng)  # (2N, …) → (2N, 1)
+        loss_real, dreal = self.loss.real(logits[:n])  # mean max(0, 1 − D(x))
+        loss_fake, dfake = self.loss.fake(logits[n:])  # mean max(0, 1 + D(G(z)))
+        D.backward(xp.concatenate([dreal, dfake]), cache, wrt="params")  # dlogits (2N, 1)
 
         optimizer.step()
         return {"d_loss": loss_real + loss_fake, "d_real": logits[:n].mean(), "d_fake": logits[n:].mean()}
 
     def generator_step(self, n: int, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes: their logits up; down through D, and on through G."""
+        """Update G on `n` new fakes to minimize −mean D(G(z)), by backpropagation through D and then through G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 
-        fake, G_cache = G.forward(self._with(self.latent(n, rng), labels), rng=rng)
-        logits, D_cache = D.forward(self._with(fake, labels), rng=rng)  # (N, …) → (N, 1)
-        loss, dlogits = self.loss.generator(logits)  # −mean
-        dx = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …)
+        fake, G_cache = G.forward(self._with_labels(self.latent(n, rng), labels), rng=rng)  # (N, latent_dim) → (N, …)
+        logits, D_cache = D.forward(self._with_labels(fake, labels), rng=rng)  # (N, …) → (N, 1)
+        loss, dlogits = self.loss.generator(logits)  # −mean D(G(z))
+        dx = D.backward(dlogits, D_cache, wrt="input")  # (N, 1) → (N, …), or ((N, …), None): labels have no gradient
         del D_cache
         G.backward(dx[0] if self.n_classes else dx, G_cache, wrt="params")
 
         optimizer.step()
         return {"g_loss": loss}
 
-    def _with(self, x: Any, labels: Any) -> Any:
-        """The input of a network: x, or (x, labels) in a conditional model."""
+    def _with_labels(self, x: Any, labels: Any) -> Any:
+        """Return the input of a network: (x, labels) in a conditional model, else x."""
         return (x, labels) if self.n_classes else x
 
 
@@ -186,7 +185,7 @@ def _point_networks(
 
 
 def _with_head(layers: list[Layer], n: int, n_classes: int, rng: np.random.Generator, bias: bool) -> Sequential:
-    """D: the layers up to features (N, n), and on to one logit; with classes also the projection on their embedding."""
+    """Build D from the layers that map x to features φ (N, n): logit = w·φ + b, plus e_y·φ if there are classes y."""
     dense = SpectralNorm(Dense(n, 1, bias, rng=rng), rng=rng)
     if not n_classes:
         return Sequential(*layers, dense)
@@ -194,6 +193,6 @@ def _with_head(layers: list[Layer], n: int, n_classes: int, rng: np.random.Gener
     return Sequential(Branches(Sequential(*layers), None), Projection(dense, embedding))
 
 
-# networks, and the defaults of latent_dim, b1, b2, n_critic, features
+# (function that builds G and D; defaults of latent_dim, b1, b2, n_critic, features)
 KINDS = {"dcgan": (_dcgan_networks, 128, 0.5, 0.999, 1, 64), "resnet": (_resnet_networks, 128, 0.0, 0.9, 5, 128)}
 POINTS = (_point_networks, 2, 0.5, 0.999, 1, 128)

@@ -1,32 +1,34 @@
 """WGAN-GP: "Improved Training of Wasserstein GANs" (Gulrajani et al. 2017), algorithm 1.
 
-The best critic of a Wasserstein GAN has slope 1 almost everywhere between real data and fakes (proposition 1). Clipping
-its weights bounds the slope, but wastes the critic's capacity; here a penalty asks for it directly:
+The optimal critic D of a Wasserstein GAN has a gradient of norm 1 almost everywhere between real and fake samples
+(proposition 1). Clipping weights, as in wgan.py, bounds the gradient but limits the functions that D can represent.
+A penalty on the gradient norm replaces it. One training step:
 
-    x̂ = ε x + (1 − ε) G(z), one ε from U[0, 1] for every sample        P = λ mean (‖∇D(x̂)‖ − 1)²
+    n_critic times   draw z; x̂ = ε x + (1 − ε) G(z), with one ε ~ U[0, 1] per sample
+                     update D to minimize mean D(G(z)) − mean D(x) + λ mean (‖∇D(x̂)‖ − 1)²        (equation 3)
+    once             draw z; update G to minimize −mean D(G(z))
 
-To learn from P, the gradient ∇D has to be differentiated once more: penalties.py does it, in four sweeps.
+The penalty P contains the gradient ∇D(x̂), so ∂P/∂weights needs second derivatives: penalties.py computes them with
+`double_backward`.
 
 Networks:
 
-    "dcgan"     G: that of dcgan.py. D: the same shape as dcgan.py's, with a bias in place of every batch norm, because
-                batch norm mixes samples and there would be no slope at a sample (section 4). Adam 1e-4 (.5, .9), λ 10
-    "resnet"    for 32×32: G: dense 4²·128, three residual blocks that double the size, batch norm, ReLU, 3×3, tanh
+    "dcgan"     G: DCGAN's. D: DCGAN's, with a bias in place of every batch norm: batch norm mixes the samples, so there
+                would be no gradient per sample (section 4). Adam 1e-4 (.5, .9), λ 10
+    "resnet"    for 32×32. G: dense 4²·128, three residual blocks that double the size, batch norm, ReLU, 3×3, tanh
                 D: two residual blocks that halve the size and two that keep it, ReLU, mean over pixels, dense
                 Adam 2e-4 (0, .9), λ 10 (the authors' gan_cifar_resnet.py)
-    points      (`ring`, `grid`) dense networks of 128 hidden units; G: four hidden layers, ReLU; D: three, LeakyReLU .2
+    points      (`ring`, `grid`) dense, 128 units per layer. G: four hidden layers, ReLU. D: three, LeakyReLU .2
                 Adam 4e-3 (.5, .9), λ .2
 
-Latent N(0, 1), 128 numbers, 2 for points; 5 critic steps for each of G's. The "dcgan" critic and the networks for
-points are He-initialised. The learning rate falls to 0 in a straight line: the authors' way with the ResNet, and good
-for all of them in short runs.
+Latent of 128 numbers from N(0, 1), 2 for points; n_critic 5; He initialization for the "dcgan" critic and for points.
+The learning rate decays linearly to 0, as in the authors' ResNet script; here also for the other networks.
 
-Deviations: DCGAN's generator instead of the slightly different ones of the authors' MNIST and CIFAR scripts. ResNets:
-G's batch is as large as the critic's (theirs is twice as large), there are no classes (theirs has an auxiliary
-classifier and conditional batch norms), and no noise is added to the pictures (theirs get U[0, 1/128]). Points: the
-authors' gan_toy.py has three hidden layers of 512 ReLUs in both, λ .1, Adam 1e-4 without decay, and takes 100,000
-steps. What decides here is how steeply G can jump from one Gaussian to the next: it needs ReLU, depth, and a large
-learning rate that falls.
+Deviations: DCGAN's generator instead of those of the authors' MNIST and CIFAR scripts. ResNet: G and D have the same
+batch size (theirs: twice as large for G); no classes (theirs has an auxiliary classifier and conditional batch norm);
+no noise on the pictures (theirs: U[0, 1/128]). Points: the authors' gan_toy.py has three hidden layers of 512 ReLUs in
+both networks, λ .1, and 100,000 steps of Adam 1e-4 without decay. Separating the Gaussians requires a G with steep
+transitions between them: ReLU, depth, and a large learning rate that decays.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, at_least_one, choose, filled
+from minigan.gans.base import LatentGAN, check_n_critic, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal
 from minigan.losses import Wasserstein
@@ -46,18 +48,13 @@ from minigan.optim import Adam
 from minigan.options import Count, Fraction, NotNegative, Option, Positive
 from minigan.penalties import GradientPenalty
 
-SIZES = dcgan.SIZES
-
 
 class WGANGP(LatentGAN):
-    """A generator, a critic without batch norm, and the two steps. `b1` and `b2` are Adam's.
-
-    Raises ShapeError for pictures that the networks can't make.
-    """
+    """A GAN whose critic has a gradient penalty. Raises ShapeError for pictures that the networks can't generate."""
 
     paper = "Improved Training of Wasserstein GANs (Gulrajani et al. 2017)"
     makes = "pictures of 16, 28, 32, 64 or 128 pixels, and points on the plane"
-    suits = "where others lose modes or come out of balance; a step costs several times as much"
+    suits = "where other models lose modes or train unstably; a step costs several times as much"
     lr_decay = "linear"
     measures = {**LatentGAN.measures, "penalty": Measure("penalty", "Gradient penalty", "positive")}
 
@@ -68,39 +65,33 @@ class WGANGP(LatentGAN):
         lr: Annotated[float | None, Positive("learning rate", default="0.0001; resnet: 0.0002; points: 0.004")] = None,
         b1: Annotated[float | None, Fraction("Adam's decay of the first moment", default="0.5; resnet: 0")] = None,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.9,
-        n_critic: Annotated[int, Count("updates of the discriminator for each one of the generator")] = 5,
-        lambda_gp: Annotated[
-            float | None, NotNegative("weight of the gradient penalty", default="10; points: 0.2")
-        ] = None,
+        n_critic: Annotated[int, Count("discriminator updates per generator update")] = 5,
+        lambda_gp: Annotated[float | None, NotNegative("weight of the penalty", default="10; points: 0.2")] = None,
         networks: Annotated[
-            Literal["dcgan", "resnet"], Option("which networks, for pictures; resnet is for 32 pixels")
+            Literal["dcgan", "resnet"], Option("architecture for pictures; resnet: 32 pixels")
         ] = "dcgan",
         features: Annotated[
-            int | None,
-            Count(
-                "channels of the layers nearest to the picture; deeper ones have multiples of it",
-                default="64; resnet and points: 128",
-            ),
+            int | None, Count("channels of the layer next to the picture", default="64; resnet and points: 128")
         ] = None,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
     ) -> None:
         make, *defaults = POINTS if len(shape) == 1 and networks == "dcgan" else choose("networks", networks, KINDS)
-        given = (latent_dim, lr, b1, lambda_gp, features)
-        latent_dim, lr, b1, lambda_gp, features = filled(given, defaults)
+        values = (latent_dim, lr, b1, lambda_gp, features)
+        latent_dim, lr, b1, lambda_gp, features = with_defaults(values, defaults)
         G, D = make(shape, latent_dim, features, rng)
         self.setup(shape, latent_dim, G, D, Wasserstein(), device)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = at_least_one(n_critic)
+        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.penalty = GradientPenalty(lambda_gp)
         self.games = (Game(self.loss, penalty="penalty", penalty_weight=lambda_gp),)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
-        """`n_critic` updates of the critic, then one of G.
+        """Update the critic `n_critic` times, then G once.
 
-        Returns the losses, the mean scores of real data and of fakes, and the penalty. d_loss is without the penalty:
-        −d_loss estimates the Wasserstein distance.
+        Returns both losses, the mean scores D(x) and D(G(z)), and the penalty. d_loss excludes the penalty: −d_loss
+        estimates the Wasserstein distance.
         """
         for _ in range(self.n_critic):
             real = next_batch()["real"]  # (N, H, W, C), or (N, 2)
@@ -108,34 +99,34 @@ class WGANGP(LatentGAN):
         return measured | self.generator_step(len(real), rng)
 
     def critic_step(self, real: Any, rng: Any) -> dict[str, Any]:
-        """Update the critic: real scores up, fake ones down, and the slope between them to 1."""
+        """Update the critic to minimize mean D(G(z)) − mean D(x) + λ mean (‖∇D(x̂)‖ − 1)² (algorithm 1, lines 3–9)."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
-        fake = G.output(self.latent(len(real), rng), rng=rng)  # the shape of real
+        fake = G.output(self.latent(len(real), rng), rng=rng)  # (N, latent_dim) → the shape of real
         optimizer.zero_grad()
 
         real_scores, cache = D.forward(real, rng=rng)  # (N, …) → (N, 1)
-        loss_real, dscores = self.loss.real(real_scores)  # −mean
+        loss_real, dscores = self.loss.real(real_scores)  # −mean D(x)
         D.backward(dscores, cache, wrt="params")
-        del cache  # before the pass over fakes makes one
+        del cache  # frees its memory before the next forward pass fills another
 
-        fake_scores, cache = D.forward(fake, rng=rng)
-        loss_fake, dscores = self.loss.fake(fake_scores)  # mean
+        fake_scores, cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
+        loss_fake, dscores = self.loss.fake(fake_scores)  # mean D(G(z))
         D.backward(dscores, cache, wrt="params")
 
-        penalty = self.penalty(D, real, fake, rng)  # adds its own gradients to those of the losses
+        penalty = self.penalty(D, real, fake, rng)  # draws x̂, returns P, and adds ∂P/∂weights to D's gradients
 
         optimizer.step()
         means = {"d_real": real_scores.mean(), "d_fake": fake_scores.mean()}
         return {"d_loss": loss_real + loss_fake, **means, "penalty": penalty}
 
     def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes: their scores up; down through the critic, and on through G."""
+        """Update G on `n` new fakes to minimize −mean D(G(z)), by backpropagation through D and then through G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 
-        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)
+        fake, G_cache = G.forward(self.latent(n, rng), rng=rng)  # (N, latent_dim) → (N, …)
         scores, D_cache = D.forward(fake, rng=rng)  # (N, …) → (N, 1)
-        loss, dscores = self.loss.generator(scores)  # −mean
+        loss, dscores = self.loss.generator(scores)  # −mean D(G(z))
         dfake = D.backward(dscores, D_cache, wrt="input")  # (N, 1) → (N, …)
         del D_cache
         G.backward(dfake, G_cache, wrt="params")
@@ -158,7 +149,9 @@ def _resnet_networks(
     resnet.check_shape(shape, "wgan-gp")
     G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng))
     layers = resnet.critic_layers(shape, features, rng)
-    return G, Sequential(*layers, AvgPool2D(8), Flatten(), Dense(features, 1, rng=rng))  # the mean over 8² pixels
+    return G, Sequential(
+        *layers, AvgPool2D(8), Flatten(), Dense(features, 1, rng=rng)
+    )  # (N, 8, 8, F) → (N, F) → (N, 1)
 
 
 def _point_networks(
@@ -170,6 +163,6 @@ def _point_networks(
     return Sequential(*G, Dense(features, shape[0], rng=rng)), Sequential(*D, Dense(features, 1, rng=rng))
 
 
-# networks, and the defaults of latent_dim, lr, b1, lambda_gp, features
+# (function that builds G and D; defaults of latent_dim, lr, b1, lambda_gp, features)
 KINDS = {"dcgan": (_dcgan_networks, 128, 1e-4, 0.5, 10.0, 64), "resnet": (_resnet_networks, 128, 2e-4, 0.0, 10.0, 128)}
 POINTS = (_point_networks, 2, 4e-3, 0.5, 0.2, 128)

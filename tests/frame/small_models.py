@@ -88,8 +88,8 @@ class ToTarget(Base):
         "content": Measure("content", "In the eyes of the network that nothing trains", "positive"),
         "maker_loss": Measure("maker", "Losses"),
         "critic_loss": Measure("critic", "Losses"),
-        "critic_real": Measure("real", "What the critic thinks"),
-        "critic_fake": Measure("made", "What the critic thinks"),
+        "critic_real": Measure("real", "Output of the critic"),
+        "critic_fake": Measure("made", "Output of the critic"),
         "pixels": Measure("pixels", "Pixels", "positive", note="every fourth step"),
     }
 
@@ -134,8 +134,8 @@ class Unpaired(Base):
         "cycle": Measure("cycle", "There and back", "positive"),
         "there_loss": Measure("there", "Losses"),
         "critic_loss": Measure("critic", "Losses"),
-        "critic_real": Measure("b", "What the critic thinks"),
-        "critic_fake": Measure("made of a", "What the critic thinks"),
+        "critic_real": Measure("b", "Output of the critic"),
+        "critic_fake": Measure("made of a", "Output of the critic"),
     }
 
     def __init__(self, a_shape, b_shape, pool: int = 6, *, rng, device="cpu"):
@@ -229,8 +229,8 @@ class TwoSizes(Base):
     measures = {
         "D_loss": Measure("D", "Losses"),
         "G_loss": Measure("G", "Losses"),
-        "D_real": Measure("real", "What D thinks"),
-        "D_fake": Measure("generated", "What D thinks"),
+        "D_real": Measure("real", "Output of D"),
+        "D_fake": Measure("generated", "Output of D"),
         "level": Measure("level", "Level", "positive"),
     }
 

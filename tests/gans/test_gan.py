@@ -101,7 +101,7 @@ def test_latent_has_variance_one(shape):
 
 @pytest.mark.parametrize("shape", [(), (28, 28), (2, 28, 28, 1)])
 def test_other_shapes_are_refused_in_one_sentence(shape):
-    with pytest.raises(ShapeError, match="gan draws pictures") as caught:
+    with pytest.raises(ShapeError, match="gan generates pictures") as caught:
         dense_gan(shape)
     assert "\n" not in str(caught.value)
 

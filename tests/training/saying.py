@@ -7,8 +7,8 @@ GAN = Declared(
     measures={
         "d_loss": Measure("D", "Losses"),
         "g_loss": Measure("G", "Losses"),
-        "d_real": Measure("D(x), real", "What D thinks", "opinion"),
-        "d_fake": Measure("D(G(z)), generated", "What D thinks", "opinion"),
+        "d_real": Measure("D(x), real", "Output of D", "opinion"),
+        "d_fake": Measure("D(G(z)), generated", "Output of D", "opinion"),
         "penalty": Measure("penalty", "Gradient penalty", "positive"),
     },
     judgements={"fid": Judgement("FID"), "is": Judgement("Inception Score", "higher")},

@@ -174,7 +174,7 @@ def test_without_javascript_everything_is_there_but_what_moves(tmp_path, run):
     assert trouble == []
     check_layout(found, 1280)
     shown = {t["text"] for t in found["texts"]}
-    assert {"Losses", "What D thinks", "G.0", "D.0", "FID", "Configuration"} <= shown
+    assert {"Losses", "Output of D", "G.0", "D.0", "FID", "Configuration"} <= shown
     assert not {"Play", "Dark"} & shown
 
 

@@ -47,7 +47,7 @@ def test_everything_can_be_seen_without_javascript(tmp_path):
     folder = make_run(tmp_path)
     parsed = Page(page(tmp_path, folder.records.read(), folder.pictures("samples")))
     titles = [text.strip() for tag, text in parsed.texts if tag in ("h2", "h3")]
-    for title in ("Samples", "Losses", "What D thinks", "FID", "Inception Score", "Diversity", "Weights"):
+    for title in ("Samples", "Losses", "Output of D", "FID", "Inception Score", "Diversity", "Weights"):
         assert title in titles
     for title in ("Samples per second", "Gradients", "Generator", "Discriminator", "Configuration", "Judgements"):
         assert title in titles
