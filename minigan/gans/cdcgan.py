@@ -107,7 +107,7 @@ class CDCGAN(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, fake: Any, labels: Any, G_cache: Any) -> dict[str, Any]:
-        """Update G to minimize −mean log D(G(z, y), y), by backpropagation through D and then through G."""
+        """Update G to minimize −mean log D(G(z, y), y): backpropagate through D, then through G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

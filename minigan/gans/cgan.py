@@ -142,10 +142,7 @@ class CGAN(LatentGAN):
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update G on new fakes of the classes `labels` (N,) to minimize −mean log D(G(z, y), y).
-
-        The gradient is backpropagated through D and then through G. D's own gradients stay unchanged.
-        """
+        """Update G on new fakes of the classes (N,) to minimize −mean log D(G(z, y), y), through D and then G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

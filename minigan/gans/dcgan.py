@@ -123,10 +123,7 @@ class DCGAN(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, fake: Any, G_cache: Any, rng: Any = None) -> dict[str, Any]:
-        """Update G to minimize −mean log D(G(z)), by backpropagation through D and then through G.
-
-        `fake` and `G_cache` are the results of G.forward. D's own gradients stay unchanged.
-        """
+        """Update G to minimize −mean log D(G(z)): backpropagate through D, then through the G that made `fake`."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

@@ -122,10 +122,7 @@ class GAN(LatentGAN):
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
     def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes (algorithm 1, outer loop), by backpropagation through D and then through G.
-
-        Minimizes −mean log D(G(z)). D's own gradients stay unchanged.
-        """
+        """Update G on `n` new fakes to minimize −mean log D(G(z)) (outer loop): backpropagate through D, then G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

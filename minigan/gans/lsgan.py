@@ -92,7 +92,7 @@ class LSGAN(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": real_logits.mean(), "d_fake": fake_logits.mean()}
 
     def generator_step(self, fake: Any, G_cache: Any) -> dict[str, Any]:
-        """Update G to minimize ½ mean (D(G(z)) − c)², by backpropagation through D and then through G."""
+        """Update G to minimize ½ mean (D(G(z)) − c)²: backpropagate through D, then through G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

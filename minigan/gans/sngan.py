@@ -134,7 +134,7 @@ class SNGAN(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": logits[:n].mean(), "d_fake": logits[n:].mean()}
 
     def generator_step(self, n: int, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes to minimize −mean D(G(z)), by backpropagation through D and then through G."""
+        """Update G on `n` new fakes to minimize −mean D(G(z)): backpropagate through D, then through G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

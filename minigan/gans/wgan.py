@@ -110,7 +110,7 @@ class WGAN(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": real_scores.mean(), "d_fake": fake_scores.mean()}
 
     def generator_step(self, n: int, rng: Any) -> dict[str, Any]:
-        """Update G on `n` new fakes to minimize −mean D(G(z)) (lines 9–11), by backpropagation through D and G."""
+        """Update G on `n` new fakes to minimize −mean D(G(z)): backpropagate through D, then G (lines 9–11)."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

@@ -249,7 +249,7 @@ def test_a_name_with_a_hyphen(capsys):
 def test_help_of_all_models_says_which_model_an_option_belongs_to(capsys):
     run("train --help")
     out = " ".join(capsys.readouterr().out.split())
-    assert "--coding {binary,pearson} lsgan: the logits" in out
+    assert "--coding {binary,pearson} lsgan: target logits" in out
     assert "--latent-dim N length of the latent vector z (default: by model)" in out
 
 
