@@ -154,8 +154,8 @@ def draw(path, width=480, height=360):
     pen = ImageDraw.Draw(image)
     x = np.linspace(-5, 5, 400)
 
-    def line(y, colour, thickness):
-        pen.line(list(zip((x + 5) * width / 5, (4 - y) * height / 2.5, strict=True)), colour, thickness)
+    def line(y, color, thickness):
+        pen.line(list(zip((x + 5) * width / 5, (4 - y) * height / 2.5, strict=True)), color, thickness)
 
     for level in range(5):
         line(np.full_like(x, level), (150, 150, 150) if level == 0 else (225, 225, 225), 2)

@@ -50,12 +50,12 @@ class Branches(Layer):
         self.check_several(x, len(self.layers))
         branches = zip(self._branches(), x, strict=True)
         ys, caches = zip(*(checked_pair(f, f.forward(entry, train, rng)) for f, entry in branches), strict=True)
-        return _copied(ys, x), (caches, [None if isinstance(y, tuple) else y.shape for y in ys])
+        return _copied(ys, x), (caches, _shape(ys))
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """(dy_1, …, dy_n) → (dx_1, …, dx_n)."""
         caches, y_shapes = cache
-        self._check_dys(dy, y_shapes, wrt)
+        self.check_dy(dy, y_shapes, wrt)  # here, because a branch whose dy is None isn't called
         # forward: y_i = f_i(x_i)
         dx = [
             None if is_zero(entry) else f.backward(entry, inner, wrt)
@@ -67,7 +67,7 @@ class Branches(Layer):
         """(ddx_1, …, ddx_n) → ((ddy_1, …, ddy_n), (dx2_1, …, dx2_n))."""
         caches, y_shapes = cache
         self.check_several(ddx, len(self.layers), "ddx")
-        self._check_dys(dy, y_shapes)
+        self.check_dy(dy, y_shapes)
         # backward: dx_i = f_i.backward(dy_i)
         results = [double_backward_of(*branch) for branch in zip(self._branches(), ddx, dy, caches, strict=True)]
         ddy, dx2 = zip(*results, strict=True)
@@ -77,16 +77,12 @@ class Branches(Layer):
         """That of each branch; their inputs lie on one grid."""
         return Ways(self.layers)
 
-    def _check_dys(self, dy: Any, y_shapes: Any, wrt: Wrt = "both") -> None:
-        """Check every dy_i here, because a branch that isn't called can't. A dy_i that is a tuple it checks itself."""
-        self.check_several(dy, len(self.layers), "dy")
-        self.check_wrt(wrt)
-        for entry, shape in zip(dy, y_shapes, strict=True):
-            if entry is not None and shape is not None:
-                self.check_dy(entry, shape)
-
     def __repr__(self) -> str:
         return f"Branches({', '.join(map(repr, self.layers))})"
+
+
+def _shape(y: Any) -> tuple[Any, ...]:
+    return tuple(map(_shape, y)) if isinstance(y, tuple) else y.shape
 
 
 def _copied(results: Any, given: Any) -> tuple[Any, ...]:

@@ -246,7 +246,7 @@ def test_a_dry_run_counts_the_inner_layer_once():
     assert np.abs(y).max() < np.abs(Sequential(D[0].layer, D[1], D[2].layer).forward(x)[0]).max()
 
 
-def test_what_can_not_be_normalised_is_refused_in_a_sentence():
+def test_what_can_not_be_normalized_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match=r"LeakyReLU\(\) has no weight W to normalize"):
         SpectralNorm(LeakyReLU(0.2))
     with pytest.raises(ValueError, match="has no weight W"):
