@@ -9,7 +9,7 @@ He et al. 2016: the sum that leaves a block is not activated. Each is y = body(x
 
 A 1×1 convolution looks at one pixel, so it commutes with upsampling and with the mean over a block of pixels. In every
 shortcut it works on the smaller of the two pictures, with a quarter of the multiplications; the papers' code has it on
-the larger one in the first two blocks. Both ways are made of ordinary layers, so their gradients are written elsewhere.
+the larger one in the first two blocks. Both paths are made of ordinary layers, which have their gradients.
 
 Weights are Glorot uniform, with a gain of √2 for the 3×3 convolutions, which a ReLU precedes or follows, and of 1 for
 the shortcuts. That is SN-GAN's code, and also WGAN-GP's: its `he_init` draws from N_in and N_out alike, as Glorot does.

@@ -31,7 +31,7 @@ LONGER = 10  # times as long as without a fault, and half a minute: then a child
 
 # Each module with its tests, the quickest first
 LAYERS = ("layers/test_refusals.py", "layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
-COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("containers", "conditional", "branches", "own_layers"))
+COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("composite", "containers", "conditional", "branches"))
 PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
 STEPS = ("gans/test_dcgan.py", "gans/test_family.py", "gans/test_gan.py")
 TESTS = {
