@@ -1,9 +1,7 @@
-"""How fast is minigan, how much memory does it need, and how does PyTorch do the same on the same machine?
+"""Benchmarks: speed and memory of minigan, compared with PyTorch on the same machine.
 
-workloads.py    what is measured: steps of GANs, sampling, single layers
-measure.py      contenders take turns, each in a process of its own (with memory.py and machine.py)
-torch_peer.py   the same in PyTorch, the only file that imports it
-tables.py       the figures as text
-plot.py         how time and memory grow with the batch and with the pictures
-profile.py      where the time of a step goes, by kind of layer
+workloads.py    what is measured: steps of GANs, sampling, single layers measure.py      runs contenders in turns, each
+in its own process (with memory.py and machine.py) torch_peer.py   the same workloads in PyTorch; the only file that
+imports it tables.py       results as text plot.py         time and memory against batch size and picture size
+profile.py      the time of a step by kind of layer
 """

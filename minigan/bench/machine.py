@@ -1,4 +1,4 @@
-"""On what was measured: the processor or the GPU, and the libraries."""
+"""Describe the machine of a benchmark: the processor or GPU, and the libraries."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from minigan.threads import blas
 
 
 def machine(device: Device) -> str:
-    """One line: processor, cores, Python, NumPy and its BLAS, PyTorch; of a GPU its name and CuPy, too."""
+    """Return one line: processor, cores, Python, NumPy and its BLAS, PyTorch, and for a GPU its name and CuPy."""
     libraries = [f"Python {platform.python_version()}", f"NumPy {np.__version__} with {blas.describe()}"]
     where = f"{_processor()}, {_cores()}"
     if device.name.startswith("cuda"):
         number = device.xp.cuda.Device().id
-        where = f"{device.xp.cuda.runtime.getDeviceProperties(number)['name'].decode()} beside {where}"
+        where = f"{device.xp.cuda.runtime.getDeviceProperties(number)['name'].decode()} with {where}"
         libraries.append(f"CuPy {device.xp.__version__}, float32 {'with' if device.tf32 else 'without'} TF32")
     try:
         libraries.append(f"PyTorch {version('torch')}{_torch_kernels()}")
@@ -29,12 +29,12 @@ def machine(device: Device) -> str:
 
 
 def kernels() -> dict[str, Any]:
-    """The BLAS and what overrules its choice of kernels, for a file of figures."""
+    """Return the BLAS, and the environment variables that override its kernels, to record with results."""
     return {"blas": blas.describe()._asdict(), "environment": blas.environment()}
 
 
 def warning() -> str:
-    """A sentence if a variable decides which kernels run; "" where the processor does."""
+    """Return a sentence if environment variables select the kernels, "" if the processor does."""
     found = " ".join(f"{name}={value}" for name, value in blas.environment().items())
     if not found:
         return ""
@@ -42,7 +42,7 @@ def warning() -> str:
 
 
 def _torch_kernels() -> str:
-    """Such as ` (AVX2 kernels)`; nothing where PyTorch doesn't say."""
+    """Return, for example, ` (AVX2 kernels)`; "" if PyTorch doesn't report them."""
     try:
         import torch
 
@@ -60,7 +60,7 @@ def _processor() -> str:
 
 
 def _cores() -> str:
-    """Such as `8 cores`, or `2 of 8 cores` where this process may not use them all."""
+    """Return `8 cores`, or `2 of 8 cores` if this process may not use all of them."""
     there = os.cpu_count() or 1
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there
     return f"{there} cores" if ours == there else f"{ours} of {there} cores"

@@ -1,14 +1,14 @@
-"""Contenders take turns: minigan, where it is installed PyTorch in both of its memory layouts, and a matrix product.
+"""Benchmark contenders in turns: minigan, PyTorch in both of its memory layouts if installed, and a matrix product.
 
-Every contender runs in a process of its own, so that their thread pools don't disturb each other and each has its own
-peak memory. They take turns, of half a second or one step, and the figure is the median over the rounds, because other
-programs on the machine slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its
-plain memory layout and in channels_last; the better one counts. A device is waited for once a turn, on both sides.
+Every contender runs in its own process, so that thread pools don't interfere and each has its own peak memory. They
+alternate in turns of half a second or one step, and the result is the median over the rounds, because other programs
+slow down whole rounds rather than one contender. PyTorch runs the same networks twice, in its default memory layout and
+in channels_last; the faster one counts. A device is synchronized once per turn, for every contender.
 
-The floor is arithmetic: the multiply-adds that the step cannot avoid with direct convolution, at the rate at which
-this machine multiplied two 2048×2048 matrices in the same rounds.
+The floor is arithmetic: the multiply-adds that direct convolution needs for the step, at the rate at which this machine
+multiplied two 2048×2048 matrices in the same rounds.
 
-Memory is what a process has once its networks are there, and the peak of its steps; see memory.py.
+Memory is what a process holds once its networks are built, and the peak of its steps; see memory.py.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from minigan.errors import MiniganError
 from minigan.threads.crew import count
 
 REST_S = 0.1  # between turns: BLAS threads keep spinning for a while after a product
-TURN_S = 0.5  # a turn is as many steps as fill this: the first after a rest finds cold caches
-SIDE = 2048  # of the matrices whose product gives the machine's rate
+TURN_S = 0.5  # a turn repeats steps for this long, because the first one after a rest finds cold caches
+SIDE = 2048  # of the matrices whose product measures the machine's rate
 
 
 @dataclass
 class Prepared:
-    """What a contender has built: its step, how to wait for the device, its memory, and how many threads it has."""
+    """A contender that is ready to run: its step, how to synchronize its device, its memory meter, its threads."""
 
     step: Callable[[], Any]
     synchronize: Callable[[], None]
@@ -49,10 +49,10 @@ class Prepared:
 
 
 def measure(name: str, batch_size: int, rounds: int, device: str, tf32: bool = False) -> dict[str, Any]:
-    """Let the contenders take turns at a workload. Returns seconds and memory of each, and the arithmetic of the step.
+    """Run the contenders in turns; return the seconds and the memory of each, and the arithmetic of the step.
 
-    `tf32` lets all of them round the factors of products to 10 bits, which only a GPU can; without it none does.
-    Raises MiniganError if one of them fails.
+    With `tf32`, all of them may round the factors of products to 10 bits, which only GPUs do; otherwise none may.
+    Raises MiniganError if a contender fails.
     """
     workload = WORKLOADS[name]
     names = ["product", "minigan", *peers(name, device)]
@@ -65,7 +65,7 @@ def measure(name: str, batch_size: int, rounds: int, device: str, tf32: bool = F
         for turn in range(rounds + 1):
             for contender in names:
                 elapsed = contenders[contender].ask("go")
-                if turn > 0:  # the first is to warm up
+                if turn > 0:  # the first turn is a warm-up
                     seconds[contender].append(elapsed)
                 time.sleep(REST_S)
         peaks = {contender: contenders[contender].ask("stop") for contender in names}
@@ -93,7 +93,7 @@ def measure(name: str, batch_size: int, rounds: int, device: str, tf32: bool = F
 
 
 def peers(name: str, device: str) -> list[str]:
-    """PyTorch's layouts for a workload: none if it isn't there for this device, one where there are no pictures."""
+    """Return PyTorch's layouts for a workload: none if it isn't available on the device, one if there are no pixels."""
     if not find_spec("torch"):
         return []
     if device != "cpu":
@@ -105,7 +105,7 @@ def peers(name: str, device: str) -> list[str]:
 
 
 class Contender:
-    """A process that makes steps when it is asked to."""
+    """A process that runs steps on request."""
 
     def __init__(self, name: str, workload: str, batch_size: int, device: str, tf32: bool = False) -> None:
         self.name = name
@@ -116,16 +116,17 @@ class Contender:
         theirs.close()
 
     def ask(self, word: str) -> Any:
-        """Ask for an answer: "ready", bytes held and threads; "go", seconds of a step; "stop", peak memory in bytes.
+        """Send a request, and return the answer.
 
-        Raises MiniganError if the contender failed.
+        "ready" returns the bytes held and the number of threads, "go" the seconds of a step, "stop" the peak memory in
+        bytes. Raises MiniganError if the contender failed.
         """
-        with suppress(OSError):  # it has gone, but may have said why
+        with suppress(OSError):  # a process that has ended may have sent the reason before
             self._pipe.send(word)
         try:
             answer = self._pipe.recv()
         except (EOFError, OSError):
-            answer = "its process has died, perhaps for want of memory"
+            answer = "its process has died, perhaps because memory ran out"
         if isinstance(answer, str):
             advice = ": try a smaller --batch-size" if "emory" in answer else ""
             raise MiniganError(f"the benchmark of {self.name} failed ({answer}){advice}")
@@ -133,13 +134,13 @@ class Contender:
 
 
 def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: str, tf32: bool) -> None:
-    """Build what is asked for, then make steps whenever they are asked for, and say how long one took."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    """Build a contender, then answer requests from the pipe until "stop"."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this process
     try:
         made = {"product": _product, "minigan": _minigan}.get(name, _torch)(name, workload, batch_size, device, tf32)
         pipe.recv()  # "ready"
         held = made.memory.settle()
-        seconds_of(made, 1)  # what is made only once: CuPy's kernels, PyTorch's plans
+        seconds_of(made, 1)  # compiles CuPy's kernels, makes PyTorch's plans
         made.memory.settle()
         pipe.send({"held": held, "threads": made.threads})
         repeats = 1
@@ -148,14 +149,14 @@ def _serve(pipe: Connection, name: str, workload: str, batch_size: int, device: 
             pipe.send(seconds)
             repeats = max(repeats, ceil(TURN_S / seconds))
         pipe.send(made.memory.peak())
-    except EOFError:  # the parent has gone
+    except EOFError:  # the parent has ended
         pass
     except Exception as error:
         pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def seconds_of(made: Prepared, repeats: int) -> float:
-    """Make some steps, wait for the device at their end, and return how long one of them took."""
+    """Run some steps, synchronize the device at their end, and return the seconds per step."""
     start = time.perf_counter()
     for _ in range(repeats):
         made.step()

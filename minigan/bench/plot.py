@@ -1,7 +1,6 @@
-"""How time and memory grow: for each sample, against the number of samples in a batch, and against their size.
+"""Plot time and memory per sample, against the batch size and against the picture size.
 
-What is proportional to the batch is a level line against it. A larger picture costs more; four times the pixels should
-cost four times as much.
+A cost proportional to the batch size is a horizontal line. Four times the pixels should cost four times as much.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from minigan.bench.tables import MIB, memory
 from minigan.training.curves import INK, PANEL, SHARP, WIDTH, Panel
 
 TITLE = 30  # pixels above a row of panels
-HALF = WIDTH // 2 + 30  # pixels of a panel, of which a row has two: time, memory
+HALF = WIDTH // 2 + 30  # width of a panel in pixels; a row has two, for time and memory
 
 
 def draw(results: list[dict[str, Any]]) -> Image.Image:
@@ -27,7 +26,7 @@ def draw(results: list[dict[str, Any]]) -> Image.Image:
     """
     rows = list(_rows(results))
     if not rows:
-        raise ValueError("nothing grows in these results: they need several batch sizes or picture sizes")
+        raise ValueError("there is nothing to plot: results need several batch sizes or picture sizes")
     height = TITLE + PANEL
     canvas = Image.new("RGB", (2 * HALF * SHARP, len(rows) * height * SHARP), (255, 255, 255))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(15 * SHARP)
@@ -43,13 +42,13 @@ def draw(results: list[dict[str, Any]]) -> Image.Image:
 
 
 def _rows(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[int, dict[str, Any]]]]:
-    """Yield title, what is across, and {batch size or picture size: result} in rising order."""
+    """Yield (title, x-axis label, {batch size or picture size: result}), sizes in ascending order."""
     by_batch: dict[str, dict[int, dict]] = {}
     by_size: dict[tuple[str, int], dict[int, dict]] = {}
     for result in results:
         name, batch = result["workload"], result["batch_size"]
         by_batch.setdefault(name, {})[batch] = result
-        if result["size"] is not None:  # dcgan-32 and dcgan-64 are of one family
+        if result["size"] is not None:  # dcgan-32 and dcgan-64 are one family
             by_size.setdefault((name.rpartition("-")[0], batch), {})[result["size"]] = result
     for name, points in by_batch.items():
         if len(points) > 1:
@@ -62,7 +61,7 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[int, d
 
 
 def _curves(points: list[dict[str, Any]], measured: Any) -> dict[str, np.ndarray]:
-    """One curve for each contender that is in all of the points, if all of its numbers are known."""
+    """Return one curve for each contender that is in all points with all of its numbers known."""
     curves = {}
     for contender in points[0]["seconds"]:
         values = [measured(result, contender) if contender in result["seconds"] else None for result in points]

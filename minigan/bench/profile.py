@@ -1,7 +1,7 @@
-"""Where the time of a step goes, by kind of layer and verb, the optimisers, and the rest.
+"""Where the time of a step goes: by kind of layer and method, the optimizers, and the rest.
 
-While it runs, the verbs of the layers' classes are replaced by ones that look at the clock. Only layers without inner
-layers are timed: what a composite adds of its own is in the rest, with the losses, the noise and everything between.
+While it runs, methods of the layers' classes are replaced by timed ones. Only layers without inner layers are timed:
+the own work of a composite belongs to the rest, like losses, noise and everything else.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ OPTIMIZER_VERBS = ("zero_grad", "step")
 
 
 class Stopwatch:
-    """Seconds and calls by (kind, verb), of the outermost call where one verb asks for another.
+    """Seconds and calls by (class, method), counting the outermost call where timed methods call each other.
 
-    On a GPU, `synchronize` waits for it before and after every call: the step is slower for it.
+    On a GPU, `synchronize` waits for the device before and after every call, which makes the step slower.
     """
 
     def __init__(self, synchronize: Callable[[], None]) -> None:
@@ -33,9 +33,9 @@ class Stopwatch:
 
     @contextmanager
     def watching(self, classes: dict[type, tuple[str, ...]]) -> Iterator[None]:
-        """Time these methods of these classes in this block.
+        """Time these methods of these classes inside this block.
 
-        The class is changed and not its instances, because a layer may work on a copy of another, as SpectralNorm does.
+        Classes are patched rather than instances, because a layer may work on a copy of another, as SpectralNorm does.
         """
         originals = [(cls, verb, vars(cls).get(verb)) for cls, verbs in classes.items() for verb in verbs]
         try:
@@ -69,13 +69,13 @@ class Stopwatch:
 
 
 def profile(name: str, batch_size: int, steps: int, device: str | Device, tf32: bool = False) -> str:
-    """Make some steps of a workload, and show where their time went."""
+    """Run some steps of a workload, and return a table of where their time went."""
     keep_freed_memory()
     device, workload = get_device(device), WORKLOADS[name]
     device.allow_tf32(tf32)
     subject = workload.build(device)
     step = workload.ready(subject, batch_size, device)
-    step()  # what is made only once
+    step()  # warm-up
     networks, optimizers = workload.parts(subject)
     classes = {type(layer): VERBS for network in networks for _, layer in network.walk() if not layer.children()}
     watch = Stopwatch(device.synchronize)
@@ -91,7 +91,7 @@ def profile(name: str, batch_size: int, steps: int, device: str | Device, tf32: 
 
 
 def _rows(watch: Stopwatch, whole: float, steps: int) -> str:
-    """The table, the most expensive first, then what nothing in it accounts for."""
+    """Return the table, most expensive first, and the remaining time in its last row."""
     rows = [("", "", "ms", "share", "calls")]
     for (kind, verb), seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
         calls = watch.calls[kind, verb] / steps
@@ -101,7 +101,7 @@ def _rows(watch: Stopwatch, whole: float, steps: int) -> str:
 
 
 def _named(verb: str, *args: Any, **kwargs: Any) -> str:
-    """The verb for people: `backward (input)` for backward(dy, cache, wrt="input")."""
+    """Return a method's name for the table: `backward (input)` for backward(dy, cache, wrt="input")."""
     if verb != "backward":
         return verb.replace("_", " ")
     return f"backward ({kwargs.get('wrt', args[2] if len(args) > 2 else 'both')})"

@@ -1,4 +1,4 @@
-"""The figures as text: a table of each measurement, and tables in GitHub's markdown of all of them."""
+"""Results as text: a table for each measurement, and Markdown tables of all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOTHING = "there is no PyTorch for this device, so there is nothing to compare w
 
 
 def table(result: dict[str, Any]) -> str:
-    """The figures of one measurement."""
+    """Return the results of one measurement as a table."""
     medians = {contender: median(times) for contender, times in result["seconds"].items()}
     floor = result["floor_s"]
     arithmetic = (
@@ -39,7 +39,7 @@ def table(result: dict[str, Any]) -> str:
     else:
         best, middle, low, high = compared
         lines.append(
-            f"{best} ÷ minigan: {middle:.2f} (median of the rounds' ratios, which lie between {low:.2f} and {high:.2f})"
+            f"{best} ÷ minigan: {middle:.2f} (median of the rounds' ratios, which are {low:.2f} to {high:.2f})"
         )
     threads = result["threads"]
     if None not in threads.values() and len(set(threads.values())) > 1:
@@ -48,7 +48,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def summary(results: list[dict[str, Any]]) -> str:
-    """All measurements, as two tables in markdown: time, and memory."""
+    """Return all measurements as two Markdown tables, for time and memory."""
     contenders = list(dict.fromkeys(name for result in results for name in result["seconds"]))
     times = [
         ["workload", "batch", "GFLOP", "floor, ms", *(f"{c}, ms" for c in contenders), "PyTorch ÷ minigan", "× floor"]
@@ -72,15 +72,15 @@ def summary(results: list[dict[str, Any]]) -> str:
         needs.append([*name, *(_mib(peak) for peak, _, _ in found), *(_mib(sample, 2) for _, _, sample in found)])
     return (
         f"\n{markdown(times)}\n\n"
-        "PyTorch is its better layout; in brackets the range of the rounds' ratios. × floor is minigan's.\n\n"
+        "PyTorch in its faster layout, with the range of the rounds' ratios in brackets. × floor is for minigan.\n\n"
         f"{markdown(needs)}\n\n"
-        "Memory: the peak; and what of it came with the steps, by the samples of the batch. Steps make some things\n"
-        "once, such as the optimiser's state, so that a small batch seems to need more for each."
+        "Memory: the peak, and the part of it that the steps added, divided by the batch size. Steps allocate some\n"
+        "arrays only once, such as the optimizer's state, so small batches seem to need more per sample."
     ) + growth(results, contenders)
 
 
 def growth(results: list[dict[str, Any]], contenders: list[str]) -> str:
-    """How much one more sample adds to the peak, from the smallest batch to the largest; "" without several."""
+    """Return a table of how much one more sample adds to the peak, from the smallest batch to the largest, or ""."""
     rows = [["workload", "batches", *(f"{c}, MiB" for c in contenders)]]
     for name in dict.fromkeys(result["workload"] for result in results):
         of_name = sorted((r for r in results if r["workload"] == name), key=lambda r: r["batch_size"])
@@ -94,7 +94,7 @@ def growth(results: list[dict[str, Any]], contenders: list[str]) -> str:
 
 
 def ratio(result: dict[str, Any]) -> tuple[str, float, float, float] | None:
-    """The faster of PyTorch's layouts, and the median, least and largest of the rounds' ratios of its time to ours."""
+    """Return PyTorch's faster layout, and the median, minimum and maximum over rounds of its time ÷ minigan's."""
     others = {name: median(times) for name, times in result["seconds"].items() if name != "minigan"}
     if not others:
         return None
@@ -104,16 +104,16 @@ def ratio(result: dict[str, Any]) -> tuple[str, float, float, float] | None:
 
 
 def memory(result: dict[str, Any], contender: str) -> tuple[float | None, float | None, float | None]:
-    """The peak in bytes, what there was before the first step, and (peak − before)/batch; None where unknown.
+    """Return the peak in bytes, the memory before the first step, and (peak − before)/batch; None where unknown.
 
-    A step may need less than what was given back before it: then a sample adds nothing.
+    The last one is at least 0: a step may need less than what was released before it.
     """
     peak, before = result["peak_bytes"][contender], result["before_bytes"][contender]
     return peak, before, None if None in (peak, before) else max(0, peak - before) / result["batch_size"]
 
 
 def markdown(rows: list[list[str]]) -> str:
-    """A table for GitHub whose columns stand in line in a terminal, too: words to the left, figures to the right."""
+    """Return a Markdown table that is aligned in a terminal, too: words to the left, numbers to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     rule = ["-" * width if i == 0 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = [rows[0], rule, *rows[1:]]
@@ -124,13 +124,13 @@ def markdown(rows: list[list[str]]) -> str:
 
 
 def _gflop(result: dict[str, Any]) -> str:
-    """Two operations for each multiply-add, with three significant digits or more."""
+    """Format two operations per multiply-add, with three significant digits or more."""
     gflop = 2 * result["gmac"]
     return f"{gflop:.1f}" if gflop >= 10 else f"{gflop:.3g}"
 
 
 def _ms(seconds: float) -> str:
-    """Milliseconds with three significant digits or more."""
+    """Format milliseconds with three significant digits or more."""
     ms = 1e3 * seconds
     return f"{ms:.{0 if ms >= 1000 else 1 if ms >= 10 else 2 if ms >= 1 else 3}f}"
 

@@ -1,4 +1,4 @@
-"""The same networks, optimisers and steps in PyTorch, as the peer of a benchmark. Only the benchmark imports it."""
+"""The same networks, optimizers and steps in PyTorch, for comparison. Only the benchmark imports this file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minigan.errors import MiniganError
 
 
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """PyTorch has one class per number of axes; the computation is the same."""
+    """Batch norm for any number of axes; PyTorch has one class for each, with the same computation."""
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         pass
@@ -47,9 +47,9 @@ class _GlobalSumPool(nn.Module):
 
 
 def torch_network(network: layers.Sequential) -> nn.Sequential:
-    """Translate layer by layer. The weights stay PyTorch's own: only the time is compared.
+    """Translate a network layer by layer. The weights are PyTorch's own, because only the time is compared.
 
-    Activations work in place where they may: not on the input, which others may need.
+    Activations work in place where possible, which excludes the network's input.
     """
     return nn.Sequential(*(_translated(layer, in_place=i > 0) for i, layer in enumerate(network.layers)))
 
@@ -100,7 +100,7 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
 
 
 def torch_optimizer(optimizer: optim.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """The same rule with the same numbers."""
+    """Return PyTorch's optimizer of the same rule and hyperparameters."""
     if isinstance(optimizer, optim.Adam):
         return torch.optim.Adam(network.parameters(), optimizer.lr, optimizer.betas)
     if isinstance(optimizer, optim.SGD):
@@ -111,10 +111,10 @@ def torch_optimizer(optimizer: optim.Optimizer, network: nn.Module) -> torch.opt
 def prepare(
     workload: Workload, batch_size: int, device: str, channels_last: bool, tf32: bool = False
 ) -> tuple[Callable[[], Any], Callable[[], None], Any, int]:
-    """A function that makes one step of the workload, one that waits for the device, memory, number of threads.
+    """Return a function that runs a step, one that waits for the device, a memory meter, and the number of threads.
 
-    TF32 in products and convolutions only with `tf32`; on a GPU cuDNN chooses the fastest algorithm by trying, as
-    PyTorch's DCGAN example lets it.
+    Products and convolutions use TF32 only with `tf32`. On a GPU, cuDNN selects the fastest algorithm by trial, as in
+    PyTorch's DCGAN example.
     """
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
@@ -131,25 +131,25 @@ def prepare(
 
 
 class TorchMemory:
-    """What PyTorch has taken from a GPU (reserved), in bytes, with what is free in it, as CuPy's pool counts."""
+    """The memory that PyTorch has reserved on a GPU, in bytes, including free blocks, as CuPy's pool counts it."""
 
     def __init__(self, device: str) -> None:
         self.device = device
 
     def settle(self) -> int:
-        """Give back what is free, begin a new peak, and return what is held."""
+        """Release free blocks, reset the peak, and return what is held."""
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
         return torch.cuda.memory_reserved(self.device)
 
     def peak(self) -> int:
-        """The most that was held since `settle`."""
+        """Return the peak since `settle`."""
         return torch.cuda.max_memory_reserved(self.device)
 
 
 def training_step(workload: Training, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
-    """One step of the workload's kind on the networks of its GAN, translated."""
-    gan = workload.build()  # nothing of it is kept: its arrays would count as PyTorch's memory
+    """Return a function that runs a workload's step on the translated networks of its GAN."""
+    gan = workload.build()  # released below: its arrays would count as PyTorch's memory
     names = gan.games[0].generator, gan.games[0].critic
     G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in names)
     G_optimizer, D_optimizer = (torch_optimizer(gan.optimizers[n], net) for n, net in zip(names, (G, D), strict=True))
@@ -183,7 +183,7 @@ def training_step(workload: Training, batch_size: int, device: str, layout: torc
 
 
 def layer_step(workload: SingleLayer, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
-    """Forward and backward through the layer, translated, into its input and its parameters."""
+    """Return a function that runs a translated layer forward, and backward to its input and parameters."""
     network = torch_network(layers.Sequential(workload.build())).to(device, memory_format=layout)
     *size, channels = workload.shape
     x = torch.randn(batch_size, channels, *size, device=device)
@@ -208,7 +208,7 @@ def _step(
     draw: Callable[[], torch.Tensor],
     draw_again: bool,
 ) -> None:
-    """The ordinary loop of PyTorch's DCGAN example. With `draw_again`, as in minigan's `gan`, G learns on new fakes."""
+    """Run the loop of PyTorch's DCGAN example. With `draw_again`, G trains on new fakes, as in minigan's `gan`."""
     ones, zeros = real.new_ones(len(real), 1), real.new_zeros(len(real), 1)
     D_optimizer.zero_grad()
     cross_entropy(D(real), ones).backward()
@@ -222,7 +222,7 @@ def _step(
 
 
 def _critic_loss(weight: float, D: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """The objective of WGAN-GP's critic, as its usual implementations write it: the gradient with create_graph=True."""
+    """Return the loss of WGAN-GP's critic as it is usually implemented: with a gradient from create_graph=True."""
     epsilon = torch.rand(len(real), 1, 1, 1, device=real.device)
     between = (epsilon * real + (1 - epsilon) * fake).requires_grad_()
     (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
@@ -231,6 +231,6 @@ def _critic_loss(weight: float, D: nn.Module, real: torch.Tensor, fake: torch.Te
 
 
 def _hinge_loss(D: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """The objective of SN-GAN's discriminator, which sees both halves in one pass, as minigan's does."""
+    """Return the loss of SN-GAN's discriminator, which sees both halves in one pass, as minigan's does."""
     on_real, on_fake = D(torch.cat([real, fake])).chunk(2)
     return relu(1 - on_real).mean() + relu(1 + on_fake).mean()

@@ -1,7 +1,7 @@
-"""What is measured: a step of a GAN, an update of its D alone, its sampling, or one layer forward and backward.
+"""What is measured: a step of a GAN, an update of only its D, sampling, or one layer forward and backward.
 
-Most workloads are a whole step, with an update of each network; two are an update of D alone, because that is where
-their GANs spend most of their time.
+Most workloads are a whole step, with an update of each network. Two are an update of D, because their GANs spend most
+of their time there.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, Lea
 from minigan.model import Now
 from minigan.training.summary import Watch, step_macs
 
-# (model, next_batch, rng, now): the two updates of a critic draw their fakes with the generator in training mode, as in
-# training; it learns nothing from them. Sampling is in inference mode, as many pictures as a batch has.
+# The two updates of D draw their fakes with the generator in training mode, as in training, without updating it.
+# Sampling is in inference mode, with as many pictures as a batch has. Arguments: (model, next_batch, rng, now).
 STEPS: dict[str, Callable[[Any, Callable[..., dict[str, Any]], Any, Now], Any]] = {
     "step": lambda model, next_batch, rng, now: model.step(next_batch, rng, now),
     "critic step": lambda model, next_batch, rng, now: model.critic_step(next_batch()["real"], rng),
     "discriminator step": lambda model, next_batch, rng, now: model.discriminator_step(next_batch()["real"], None, rng),
     "sampling pass": lambda model, next_batch, rng, now: model.generate(model.latent(len(next_batch()["real"]), rng)),
 }
-PROBE = 2  # samples in the pass through a layer whose operations are counted
+PROBE = 2  # samples in the pass that counts a layer's operations
 
 
 @dataclass(frozen=True)
 class Training:
-    """A model for pictures of a shape (H, W, C), and which of its steps is measured, in which phase (its number)."""
+    """A model for pictures (H, W, C), the step that is measured, and the index of the phase in which it is."""
 
     model: str
     shape: tuple[int, int, int]
@@ -50,40 +50,40 @@ class Training:
         return self.shape[0]
 
     def build(self, device: Device | str = "cpu") -> Any:
-        """The model, with the same weights every time."""
+        """Return the model, always with the same weights."""
         return MODELS[self.model](self.shape, **self.settings, rng=np.random.default_rng(0), device=device)
 
     def ready(self, model: Any, batch_size: int, device: Device) -> Callable[[], Any]:
-        """A function that makes one step on a batch that is on the device already."""
+        """Return a function that runs one step on a batch that is already on the device."""
         rng, now = device.rng(0), next(islice(moments(model), self.phase, None))
         batch = random_batch(model, {"real": self.shape}, batch_size, np.random.default_rng(0))
         there = {name: device.array(rows) for name, rows in batch.items()}
         return lambda: STEPS[self.step](model, lambda n=None: there, rng, now)
 
     def parts(self, model: Any) -> tuple[list[Layer], list[Any]]:
-        """The networks and the optimisers that work in a step."""
+        """Return the networks and the optimizers that take part in a step."""
         return list(model.networks.values()), list(model.optimizers.values())
 
     def macs(self) -> float:
-        """Multiply-adds of the matrix products of a step, for each picture of the batch."""
+        """Return the multiply-adds of a step's matrix products, for each picture of the batch."""
         return step_macs(self.build(), {"real": self.shape}, STEPS[self.step])
 
 
 @dataclass(frozen=True)
 class SingleLayer:
-    """A layer for samples of a shape, (H, W, C) or (C,), forward and then backward, into x and the parameters."""
+    """A layer run forward, and backward to x and the parameters, on samples (H, W, C) or (C,)."""
 
     make: Callable[[np.random.Generator], Layer]
     shape: tuple[int, ...]
     step: ClassVar[str] = "forward and backward pass"
-    size: ClassVar[None] = None  # only pictures that are otherwise alike can be compared by their size
+    size: ClassVar[None] = None  # workloads are compared by picture size only within one model
 
     def build(self, device: Device | str = "cpu") -> Layer:
-        """The layer, with the same weights every time."""
+        """Return the layer, always with the same weights."""
         return self.make(np.random.default_rng(0)).to(device)
 
     def ready(self, layer: Layer, batch_size: int, device: Device) -> Callable[[], Any]:
-        """A function that makes both passes on random x (N, …) and dy, from gradients of zero."""
+        """Return a function that runs both passes on random x (N, …) and dy, starting from zero gradients."""
         rng = device.rng(0)
         x = rng.standard_normal((batch_size, *self.shape), dtype=np.float32)
         dy = rng.standard_normal(layer.forward(x)[0].shape, dtype=np.float32)
@@ -96,11 +96,11 @@ class SingleLayer:
         return step
 
     def parts(self, layer: Layer) -> tuple[list[Layer], list[Any]]:
-        """The layer, and no optimisers."""
+        """Return the layer, and no optimizers."""
         return [layer], []
 
     def macs(self) -> float:
-        """Multiply-adds of the matrix products of both passes, for each sample of the batch."""
+        """Return the multiply-adds of both passes' matrix products, for each sample of the batch."""
         layer = self.build()
         step = self.ready(layer, PROBE, CPU)
         watch = Watch(SimpleNamespace(networks={"layer": layer}))
@@ -139,9 +139,9 @@ GROUPS = {"layers": list(LAYERS)}
 
 
 def find(names: Iterable[str]) -> list[str]:
-    """The names of the workloads, each once, with those of a group in its place.
+    """Return the names of workloads, each once, with groups replaced by their members.
 
-    Raises MiniganError, with the nearest name, for one that isn't there.
+    Raises MiniganError, with the nearest name, for an unknown one.
     """
     found: dict[str, None] = {}  # a set that keeps the order
     known = [*WORKLOADS, *GROUPS]

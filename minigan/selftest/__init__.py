@@ -1,13 +1,13 @@
-"""Does this card do what a CPU does, without waiting, and how fast? `minigan selftest`, for a machine with a new GPU.
+"""Self-test of a GPU, `minigan selftest`: does it compute what a CPU computes, without waiting, and how fast?
 
-Five parts, each in a process of its own, because a kernel that fails spoils its process for all that comes after:
+Five parts, each in its own process, because a failing kernel makes its process unusable:
 
-    agreement   every layer, loss, penalty, optimiser and a step of every model, beside NumPy in float64
-    waiting     no step waits for the device
-    training    a minute of DCGAN and its picture; the same seed again gives the same bits, after a resume as well
-    kernels     where the time of a step goes: its kernels, how many there are, and how long the card is idle
-    speed       beside PyTorch, without TF32 and with it
+    agreement   compares every layer, loss, penalty and optimizer, and a step of every model, with NumPy in float64
+    waiting     checks that no step waits for the device
+    training    trains DCGAN for a minute; the same seed must give the same bits, also after a resume
+    kernels     profiles a step: its kernels, how many there are, and how long the GPU is idle
+    speed       compares with PyTorch, without and with TF32
 
-`report.py` starts them one after the other and writes down what they print as it comes; `part.py` is what they share.
-On "strict", the stand-in for a GPU, they rehearse.
+`report.py` runs the parts in turn and records their output; `part.py` is what they share. On "strict", the stand-in for
+a GPU, they run in a short form, as a rehearsal.
 """

@@ -1,11 +1,11 @@
-"""Every layer, loss, penalty, optimiser, and a step of every model, on the device and beside NumPy.
+"""Compare every layer, loss, penalty and optimizer, and a step of every model, on the device with NumPy.
 
-The judge is NumPy in float64. Each item is computed four times, from the same numbers: by NumPy in float64 and float32,
-and by the device in both. In float64 the device must agree to `LIMIT`; in float32 it may be off by what NumPy's own
-float32 is off, ten times over, because sums in another order round differently.
+The reference is NumPy in float64. Each item is computed four times from the same numbers: by NumPy and by the device,
+each in float64 and float32. In float64 the device must agree to `LIMIT`. In float32 its error may be ten times that of
+NumPy's float32, because sums in another order round differently.
 
-Most of the time goes into compiling kernels, of which every dtype and number of axes has its own. So on a GPU a few
-processes share the items.
+Most of the time is spent on compiling kernels, one for each dtype and number of axes. So on a GPU a few processes share
+the items.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run(part: Part) -> None:
 
 
 def rows(part: Part) -> Iterator[Row | str]:
-    """The rows of all items, in their order, until the time is over; for one that failed, what happened."""
+    """Yield the rows of all items in order, until the time is over; for an item that failed, the reason."""
     count, done, device = len(every_item()), 0, part.device.name
     while part.workers == 1 and done < count and part.left() > 0:
         yield compared(done, device)
@@ -75,7 +75,7 @@ def rows(part: Part) -> Iterator[Row | str]:
 
 
 def compared(number: int, device_name: str) -> Row | str:
-    """The errors of an item, by its number, or the traceback of what it raised."""
+    """Return the errors of an item, given by its number, or the traceback of an exception."""
     _, compute = every_item()[number]
     device = device_called(device_name)
     device.allow_tf32(False)
@@ -89,9 +89,10 @@ def compared(number: int, device_name: str) -> Row | str:
 
 
 def _error(found: Found, exact: Found, order: str) -> float:
-    """The largest difference in the arrays of an order; NaN if one of them is missing, or is of another shape.
+    """Return the largest relative difference in the arrays of an order; NaN for a missing array or another shape.
 
-    An array of zeros, such as a gradient that vanishes, is measured by the largest of its neighbours.
+    Differences are relative to the largest entry of the array, or to 1/1000 of the order's largest entry if that is
+    more, as for a gradient that vanishes.
     """
     arrays = {key: array for key, array in exact.items() if key[0] == order and array.size}
     if any(key not in found or found[key].shape != array.shape for key, array in arrays.items()):

@@ -1,4 +1,4 @@
-"""What is computed on the device and beside it: every layer, loss, penalty, optimiser, and a step of every model."""
+"""The items to compare: every layer, loss, penalty and optimizer, and a step of every model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minigan.testing import standard_cases
 from minigan.testing.several import each, entries, is_float
 
 Found = dict[tuple[str, str], np.ndarray]  # {(order, array): numbers}; an order is one of ORDERS
-Item = tuple[str, Callable[[Device, Any], Found]]  # a name, and what computes it on a device in a dtype
+Item = tuple[str, Callable[[Device, Any], Found]]  # its name, and a function that computes it on a device in a dtype
 ORDERS = ("value", "first order", "second order")
 RULES: dict[str, Callable[[Parameters], optim.Optimizer]] = {
     "SGD": lambda p: optim.SGD(p, 0.1),
@@ -47,31 +47,31 @@ PENALTIES = [
 
 @cache
 def every_item() -> list[Item]:
-    """All of them."""
+    """Return all items."""
     return [*layers(), *objectives(), *regressions(), *all_penalties(), *rules(), *steps()]
 
 
 class SameDraws:
-    """A generator whose numbers are drawn on the host, in float64, and then moved: the same for all four."""
+    """A generator that draws on the host in float64, then moves the numbers: equal for all devices and dtypes."""
 
     def __init__(self, device: Device, dtype: Any, seed: int = 0) -> None:
         self._device, self._dtype, self._rng = device, dtype, np.random.default_rng(seed)
 
     def random(self, size: Any = None, dtype: Any = None) -> Any:
-        """Uniform numbers in [0, 1)."""
+        """Draw uniform numbers in [0, 1)."""
         return self._device.array(self._rng.random(size), self._dtype)
 
     def standard_normal(self, size: Any = None, dtype: Any = None) -> Any:
-        """Normal numbers."""
+        """Draw normal numbers."""
         return self._device.array(self._rng.standard_normal(size), self._dtype)
 
     def integers(self, *args: Any, **kwargs: Any) -> Any:
-        """Whole numbers."""
+        """Draw integers."""
         return self._device.array(self._rng.integers(*args, **kwargs))
 
 
 def layers() -> Iterator[Item]:
-    """The cases of `minigan gradcheck`."""
+    """Yield the cases of `minigan gradcheck`."""
     for case in standard_cases():
         yield case.name, partial(_three_verbs, case.layer.to(dtype=np.float32), case.x, case.train)
 
@@ -98,7 +98,7 @@ def _named(order: str, arrays: dict[str, Any]) -> Found:
 
 
 def objectives() -> Iterator[Item]:
-    """What D and G minimise."""
+    """Yield the losses of D and G."""
 
     def compute(objective: Any, device: Device, dtype: Any) -> Found:
         logits = SameDraws(device, dtype).standard_normal((64, 1)) * 3
@@ -113,7 +113,7 @@ def objectives() -> Iterator[Item]:
 
 
 def regressions() -> Iterator[Item]:
-    """Losses that compare with a target."""
+    """Yield the losses that compare with a target."""
 
     def compute(loss: Callable[[Any, Any], tuple[Any, Any]], labels: bool, device: Device, dtype: Any) -> Found:
         rng = SameDraws(device, dtype)
@@ -127,7 +127,7 @@ def regressions() -> Iterator[Item]:
 
 
 def all_penalties() -> Iterator[Item]:
-    """On a critic that is curved, so that all four sweeps carry something."""
+    """Yield all penalties, on a curved critic, for which all four sweeps are nonzero."""
 
     def compute(penalty: penalties.Penalty, device: Device, dtype: Any) -> Found:
         weights = np.random.default_rng(0)
@@ -143,7 +143,7 @@ def all_penalties() -> Iterator[Item]:
 
 
 def rules() -> Iterator[Item]:
-    """Five steps of every optimiser, with the gradient clipped and the weights averaged and clipped."""
+    """Yield five steps of every optimizer, with gradient clipping, weight averaging and weight clipping."""
 
     def compute(make: Callable[[Parameters], optim.Optimizer], device: Device, dtype: Any) -> Found:
         network = Dense(30, 20, rng=np.random.default_rng(0)).to(device, dtype)
@@ -163,10 +163,10 @@ def rules() -> Iterator[Item]:
 
 
 def steps() -> Iterator[Item]:
-    """One step of every model, small: what it returns, and the gradients that it leaves in its networks.
+    """Yield one step of every model in a small form: its measures, and the gradients that it leaves.
 
-    In float32 a step rounds differently wherever it is made: Adam's first update of a weight is as large as its
-    learning rate, whatever is rounded off of a gradient that is almost zero.
+    In float32 these differ more than elsewhere: Adam's first update of a weight is as large as its learning rate, even
+    where the gradient is nothing but rounding, and later gradients of the step depend on the updated weights.
     """
 
     def compute(build: Callable[..., Small], device: Device, dtype: Any) -> Found:

@@ -1,8 +1,8 @@
-"""Where the time of a step of DCGAN 64 goes on a GPU: its kernels, how many are launched, and how long it is idle.
+"""Profile a step of DCGAN 64 on a GPU: its kernels, how many are launched, and how long the GPU is idle.
 
-Three looks. From outside: how long the host needs to ask for a step, and when the step is done; if both are about the
-same, the card waits for the host. From inside, where PyTorch is installed: its profiler sees all kernels of the
-process, CuPy's as well. And by kind of layer, which waits for the device after each.
+There are three measurements. From outside: how long the host takes to launch a step, and when the step is done; if both
+times are about equal, the GPU waits for the host. From inside, if PyTorch is installed: its profiler records all
+kernels of the process, including CuPy's. And by kind of layer, with a synchronization after each layer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS, TIMED = 5, 20
 
 
 def run(part: Part) -> None:
-    """Look at a step from outside, from inside, and by kind of layer."""
+    """Profile a step from outside, from inside, and by kind of layer."""
     name, batch = ("dcgan-16", 2) if part.rehearsal else ("dcgan-64", 64)
     workload = WORKLOADS[name]
     step = workload.ready(workload.build(part.device), batch, part.device)
@@ -41,7 +41,7 @@ def run(part: Part) -> None:
     if part.rehearsal:
         before = transfers.launches
         step()
-        part.say(f"a step asks the device for {transfers.launches - before} things, by the stand-in's count")
+        part.say(f"a step launches {transfers.launches - before} operations, as counted by the stand-in")
     for tf32 in part.tf32_or_not():
         part.device.allow_tf32(tf32)
         step()
@@ -62,20 +62,20 @@ def run(part: Part) -> None:
 
 
 def outside(step: Callable[[], Any], synchronize: Callable[[], None], what: str) -> str:
-    """Medians of single steps, or of other work: until the host has asked for everything, and until all is done."""
-    asked, done = [], []
+    """Return the median times of a step, or of other work: until all of it is launched, and until all of it is done."""
+    launched, done = [], []
     for _ in range(TIMED):
         synchronize()
         start = time.perf_counter()
         step()
-        asked.append(time.perf_counter() - start)
+        launched.append(time.perf_counter() - start)
         synchronize()
         done.append(time.perf_counter() - start)
-    return f"{what}: asked for in {1e3 * median(asked):.3g} ms, done after {1e3 * median(done):.3g} ms"
+    return f"{what}: launched in {1e3 * median(launched):.3g} ms, done after {1e3 * median(done):.3g} ms"
 
 
 def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[dict[str, Any]] | None:
-    """The events of some steps, as PyTorch's profiler writes them for Chrome: times in µs. None without PyTorch."""
+    """Return the events of some steps from PyTorch's profiler, in Chrome's format, in µs; None without PyTorch."""
     try:
         import torch
         from torch import profiler as torch_profiler
@@ -84,7 +84,7 @@ def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[d
     activities = torch_profiler.ProfilerActivity
     kind = activities.CUDA if torch.cuda.is_available() else activities.CPU
     if kind == activities.CUDA:
-        torch.cuda.init()  # or its profiler wouldn't look at the GPU
+        torch.cuda.init()  # the profiler ignores a GPU that is not initialized
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         with torch_profiler.profile(activities=[kind]) as profiler:
@@ -96,10 +96,10 @@ def profiled(step: Callable[[], Any], synchronize: Callable[[], None]) -> list[d
 
 
 def summary(events: list[dict[str, Any]], steps: int) -> str:
-    """The most expensive kernels, and of each step: how many are launched, and how long the device is idle."""
+    """Return a table of the most expensive kernels, and the launches and idle time of a step."""
     works = sorted((e for e in events if e.get("cat") in ON_THE_DEVICE), key=lambda e: e["ts"])
     if not works:
-        return "the profiler saw no kernels: is this a GPU, and does PyTorch know it?"
+        return "the profiler saw no kernels: is this a GPU, and does PyTorch support it?"
     by_name: dict[str, list[float]] = {}
     busy, until = 0.0, works[0]["ts"]
     for event in works:

@@ -1,4 +1,4 @@
-"""What the parts of a self-test share: where they run, how long they may take, and going on after a failure."""
+"""What the parts of a self-test share: the device, the time limit, and continuing after a failure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from minigan.backend import Device, get_device
 from minigan.errors import DeviceError
 from minigan.testing import STRICT
 
-TRACEBACKS = 20  # that are shown: a GPU that has failed once may fail at everything after it
+TRACEBACKS = 20  # shown at most: after one failure a GPU may fail at everything
 
 
 @dataclass
 class Part:
-    """One part under way. `end` is the moment, on the monotonic clock, at which it should have ended."""
+    """A running part. `end` is the time, on the monotonic clock, by which it should end."""
 
     device: Device
     end: float
@@ -28,16 +28,16 @@ class Part:
 
     @property
     def rehearsal(self) -> bool:
-        """Whether this is the stand-in for a GPU: then little is enough, and what needs a card is left out."""
+        """Whether the device is the stand-in for a GPU: then parts are short, and skip what needs a GPU."""
         return self.device.name == "strict"
 
     @property
     def workers(self) -> int:
-        """Processes that may share the work: some on a GPU, as long as it has memory for each, and the host cores."""
+        """Processes that may share the work: up to four on a GPU, for which memory and cores suffice, otherwise one."""
         return max(1, min(4, (os.cpu_count() or 1) // 2)) if self.device.name.startswith("cuda") else 1
 
     def tf32_or_not(self) -> list[bool]:
-        """Without TF32, and with it where the device has it."""
+        """Return the values of `tf32` to try: False, and True if the device supports it."""
         try:
             self.device.allow_tf32(True)
             return [False, True]
@@ -47,21 +47,21 @@ class Part:
             self.device.allow_tf32(False)
 
     def left(self) -> float:
-        """Seconds until the end."""
+        """Return the seconds until the end."""
         return self.end - time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print a line at once."""
+        """Print a line, and flush it."""
         print(line, flush=True)
 
     def fail(self, sentence: str) -> None:
-        """Say what is wrong, and count it."""
+        """Print what is wrong, and count it."""
         self.failures += 1
         self.say(f"FAILED: {sentence}")
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Count an exception in this block as a failure of `what`, show where it came from, and go on after it."""
+        """Count an exception in this block as a failure of `what`, print its traceback, and continue after it."""
         try:
             yield
         except Exception as error:
@@ -71,5 +71,5 @@ class Part:
 
 
 def device_called(name: str) -> Device:
-    """The device; "strict" is the stand-in for a GPU. Raises DeviceError if it isn't there."""
+    """Return the device; "strict" is the stand-in for a GPU. Raises DeviceError if there is no such device."""
     return STRICT if name == "strict" else get_device(name)

@@ -15,19 +15,19 @@ from typing import TextIO
 
 from minigan.selftest.part import Part, device_called
 
-# {name: (seconds that are kept for it, of eight minutes, and what it is)}. What one leaves, the next may use.
+# {name: (share of the time, in seconds of eight minutes, title)}. Time that a part leaves goes to the next.
 PARTS = {
-    "agreement": (110, "every layer, loss, penalty, optimiser and model beside NumPy"),
+    "agreement": (110, "every layer, loss, penalty, optimizer and model compared with NumPy"),
     "waiting": (30, "no step waits for the device"),
     "training": (100, "a minute of DCGAN"),
     "kernels": (50, "where the time of a step goes"),
-    "speed": (180, "beside PyTorch"),
+    "speed": (180, "compared with PyTorch"),
 }
-GRACE = 5.0  # seconds before its time is over, a part should have ended by itself
+GRACE = 5.0  # seconds between the time limit that a part is given and the moment when it is killed
 
 
 def run_all(device: str, seconds: float, out: Path, names: list[str], title: str) -> int:
-    """Run these parts, and return how many of them failed. Everything is written to selftest.txt as well."""
+    """Run these parts, and return how many of them failed. All output also goes to selftest.txt."""
     start = time.monotonic()
     shares = {name: PARTS[name][0] for name in names}
     unit = seconds / sum(shares.values())
@@ -50,7 +50,7 @@ def run_all(device: str, seconds: float, out: Path, names: list[str], title: str
 
 
 def run_one(name: str, device: str, seconds: float, out: Path, file: TextIO) -> str:
-    """Run a part, and return what was wrong; "" if nothing was. A part that goes on for too long is ended."""
+    """Run a part, and return what was wrong, "" if nothing. A part that exceeds its time is killed."""
     command = [sys.executable, "-m", "minigan.selftest", name, device, f"{seconds - GRACE:.1f}", str(out)]
     process = subprocess.Popen(
         command,
@@ -77,7 +77,7 @@ def run_one(name: str, device: str, seconds: float, out: Path, file: TextIO) -> 
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End a process with all that it has started."""
+    """Kill a process and all its child processes."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -91,7 +91,7 @@ def _say(line: str, file: TextIO) -> None:
 
 
 def run_here(name: str, device: str, seconds: float, out: Path) -> int:
-    """Run one part in this process, and return how many failures it had."""
+    """Run one part in this process, and return its number of failures."""
     part = Part(device_called(device), time.monotonic() + seconds, out)
     with part.attempt(name):
         import_module(f"minigan.selftest.{name}").run(part)

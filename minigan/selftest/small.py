@@ -13,9 +13,9 @@ from minigan.gans import MODELS
 
 
 def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:
-    """(what a step of it is called, what builds it on a device and in a dtype): every model, every choice of networks.
+    """Yield (name of a step, function that builds the model on a device in a dtype) for every model and its variants.
 
-    Its weights are the same every time.
+    The weights are the same every time.
     """
     for name, cls in MODELS.items():
         for number, small in enumerate(small_models(cls)):
@@ -25,7 +25,7 @@ def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:
 def _built(cls: type, number: int, device: Device, dtype: Any = None) -> Small:
     small = next(islice(small_models(cls), number, None))
     model = small.model
-    model.device, model.n_critic, model.extra_critic = device, 1, False  # with each update, rounding errors grow
+    model.device, model.n_critic, model.extra_critic = device, 1, False  # one update: rounding errors grow with each
     for name, network in model.networks.items():
         values = network.to(device, dtype).parameters().values
         for state in model.optimizers[name].state_names:

@@ -1,4 +1,4 @@
-"""minigan beside PyTorch's eager mode, without TF32 and with it: the tables of `minigan bench`."""
+"""Compare minigan with PyTorch's eager mode, without and with TF32, by the tables of `minigan bench`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from minigan.bench.measure import measure
 from minigan.bench.tables import ratio, table
 from minigan.selftest.part import Part
 
-WORKLOADS = ["dcgan-64", "wgan-gp-64", "dcgan-28", "gan-28", "sngan-32", "sample-64"]  # the most telling first
+WORKLOADS = ["dcgan-64", "wgan-gp-64", "dcgan-28", "gan-28", "sngan-32", "sample-64"]  # the most informative first
 BATCH, ROUNDS = 64, 3
 
 
 def run(part: Part) -> None:
-    """Measure as many workloads as there is time for."""
+    """Measure as many workloads as the time allows."""
     if part.rehearsal:
         jobs, batch, rounds, device = [("dense-1200", False)], 2, 1, "cpu"
-        part.say("(a rehearsal: on the CPU, to see that it measures)")
+        part.say("(a rehearsal on the CPU, to check that measuring works)")
     else:
         jobs = [(name, tf32) for name in WORKLOADS for tf32 in part.tf32_or_not()]
         batch, rounds, device = BATCH, ROUNDS, part.device.name

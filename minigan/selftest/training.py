@@ -1,4 +1,4 @@
-"""A minute of DCGAN and its picture; and whether a seed gives the same bits again, after a resume as well."""
+"""Train DCGAN for a minute; and check that a seed gives the same bits again, also after a resume."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ DIGITS = RunConfig(
 )
 SMALL = replace(DIGITS, model_args={"features": 4}, batch_size=16)  # for a rehearsal
 MINUTE = 60  # seconds
-EVERY = 10  # steps, after which the losses are fetched, as in a run
-DIVERSE = 0.1  # the standard deviation of a pixel over the pictures, in the mean over all pixels; of digits it is 0.26
+EVERY = 10  # steps between two reads of the losses, as in a run
+DIVERSE = 0.1  # threshold for a pixel's standard deviation between pictures, averaged over pixels; digits have 0.26
 
 
 def run(part: Part) -> None:
-    """Repeat a few steps, then train for a minute."""
+    """Compare repeated steps, then train for a minute."""
     with part.attempt("the same bits from the same seed"):
         repeats(part)
     with part.attempt("a minute of DCGAN"):
@@ -48,7 +48,7 @@ def run(part: Part) -> None:
 
 
 def repeats(part: Part) -> None:
-    """Ten steps, twice; and once more, five of them after a resume from a checkpoint."""
+    """Run ten steps twice, and once more with a resume from a checkpoint after five; all weights must be equal."""
     config = replace(SMALL if part.rehearsal else DIGITS, n_steps=10, checkpoint_interval=5, sample_interval=10)
     with TemporaryDirectory() as folder:
         one, other = (_trained(part, config, Path(folder) / name) for name in ("one", "other"))
@@ -82,11 +82,11 @@ def _weights(run: Run) -> np.ndarray:
 
 
 def train(part: Part, seconds: float) -> None:
-    """Train DCGAN on the digits for so long, and draw what it has learned."""
+    """Train DCGAN on the digits for this many seconds, then save a picture of samples and check their diversity."""
     config = SMALL if part.rehearsal else DIGITS
     gan, steps, said, measured = build_model(config, device=part.device), 0, 0.0, {}
     with _feeds(part, config, gan) as feeds:
-        _step(part, gan, feeds, 0)  # in which kernels are compiled
+        _step(part, gan, feeds, 0)  # compiles kernels
         part.device.synchronize()
         start = time.monotonic()
         elapsed = 0.0
@@ -113,6 +113,6 @@ def train(part: Part, seconds: float) -> None:
 
 
 def _step(part: Part, gan: Any, feeds: Feeds, step: int) -> dict[str, Any]:
-    """A step, with a random generator of its own as in a run."""
+    """Run a step with its own random generator, as in a run."""
     now = Now(step, feeds.position, np.random.default_rng([0, step]))
     return gan.step(feeds.next, part.device.rng([0, 1, step]), now)

@@ -1,4 +1,4 @@
-"""No step waits for the device, and none copies anything to it but its batch."""
+"""Check that no step waits for the device, or copies anything to it but its batch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from minigan.testing.transfers import transfers
 
 
 def run(part: Part) -> None:
-    """Make a step of every model where waiting is an error, after one in which kernels were compiled."""
+    """Run a step of every model where waiting is an error, after a first one that compiles kernels."""
     for name, build in every_small_model():
         if part.left() < 0:
-            part.fail(f"no time left for {name} and what comes after it")
+            part.fail(f"no time left for {name} and the models after it")
             break
         with part.attempt(name):
             uploads = uploads_of_a_step(build(part.device))
             part.say(f"{name}: no wait" + (f", {uploads} uploads" if part.rehearsal else ""))
             if uploads:
-                part.fail(f"{name} copies {uploads} arrays to the device that aren't its batch")
+                part.fail(f"{name} copies {uploads} arrays to the device besides its batch")
 
 
 def uploads_of_a_step(small: Small) -> int:
-    """How many arrays a step copied to the device, which only the stand-in counts; of the phase with the most.
+    """Return how many arrays a step copies to the device, in the phase with the most; only the stand-in counts them.
 
-    Raises ForbiddenTransfer if it waits for it.
+    Raises ForbiddenTransfer if the step waits for the device.
     """
     model, device, uploads = small.model, small.model.device, [0]
     rows = random_batch(model, small.shapes, 8, np.random.default_rng(0))

@@ -141,7 +141,7 @@ def test_a_gpu_stands_first_in_the_line_with_cupy_and_its_kind_of_float():
     for compute_type, said in ((1, "without TF32"), (7, "with TF32")):
         core = SimpleNamespace(get_compute_type=lambda dtype, found=compute_type: found)
         line = machine(Device("cuda:1", SimpleNamespace(cuda=cuda, _core=core, __version__="14.0")))
-        assert line.startswith("GPU 1 beside ")
+        assert line.startswith("GPU 1 with ")
         assert f"CuPy 14.0, float32 {said}" in line
 
 

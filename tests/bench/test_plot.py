@@ -36,7 +36,7 @@ def test_the_order_of_measuring_does_not_matter_and_figures_are_for_a_sample():
 
 
 def test_what_does_not_grow_is_not_drawn():
-    with pytest.raises(ValueError, match="nothing grows"):
+    with pytest.raises(ValueError, match="there is nothing to plot"):
         draw([result("dcgan-64"), result("conv3-16", size=None), result("conv3-32", size=None)])
 
 

@@ -76,8 +76,8 @@ def test_without_pytorch_the_rest_is_shown(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert part.failures == 0
     assert "dcgan-16, batch 2: the first step took" in shown
-    assert "a step asks the device for 505 things" in shown
-    assert "a step without TF32: asked for in" in shown
-    assert "a random generator, which every step makes: asked for in" in shown
+    assert "a step launches 505 operations" in shown
+    assert "a step without TF32: launched in" in shown
+    assert "a random generator, which every step makes: launched in" in shown
     assert "no PyTorch" in shown
     assert "  BatchNorm        forward " in shown
