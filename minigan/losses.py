@@ -1,14 +1,14 @@
-"""GAN objectives on logits: the value and its gradient.
+"""GAN objectives, each with its gradient ∂loss/∂logits.
 
-A discriminator ends without a sigmoid: it gives a logit l, and D(x) = sigmoid(l) only where an objective speaks of
-probabilities. Written on logits, log D and log(1 − D) are softplus functions that neither overflow nor lose digits:
+A discriminator has no final sigmoid. It outputs a logit l; only some objectives contain the probability D(x) =
+sigmoid(l). Its logarithms are softplus(±l), where softplus(l) = log(1 + eˡ), which neither overflows nor loses digits:
 
     −log sigmoid(l) = softplus(−l)        −log(1 − sigmoid(l)) = softplus(l)        softplus′ = sigmoid
 
-Every objective has three methods, `real`, `fake` (what the discriminator minimises on either kind of picture) and
-`generator` (what the generator minimises on its own pictures). Each takes logits of any shape and returns
-`(value, dlogits)`: the mean over the M logits as a 0-d array that stays on the device, and ∂value/∂logits. Logits that
-are no array of floats, or none at all, are a ShapeError.
+Every objective has three methods: `real` and `fake` are the discriminator's loss on real and on generated samples,
+`generator` is the generator's loss on generated samples. Each takes M logits of any shape and returns
+`(value, dlogits)`: the mean over the logits as a 0-d array on the device, and dlogits = ∂value/∂logits in the shape of
+the logits. Raises ShapeError unless the logits are a non-empty array of floats.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from minigan.layers.activations import sigmoid, softplus
 
 
 class Minimax:
-    """The game of Goodfellow et al. 2014: D maximises E log D(x) + E log(1 − D(G(z))).
+    """The objective of Goodfellow et al. 2014, equation 1: D maximizes E log D(x) + E log(1 − D(G(z))).
 
         real        mean softplus(−l) + s·l       dl = (s − sigmoid(−l))/M      s = label_smoothing
         fake        mean softplus(l)              dl = sigmoid(l)/M
         generator   saturating                    −mean softplus(l)             dl = −sigmoid(l)/M
                     non-saturating (default)       mean softplus(−l)            dl = −sigmoid(−l)/M
 
-    The first line is the cross-entropy with the target 1 − s, because softplus(l) = softplus(−l) + l. When D is sure
-    that a picture is fake, l ≪ 0: sigmoid(l) and with it the saturating generator's gradient vanish, while the
-    non-saturating one's is −1/M (section 3 of the paper). Smoothing moves the real target only (one-sided; Salimans et
-    al. 2016): a smoothed fake target would reward pictures that look like today's fakes.
+    `real` is the cross-entropy with target 1 − s, (1 − s) softplus(−l) + s softplus(l), since softplus(l) =
+    softplus(−l) + l. Where D rejects a fake with certainty, l ≪ 0: the saturating gradient −sigmoid(l)/M vanishes,
+    the non-saturating one is −1/M (section 3 of the paper). Only the real target is smoothed (one-sided; Salimans et
+    al. 2016): with a smoothed fake target, fakes far from the data would have no incentive to move toward it.
     """
 
     def __init__(self, saturating: bool = False, label_smoothing: float = 0.0) -> None:
@@ -42,18 +42,18 @@ class Minimax:
         self.saturating, self.label_smoothing = saturating, float(label_smoothing)
 
     def real(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on real pictures: cross-entropy with the target 1 − label_smoothing."""
+        """D's loss on real samples: cross-entropy with target 1 − label_smoothing."""
         _check(logits)
         s = self.label_smoothing
         return (softplus(-logits) + s * logits).mean(), (s - sigmoid(-logits)) / logits.size
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on generated pictures: cross-entropy with the target 0."""
+        """D's loss on generated samples: cross-entropy with target 0."""
         _check(logits)
         return softplus(logits).mean(), sigmoid(logits) / logits.size
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
-        """G's loss on generated pictures."""
+        """G's loss on generated samples, saturating or not."""
         _check(logits)
         if self.saturating:
             return -softplus(logits).mean(), sigmoid(logits) / -logits.size
@@ -61,54 +61,56 @@ class Minimax:
 
 
 class LeastSquares:
-    """LSGAN (Mao et al. 2016): ½ mean (l − target)², dl = (l − target)/M, with target b real, a fake, c generator.
+    """The objective of LSGAN (Mao et al. 2016): ½ mean (l − target)², dl = (l − target)/M.
 
-    (a, b, c) = (0, 1, 1), or (−1, 1, 0), for which the paper shows that the Pearson χ² divergence is minimised
-    (b − c = 1, b − a = 2). It doesn't saturate: the further a logit is from its target, the stronger the pull.
+    The target is b for real, a for fake, and c for the generator: (a, b, c) = (0, 1, 1) (equation 9) or (−1, 1, 0)
+    (equation 8; b − c = 1 and b − a = 2 minimize the Pearson χ² divergence). It doesn't saturate: the gradient is
+    proportional to the distance from the target.
     """
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
         self.a, self.b, self.c = float(a), float(b), float(c)
 
     def real(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on real pictures, target b."""
-        return self._towards(logits, self.b)
+        """D's loss on real samples: ½ mean (l − b)²."""
+        return self._half_squared_error(logits, self.b)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on generated pictures, target a."""
-        return self._towards(logits, self.a)
+        """D's loss on generated samples: ½ mean (l − a)²."""
+        return self._half_squared_error(logits, self.a)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
-        """G's loss on generated pictures, target c."""
-        return self._towards(logits, self.c)
+        """G's loss on generated samples: ½ mean (l − c)²."""
+        return self._half_squared_error(logits, self.c)
 
     @staticmethod
-    def _towards(logits: Any, target: float) -> tuple[Any, Any]:
+    def _half_squared_error(logits: Any, target: float) -> tuple[Any, Any]:
         _check(logits)
         error = logits - target
         return (error * error).mean() / 2, error / logits.size
 
 
 class Wasserstein:
-    """WGAN (Arjovsky et al. 2017): the critic maximises mean l_real − mean l_fake, the generator mean l_fake.
+    """The objective of WGAN (Arjovsky et al. 2017): D maximizes mean l_real − mean l_fake, G maximizes mean l_fake.
 
         real   −mean l, dl = −1/M        fake   mean l, dl = 1/M        generator   −mean l, dl = −1/M
 
-    It means a distance only if the critic is kept 1-Lipschitz, by clipping its weights or by a gradient penalty.
+    The difference estimates the Wasserstein-1 distance only if D is kept 1-Lipschitz, by clipping its weights or with a
+    gradient penalty.
     """
 
     def real(self, logits: Any) -> tuple[Any, Any]:
-        """The critic's loss on real pictures."""
+        """D's loss on real samples: −mean l."""
         _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
-        """The critic's loss on generated pictures."""
+        """D's loss on generated samples: mean l."""
         _check(logits)
         return logits.mean(), _constant(logits, 1)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
-        """G's loss on generated pictures."""
+        """G's loss on generated samples: −mean l."""
         _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
@@ -119,46 +121,46 @@ class Hinge:
         real   mean max(0, 1 − l), dl = −[l < 1]/M        fake   mean max(0, 1 + l), dl = [l > −1]/M
         generator   −mean l, dl = −1/M
 
-    The discriminator stops pushing logits that are beyond ±1 on the right side.
+    Real logits above 1 and fake ones below −1 have zero gradient.
     """
 
     def real(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on real pictures."""
+        """D's loss on real samples: mean max(0, 1 − l)."""
         _check(logits)
         margin = 1 - logits
         return array_module(logits).maximum(margin, 0).mean(), _constant(logits, -1) * (margin > 0)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
-        """D's loss on generated pictures."""
+        """D's loss on generated samples: mean max(0, 1 + l)."""
         _check(logits)
         margin = 1 + logits
         return array_module(logits).maximum(margin, 0).mean(), _constant(logits, 1) * (margin > 0)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
-        """G's loss on generated pictures."""
+        """G's loss on generated samples: −mean l."""
         _check(logits)
         return -logits.mean(), _constant(logits, -1)
 
 
 def l1(y: Any, target: Any) -> tuple[Any, Any]:
-    """mean |y − target| and its gradient in y, sign(y − target)/M. Raises ShapeError if the shapes differ."""
+    """Return mean |y − target| and its gradient dy = sign(y − target)/M. Raises ShapeError if the shapes differ."""
     error = _difference(y, target)
     xp = array_module(y)
     return xp.abs(error).mean(), xp.sign(error) / y.size
 
 
 def l2(y: Any, target: Any) -> tuple[Any, Any]:
-    """mean (y − target)² and its gradient in y, 2 (y − target)/M. Raises ShapeError if the shapes differ."""
+    """Return mean (y − target)² and its gradient dy = 2 (y − target)/M. Raises ShapeError if the shapes differ."""
     error = _difference(y, target)
     return (error * error).mean(), error * (2 / y.size)
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
-    """mean over N of −log softmax(logits)[label]; logits (N, K), integer labels (N,).
+    """Return −mean log p[label] with p = softmax(logits), and its gradient dlogits = (p − onehot(label))/N.
 
-    With p = softmax(l), ∂/∂l = (p − onehot(label))/N. The largest logit is subtracted first, so nothing overflows.
-    Raises ShapeError if the shapes don't fit, for labels that are no integers, and on the host for labels that aren't
-    in 0…K−1; on a GPU looking for those would wait for it.
+    logits (N, K), integer labels (N,). The largest logit of each row is subtracted before exp, which prevents overflow.
+    Raises ShapeError for other shapes, for labels that aren't integers, and for labels outside 0…K−1. The range is
+    checked only on the host: on a GPU, the check would wait for the device.
     """
     _check(logits)
     if not is_array(labels) or labels.dtype.kind not in "iu":
@@ -176,15 +178,18 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
 
 
 def _constant(logits: Any, sign: int) -> Any:
+    """Return sign/M for each of the M logits: the gradient of ±mean l."""
     return array_module(logits).full_like(logits, sign / logits.size)
 
 
 def _check(logits: Any, name: str = "logits") -> None:
-    """Integers would have a gradient of 0 without a word, and no logits a mean of NaN."""
+    """Raise ShapeError unless `logits` is a non-empty array of floats: integers would have an integer gradient, 0."""
     if not is_array(logits):
         raise ShapeError(f"a loss takes an array of {name}, got {described(logits)}")
     if logits.dtype.kind != "f" or not logits.size:
-        raise ShapeError(f"a loss takes {name} in floats, and one at least, got {logits.dtype} {tuple(logits.shape)}")
+        raise ShapeError(
+            f"a loss takes {name} in a non-empty array of floats, got {logits.dtype} {tuple(logits.shape)}"
+        )
 
 
 def _difference(y: Any, target: Any) -> Any:

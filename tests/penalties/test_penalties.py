@@ -286,7 +286,7 @@ def test_a_wrong_shape_is_refused():
 
 def test_a_critic_with_several_numbers_for_a_sample_is_refused():
     """The sum of its outputs has a slope, too, but nobody wants that to be 1."""
-    with pytest.raises(ShapeError, match=r"one number for each sample, got \(4, 2\)"):
+    with pytest.raises(ShapeError, match=r"one output per sample, got shape \(4, 2\)"):
         GradientPenalty()(Dense(3, 2), np.zeros((4, 3)), np.ones((4, 3)), np.random.default_rng(0))
 
 
