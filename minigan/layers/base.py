@@ -2,7 +2,7 @@
 
 L is the loss, and `dname` = ∂L/∂name. P is a scalar function of dx, such as a gradient penalty, and `ddname` =
 ∂P/∂(dname). Here is a whole layer. `minigan.testing.check_layer(Scale(3), x)` compares all its derivatives with
-differences, and checks the promises of `Layer`.
+differences, and checks the promises of `Layer`. In a network, optimizers and checkpoints find its parameters.
 
     class Scale(Layer):
         '''y = s x with a factor for each channel: x (…, C), s (C,).

@@ -79,5 +79,5 @@ class Projection(Layer):
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
         """((N, F), labels without a gradient) and (N, 1)."""
-        h = cache[0]
+        h, *_ = cache
         return (h.shape, None), (len(h), 1)

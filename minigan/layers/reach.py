@@ -13,12 +13,9 @@ layer, an instance norm or a sum over all pixels. `minigan.apply` puts them toge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from minigan.kernels.geometry import Pair
-
-if TYPE_CHECKING:
-    from minigan.layers.base import Layer
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,14 @@ class Window:
 class Chain:
     """Layers one after the other."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Ways:
     """Layers that all get the picture; None hands it on unchanged."""
 
-    layers: tuple[Layer | None, ...]
+    layers: tuple[Any, ...]
 
 
 Reach = Window | Chain | Ways
