@@ -25,17 +25,17 @@ Self = TypeVar("Self", bound="Parameterized")
 class Parameters:
     """All parameters of a network in one contiguous vector, all gradients in another.
 
-    values: (P,) every parameter, in the order of `walk`.
-    grads:  (P,) the gradients, in the same order.
+    values: (n,) every parameter, in the order of `walk`.
+    grads:  (n,) the gradients, in the same order.
 
     `network.to` replaces the vectors, so read them from this object each time. The object stays the same.
     Raises LayerError if parameters have no gradient or differ in dtype or device, or if a layer occurs twice.
     """
 
-    def __init__(self, network: Parameterized, whole: Parameters | None = None) -> None:
+    def __init__(self, network: Parameterized, parent: Parameters | None = None) -> None:
         self.network = network
-        self.whole = whole  # the parameters of the network that this one is a part of; it sets our vectors
-        if whole is None:
+        self.parent = parent  # the Parameters of the network that this one is a part of, which calls our `bind`
+        if parent is None:
             _check_parameters(network)
             arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for _, layer, name in _parameters(network)]
             if arrays:
@@ -45,7 +45,7 @@ class Parameters:
                 self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
 
     def bind(self, values: Any, grads: Any) -> None:
-        """Make every parameter of the network a view into `values` (P,) and its gradient a view into `grads` (P,)."""
+        """Make every parameter of the network a view into `values` (n,) and its gradient a view into `grads` (n,)."""
         self.values, self.grads = values, grads
         start = 0
         for name in self.network.parameter_names:
@@ -57,10 +57,10 @@ class Parameters:
         for child in self.network.children().values():
             part = slice(start, start + sum(getattr(layer, name).size for _, layer, name in _parameters(child)))
             if child._vector is None:
-                child._vector = Parameters(child, whole=self)
-            if child._vector.whole not in (None, self):
+                child._vector = Parameters(child, parent=self)
+            if child._vector.parent not in (None, self):
                 raise LayerError(f"{child!r} is part of another network already: a layer belongs to one")
-            child._vector.whole = self
+            child._vector.parent = self
             child._vector.bind(values[part], grads[part])
             start = part.stop
 
@@ -158,15 +158,15 @@ class Parameterized:
     def to(self: Self, device: Device | str | None = None, dtype: Any = None) -> Self:
         """Move parameters and state to a device or another dtype, in place. Make optimizers after it. Returns self.
 
-        Raises LayerError for a layer inside of a network, because only the whole can move, and for other dtypes than
-        float32 and float64.
+        Raises LayerError for a layer inside of a network, because only the whole network can move, and for dtypes other
+        than float32 and float64.
         """
         if device in ("float32", "float64") or isinstance(device, (type, np.dtype)):
             raise LayerError(f"{device} is no device: write .to(dtype=…)")
         if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
             raise LayerError(f"a network computes in float32 or float64, not in {np.dtype(dtype)}")
         vector = self.parameters()
-        if vector.whole is not None:
+        if vector.parent is not None:
             raise LayerError(f"{self!r} is part of a network, whose parameters are one vector: move the network")
         target = Device("here", array_module(vector.values)) if device is None else get_device(device)
         vector.bind(target.array(vector.values, dtype), target.array(vector.grads, dtype))

@@ -1,4 +1,4 @@
-"""One call of a layer, made repeatable: the same draws and the same running statistics every time."""
+"""A call of a layer that can be repeated: with the same random numbers and running statistics every time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from minigan.testing.several import each, entries, floats, form, gradients, is_f
 class Call:
     """A layer, an input, an upstream gradient dy and a direction ddx, on the host and in one dtype.
 
-    The layer is a copy. `forward` seeds the generator afresh and puts the layer's state (running statistics) back, so
-    that two forwards differ only in what was changed between them. dy and ddx are normal random numbers, never ones:
-    a norm, for instance, has a zero gradient under a dy of ones, whatever its backward does.
+    The layer is a copy. `forward` seeds a new generator and restores the layer's state (running statistics), so two
+    forwards differ only by what was changed between them. dy and ddx are normal random numbers, not ones: the gradient
+    of a norm for a dy of ones is zero, so a wrong backward could pass.
 
-    x, y, dy and ddx may be tuples. Integers are labels: they stay what they are, and have None for dy and ddx.
+    x, y, dy and ddx may be tuples. Integers are labels: they aren't converted, and their dy and ddx are None.
     """
 
     def __init__(self, layer: Layer, x: Any, train: bool, seed: int, dtype: Any = np.float64) -> None:
@@ -53,13 +53,13 @@ class Call:
             getattr(inner, name)[...] = value
 
     def backward(self, wrt: str = "both") -> Any:
-        """dx, through a forward of its own."""
+        """dx, after a new forward."""
         dx = self._call("backward", self.dy, self.forward()[1], wrt)
         self._arrays("backward", "dx", dx)
         return dx
 
     def double_backward(self) -> tuple[Any, Any]:
-        """(ddy, dx2), through a forward of its own and without a backward."""
+        """(ddy, dx2), after a new forward and without a backward."""
         result = self._call("double_backward", self.ddx, self.dy, self.forward()[1])
         ddy, dx2 = self._pair("double_backward", result, "(ddy, dx2), with None for a dx2 that is zero")
         self._arrays("double_backward", "ddy", ddy)
@@ -76,15 +76,15 @@ class Call:
             raise GradientError(f"{self}: {lacking}{alone}") from error
 
     def _pair(self, verb: str, result: Any, wanted: str) -> tuple[Any, Any]:
-        """What a verb returned, if that is a tuple of two. An array of two rows would pass for one."""
+        """The result of a method. Raises GradientError unless it is a tuple of two: an array of two rows isn't."""
         if not isinstance(result, tuple) or len(result) != 2:
             raise GradientError(f"{self}: {verb} returns {_kind(result)}: it must return {wanted}")
         return result
 
     def _arrays(self, verb: str, name: str, a: Any) -> None:
-        """Raise GradientError unless it is an array of the host, or a tuple of such; None is a gradient of zero.
+        """Raise GradientError unless `a` is a NumPy array of floats, or a tuple of such; a gradient may be None.
 
-        They are floats, but a tuple y may have labels in it.
+        A tuple y may contain labels.
         """
         for entry_name, entry in entries(name, a).items():
             kinds = "fiu" if name == "y" and isinstance(a, tuple) else "f"
@@ -101,12 +101,12 @@ class Call:
         return self.layer.parameters().named()
 
     def first_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """({"x": dx, "W": dW, …}, {"x": x, "W": W, …}): the gradients of ⟨dy, forward(x)⟩, and what they are of."""
+        """({"x": dx, "W": dW, …}, {"x": x, "W": W, …}): the gradients of ⟨dy, forward(x)⟩, and their variables."""
         self.zero_grad()
         return self._with_parameters(gradients("x", self.x, self.backward()), floats("x", self.x))
 
     def second_order(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """({"dy": ddy, "x": dx2, …}, {"dy": dy, …}): the gradients of ⟨ddx, backward(dy)⟩, and what they are of."""
+        """({"dy": ddy, "x": dx2, …}, {"dy": dy, …}): the gradients of ⟨ddx, backward(dy)⟩, and their variables."""
         self.zero_grad()
         ddy, dx2 = self.double_backward()
         written = gradients("dy", self.dy, ddy) | gradients("x", self.x, dx2)
@@ -136,7 +136,7 @@ class Call:
 
 
 def gradient_name(name: str, order: int = 1) -> str:
-    """What an array's gradient is called: "W" → "dW", "0.body.W" → "0.body.dW"; at second order "x[1]" → "dx2[1]"."""
+    """The name of an array's gradient: "W" → "dW", "0.body.W" → "0.body.dW"; at second order "x[1]" → "dx2[1]"."""
     prefix, dot, last = name.rpartition(".")
     variable, bracket, entry = last.partition("[")
     return f"{prefix}{dot}d{variable}{'2' if order == 2 and name == 'x' + bracket + entry else ''}{bracket}{entry}"

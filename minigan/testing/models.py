@@ -1,7 +1,7 @@
-"""The gradients of a whole model: of each network at what a step gives it, and of a generator through its critic.
+"""Check the gradients of a whole model: of each network at the input of a step, and of a generator through its critic.
 
-Nothing has to be known of a model for that. It makes one step in each of its phases, on a random batch, while the
-inputs of all networks are kept; then copies of the networks are checked there, with weights that aren't special.
+This works for any model. It makes one step in each of its phases, on a random batch, while the inputs of all networks
+are recorded. Then copies of the networks, with random numbers added to their weights, are checked at these inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minigan.testing.several import each
 
 
 class Pass(NamedTuple):
-    """A pass through a network: its name, x as it was, and the arrays x and y themselves, to be recognised."""
+    """A pass through a network: its name, a copy of x, and the objects x and y themselves, to be compared by `is`."""
 
     network: str
     x: Any
@@ -31,14 +31,14 @@ class Pass(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What is checked: `run` returns the largest relative errors, {array: first order}, {array: second order}."""
+    """One check: `run` returns the largest relative errors, {array: first order}, {array: second order}."""
 
     title: str
     run: Any
 
 
 def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[float, float] = (1e-7, 1e-6)) -> Iterator:
-    """Yield the checks of a model, one for each network, then one for each game; its own weights are spoilt.
+    """Yield the checks of a model, one for each network, then one for each game. The steps change its weights.
 
     Each raises GradientError for a gradient that is wrong.
     """
@@ -53,16 +53,16 @@ def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[fl
                 of_arrays, x = at_numbers(network, x)
                 yield Check(f"{name}{where}", lambda network=of_arrays, x=x: _check(network, x, tolerance, how))
         for game in small.model.games:
-            way = _way(passes, game.generator, game.critic)
-            if way:
-                (G, z), *rest = (at_numbers(copy.deepcopy(networks[one.network]), one.x) for one in way)
+            path = _path(passes, game.generator, game.critic)
+            if path:
+                (G, z), *rest = (at_numbers(copy.deepcopy(networks[one.network]), one.x) for one in path)
                 D = rest[0][0] if len(rest) == 1 else Sequential(*(network for network, _ in rest))
                 title = f"{game.generator} through {game.critic}{where}"
                 yield Check(title, lambda G=G, D=D, z=z: (check_through(G, D, z, tolerance=tolerance[0], **how), {}))
 
 
 class AtNumbers(Layer):
-    """A network that takes numbers beside arrays, such as a level: a function of the arrays alone, at these numbers."""
+    """A network that takes numbers beside arrays, such as a level, as a function of the arrays with fixed numbers."""
 
     def __init__(self, network: Layer, x: tuple) -> None:
         self.network, self.given = network, tuple(None if is_array(one) else one for one in x)
@@ -72,7 +72,7 @@ class AtNumbers(Layer):
         return {"network": self.network}
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """The network's y, with the numbers in their places."""
+        """The network's y, at the given numbers."""
         return self.network.forward(self._with(x, self.given), train, rng)
 
     def backward(self, dy: Any, cache: Any, wrt: Any = "both") -> Any:
@@ -96,7 +96,7 @@ class AtNumbers(Layer):
 
 
 def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
-    """A network and x, or if x has numbers that are no arrays, the network at these and the arrays alone."""
+    """A network and x; if x contains numbers that are no arrays, the network `AtNumbers` and the arrays alone."""
     if not isinstance(x, tuple) or all(is_array(one) for one in x):
         return network, x
     arrays = tuple(one for one in x if is_array(one))
@@ -104,38 +104,38 @@ def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
 
 
 def recorded(small: Small, seed: int = 0) -> Iterator[tuple[Phase, list[Pass]]]:
-    """The passes through whole networks of a step in each phase, of a few samples."""
+    """Make a step in each phase, on a few samples; yield the phase and the passes through whole networks."""
     model, rng = small.model, np.random.default_rng([seed, 2])
     for now in moments(model, seed):
         passes: list[Pass] = []
-        hung = [(network, verb) for network in model.networks.values() for verb in ("forward", "output")]
+        recording = [(network, verb) for network in model.networks.values() for verb in ("forward", "output")]
         for name, network in model.networks.items():
-            _listen(name, network, passes)
+            _record(name, network, passes)
         try:
             model.step(lambda n=None: random_batch(model, small.shapes, n or SAMPLES, rng), model.device.rng(seed), now)
         finally:
-            for network, verb in hung:
+            for network, verb in recording:
                 vars(network).pop(verb)
         yield now.phase, passes
 
 
-def _listen(name: str, network: Layer, passes: list[Pass]) -> None:
-    """Have a network note its passes."""
+def _record(name: str, network: Layer, passes: list[Pass]) -> None:
+    """Wrap forward and output of a network, so that each call appends to `passes`."""
     forward, output = network.forward, network.output
 
-    def noted_forward(x: Any, train: bool = True, rng: Any = None) -> Any:
+    def recorded_forward(x: Any, train: bool = True, rng: Any = None) -> Any:
         before = each(_kept, x)
         y, cache = forward(x, train, rng)
         passes.append(Pass(name, before, x, y))
         return y, cache
 
-    def noted_output(x: Any, train: bool = True, rng: Any = None) -> Any:
+    def recorded_output(x: Any, train: bool = True, rng: Any = None) -> Any:
         before = each(_kept, x)
         y = output(x, train, rng)
         passes.append(Pass(name, before, x, y))
         return y
 
-    vars(network).update(forward=noted_forward, output=noted_output)
+    vars(network).update(forward=recorded_forward, output=recorded_output)
 
 
 def _kept(x: Any) -> Any:
@@ -143,30 +143,33 @@ def _kept(x: Any) -> Any:
     return to_numpy(x)[:SAMPLES].copy() if is_array(x) and x.ndim else x
 
 
-def _way(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
-    """Passes from the generator on to the critic, each given what the one before it made; [] if there is no such way.
+def _path(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
+    """Passes from the generator to the critic, in which the y of each is the x of the next; [] if there are none.
 
-    A condition beside the arrays, such as labels, must be the same in both of two networks, and in no others.
+    With a condition beside the arrays, such as labels, there must be two passes, both with the same condition.
     """
     for last in passes:
-        way = [last] if last.network == critic else []
-        while way and way[0].network != generator:
-            made = [one for one in passes if one.y is _parts(way[0])[0] and not any(one is other for other in way)]
-            way = [made[0], *way] if made else []
-        conditions = [tuple(part for part in _parts(one)[1:] if is_array(part)) for one in way]
+        path = [last] if last.network == critic else []
+        while path and path[0].network != generator:
+            before = [one for one in passes if one.y is _parts(path[0])[0] and not any(one is other for other in path)]
+            path = [before[0], *path] if before else []
+        conditions = [tuple(part for part in _parts(one)[1:] if is_array(part)) for one in path]
         same = all(a is b for these in zip(*conditions, strict=False) for a in these for b in these)
-        if way and same and len(set(map(len, conditions))) == 1 and not (conditions[0] and len(way) > 2):
-            return way
+        if path and same and len(set(map(len, conditions))) == 1 and not (conditions[0] and len(path) > 2):
+            return path
     return []
 
 
 def _parts(one: Pass) -> tuple:
-    """What a network was given, as a tuple."""
+    """The input of a pass, as a tuple."""
     return one.given if isinstance(one.given, tuple) else (one.given,)
 
 
 def _general(network: Layer, rng: np.random.Generator) -> Layer:
-    """The network in float64, with weights that are no longer special, and their singular vectors."""
+    """The network in float64, with random numbers added to its weights, and singular vectors that fit them.
+
+    Special weights, such as biases of zero, would hide mistakes.
+    """
     return singular_vectors(shake(network.to(dtype=np.float64), rng))
 
 

@@ -1,6 +1,6 @@
-"""What every layer promises besides its numbers.
+"""Check what every layer promises besides right derivatives: see `Layer` in layers/base.py.
 
-Each function here checks one promise of `docs/architecture.md` and says in its docstring what goes wrong without it.
+Each function checks one promise. Its docstring says what goes wrong without it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from minigan.testing.registered import everything_is_registered
 from minigan.testing.several import each, entries, floats, form, is_float
 from minigan.testing.usable import check_layer_and_input
 
-_IN_CACHE = "keep what the way back needs in the cache, not on the layer, and write nothing into the cache"
+_IN_CACHE = "keep what backward needs in the cache, not on the layer, and write nothing into the cache"
 
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
-    """Check all of them at `x`; raise GradientError at the first that is broken."""
+    """Check all promises at `x`. Raises GradientError for the first that is broken."""
     check_layer_and_input(layer, x, order)
     promises = [
         everything_is_registered,
@@ -51,14 +51,14 @@ def shapes_are_right(call: Call, order: int) -> None:
 
 
 def results_are_numbers(call: Call, order: int) -> None:
-    """At finite numbers everything is finite: a NaN would be reported as any other broken promise."""
+    """At finite numbers everything is finite: a NaN would fail the other checks with misleading reports."""
     for name, array in _all_results(call, order).items():
         finite = not is_float(array) or np.isfinite(array).all()
         _require(finite, call, f"{name} has NaN or infinity in it, at an x that has none: choose x where y is smooth")
 
 
 def inputs_stay_as_they_are(call: Call, order: int) -> None:
-    """No verb writes to x, dy, ddx or a parameter: the caller still needs them."""
+    """No method writes to x, dy, ddx or a parameter: the caller still needs them."""
     arrays = entries("x", call.x) | floats("dy", call.dy) | floats("ddx", call.ddx)
     arrays |= {name: value for name, (value, _) in call.named.items()}
     before = {name: array.copy() for name, array in arrays.items()}
@@ -69,7 +69,7 @@ def inputs_stay_as_they_are(call: Call, order: int) -> None:
 
 
 def forward_repeats_itself(call: Call, order: int) -> None:
-    """The same x, draws and state give the same y: nothing of a call stays on the layer."""
+    """The same x, random numbers and state give the same y: nothing of a call stays on the layer."""
     _same(
         call,
         {"y": call.forward()[0]},
@@ -79,12 +79,12 @@ def forward_repeats_itself(call: Call, order: int) -> None:
 
 
 def output_is_the_y_of_forward(call: Call, order: int) -> None:
-    """A network gives the same pictures whether or not somebody goes back through it."""
+    """`output` returns the y of `forward`: a network's pictures don't depend on whether backward follows."""
     _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "is another from output than from forward: change both")
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:
-    """No output shares memory with an input or another output, and all have the right shapes. Labels have no dx."""
+    """No output shares memory with an input or another output, and all have the right shapes. dx of labels is None."""
     y, cache = call.forward()
     dx = call.layer.backward(call.dy, cache)
     _require_gradient(call, "dx", dx, "x", call.x, may_be_none=False)
@@ -117,7 +117,7 @@ def gradients_are_added(call: Call, order: int) -> None:
 
 
 def wrt_is_kept_to(call: Call, order: int) -> None:
-    """wrt="input" leaves parameter gradients alone, wrt="params" returns no dx, and what is left is the same."""
+    """wrt="input" doesn't change parameter gradients, wrt="params" returns None, and the other half is the same."""
     call.zero_grad()
     dx, grads = call.backward(), call.grads
     marks = np.random.default_rng(call.seed).standard_normal(grads.shape)
@@ -139,7 +139,7 @@ def wrt_is_kept_to(call: Call, order: int) -> None:
 
 
 def caches_are_apart(call: Call, order: int) -> None:
-    """Passes over real, fake and interpolated pictures are alive together, and a cache may be used again.
+    """Several passes, over real, fake and interpolated pictures, don't disturb each other; a cache can be used twice.
 
     Another forward between forward and backward changes nothing, nor does backward before double_backward.
     """
@@ -157,7 +157,7 @@ def caches_are_apart(call: Call, order: int) -> None:
 
 
 def any_strides_will_do(call: Call, order: int) -> None:
-    """x, dy and ddx may lie in memory backwards and with gaps; the results are the same to rounding."""
+    """x, dy and ddx may have any strides; the results are the same up to rounding."""
     expected = _all_results(call, order)
     call.x, call.dy, call.ddx = (each(non_contiguous, a) for a in (call.x, call.dy, call.ddx))
     _same(call, expected, _all_results(call, order), "differs for a non-contiguous input")
@@ -183,9 +183,9 @@ def wrong_shapes_are_refused(call: Call, order: int) -> None:
 
 
 def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
-    """float32 in, float32 out, whatever dtype the parameters have, and so for float64. Gradients keep their dtype.
+    """float32 in, float32 out, whatever dtype the parameters have, and likewise float64. dW has the dtype of W.
 
-    Labels have no say. What comes of labels alone, and of no number, may have the dtype of the parameters.
+    The dtype of labels doesn't matter. A y of labels alone may have the dtype of the parameters.
     """
     for of_layer in (np.float32, np.float64):
         for of_input in (np.float32, np.float64):
@@ -208,7 +208,7 @@ def _verbs(call: Call, order: int) -> list[Callable]:
 
 
 def _all_results(call: Call, order: int) -> dict[str, np.ndarray | None]:
-    """Of each verb with a fresh cache; double_backward goes first, because it may not lean on backward."""
+    """The results of each method with a new cache; double_backward first, because it must not need a backward."""
     results = {}
     if order > 1:
         call.zero_grad()
@@ -220,7 +220,7 @@ def _all_results(call: Call, order: int) -> dict[str, np.ndarray | None]:
 
 
 def _same(call: Call, expected: dict[str, Any], found: dict[str, Any], complaint: str) -> None:
-    """Equal to rounding, relative to the largest magnitude; None only where None is expected."""
+    """Require equality up to rounding, relative to the largest magnitude; None only where None is expected."""
     expected, found = (
         {name: array for whole, result in results.items() for name, array in entries(whole, result).items()}
         for results in (expected, found)
@@ -234,7 +234,7 @@ def _same(call: Call, expected: dict[str, Any], found: dict[str, Any], complaint
 
 
 def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: Any, may_be_none: bool) -> None:
-    """A gradient has the shape of what it is the gradient of, entry by entry. That of labels is always None."""
+    """Require that a gradient has the shape of its variable, entry by entry, and that it is None for labels."""
     if gradient is None and may_be_none:
         return
     _require(form(gradient) == form(of), call, f"{name} is {form(gradient)}, but {of_name} is {form(of)}")
@@ -249,7 +249,7 @@ def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: An
 def _wrong(name: str, a: Any) -> Iterator[tuple[str, Any]]:
     """Yield `("dy of (1, 3)", a wrong dy)`: arrays of other shapes that broadcast with `a`, one entry at a time.
 
-    Those have an axis of length 1, a new axis in front, or an axis missing. Of a tuple the last entry is missing, too.
+    Those have an axis of length 1, a new axis in front, or one axis less. For a tuple also one entry less.
     """
     if isinstance(a, tuple):
         yield f"{name} of {len(a) - 1} entries", a[:-1]

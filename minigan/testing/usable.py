@@ -1,6 +1,6 @@
-"""Whether a layer and an input can be checked at all: the mistakes of a call, each in a sentence.
+"""Check that a layer and an input can be checked: mistakes of a call are errors of one sentence.
 
-They come before all numbers, because a NaN in x or a list in place of an array would be reported as something else.
+These checks come first, because a NaN in x or a list instead of an array would make other checks fail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from minigan.errors import LayerError, ShapeError, described
 from minigan.layers import Layer
 from minigan.testing.several import entries, is_float
 
-# What the methods are called with, and how they are declared
+# The arguments of each method, and its declaration
 VERBS = {
     "forward": (("x", True, None), "forward(self, x, train=True, rng=None)"),
     "backward": (("dy", "cache", "both"), 'backward(self, dy, cache, wrt="both")'),
@@ -27,7 +27,7 @@ VERBS = {
 
 
 def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
-    """Raise LayerError for a layer, and ShapeError for an input, of which no gradient can be checked."""
+    """Raise LayerError unless `layer` has the methods of a layer and finite parameters; ShapeError likewise for x."""
     if not isinstance(layer, Layer):
         what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
         how = f"make one, {layer.__name__}(…)" if isinstance(layer, type) else "derive it from minigan.layers.Layer"
