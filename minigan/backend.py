@@ -1,8 +1,7 @@
-"""The array library behind an array, devices, and random numbers.
+"""Array libraries, devices, and random generators.
 
-There is no global switch. A layer asks `xp = array_module(x)` and uses `xp` as if it were NumPy; on an NVIDIA GPU it is
-CuPy, which has the same functions. A `Device` is needed only where arrays are born: loading data, drawing noise,
-placing parameters.
+There is no global device setting. A layer calls `xp = array_module(x)` and uses `xp` like NumPy. For arrays on an
+NVIDIA GPU it is CuPy, which has the same functions. Only code that creates arrays needs a `Device`.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ import numpy as np
 
 from minigan.errors import DeviceError, described
 
-CUBLAS_DEFAULT, TF32 = 1, 7  # CuPy's numbers for ways to multiply matrices
-STREAMS = 1 << 16  # of random numbers on CUDA, one for each thread that draws; another number gives other draws
+CUBLAS_DEFAULT, TF32 = 1, 7  # CuPy's codes for the compute types of matrix products
+STREAMS = 1 << 16  # parallel random streams on CUDA; the random numbers depend on it
 
-# Array libraries beyond NumPy and CuPy, as {array type: module}. The strict stand-in of `minigan.testing` is one.
+# Array libraries besides NumPy and CuPy as {array type: module}, such as the strict stand-in of `minigan.testing`
 _registered: dict[type, Any] = {}
 
 
@@ -39,14 +38,14 @@ def array_module(x: Any) -> Any:
     for array_type, module in _registered.items():
         if isinstance(x, array_type):
             return module
-    cupy = sys.modules.get("cupy")  # an array of CuPy can only exist if CuPy has been imported
+    cupy = sys.modules.get("cupy")  # not imported: x can't be a CuPy array
     if cupy is not None and isinstance(x, cupy.ndarray):
         return cupy
     raise TypeError(f"expected an array, got {described(x)}")
 
 
 def is_array(x: Any) -> bool:
-    """Whether `array_module` knows the array library of `x`."""
+    """Return True if `array_module` accepts `x`."""
     try:
         array_module(x)
     except TypeError:
@@ -55,58 +54,58 @@ def is_array(x: Any) -> bool:
 
 
 def to_numpy(x: Any) -> np.ndarray:
-    """Bring an array to the host; there already, it is returned as it is. This waits for the device."""
+    """Copy an array to the host, which waits for the device; a NumPy array is returned without a copy."""
     if isinstance(x, (np.ndarray, np.generic)):
         return np.asarray(x)
-    return x.get()  # CuPy's name for it
+    return x.get()
 
 
 @dataclass(frozen=True)
 class Device:
-    """A place where arrays live: a name such as `"cpu"` or `"cuda:1"`, and its array library."""
+    """A device that holds arrays: its name, such as `"cpu"` or `"cuda:1"`, and its array library."""
 
     name: str
     xp: Any
 
     def array(self, x: Any, dtype: Any = None) -> Any:
-        """Copy an array of the host, or of this device, to this device."""
+        """Copy an array from the host, or from this device, to this device."""
         if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "get"):
             return self.xp.array(x, dtype=dtype)
         return self.xp.array(x if array_module(x) is self.xp else x.get(), dtype=dtype)
 
     def rng(self, seed: Any) -> Any:
-        """Make a random generator whose numbers are born on this device. `seed`: an int, or several, [seed, step].
+        """Return a random generator that draws on this device. `seed`: an int, or a list such as [seed, step].
 
-        A training step has one of its own. On a CPU making it takes some 10 µs. On CUDA it is one of `STREAMS` streams
-        of Philox (Salmon et al. 2011), whose state is a key and a counter. CuPy 14 makes it by filling 64 bytes for
-        each stream with zeros and starting one kernel, which computes no more than a counter: by its source, 4 MiB of
-        writing, and nothing that waits. (Its default, XORWOW, would have to jump ahead by 2^67 numbers for each
-        stream, and has as many streams as fit the card, so that another card draws other numbers.) `minigan selftest`
-        measures it. CuPy hashes the seed to 32 bits: of a run of 100,000 steps, two are likely to draw the same.
+        Each training step creates one, which takes about 10 µs on a CPU. On CUDA it is Philox (Salmon et al. 2011) with
+        `STREAMS` parallel streams, whose state is a key and a counter. By its source, CuPy 14 creates it by writing
+        4 MiB (64 bytes per stream) and launching one cheap kernel, without synchronization; `minigan selftest` measures
+        the time. CuPy's default generator, XORWOW, would skip 2^67 numbers per stream, and its number of streams, and
+        with it the random numbers, depends on the GPU. CuPy hashes the seed to 32 bits: among 100,000 steps, two are
+        likely to have the same random numbers.
         """
         if self.name.startswith("cuda"):
             return self.xp.random.Generator(self.xp.random.Philox4x3210(seed, size=STREAMS))
         return self.xp.random.default_rng(seed)
 
     def synchronize(self) -> None:
-        """Wait until everything that was asked of the device is done (for timing)."""
+        """Wait until the device has finished all its work (for timing)."""
         if self.name.startswith("cuda"):
             self.xp.cuda.get_current_stream().synchronize()
 
     @property
     def tf32(self) -> bool:
-        """Whether products of float32 matrices round their factors to 10 bits, as CUPY_TF32=1 lets them from the start.
+        """True if products of float32 matrices use TF32, which rounds the factors to 10 bits of mantissa.
 
-        On an NVIDIA GPU of 2020 or later that is several times as fast. No other device does it.
+        It is several times as fast, only on NVIDIA GPUs from 2020 on. CUPY_TF32=1 in the environment enables it.
         """
         return self.name.startswith("cuda") and self.xp._core.get_compute_type(np.dtype("f")) == TF32
 
     def allow_tf32(self, allowed: bool) -> None:
-        """Let products of float32 matrices use TF32 from now on, or don't. Raises DeviceError where there is none."""
+        """Enable or disable TF32 for products of float32 matrices. Raises DeviceError if the device doesn't have it."""
         if self.name.startswith("cuda"):
             self.xp._core.set_compute_type(np.dtype("f"), TF32 if allowed else CUBLAS_DEFAULT)
         if allowed and not self.tf32:
-            raise DeviceError(f"device {self} has no TF32: that is for NVIDIA GPUs of 2020 or later")
+            raise DeviceError(f"device {self} has no TF32: use an NVIDIA GPU from 2020 or later")
 
     def __str__(self) -> str:
         return self.name
@@ -116,25 +115,25 @@ CPU = Device("cpu", np)
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep freed memory for the next array, where it can be asked (glibc). For whole programs.
+    """Make glibc keep freed memory for later arrays. Does nothing with other C libraries.
 
-    A training step allocates and frees the same large arrays again and again. By default glibc gives each back to the
-    system, which must then clear every page anew: a fifth of the time of a DCGAN step. The process's memory no longer
-    shrinks before it ends, so this is a decision for a program (`minigan train` makes it), not for an import.
+    A training step allocates and frees the same large arrays again and again. By default glibc returns each to the
+    kernel, which zeroes the pages of the next one: a fifth of the time of a DCGAN step. Afterwards the memory of the
+    process never shrinks, so a program such as `minigan train` calls this, not an import.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # no glibc: macOS, Windows, musl
         return
     M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-    mallopt(M_MMAP_MAX, 0)  # large arrays come from the heap as well,
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # and the heap keeps up to 2 GiB that are free
+    mallopt(M_MMAP_MAX, 0)  # allocate large arrays on the heap, too
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # keep up to 2 GiB of free heap
 
 
 def get_device(name: str | Device = "cpu") -> Device:
-    """Turn `"cpu"`, `"cuda"` or `"cuda:1"` into a `Device`; on CUDA, make it the current one.
+    """Return the `Device` named `"cpu"`, `"cuda"` or `"cuda:1"`; a CUDA device becomes the current one.
 
-    Raises DeviceError, saying what to install, when it isn't there.
+    Raises DeviceError, which says what to install, if it isn't available.
     """
     if isinstance(name, Device):
         return name
@@ -151,7 +150,7 @@ def get_device(name: str | Device = "cpu") -> Device:
         count = 0
     if index >= count:
         found = f"only {count} found" if count else "no NVIDIA GPU or driver found"
-        raise DeviceError(f"device {name} is not there ({found}): check nvidia-smi, or give `device` cpu")
+        raise DeviceError(f"device {name} is not available ({found}): check nvidia-smi, or give `device` cpu")
     cupy.cuda.Device(index).use()
     return Device(f"cuda:{index}", cupy)
 

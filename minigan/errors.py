@@ -1,36 +1,36 @@
-"""Exceptions whose message is one sentence for the user: what was wrong, where, what to do.
+"""Exceptions whose message is one sentence: what was wrong, where, and what to do.
 
-The command line prints the sentence and exits with status 2; a library user catches `MiniganError`.
+The command line prints the message and exits with status 2. Programs catch `MiniganError`.
 """
 
 import zipfile
 import zlib
 from typing import Any
 
-# What reading a damaged or hostile .npz file, and JSON in it, may raise
+# All exceptions that reading a damaged or malicious .npz file, or JSON in it, can raise
 UNREADABLE_NPZ = (
     *(OSError, EOFError, MemoryError, OverflowError, ValueError, KeyError, TypeError, AttributeError),  # NumPy and json
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),  # zipfile
 )
 
 
-LONGEST = 3000  # characters of a sentence; the names and values in it come from files, and may be longer
+MAX_LENGTH = 3000  # characters of a message, which may contain names and values from files
 
 
 def printable(text: str) -> str:
-    r"""Text as a terminal may have it: \n, \x1b and other characters that can't be seen are spelt, as Python would.
+    r"""Return text that is safe to print to a terminal: shortened, with \n, \x1b and the like as escape sequences.
 
-    The name of a file may hold all of them, and with them lines that somebody else has written, or colours.
+    File names may contain control characters, with which a file could forge lines of output or change colors.
     """
-    if len(text) > LONGEST:
-        text = f"{text[: 2 * LONGEST // 3]} … {text[-LONGEST // 3 :]}"
+    if len(text) > MAX_LENGTH:
+        text = f"{text[: 2 * MAX_LENGTH // 3]} … {text[-MAX_LENGTH // 3 :]}"
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class MiniganError(Exception):
-    """Something the user can put right."""
+    """The base class of all errors that the user can correct."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -41,33 +41,33 @@ class ShapeError(MiniganError, ValueError):
 
 
 class LayerError(MiniganError, ValueError):
-    """A layer, network or optimiser that is put together in a way that can't work."""
+    """A layer, network or optimizer is built or used incorrectly."""
 
 
 class ModelError(MiniganError, ValueError):
-    """A model that doesn't keep to the contract of model.py, and so can't be trained."""
+    """A model doesn't implement the interface of model.py and can't be trained."""
 
 
 class DataError(MiniganError):
-    """A data set, a file or a folder that cannot be used as training data."""
+    """A data set, file or folder cannot be used as training data."""
 
 
 class CheckpointError(MiniganError):
-    """A checkpoint or run folder that cannot be read, or that belongs to another model."""
+    """A checkpoint or run folder cannot be read or belongs to another model."""
 
 
 class DeviceError(MiniganError):
-    """A device that was asked for and is not there."""
+    """A requested device or device feature is not available."""
 
 
 def described(x: Any) -> str:
-    """Say what something is that should be an array, and how to make one of it: the end of a sentence."""
+    """Describe an object that should have been an array, and how to convert it, as the end of an error message."""
     kind = type(x)
     article = "an" if kind.__name__[0] in "aeiouAEIOU" else "a"
     if isinstance(x, type):
         return f"the class {x.__name__}"
     if kind.__module__.partition(".")[0] == "torch":
-        return f"a torch {kind.__name__}: hand over its .detach().cpu().numpy()"
+        return f"a torch {kind.__name__}: pass its .detach().cpu().numpy()"
     if isinstance(x, (list, tuple, int, float)) or hasattr(x, "__array__"):
-        return f"{article} {kind.__name__}: make an array of it with np.array(…)"
+        return f"{article} {kind.__name__}: convert it with np.array(…)"
     return f"{article} {kind.__name__}" if x is not None else "None"

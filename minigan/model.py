@@ -1,8 +1,8 @@
-"""What a model is: the contract between a system of networks and everything that trains, draws, judges or applies it.
+"""The interface of a model: `Model` and the dataclasses that it declares.
 
-A model is one file. It declares what it needs (arrays), what it has (networks, optimisers), what it tells (measures,
-games, exhibits, judgements), and it makes steps. `minigan.training` knows nothing else of it; docs/model.md
-has examples, from a GAN to a CycleGAN.
+A model is a class that holds networks and optimizers, declares the arrays of a batch and the numbers that it returns,
+and performs training steps. Training, sampling, evaluation and `apply` use a model only through this interface.
+docs/model.md explains it with examples.
 
     class MyGAN(Model):
         arrays = {"real": PICTURE}
@@ -15,11 +15,11 @@ has examples, from a GAN to a CycleGAN.
         def step(self, next_batch, rng, now):
             real = next_batch()["real"]                      # (N, H, W, C) in [−1, 1], on the device
             ...
-            return {"d_loss": ..., "g_loss": ...}            # 0-d arrays, which stay on the device
+            return {"d_loss": ..., "g_loss": ...}            # 0-d arrays on the device
 
-The constructor is given what only the data knows, by the names of its arguments: `shape` of the one array of samples
-that the model takes, or `NAME_shape` of each if there are several; `n_classes` of its labels. `rng` draws the initial
-weights. All other arguments are options (`options.py`).
+Some arguments of the constructor are filled in from the data if they have these names: `shape`, the shape of a sample,
+or `NAME_shape` for each array if there are several; `n_classes`, the number of labels. `rng` draws the initial weights,
+`device` holds them. All other arguments are options (options.py).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from minigan.optim import Optimizer, WeightAverage
 
 @dataclass(frozen=True)
 class Kind:
-    """What an array of a batch holds, and of which feed it is: arrays of one feed belong together, row by row.
+    """The contents of an array of a batch, and its feed. Row i of all arrays of one feed is the same item.
 
     "picture"   (N, H, W, C) float32 in [−1, 1]
     "points"    (N, F) float32
     "samples"   pictures or points, whichever the data has
     "label"     (N,) integers
     "mask"      (N, H, W, 1) uint8, 0 or 1
-    "numbers"   (N, …) float32, as the data has them
+    "numbers"   (N, …) float32, not scaled
     """
 
     what: str
@@ -57,9 +57,11 @@ CONTENTS = ("picture", "points", "samples", "label", "mask", "numbers")
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of training. It begins at a count of samples; `batch_size` None is the run's.
+    """A part of training, such as a resolution in progressive growing.
 
-    idle: networks or layers that learn nothing in it, such as "D" or "G.8": the doctor doesn't expect gradients there.
+    begins:     number of samples used before it
+    batch_size: None for the batch size of the run
+    idle:       networks or layers that aren't trained in it, such as "D" or "G.8": the doctor expects no gradients
     """
 
     name: str
@@ -73,10 +75,13 @@ WHOLE = Phase("whole")
 
 @dataclass(frozen=True)
 class Now:
-    """The moment of a step. `rng` is a generator on the host, for decisions; that of the device is the step's `rng`.
+    """The position of a step in training.
 
-    step: steps made before it. samples: samples handed out before it, of each feed. progress: the share of the planned
-    length that is over, from 0 on and less than 1; for schedules, which a longer resume stretches.
+    step:     number of earlier steps
+    samples:  number of samples of each feed that earlier steps used
+    rng:      random generator on the host, for decisions; arrays are drawn with the `rng` argument of `step`
+    progress: fraction of the planned steps that are done, in [0, 1), for schedules; a longer resumed run stretches them
+    phase:    the current phase
     """
 
     step: int
@@ -88,11 +93,12 @@ class Now:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that a step returns. Measures with one `chart`, its title, are drawn together.
+    """A number that a step returns.
 
-    words:   what people call it, in a legend or a line
-    scale:   of its axis: "any"; "positive", from 0; "share", 0 to 1; "opinion", 0 to 1 if all values are there
-    healthy: the range in which it is when all is well; outside of it for long, the doctor says so
+    words:   its name in legends and messages
+    chart:   title of its chart; measures with the same title share one
+    scale:   of the axis: "any"; "positive", from 0; "share", 0 to 1; "opinion", 0 to 1 if all values are in that range
+    healthy: range of normal values; the doctor reports a measure that stays outside
     note:    how to read the chart, in half a sentence
     """
 
@@ -105,12 +111,14 @@ class Measure:
 
 @dataclass(frozen=True)
 class Game:
-    """Two networks against each other, for the doctor's rules about a critic and for nothing else.
+    """A critic and a generator that compete. Only the doctor's rules for critics use it.
 
-    critic, generator: names of networks. critic_loss, generator_loss, real, fake: names of measures; `real` and `fake`
-    are the means of the critic's output on either kind, as probabilities or logits, as its objective has them.
-    objective: of losses.py, or None for another one. penalty: the measure of a gradient penalty whose weight is
-    `penalty_weight`.
+    objective:                   an object of losses.py, or None for another objective
+    critic, generator:           names of networks
+    critic_loss, generator_loss: names of measures
+    real, fake:                  names of measures: the critic's mean output on real and on generated samples, as
+                                 probabilities or logits, whichever the objective uses
+    penalty, penalty_weight:     name of the measure of a gradient penalty, and its weight in the critic's loss
     """
 
     objective: Any
@@ -126,9 +134,9 @@ class Game:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A number that tells how good a model is. Words, note and scale as of a measure.
+    """A number that rates a model. words, note, scale: as in `Measure`.
 
-    better: "lower" or "higher"; empty for a number that is only told, such as a threshold.
+    better: "lower" or "higher"; empty for a number that is only reported, such as a threshold
     """
 
     words: str
@@ -139,13 +147,14 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """Something to look at: pictures (N, H, W, C) in [−1, 1] in rows of `columns`, or points (N, 2).
+    """Samples to display: pictures (N, H, W, C) in [−1, 1], or points (N, 2).
 
-    like:     the array of the data that these are samples of, drawn from latents; the doctor compares them with it, and
-              looks for collapse. Empty for anything else, such as translations.
-    captions: of the columns
+    columns:  pictures per row
+    like:     name of the data array whose distribution the samples should match; the doctor compares both and detects
+              mode collapse. Empty for other pictures, such as translations
+    captions: one per column
 
-    All pictures have one size: held-out ones, which may differ, are cropped by whoever shows them.
+    All pictures have the same size: `show` crops held-out pictures of different sizes.
     """
 
     samples: Any
@@ -155,118 +164,119 @@ class Exhibit:
 
 
 class Model:
-    """The base of all models. Every declaration is empty by default, and every method but `step` does nothing.
+    """The base class of all models. Only `step` must be written; all declarations and other methods have defaults.
 
-    Of each instance: `networks`, any number under any names; `optimizers`, under the names of the networks that they
-    move; `device`. A network without an optimiser isn't in `networks` but in `frozen`: written once, into
-    RUN/frozen.npz. `step` finds networks and optimisers in these dicts anew each time, because a run may wrap them.
-    `averages` follow their networks after every step. `losses` are the objects of losses.py that the step uses: the
-    search for a NaN looks into them.
+    networks:   trained networks, any number under any names
+    optimizers: one per network, under the same names. `step` looks both up in these dicts, because a run may wrap them
+    frozen:     networks that aren't trained; a run saves them once, in RUN/frozen.npz
+    averages:   moving averages of networks, updated after every step
+    losses:     the objects of losses.py that `step` calls; the search for the first NaN evaluates them
     """
 
-    paper: ClassVar[str] = ""  # for `minigan models`: title, authors, year
-    makes: ClassVar[str] = ""  # what, and of which sizes
-    suits: ClassVar[str] = ""  # when to choose it
+    paper: ClassVar[str] = ""  # title, authors, year, for `minigan models`
+    makes: ClassVar[str] = ""  # kind and sizes of the samples
+    suits: ClassVar[str] = ""  # when to choose the model
     arrays: dict[str, Kind] = {"real": PICTURE}
     batch_size: ClassVar[int] = 64
-    lr_decay: ClassVar[str] = "none"  # how the rates fall to 0 by the end of a run: none, linear or cosine
-    holds_out: ClassVar[bool] = False  # whether `show` or `judge` need items that training doesn't see
+    lr_decay: ClassVar[str] = "none"  # decay of the learning rates to 0 at the end of a run: none, linear or cosine
+    holds_out: ClassVar[bool] = False  # True if `show` or `judge` need items that aren't used in training
 
     device: Device
     networks: dict[str, Layer]
     optimizers: dict[str, Optimizer]
     frozen: dict[str, Layer] = {}
     averages: dict[str, WeightAverage] = {}
-    averaged: tuple[str, ...] = ()  # the networks that --ema averages
+    averaged: tuple[str, ...] = ()  # networks that --ema averages
     losses: dict[str, Any] = {}
     measures: dict[str, Measure] = {}
     games: tuple[Game, ...] = ()
     phases: tuple[Phase, ...] = (WHOLE,)
     judgements: dict[str, Judgement] = {}
-    batches_per_step: int = 1  # how many batches a step takes; for an epoch's length in steps
+    batches_per_step: int = 1  # number of batches a step uses, which determines the steps per epoch
     n_classes: int = 0
-    applied: tuple[str, ...] = ()  # networks that `apply` sends a picture through, in inference and in this order
-    multiple: int = 1  # what height and width of a picture must be multiples of, for `apply`
-    reads: float = 0.0  # how many times a step waits for a number of the device, to decide by it; on average
+    applied: tuple[str, ...] = ()  # networks that `apply` maps a picture through, in inference mode and in this order
+    multiple: int = 1  # `apply` pads height and width of a picture to multiples of it
+    reads: float = 0.0  # average number of times a step waits for the device to read a number on the host
 
     @classmethod
     def needs(cls, **arguments: Any) -> dict[str, Kind]:
-        """The arrays of a batch, given the constructor's arguments; `arrays` unless a model says otherwise."""
+        """Return the arrays of a batch for these constructor arguments. Default: `arrays`."""
         return cls.arrays
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments, with boundaries of phases that are None filled in for a run of so many samples."""
+        """Return the arguments with phase boundaries that are None filled in, for a run of `samples` samples."""
         return arguments
 
     def step(self, next_batch: Callable[..., dict[str, Any]], rng: Any, now: Now) -> dict[str, Any]:
-        """Make one step and return measures, as 0-d arrays on the device; those that it has, not always all.
+        """Perform one training step. Returns measures as 0-d arrays on the device; some steps may return only some.
 
-        next_batch(): the next samples of each feed, as many as the phase's batch has, as {array: rows}.
+        next_batch(): returns the next batch of each feed as {array name: rows}
+        rng:          random generator on the device
         """
         raise NotImplementedError(f"{type(self).__name__} has no step(self, next_batch, rng, now)")
 
     def fill_frozen(self) -> None:
-        """Give the networks in `frozen` their weights: called once, when a run begins. Later they are in frozen.npz."""
+        """Load the weights of the networks in `frozen`. Called once, at the start of a run, which then saves them."""
 
     def begin(self, phase: Phase, now: Now) -> None:
-        """Called before the first step of each phase but the first: to reset optimisers, for instance."""
+        """Prepare a phase, e.g. reset optimizers. Called before the first step of every phase except the first."""
 
     def rates(self, now: Now) -> dict[str, float]:
-        """The learning rate of each optimiser; those that are left out have the rate that they were made with.
+        """Return the learning rates of this step by optimizer name. Default: the rates at construction.
 
-        The run's --lr-decay multiplies them. `step` sets what else has a schedule, by `now`: `optimizer.betas = …`.
+        They are multiplied by the run's --lr-decay. `step` sets other scheduled values, e.g. `optimizer.betas = …`.
         """
         return {}
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
-        """What to look at now and then. `rng` is the same every time; nothing of the model may change.
+        """Return samples to display, by name. Called at intervals; must not change the model.
 
-        held_out: items that training doesn't see, each a batch of one at its own size; none unless `holds_out`.
+        held_out: items that aren't used in training, each a batch of one at its own size; empty unless `holds_out`
+        rng:      random generator on the device, with the same seed in every call
         """
         return {}
 
     def judge(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, float]:
-        """The numbers of `judgements`, under the same rules as `show`."""
+        """Return the numbers declared in `judgements`. Arguments and rules as in `show`."""
         return {}
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The model's own arrays, on the host, besides those of networks and optimisers: pools, p, w̄, a level."""
+        """Return the state outside networks and optimizers as host arrays, such as an image pool, w̄ or a level."""
         return {}
 
     def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take up what `state_dict` returned."""
+        """Restore the result of `state_dict`."""
 
     def average_weights(self, decay: float) -> None:
-        """Keep an exponential moving average of the networks in `averaged` (Yazıcı et al. 2018); before training."""
+        """Start moving averages of the networks in `averaged` (Yazıcı et al. 2018). Call this before training."""
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in self.averaged}
 
     def drawing(self, name: str) -> Any:
-        """The network to draw with: the average of its weights if there is one, else the network itself."""
+        """Return the network to sample with: the moving average of network `name` if there is one, else itself."""
         return self.averages[name].average if name in self.averages else self.networks[name]
 
 
-# What a model can do besides is told by the methods that it has:
+# Optional methods of a model, and where they are used:
 #
-#   damage(item, rng) → arrays                                                  training, and items that are held out
+#   damage(item, rng) → arrays                                                  training and held-out items
 #   latent(n, rng) → z (n, latent_dim); generate(z, labels=None) → samples      minigan sample
-#   apply(x, …) → y: one item, a batch of one                                   minigan apply
+#   apply(x, …) → y, for a batch of one item                                    minigan apply
 #   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
 #
-# `damage` makes arrays of a batch out of others, for one item on the host: {"target": (H, W, C)} → {"input": …, "mask":
-# …}, float32, which join the batch beside those in `arrays`. `rng` is a generator of NumPy: each time that a picture
-# comes round in training it draws something new, whatever the size of the batch; a held-out picture keeps its own.
+# `damage` computes further arrays of a batch, such as a noisy input, from one item on the host: {"target": (H, W, C)} →
+# {"input": …, "mask": …}, float32. `rng` is a NumPy generator that depends on the item and its epoch, but not on the
+# batch size. A held-out item always gets the same `rng`.
 #
-# `applied` names the networks that `apply` sends a picture through, one after the other: if all their layers are
-# local, large pictures are worked on in tiles. `multiple` is the number that height and width must be multiples of.
+# `apply` processes large pictures in tiles if all layers of the `applied` networks are local.
 VERBS = ("generate", "apply", "score", "encode", "reconstruct", "project")
 
 
 def can(model: Any, verb: str) -> bool:
-    """Whether a model, or its class, has this verb."""
+    """Return True if a model, or its class, has the method `verb`."""
     return callable(getattr(model, verb, None))
 
 
 def phase_at(phases: Sequence[Phase], samples: int) -> Phase:
-    """The phase after so many samples."""
+    """Return the phase that is current after `samples` samples."""
     return [phase for phase in phases if phase.begins <= samples][-1]

@@ -26,9 +26,10 @@ PIECE = 1 << 18  # numbers: 1 MiB of float32. Smaller ones stay in a nearer cach
 
 
 class Optimizer:
-    """An update rule. A subclass names its state vectors and writes `update` for a piece of every vector.
+    """The base class of update rules. A subclass sets `state_names` and writes `update`.
 
-    `lr` may be changed between steps; schedules do. `t` counts the steps.
+    `lr` may change between steps, for a schedule; `t` is the number of steps so far. `update` is called with slices of
+    the vectors, so it must work element by element. Raises LayerError for wrong parameters or a negative learning rate.
     """
 
     parameters: Parameters
@@ -39,18 +40,18 @@ class Optimizer:
     def __init__(self, parameters: Parameters, lr: float) -> None:
         check_parameters(type(self).__name__, parameters)
         if not isinstance(lr, Real) or not 0 <= lr < inf:
-            raise LayerError(f"{type(self).__name__} takes a learning rate from 0 on, lr=1e-3, got {lr!r}")
+            raise LayerError(f"{type(self).__name__} takes a learning rate of at least 0, such as lr=1e-3, got {lr!r}")
         self.parameters, self.lr, self.t = parameters, lr, 0
         xp = array_module(parameters.values)
         for name in self.state_names:
             setattr(self, name, xp.zeros_like(parameters.values))
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the last step."""
+        """Set all gradients to 0."""
         self.parameters.zero_grad()
 
     def reset(self) -> None:
-        """Begin anew: no moments, no count of steps. A layer whose gradient is zero from here on keeps every bit."""
+        """Set the state vectors and t to 0. Parameters whose gradients are 0 from then on no longer change."""
         for name in self.state_names:
             getattr(self, name)[...] = 0
         self.t = 0
@@ -70,23 +71,23 @@ class Optimizer:
         in_parallel(work, [slice(0, len(p))] if whole else pieces(len(p), PIECE), on_host=not whole)
 
     def update(self, p: Any, g: Any, *state: Any) -> None:
-        """Change p and the state vectors in place; g is left alone."""
+        """Update p and the state vectors in place, given the gradient g."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The state vectors and the step count, on the host."""
+        """Return copies of the state vectors, and t, on the host."""
         vectors = {name: to_numpy(getattr(self, name)).copy() for name in self.state_names}
         return vectors | {"t": np.int64(self.t)}
 
     def load_state_dict(self, arrays: dict[str, Any]) -> None:
-        """Take up a saved state. Raises CheckpointError, with nothing changed, if it is of another optimiser."""
+        """Restore the result of `state_dict`. Raises CheckpointError, and changes nothing, if it doesn't match."""
         own = {*self.state_names, "t"}
         if arrays.keys() != own:
             found = ", ".join(sorted(arrays)) or "nothing"
-            raise CheckpointError(f"the saved optimiser state holds {found} instead of {', '.join(sorted(own))}")
+            raise CheckpointError(f"the saved optimizer state holds {found} instead of {', '.join(sorted(own))}")
         for name in self.state_names:
             if arrays[name].shape != getattr(self, name).shape:
-                raise CheckpointError(f"the saved optimiser state has no {name} of {len(self.parameters)} numbers")
+                raise CheckpointError(f"the saved optimizer state has no {name} of {len(self.parameters)} numbers")
         for name in self.state_names:
             vector = getattr(self, name)
             vector[...] = array_module(vector).asarray(arrays[name], dtype=vector.dtype)
@@ -94,7 +95,7 @@ class Optimizer:
 
 
 def check_parameters(caller: str, parameters: Any) -> None:
-    """Raise LayerError unless it got the `Parameters` of a network."""
+    """Raise LayerError unless `parameters` is the `Parameters` of a network. `caller` is named in the message."""
     if isinstance(parameters, Layer):
         kind = type(parameters).__name__
         raise LayerError(f"{caller} takes the parameters, not the {kind} itself: {caller}(network.parameters(), …)")
@@ -106,12 +107,12 @@ def check_parameters(caller: str, parameters: Any) -> None:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum μ (Polyak 1964) or Nesterov's (Sutskever et al. 2013).
+    """Stochastic gradient descent with momentum μ (Polyak 1964), or Nesterov momentum (Sutskever et al. 2013).
 
         velocity ← μ velocity + g
         p ← p − lr · velocity                       with Nesterov: p − lr (g + μ velocity)
 
-    PyTorch's form: the learning rate stands outside the velocity, so a change of lr acts at once.
+    As in PyTorch, the velocity doesn't contain lr, so a change of lr takes full effect at the next step.
     """
 
     state_names = ("velocity",)
@@ -121,14 +122,14 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
 
     def update(self, p: Any, g: Any, velocity: Any) -> None:  # type: ignore[override]
-        """One step on a piece of the vectors."""
+        """Apply the formulas above to slices of the vectors."""
         velocity *= self.momentum
         velocity += g
         p -= self.lr * (g + self.momentum * velocity if self.nesterov else velocity)
 
 
 class RMSprop(Optimizer):
-    """Divide by a running root mean square of the gradient (Tieleman and Hinton 2012).
+    """RMSprop (Tieleman and Hinton 2012): the gradient divided by its root mean square, a moving average.
 
     v ← α v + (1 − α) g²
     p ← p − lr · g / (√v + ε)
@@ -141,22 +142,25 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = alpha, eps
 
     def update(self, p: Any, g: Any, v: Any) -> None:  # type: ignore[override]
-        """One step on a piece of the vectors."""
+        """Apply the formulas above to slices of the vectors."""
         v *= self.alpha
         v += (1 - self.alpha) * (g * g)
         p -= self.lr * g / (array_module(p).sqrt(v) + self.eps)
 
 
 class Adam(Optimizer):
-    """Adaptive moments (Kingma and Ba 2014).
+    """Adam (Kingma and Ba 2014, algorithm 1), as in PyTorch.
 
         m ← β1 m + (1 − β1) g            m̂ = m / (1 − β1ᵗ)
         v ← β2 v + (1 − β2) g²           v̂ = v / (1 − β2ᵗ)
         p ← p − lr · m̂ / (√v̂ + ε)
 
-    This is algorithm 1 of the paper, and PyTorch's. The paper's section 2 has a shorter form that adds ε̂ to √v
-    instead, p ← p − lr·√(1 − β2ᵗ)/(1 − β1ᵗ) · m/(√v + ε̂), which is TensorFlow's and `epsilon_hat=True` here. They
-    agree for ε̂ = ε √(1 − β2ᵗ): with the same number, the short form's is up to 32 times larger at the first steps.
+    With `epsilon_hat=True`: the variant of section 2, as in TensorFlow, which adds ε̂ to √v instead of √v̂:
+
+        p ← p − lr·√(1 − β2ᵗ)/(1 − β1ᵗ) · m/(√v + ε̂)
+
+    It equals algorithm 1 for ε̂ = ε √(1 − β2ᵗ). With ε̂ = ε its effect is up to 1/√(1 − β2) times larger at first, 32
+    times for β2 = .999. Raises LayerError for betas outside [0, 1).
     """
 
     state_names = ("m", "v")
@@ -171,11 +175,11 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise LayerError(f"Adam takes two betas from 0 to 1, 1 excluded, such as (0.5, 0.999), got {betas!r}")
+            raise LayerError(f"Adam takes two betas of at least 0 and less than 1, such as (0.5, 0.999), got {betas!r}")
         self.betas, self.eps, self.epsilon_hat = betas, eps, epsilon_hat
 
     def update(self, p: Any, g: Any, m: Any, v: Any) -> None:  # type: ignore[override]
-        """One step on a piece of the vectors."""
+        """Apply the formulas above to slices of the vectors."""
         b1, b2 = self.betas
         correction1, correction2 = 1 - b1**self.t, (1 - b2**self.t) ** 0.5
         # √v̂ + ε = (√v + ε √(1 − β2ᵗ)) / √(1 − β2ᵗ)
@@ -196,7 +200,7 @@ class Adam(Optimizer):
 
 @cache
 def _adam_kernel(cupy: Any) -> Any:
-    """`Adam.update` for CuPy: in one pass through memory, where the lines above make twelve."""
+    """Return `Adam.update` as one CuPy kernel: it reads and writes memory once, the NumPy lines twelve times."""
     return cupy.ElementwiseKernel(
         "T g, T b1, T b1_rest, T b2, T b2_rest, T eps, T rate",
         "T p, T m, T v",
@@ -209,96 +213,94 @@ def _adam_kernel(cupy: Any) -> Any:
     )
 
 
-# Schedules: the factor on the learning rate after t epochs (or steps: the unit is the caller's).
-# Use as `optimizer.lr = lr * schedule(epoch)`.
+# A schedule maps t, in epochs or steps, to a factor on the learning rate: `optimizer.lr = lr * schedule(epoch)`
 
 Schedule = Callable[[float], float]
 
 
 def constant() -> Schedule:
-    """Always 1."""
+    """Return a schedule that is always 1."""
     return lambda t: 1.0
 
 
 def linear_decay(start: float, length: float) -> Schedule:
-    """1 until `start`, then in a straight line to 0 over `length` (CycleGAN: 100 epochs and 100)."""
+    """Return a schedule that is 1 until `start`, then decays linearly to 0 over `length` (CycleGAN: both 100)."""
     return lambda t: min(1.0, max(0.0, 1 - (t - start) / length))
 
 
 def exponential_decay(gamma: float) -> Schedule:
-    """gammaᵗ."""
+    """Return the schedule gammaᵗ."""
     return lambda t: gamma**t
 
 
 def step_decay(step_size: float, gamma: float = 0.1) -> Schedule:
-    """Multiplied by gamma every `step_size`."""
+    """Return a schedule that is multiplied by gamma every `step_size`."""
     return lambda t: gamma ** (t // step_size)
 
 
 def cosine_decay(length: float, floor: float = 0.0) -> Schedule:
-    """From 1 to `floor` along half a cosine over `length`, then `floor` (Loshchilov and Hutter 2016)."""
+    """Return a schedule from 1 to `floor` along half a cosine over `length` (Loshchilov and Hutter 2016)."""
     return lambda t: floor + (1 - floor) * (1 + cos(pi * min(t, length) / length)) / 2
 
 
 class WeightAverage:
-    """An exponential moving average of a network's parameters, as a network of its own to sample from.
+    """An exponential moving average of a network's parameters: a copy of the network to sample from, `average`.
 
         average ← d_t · average + (1 − d_t) · parameters             d_t = min(decay, (1 + t) / (10 + t))
 
-    t counts the updates before this one. With a constant decay, the initial weights would keep the weight decayᵗ, 37 %
-    after a thousand updates with .999. While d_t grows, it is t! 9! / (t + 9)!: 10 %, 1.8 %, 0.5 %, … The warm-up is
-    that of TensorFlow's ExponentialMovingAverage with `num_updates`.
+    t is the number of earlier updates. The growing d_t, as in TensorFlow's ExponentialMovingAverage with `num_updates`,
+    reduces the weight of the initial parameters: after t updates it is t! 9! / (t + 9)!: 10 %, 1.8 %, 0.5 %, … With a
+    constant decay of .999 it would still be 37 % after 1,000 updates.
 
-    Running statistics, and the u and v of spectral norm, are not averaged (they are averages already) but copied.
+    Running statistics and the u and v of spectral norm are copied, because they are moving averages already.
+    Raises LayerError unless `network` is a layer, ValueError unless 0 ≤ decay < 1.
     """
 
     def __init__(self, network: Layer, decay: float = 0.999) -> None:
         if not isinstance(network, Layer):
             raise LayerError(f"WeightAverage takes a network, got {type(network).__name__}: WeightAverage(network)")
         if not 0 <= decay < 1:
-            raise ValueError(f"a decay of {decay} makes no average: it is from 0 to 1, 1 excluded")
+            raise ValueError(f"the decay of a moving average must be at least 0 and less than 1, got {decay}")
         self.network, self.decay, self.t = network, decay, 0
-        self.average: Any = copy.deepcopy(network)  # of the network's own class
+        self.average: Any = copy.deepcopy(network)
 
     def update(self) -> None:
-        """Move the average towards the network; to be called after each of its optimiser's steps."""
+        """Update the average. Call this after each step of the network's optimizer."""
         decay = min(self.decay, (1 + self.t) / (10 + self.t))
         self.t += 1
         average = self.average.parameters().values
         average += (1 - decay) * (self.network.parameters().values - average)
-        for (_, mine), (_, other) in zip(self.average.walk(), self.network.walk(), strict=True):
-            for name in mine.state_names:
-                getattr(mine, name)[...] = getattr(other, name)
+        for (_, copied), (_, original) in zip(self.average.walk(), self.network.walk(), strict=True):
+            for name in copied.state_names:
+                getattr(copied, name)[...] = getattr(original, name)
 
     def restart(self) -> None:
-        """Begin anew, with the network as it is now."""
+        """Set the average to the network's current parameters, and t to 0."""
         self.average.load_state_dict(self.network.state_dict())
         self.t = 0
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The averaged network's arrays and the count of updates, on the host."""
+        """Return copies of the averaged network's arrays, and t, on the host."""
         return self.average.state_dict() | {"t": np.int64(self.t)}
 
     def load_state_dict(self, arrays: dict[str, Any]) -> None:
-        """Take up a saved state. Raises CheckpointError, with nothing changed, if it is of another network."""
+        """Restore the result of `state_dict`. Raises CheckpointError, and changes nothing, if it doesn't match."""
         if "t" not in arrays:
-            raise CheckpointError("the saved average lacks t, its count of updates")
+            raise CheckpointError("the saved moving average has no t, the number of its updates")
         self.average.load_state_dict({name: array for name, array in arrays.items() if name != "t"})
         self.t = int(arrays["t"])
 
 
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> Any:
-    """Scale all gradients together so that their norm is at most `max_norm`; return the norm before, on the device."""
+    """Scale the gradient vector to a norm of at most `max_norm`. Returns the norm before scaling, on the device."""
     check_parameters("clip_grad_norm", parameters)
     xp = array_module(parameters.grads)
     norm = xp.sqrt((parameters.grads * parameters.grads).sum())
-    parameters.grads *= xp.minimum(
-        max_norm / (norm + 1e-6), 1
-    )  # no comparison on the host: the device isn't waited for
+    parameters.grads *= xp.minimum(max_norm / (norm + 1e-6), 1)  # an `if` would wait for the device
     return norm
 
 
 def clip_weights(parameters: Parameters, bound: float) -> None:
-    """Force every parameter into [−bound, bound] (WGAN, algorithm 1)."""
+    """Clip every parameter to [−bound, bound] (WGAN, algorithm 1)."""
     check_parameters("clip_weights", parameters)
     parameters.values.clip(-bound, bound, out=parameters.values)

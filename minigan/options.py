@@ -1,10 +1,10 @@
-"""What a constructor's argument may be, and what help says of it: stated beside the argument, as its annotation.
+"""Annotations for constructor arguments: the range of valid values and the help text of each option.
 
     latent_dim: Annotated[int, Count("length of the latent vector z")] = 100,
     lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
 
-The command line makes `--latent-dim N` of the first. `default` words a default that depends on the data or on other
-arguments. An argument without such an annotation is an option too, if its type is int, float, str or bool.
+The first becomes `--latent-dim N` on the command line. `default` describes a default value that depends on the data or
+on other arguments. Arguments of type int, float, str or bool are options without an annotation too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True)
 class Option:
-    """Any value of the argument's type. `help` is for people; `default` words the default where it isn't a value."""
+    """Any value of the argument's type. `help` and `default` describe the option and its default in the help text."""
 
     help: str = ""
     default: str = ""
 
     def check(self, value: Any) -> str:
-        """What is wrong with a value, as the end of a sentence such as "0 …"; empty if nothing is."""
+        """Return what is wrong with a value, to follow it in a sentence ("0 is less than 1"); empty if it is valid."""
         return ""
 
 
@@ -30,23 +30,23 @@ class Number(Option):
     """Any finite number."""
 
     def check(self, value: Any) -> str:
-        """Finite?"""
+        """Check that the value is finite."""
         return "" if abs(value) < float("inf") else "is not finite"
 
 
 class Count(Option):
-    """A whole number from 1 on."""
+    """A whole number of at least 1."""
 
     def check(self, value: Any) -> str:
-        """At least 1?"""
+        """Check that the value is at least 1."""
         return "" if value >= 1 else "is less than 1"
 
 
 class WholeNumber(Option):
-    """A whole number from 0 on."""
+    """A whole number of at least 0."""
 
     def check(self, value: Any) -> str:
-        """At least 0?"""
+        """Check that the value is at least 0."""
         return "" if value >= 0 else "is negative"
 
 
@@ -54,38 +54,38 @@ class Positive(Option):
     """A number greater than 0."""
 
     def check(self, value: Any) -> str:
-        """Greater than 0?"""
+        """Check that the value is finite and greater than 0."""
         return "" if 0 < value < float("inf") else "is not a number greater than 0"
 
 
 class NotNegative(Option):
-    """A number from 0 on."""
+    """A finite number of at least 0."""
 
     def check(self, value: Any) -> str:
-        """At least 0?"""
-        return "" if 0 <= value < float("inf") else "is not a number from 0 on"
+        """Check that the value is at least 0."""
+        return "" if 0 <= value < float("inf") else "is not a number of at least 0"
 
 
 class Fraction(Option):
-    """A number from 0 up to, but not including, 1."""
+    """A number of at least 0 and less than 1."""
 
     def check(self, value: Any) -> str:
-        """In [0, 1)?"""
-        return "" if 0 <= value < 1 else "is not from 0 to 1, 1 excluded"
+        """Check that the value is in [0, 1)."""
+        return "" if 0 <= value < 1 else "is not at least 0 and less than 1"
 
 
 @dataclass(frozen=True)
 class Samples(WholeNumber):
-    """A count of samples at which a phase begins; None is filled in from the planned length of a run."""
+    """A number of samples at which a phase begins; None: computed from the planned length of the run."""
 
     default: str = "by the length of the run"
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a constructor that the command line offers as an option.
+    """A constructor argument that is an option on the command line.
 
-    type: int, float, str or bool. choices: of a Literal; empty if there are any others.
+    type: int, float, str or bool. choices: the values of a Literal; empty for other types.
     """
 
     name: str
@@ -96,13 +96,13 @@ class Argument:
 
     @property
     def shown(self) -> str:
-        """The default, for people."""
+        """Return the default as text for the help."""
         if self.option.default or self.default is None:
             return self.option.default or "depends on the data"
         return ("yes" if self.default else "no") if isinstance(self.default, bool) else str(self.default)
 
     def check(self, value: Any) -> str:
-        """What is wrong with a value that was read from a file, or handed over; empty if nothing is."""
+        """Return what is wrong with a value from a file or a call, as in `Option.check`; empty if it is valid."""
         if value is None:
             return "" if self.default is None else "is missing"
         if self.choices:
@@ -114,15 +114,12 @@ class Argument:
 
 
 def arguments_of(model: type) -> dict[str, Argument]:
-    """The arguments of a model's constructor that are options: those with a default that are numbers, text, yes or no.
-
-    `device` isn't one: it belongs to a run.
-    """
+    """Return the constructor arguments that are options: int, float, str or bool with a default, but not `device`."""
     found = {}
     hints = get_type_hints(model.__init__, include_extras=True)  # type: ignore[misc]
     for name, parameter in inspect.signature(model).parameters.items():
         hint, option = hints.get(name), None
-        if type(None) in get_args(hint):  # before Python 3.11 a default of None makes Optional[Annotated[…]] of it
+        if type(None) in get_args(hint):  # before Python 3.11, a default of None turns it into Optional[Annotated[…]]
             hint = next((one for one in get_args(hint) if get_origin(one) is Annotated), hint)
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)

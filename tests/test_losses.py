@@ -251,8 +251,8 @@ Tensor = type("Tensor", (), {"__module__": "torch"})  # what a tensor looks like
 @pytest.mark.parametrize(
     ("logits", "sentence"),
     [
-        ([[1.0], [2.0]], "an array of logits, got a list: make an array"),
-        (Tensor(), "got a torch Tensor: hand over"),
+        ([[1.0], [2.0]], "an array of logits, got a list: convert it"),
+        (Tensor(), "got a torch Tensor: pass"),
         (np.array([[1], [2]]), r"a non-empty array of floats, got int64 \(2, 1\)"),  # whose gradient would be 0
         (np.zeros((0, 1)), r"got float64 \(0, 1\)"),
         (np.ones((2, 1), complex), "got complex128"),

@@ -329,7 +329,7 @@ def test_the_decay_of_an_average_grows_up_to_the_one_that_was_asked_for():
 
 @pytest.mark.parametrize("decay", [-0.1, 1, 1.5, nan])
 def test_a_decay_that_makes_no_average_is_refused(decay):
-    with pytest.raises(ValueError, match="makes no average"):
+    with pytest.raises(ValueError, match="the decay of a moving average must be"):
         WeightAverage(network(), decay)
 
 

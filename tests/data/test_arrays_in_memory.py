@@ -71,7 +71,7 @@ def test_points_become_float32(array):
         (COLOUR.astype(str), "real numbers, got <U"),
         (COLOUR.astype(object), "real numbers, got object"),
         (np.ma.masked_array(COLOUR, COLOUR > 9), "a masked array"),
-        (Tensor(), "got a torch Tensor: hand over"),
+        (Tensor(), "got a torch Tensor: pass"),
         (None, "must be an array of numbers, got None"),
         ("photos", "must be an array of numbers, got a str"),
         ([[1.0], [1.0, 2.0]], "can't be made one array of numbers"),

@@ -16,7 +16,7 @@ from hostile_case import CANARY, Case, complaints, meet, recorded
 from payloads import gadgets
 
 import minigan
-from minigan.errors import LONGEST, CheckpointError, DataError, MiniganError, printable
+from minigan.errors import MAX_LENGTH, CheckpointError, DataError, MiniganError, printable
 from minigan.training import load_checkpoint
 
 EVERY = 7  # case is in the default run, the others in the slow one
@@ -104,7 +104,7 @@ def test_a_reader_that_hangs_is_noticed(tmp_path, monkeypatch):
 def test_sentences_are_for_terminals(text):
     for error in (MiniganError(text), DataError(text), CheckpointError(f"{text}: no")):
         assert str(error).isprintable()
-        assert len(str(error)) < LONGEST + 9
+        assert len(str(error)) < MAX_LENGTH + 9
     assert printable("ein Größenverhältnis von 3 × 4 ²") == "ein Größenverhältnis von 3 × 4 ²"
 
 

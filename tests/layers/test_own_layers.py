@@ -66,7 +66,7 @@ def test_what_is_registered_is_a_copy():
         ([[1.0], [1.0, 2.0]], "differ in length"),
         ("ones", "must be an array of numbers, got a str"),
         (True, "must be an array of numbers"),
-        (Tensor(), r"got a torch Tensor: hand over its \.detach\(\)\.cpu\(\)\.numpy\(\)"),
+        (Tensor(), r"got a torch Tensor: pass its \.detach\(\)\.cpu\(\)\.numpy\(\)"),
         (np.ones, "must be an array of numbers"),
         (np.ones((3, 0)), r"has shape \(3, 0\): there is nothing in it to learn"),
     ],
@@ -116,7 +116,7 @@ def test_assigning_to_a_parameter_reaches_the_vector(bound):
         ),
         (1.0, "only an array of numbers"),
         (None, "only an array of numbers"),
-        (Tensor(), "torch Tensor: hand over"),
+        (Tensor(), "torch Tensor: pass"),
         (np.ones(3, complex), "only an array of numbers"),
     ],
 )
@@ -279,13 +279,13 @@ def test_a_penalty_says_what_a_layer_lacks():
 @pytest.mark.parametrize("lr", ["0.1", None, np.nan, np.inf, -1e-3, np.ones(2)])
 @pytest.mark.parametrize("make", [SGD, RMSprop, Adam])
 def test_a_learning_rate_is_a_number(make, lr):
-    with pytest.raises(LayerError, match=f"{make.__name__} takes a learning rate from 0 on"):
+    with pytest.raises(LayerError, match=f"{make.__name__} takes a learning rate of at least 0"):
         make(Dense(2, 2).parameters(), lr)
 
 
 @pytest.mark.parametrize("betas", [0.5, (0.5,), (0.5, 1.0), (-0.1, 0.9)])
 def test_adam_has_two_betas(betas):
-    with pytest.raises(LayerError, match="Adam takes two betas from 0 to 1"):
+    with pytest.raises(LayerError, match="Adam takes two betas of at least 0"):
         Adam(Dense(2, 2).parameters(), betas=betas)
 
 

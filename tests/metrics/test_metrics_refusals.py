@@ -98,7 +98,7 @@ def test_lists_of_numbers_are_as_good_as_arrays(name):
         (lambda x: x.astype(object), "real numbers, got object"),
         (lambda x: np.ma.masked_array(x, x > 0), "a masked array: fill it"),
         (lambda x: [*x.tolist(), [1.0]], "can't be made one array of numbers"),
-        (lambda x: Tensor(), r"got a torch Tensor: hand over its \.detach"),
+        (lambda x: Tensor(), r"got a torch Tensor: pass its \.detach"),
         (lambda x: None, "must be an array of numbers, got None"),
         (lambda x: "pictures", "must be an array of numbers, got a str"),
         (lambda x: {"x": x}, "must be an array of numbers, got a dict"),

@@ -30,8 +30,8 @@ def with_entry(value):
 @pytest.mark.parametrize(
     ("x", "sentence"),
     [
-        ([[1.0, 2, 3]], r"x must be an array, got a list: make an array of it with np\.array"),
-        (Tensor(), "x must be an array, got a torch Tensor: hand over"),
+        ([[1.0, 2, 3]], r"x must be an array, got a list: convert it with np\.array"),
+        (Tensor(), "x must be an array, got a torch Tensor: pass"),
         (None, "x must be an array, got None"),
         (1.0, "x must be an array"),
         (np.float64(1), r"x has shape \(\), so nothing can be checked: give a batch"),

@@ -94,7 +94,7 @@ def test_a_decay_ends_at_the_last_step_whatever_the_length():
     [
         ({"model_args": {"label_smoothing": 2.0}}, "dcgan: .*label.smoothing"),
         ({"model_args": {"nope": 1}}, "dcgan: it takes no nope, which this run was begun with"),
-        ({"ema": 1.5}, "a decay of 1.5 makes no average"),
+        ({"ema": 1.5}, "the decay of a moving average must be"),
         ({"shapes": {"real": (2,)}}, "dcgan"),
         ({"model": "dcgen"}, "there is no model called 'dcgen': did you mean dcgan"),
         ({"model": "my_gan.py:MyGAN"}, "this run's model is my_gan.py:MyGAN, a file of your own"),
