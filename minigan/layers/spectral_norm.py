@@ -31,13 +31,13 @@ class SpectralNormCache:
 class SpectralNorm(Layer):
     """The inner layer with W̄ = W/σ(W) for its W (Miyato et al. 2018, "Spectral Normalization for GANs").
 
-    W is read as a matrix M with one row for each output, K × C for a dense layer, K × R·S·C/groups for a convolution
-    (the last axis of W, but the one before it in a transposed convolution). σ is its largest singular value, so
-    |M̄ x| ≤ |x|: a dense layer becomes 1-Lipschitz. A convolution applies M̄ to patches, and a pixel is in up to
-    ⌈R/stride⌉·⌈S/stride⌉ of them, so the Lipschitz constant of the layer is at most the square root of that number:
-    3 for a 3×3 kernel with stride 1.
+    W is read as a matrix M whose rows are the last axis of W, the outputs: K × C for a dense layer, K × R·S·C/groups
+    for a convolution. In a transposed convolution they are the axis before: K/groups × R·S·C. σ is the largest singular
+    value of M, so |M̄ x| ≤ |x|: a dense layer becomes 1-Lipschitz. A convolution applies rows of M̄ to patches, and a
+    pixel is in up to ⌈R/stride⌉·⌈S/stride⌉ of them, so the Lipschitz constant of the layer is at most the square root
+    of that number: 3 for a 3×3 kernel with stride 1.
 
-    σ is estimated by power iterations, which keep two vectors u (K,) and v (R·S·C/groups,):
+    σ is estimated by power iterations, which keep two vectors, u with a number for each row of M and v for each column:
 
         u ← M v/|M v|        v ← Mᵀ u/|Mᵀ u|        σ = uᵀ M v
 
