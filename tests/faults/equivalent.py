@@ -6,7 +6,8 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → with the opposite comparison",
     " → the opposite condition",
 )
-KERNELS, MINIMAL, NORMALIZE, TILES = (f"layers/{name}.py" for name in ("kernels", "minimal", "normalize", "tiles"))
+KERNELS, MINIMAL, TILES = (f"layers/{name}.py" for name in ("kernels", "minimal", "tiles"))
+NORMALIZE, REDUCTIONS = "kernels/fast/normalize.py", "kernels/fast/reductions.py"
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
 
@@ -117,15 +118,15 @@ REASONS: dict[str, list[Name]] = {
         (TILES, "combined", "1 → 2 (3)"),
     ],
     "any number near the mean will do": [
-        (NORMALIZE, "centre", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
-        (NORMALIZE, "centre", "4 → 5"),
+        (NORMALIZE, "_shift", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
+        (NORMALIZE, "_shift", "4 → 5"),
     ],
     "which axes are summed first decides the time, and the last bits": [
-        (NORMALIZE, "_partial_sum", "axis >= max(1, x.ndim - 2)" + COMPARED),
-        (NORMALIZE, "_partial_sum", "x.ndim - 2" + LEFT),
-        (NORMALIZE, "_partial_sum", "x.ndim - 2" + OPPOSITE),
-        (NORMALIZE, "_partial_sum", "1 → 2"),
-        (NORMALIZE, "_partial_sum", "2 → 3"),
+        (REDUCTIONS, "partial_sum", "axis >= max(1, x.ndim - 2)" + COMPARED),
+        (REDUCTIONS, "partial_sum", "x.ndim - 2" + LEFT),
+        (REDUCTIONS, "partial_sum", "x.ndim - 2" + OPPOSITE),
+        (REDUCTIONS, "partial_sum", "1 → 2"),
+        (REDUCTIONS, "partial_sum", "2 → 3"),
     ],
     "kernel and stride are square here": [
         (MINIMAL, "conv2d", "0 → 1"),
@@ -133,10 +134,6 @@ REASONS: dict[str, list[Name]] = {
         (MINIMAL, "conv2d_weight_grad", "0 → 1"),
         (MINIMAL, "conv2d_weight_grad", "0 → 1 (2)"),
     ],
-    "a table has two axes": [("layers/norms.py", "ConditionalBatchNorm._rows", "-1 → without its sign")],
-    "both arrays are of the same kind": [
-        (NORMALIZE, "_total", "0 → 1 (4)"),
-        ("layers/norms.py", "_Norm._sum", "0 → 1"),
-    ],
+    "all parts are of the same kind": [(REDUCTIONS, "total", "0 → 1 (4)")],
 }
 EQUIVALENT: dict[Name, str] = {name: reason for reason, names in REASONS.items() for name in names}

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm, MinibatchStdDev, Softplus
+from minigan.layers import (
+    BatchNorm,
+    ConditionalAffine,
+    ConditionalBatchNorm,
+    InstanceNorm,
+    LayerNorm,
+    MinibatchStdDev,
+    Softplus,
+)
 from minigan.testing import check_layer, shake, smooth_point
 from minigan.testing.call import Call
 from minigan.testing.several import entries
@@ -240,6 +248,18 @@ def test_wrong_labels_are_refused_before_the_running_statistics_move():
     with pytest.raises(ShapeError, match="takes a tuple of 2 arrays as its input"):
         layer.forward(x)
     assert not layer.norm.running_mean.any()
+
+
+def test_a_conditional_affine_map_alone_refuses_what_it_cannot_use():
+    layer, x = ConditionalAffine(3, 2), np.ones((5, 3))
+    for given_x, sentence in (
+        (x, "takes a tuple of 2 arrays as its input"),
+        ((x, LABELS), "knows the labels 0 to 1, got 2"),
+        ((x[:, :2], LABELS % 2), r"takes an input of shape \(…, 3\)"),
+        ((x[0], LABELS[:3] % 2), r"takes \(N, …, 3\), got \(3,\)"),
+    ):
+        with pytest.raises(ShapeError, match=sentence):
+            layer.forward(given_x)
 
 
 def test_gamma_may_be_drawn():
