@@ -1,22 +1,22 @@
 """Normalization and its first and second derivatives. Batch, layer and instance norm differ only in `axes`.
 
-m numbers are normalized together: those along `axes` of x. ⟨·⟩ is the mean over them, so Σ = m⟨·⟩.
+The m numbers along `axes` of x are normalized together. ⟨·⟩ is the mean over them, and Σ = m⟨·⟩ the sum:
 
     μ = ⟨x⟩        σ = √(⟨(x − μ)²⟩ + ε)        x̂ = (x − μ)/σ
 
-Move x by a small δx. Then, because ⟨x − μ⟩ = 0,
+Move x by a small δx. Then
 
     δμ = ⟨δx⟩
-    δσ = ⟨(x − μ)(δx − δμ)⟩/σ = ⟨x̂ δx⟩
-    δx̂ = (δx − δμ)/σ − (x − μ) δσ/σ² = (δx − ⟨δx⟩ − x̂ ⟨x̂ δx⟩)/σ =: J δx
+    2σ δσ = ⟨2 (x − μ)(δx − δμ)⟩ = 2 ⟨(x − μ) δx⟩, because ⟨x − μ⟩ = 0. So δσ = ⟨x̂ δx⟩
+    δx̂ = (δx − δμ)/σ − (x − μ) δσ/σ² = (δx − ⟨δx⟩ − x̂ ⟨x̂ δx⟩)/σ  =: J δx
 
-J is symmetric: Σ g Jδx = (m/σ)(⟨g δx⟩ − ⟨g⟩⟨δx⟩ − ⟨x̂ g⟩⟨x̂ δx⟩) stays the same if g and δx are exchanged. So the
-gradient dx of a loss that has the gradient g = dx̂ is J again:
+J is symmetric: Σ g J δx = (m/σ)(⟨g δx⟩ − ⟨g⟩⟨δx⟩ − ⟨x̂ g⟩⟨x̂ δx⟩) keeps its value when g and δx change places. So a loss L
+with g = dx̂ = ∂L/∂x̂ moves by δL = Σ g δx̂ = Σ g J δx = Σ (J g) δx, and the gradient at x is J again:
 
     dx = J g = (g − ⟨g⟩ − x̂ ⟨x̂ g⟩)/σ
 
-`double_J` below differentiates dx. Neither derivation uses ⟨x̂²⟩ = 1, which holds only for ε = 0.
-Statistics (μ, 1/σ, ⟨g⟩, …) have length 1 along `axes`, so that they broadcast against x.
+`double_J` differentiates this once more. ⟨x̂²⟩ = 1 is used nowhere: it holds for ε = 0 only.
+μ, 1/σ, ⟨g⟩ and all other means have length 1 along `axes`, so that they broadcast against x.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from minigan.kernels.twin import runs_as
 def standardize(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any]:
     """x → x̂ (like x), 1/σ, μ and the variance ⟨(x − μ)²⟩."""
     mu = mean(x, axes)
-    rest = mean(x - mu, axes)  # not quite 0: float32 rounds μ, by too much where σ is far smaller than μ
+    rest = mean(x - mu, axes)  # 0, but for the rounding of μ, which in float32 may be as large as σ
     centered = (x - mu) - rest
     var = mean(centered * centered, axes)
     inv_sigma = 1 / array_module(x).sqrt(var + eps)
@@ -49,22 +49,23 @@ def J(g: Any, x_hat: Any, inv_sigma: Any, axes: Axes, means: tuple[Any, Any] | N
 
 @runs_as(fast.double_J)
 def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[Any, Any]:
-    """The derivatives of dx = J g. Given v = ddx = ∂P/∂(dx), return ddx̂ = ∂P/∂g and dx2 = ∂P/∂x, both like x.
+    """The derivatives of dx = J g: return ddx̂ = ∂P/∂g and dx2 = ∂P/∂x, both like x.
 
-    P changes by Σ v δ(dx). So its gradients in g and in x are those of S = Σ v J g with v held fixed:
+    P is a scalar function of dx, such as a gradient penalty, and v = ddx = ∂P/∂(dx). P moves by Σ v δ(dx), so its
+    gradients in g and in x are those of S = Σ v J g with v held fixed. J g written out:
 
         S = (m/σ) c        c = ⟨v g⟩ − ⟨v⟩⟨g⟩ − a b        a = ⟨x̂ g⟩        b = ⟨x̂ v⟩
 
-    In g:  S = Σ g J v, because J is symmetric. So ddx̂ = J v.
-    In x:  x is in x̂, which is in a and b, and in σ.
+    In g: S = Σ g J v, because J is symmetric. So ddx̂ = J v.
+    In x: x is in x̂, that is in a and b, and it is in σ. Move one and hold the other:
 
-        x̂ moves by δx̂:           δS = (m/σ) δc = −(m/σ)(b δa + a δb) = −(1/σ) Σ (b g + a v) δx̂
-        and δx̂ = J δx:            δS = −(1/σ) Σ J(a v + b g) δx                             through x̂
-        σ moves by δσ = ⟨x̂ δx⟩:   δS = −(m/σ²) c δσ = −(c/σ²) Σ x̂ δx                        through σ
+        x̂ by δx̂ = J δx:     δS = (m/σ) δc = −(m/σ)(b ⟨g δx̂⟩ + a ⟨v δx̂⟩)
+                                = −(1/σ) Σ (a v + b g) J δx = −(1/σ) Σ J(a v + b g) δx
+        σ by δσ = ⟨x̂ δx⟩:   δS = −(m/σ²) c δσ = −(c/σ²) Σ x̂ δx
 
-    The gradient is what stands beside δx:
+    What is multiplied with δx is the gradient:
 
-        dx2 = −J(a v + b g)/σ − c x̂/σ²
+        dx2 = −J(a v + b g)/σ  −  c x̂/σ²
     """
     a, b = mean(x_hat * g, axes), mean(x_hat * v, axes)
     c = mean(v * g, axes) - mean(v, axes) * mean(g, axes) - a * b

@@ -1,10 +1,11 @@
-"""Batch, layer and instance norm: x̂ is x normalized over some axes (`kernels/normalize.py`), and y = γ x̂ + β.
+"""Batch, layer and instance norm: y = γ x̂ + β, where x̂ is x normalized over some axes (`kernels/normalize.py`).
 
 The norms differ in these axes and in the shape of γ and β. With Σ over all axes that γ and β don't have:
 
-    first order     dx̂ = γ dy        dγ = Σ dy x̂        dβ = Σ dy        dx = J dx̂
-    second order    dx = J(γ dy), in which β does not occur. With v = ddx = ∂P/∂(dx), `double_J` gives ddx̂ = J v and
-                    dx2. γ dy has the gradient ddx̂, so   ddy = γ ddx̂        dγ += Σ dy ddx̂
+    first order     dx̂ = γ dy        dγ = Σ dy x̂        dβ = Σ dy        dx = J dx̂ = J(γ dy)
+    second order    P is a scalar function of dx, v = ddx = ∂P/∂(dx). dx depends on x and on g = γ dy, not on β:
+                    `double_J` gives ddx̂ = ∂P/∂g = J v, and dx2 = ∂P/∂x. From g = γ dy:
+                    ddy = γ ddx̂        dγ += Σ dy ddx̂
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ from minigan.layers.initializers import Initializer
 
 
 class Norm(Layer):
-    """y = γ x̂ + β. A subclass chooses the axes, and registers gamma and beta, which may be None."""
+    """y = γ x̂ + β. A subclass chooses the axes, and registers gamma and beta, which may be None.
+
+    The cache is x̂, 1/σ and the axes; None for the axes if μ and σ were given instead of computed from x.
+    """
 
     eps: float
-    one_gamma = True  # the numbers that are normalized together have the same γ
+    one_gamma = True  # numbers that are normalized together have the same γ
 
     def axes(self, x: Any) -> Axes:
         """The axes of x to normalize over. Raises ShapeError for an x that doesn't fit."""
@@ -51,15 +55,15 @@ class Norm(Layer):
             dbeta, dgamma = sums_over(((dy,), (dy, x_hat)), self._axes_without_gamma(dy))
             self.dbeta += dbeta.reshape(self.beta.shape)
             self.dgamma += dgamma.reshape(self.gamma.shape)
-            if self._axes_without_gamma(dy) == axes:  # batch norm: J needs the same two sums
+            if self._axes_without_gamma(dy) == axes:  # batch norm: J dy needs the same two sums
                 m = prod(dy.shape[:-1])
-                means = dbeta / m, dgamma / m
+                means = dbeta / m, dgamma / m  # ⟨dy⟩ and ⟨x̂ dy⟩
         if wrt == "params":
             return None
         # forward: x_hat = (x - mu) / sigma
         if axes is None:  # mu and sigma are given
             return dy * self._scaled(inv_sigma)
-        if self.one_gamma:  # J(γ dy) = γ J dy, and J ends with a factor 1/σ: one multiplication for both
+        if self.one_gamma:  # J(γ dy) = γ J dy, which is J dy with γ/σ in place of 1/σ
             return J(dy, x_hat, self._scaled(inv_sigma), axes, means)
         return J(self._scaled(dy), x_hat, inv_sigma, axes)
 

@@ -1,4 +1,4 @@
-"""What the norms normalise, batch norm's running statistics, and inference."""
+"""What the norms normalize, batch norm's running statistics, and inference."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ from minigan.threads import partition
     ],
     ids=repr,
 )
-def test_what_is_normalised_over_which_axes(layer, axes):
+def test_what_is_normalized_over_which_axes(layer, axes):
     x = np.random.default_rng(0).normal(5, 3, (2, 4, 5, 3))
     mean, variance = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
     np.testing.assert_allclose(layer.forward(x)[0], (x - mean) / np.sqrt(variance + 1e-5), rtol=1e-10, atol=1e-12)
@@ -88,7 +88,7 @@ def test_output_in_inference_is_that_of_forward(affine):
 
 @pytest.mark.parametrize("layer", [BatchNorm(3), BatchNorm(3, affine=False)], ids=repr)
 def test_gradients_of_two_values(layer):
-    """They are normalised to ±1 whatever they are, so what is left of dx is of the order of eps."""
+    """They are normalized to ±1 whatever they are, so what is left of dx is of the order of eps."""
     check_layer(shake(layer, np.random.default_rng(0)), smooth_point(np.random.default_rng(0), (2, 3)), step=1e-2)
 
 
@@ -231,7 +231,7 @@ def test_with_equal_rows_conditional_batch_norm_is_batch_norm(shape, train):
 
 
 def test_every_class_has_its_own_gamma_and_beta():
-    layer, x = ConditionalBatchNorm(1, 4, eps=0), np.array([[1.0], [5.0], [5.0], [1.0]])  # normalised: −1, 1, 1, −1
+    layer, x = ConditionalBatchNorm(1, 4, eps=0), np.array([[1.0], [5.0], [5.0], [1.0]])  # normalized: −1, 1, 1, −1
     layer.affine.gamma[:, 0], layer.affine.beta[:, 0] = [2, 3, 5, 7], [10, 20, 30, 40]
     y, cache = layer.forward((x, np.array([0, 2, 0, 3])))
     np.testing.assert_allclose(y[:, 0], [8, 35, 12, 33])

@@ -1,4 +1,4 @@
-"""float32 normalisation at means and spreads that round badly, against float64, beside PyTorch.
+"""float32 normalization at means and spreads that round badly, against float64, beside PyTorch.
 
     python tests/oracle/test_norm_rounding_torch.py      prints the table of docs/normalization.md
 
