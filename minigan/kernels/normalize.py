@@ -10,8 +10,8 @@ Move x by a small δx. Then
     2σ δσ = ⟨2 (x − μ)(δx − δμ)⟩ = 2 ⟨(x − μ) δx⟩, because ⟨x − μ⟩ = 0. So δσ = ⟨x̂ δx⟩
     δx̂ = (δx − δμ)/σ − (x − μ) δσ/σ² = (δx − ⟨δx⟩ − x̂ ⟨x̂ δx⟩)/σ  =: J δx
 
-J is symmetric: Σ g J δx = (m/σ)(⟨g δx⟩ − ⟨g⟩⟨δx⟩ − ⟨x̂ g⟩⟨x̂ δx⟩) keeps its value when g and δx change places. So a loss L
-with g = dx̂ = ∂L/∂x̂ moves by δL = Σ g δx̂ = Σ g J δx = Σ (J g) δx, and the gradient at x is J again:
+J is symmetric: Σ g J δx = (m/σ)(⟨g δx⟩ − ⟨g⟩⟨δx⟩ − ⟨x̂ g⟩⟨x̂ δx⟩) keeps its value when g and δx change places. So a loss
+L with g = dx̂ = ∂L/∂x̂ moves by δL = Σ g δx̂ = Σ g J δx = Σ (J g) δx, and the gradient at x is J again:
 
     dx = J g = (g − ⟨g⟩ − x̂ ⟨x̂ g⟩)/σ
 
