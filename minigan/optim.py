@@ -17,12 +17,9 @@ import numpy as np
 
 from minigan.backend import array_module, to_numpy
 from minigan.errors import CheckpointError, LayerError
+from minigan.kernels.elementwise import change_by_rows
 from minigan.layers.base import Layer
 from minigan.layers.parameters import Parameters
-from minigan.threads.crew import in_parallel
-from minigan.threads.partition import pieces
-
-PIECE = 1 << 18  # numbers: 1 MiB of float32. Smaller ones stay in a nearer cache, but threads wait for one another
 
 
 class Optimizer:
@@ -63,12 +60,7 @@ class Optimizer:
         if any(type(s) is not type(p) or s.dtype != p.dtype for s in state):
             raise LayerError(f"the network moved after {type(self).__name__} was made: make optimisers after .to(…)")
         self.t += 1
-        whole = array_module(p) is not np or len(p) <= PIECE
-
-        def work(part: slice) -> None:
-            self.update(p[part], g[part], *(s[part] for s in state))
-
-        in_parallel(work, [slice(0, len(p))] if whole else pieces(len(p), PIECE), on_host=not whole)
+        change_by_rows(self.update, p, g, *state)
 
     def update(self, p: Any, g: Any, *state: Any) -> None:
         """Update p and the state vectors in place, given the gradient g."""

@@ -1,25 +1,28 @@
 """Activations: y = f(x), element by element.
 
-With v = ddx = ∂P/∂(dx), every one of them follows from f′ and f″:
+First order, with dy = ∂L/∂y, and second order, with ddx = ∂P/∂(dx) for a scalar P of dx, both follow from f′ and f″:
 
-    first order     dx = dy · f′(x)
-    second order    dx is a product, so P reaches dy through f′ and x through f″:
-                    ddy = v · f′(x)          dx2 = v · dy · f″(x)
+    dx  = dy · f′(x)
+    ddy = ddx · f′(x)           P reaches dx through its factor dy …
+    dx2 = ddx · dy · f″(x)      … and through its factor f′(x)
 
-For the piecewise linear ones f″ is zero except at the kink, so dx2 is nothing. For the smooth ones the f″ term is the
-one that is easily forgotten: without it a gradient penalty trains, but down a wrong gradient.
+`Activation` has these lines. A subclass states f, f′ and f″, such as `Tanh`. f″ of a piecewise linear function is zero
+away from the kink, so its dx2 is None. At the kink, x = 0, f′ is the slope of the left side.
+
+Without the f″ of a smooth activation a gradient penalty still trains, but down a wrong gradient.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt
-from minigan.threads.partition import over_rows
+from minigan.kernels.elementwise import by_rows, step
+from minigan.layers.base import Layer
 
 
 def sigmoid(x: Any) -> Any:
@@ -35,93 +38,144 @@ def softplus(x: Any) -> Any:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-class LeakyReLU(Layer):
-    """y = x where x > 0, else slope · x (Maas et al. 2013). f′ is 1 or slope (slope at 0); f″ = 0.
+class Activation(Layer):
+    """y = f(x) for x of any shape. A subclass writes three methods, in NumPy's functions of the arrays that it is given:
 
-    Raises ValueError for a slope outside [0, 1].
+        f(x)                        y. With an argument `out`, as NumPy's functions have, y is written there
+        derivative(y)               f′(x), in terms of y: the next layer keeps y anyway
+        second_derivative(y)        f″(x); a piecewise linear function doesn't have this method
+
+    With `keeps_x = True`, the two derivatives are given x in place of y.
     """
 
     per_pixel = True
+    keeps_x = False
+    second_derivative: Callable[[Any], Any] | None = None
+
+    def f(self, x: Any) -> Any:
+        """y = f(x), a new array."""
+        raise self._lacks("f", "f(self, x)")
+
+    def derivative(self, y: Any) -> Any:
+        """f′(x), of the shape of y."""
+        raise self._lacks("derivative", "derivative(self, y)")
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → y of the same shape."""
+        self.check_input(x, None, None)
+        y = by_rows(self.f, x)
+        return y, (x if self.keeps_x else y)
+
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """dx = dy · f′(x)."""
+        # forward: y = f(x)
+        return by_rows(self._times_derivative, dy, cache)
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddy = ddx · f′(x), dx2 = ddx · dy · f″(x)."""
+        self.check_second(ddx, dy, cache)
+        # backward: dx = dy · f′(x)
+        ddy = by_rows(self._times_derivative, ddx, cache)
+        if self.second_derivative is None:
+            return ddy, None
+        return ddy, by_rows(self._times_second_derivative, ddx, dy, cache)
+
+    def _times_derivative(self, a: Any, y: Any, out: Any = None) -> Any:
+        return array_module(a).multiply(a, self.derivative(y), out=out)
+
+    def _times_second_derivative(self, ddx: Any, dy: Any, y: Any, out: Any = None) -> Any:
+        return array_module(dy).multiply(ddx * dy, self.second_derivative(y), out=out)
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """y has the shape of x."""
+        return cache.shape, cache.shape
+
+
+class ReLU(Activation):
+    """y = max(x, 0)."""
+
+    def f(self, x: Any, out: Any = None) -> Any:
+        """x where x > 0, else 0."""
+        return array_module(x).maximum(x, 0, out=out)
+
+    def derivative(self, y: Any) -> Any:
+        """1 where x > 0, else 0."""
+        return y > 0
+
+
+class LeakyReLU(Activation):
+    """y = x where x > 0, else slope · x (Maas et al. 2013).
+
+    Raises ValueError for a slope outside [0, 1].
+    """
 
     def __init__(self, negative_slope: float = 0.2) -> None:
         if not 0 <= negative_slope <= 1:
             raise ValueError(f"negative_slope is {negative_slope}: it must be between 0 and 1")
         self.negative_slope = float(negative_slope)
 
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y, of any shape."""
-        self.check_input(x, None, None)
-        xp, y = array_module(x), _empty_like(x)
+    def f(self, x: Any, out: Any = None) -> Any:
+        """The larger of x and slope · x, as the slope is at most 1."""
+        y = array_module(x).multiply(x, self.negative_slope, out=out)
+        return array_module(x).maximum(x, y, out=y)
 
-        def work(rows: slice) -> None:  # as the slope is at most 1, y is the larger of x and slope · x
-            x_rows, y_rows = x[rows], y[rows]
-            xp.multiply(x_rows, self.negative_slope, out=y_rows)
-            xp.maximum(x_rows, y_rows, out=y_rows)
-
-        over_rows(work, y)
-        return y, y  # y has the sign of x, and whatever comes next keeps it anyway
-
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · f′(x)."""
-        y = cache
-        self.check_dy(dy, y.shape, wrt)
-        return _times_step(dy, y, self.negative_slope) if wrt != "params" else None
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
-        y = cache
-        self.check_ddx(ddx, y.shape, dy, y.shape)
-        return _times_step(ddx, y, self.negative_slope), None
+    def derivative(self, y: Any) -> Any:
+        """1 where x > 0, else the slope. y has the sign of x."""
+        return step(y, self.negative_slope)
 
 
-class ReLU(Layer):
-    """y = max(x, 0). f′ is 1 or 0 (0 at 0); f″ = 0."""
+class Tanh(Activation):
+    """y = tanh x, in (−1, 1)."""
 
-    per_pixel = True
+    def f(self, x: Any, out: Any = None) -> Any:
+        """tanh x."""
+        return array_module(x).tanh(x, out=out)
 
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y, of any shape."""
-        self.check_input(x, None, None)
-        xp, y = array_module(x), _empty_like(x)
-        over_rows(lambda rows: xp.maximum(x[rows], 0, out=y[rows]), y)
-        return y, y  # y > 0 where x > 0, and whatever comes next keeps y anyway
+    def derivative(self, y: Any) -> Any:
+        """1 − y²."""
+        return 1 - y * y
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · f′(x)."""
-        y = cache
-        self.check_dy(dy, y.shape, wrt)
-        return _times_step(dy, y, 0) if wrt != "params" else None
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′(x); f″ = 0, so dx2 is nothing."""
-        y = cache
-        self.check_ddx(ddx, y.shape, dy, y.shape)
-        return _times_step(ddx, y, 0), None
+    def second_derivative(self, y: Any) -> Any:
+        """−2 y (1 − y²)."""
+        return -2 * y * (1 - y * y)
 
 
-def _times_step(a: Any, y: Any, slope: float) -> Any:
-    """a where y > 0, else slope · a."""
-    xp = array_module(a)
-    if xp is not np:
-        return xp.where(y > 0, a, slope * a) if slope else a * (y > 0)
-    result = _empty_like(a)
-    slope = a.dtype.type(slope)  # so that (1 − slope) + slope is 1, to the last bit
+class Sigmoid(Activation):
+    """y = 1 / (1 + e^−x), in (0, 1)."""
 
-    def work(rows: slice) -> None:
-        # NumPy does this several times as fast as where, a GPU doesn't
-        positive = y[rows] > 0
-        if slope:
-            positive = positive.astype(a.dtype)  # 1 or 0, and then 1 or slope
-            positive *= 1 - slope
-            positive += slope
-        xp.multiply(a[rows], positive, out=result[rows])
+    def f(self, x: Any) -> Any:
+        """1 / (1 + e^−x)."""
+        return sigmoid(x)
 
-    over_rows(work, result)
-    return result
+    def derivative(self, y: Any) -> Any:
+        """y (1 − y)."""
+        return y * (1 - y)
+
+    def second_derivative(self, y: Any) -> Any:
+        """y (1 − y)(1 − 2 y)."""
+        return y * (1 - y) * (1 - 2 * y)
 
 
-def _empty_like(x: Any) -> Any:
-    return array_module(x).empty(x.shape, x.dtype)
+class Softplus(Activation):
+    """y = log(1 + e^(βx)) / β, a smooth ReLU. Its f′ is s = sigmoid(βx) = 1 − e^(−βy)."""
+
+    def __init__(self, beta: float = 1.0) -> None:
+        if not beta > 0:
+            raise ValueError(f"beta is {beta}: it must be greater than 0")
+        self.beta = float(beta)
+
+    def f(self, x: Any) -> Any:
+        """log(1 + e^(βx)) / β."""
+        return softplus(self.beta * x) / self.beta
+
+    def derivative(self, y: Any) -> Any:
+        """s; expm1 keeps the digits where it is small."""
+        return -array_module(y).expm1(-self.beta * y)
+
+    def second_derivative(self, y: Any) -> Any:
+        """β s (1 − s)."""
+        s = self.derivative(y)
+        return self.beta * s * (1 - s)
 
 
 class PReLU(Layer):
@@ -169,86 +223,6 @@ class PReLU(Layer):
 
     def _add_dslope(self, products: Any) -> None:
         self.dslope += products.reshape(-1, self.num_parameters).sum(axis=0)  # (M, A) → (A,)
-
-
-class Tanh(Layer):
-    """y = tanh x. f′ = 1 − y²; f″ = −2 y (1 − y²)."""
-
-    per_pixel = True
-
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y in (−1, 1), of any shape."""
-        self.check_input(x, None, None)
-        xp, y = array_module(x), _empty_like(x)
-        over_rows(lambda rows: xp.tanh(x[rows], out=y[rows]), y)
-        return y, y
-
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · (1 − y²)."""
-        y = cache
-        self.check_dy(dy, y.shape, wrt)
-        return dy * (1 - y * y) if wrt != "params" else None
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′, dx2 = ddx · dy · f″."""
-        y = cache
-        self.check_ddx(ddx, y.shape, dy, y.shape)
-        ddy = ddx * (1 - y * y)
-        return ddy, ddy * dy * (-2 * y)
-
-
-class Sigmoid(Layer):
-    """y = 1 / (1 + e^−x). f′ = y (1 − y); f″ = y (1 − y)(1 − 2 y)."""
-
-    per_pixel = True
-
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y in (0, 1), of any shape."""
-        self.check_input(x, None, None)
-        y = sigmoid(x)
-        return y, y
-
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · y (1 − y)."""
-        y = cache
-        self.check_dy(dy, y.shape, wrt)
-        return dy * y * (1 - y) if wrt != "params" else None
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′, dx2 = ddx · dy · f″."""
-        y = cache
-        self.check_ddx(ddx, y.shape, dy, y.shape)
-        ddy = ddx * y * (1 - y)
-        return ddy, ddy * dy * (1 - 2 * y)
-
-
-class Softplus(Layer):
-    """y = log(1 + e^(βx)) / β, a smooth ReLU. With s = sigmoid(βx): f′ = s; f″ = β s (1 − s)."""
-
-    per_pixel = True
-
-    def __init__(self, beta: float = 1.0) -> None:
-        if not beta > 0:
-            raise ValueError(f"beta is {beta}: it must be greater than 0")
-        self.beta = float(beta)
-
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x → y > 0, of any shape."""
-        self.check_input(x, None, None)
-        return softplus(self.beta * x) / self.beta, sigmoid(self.beta * x)
-
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · s."""
-        s = cache
-        self.check_dy(dy, s.shape, wrt)
-        return dy * s if wrt != "params" else None
-
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′, dx2 = ddx · dy · f″."""
-        s = cache
-        self.check_ddx(ddx, s.shape, dy, s.shape)
-        ddy = ddx * s
-        return ddy, ddy * dy * (self.beta * (1 - s))
 
 
 class Maxout(Layer):

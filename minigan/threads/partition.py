@@ -2,6 +2,7 @@
 
     in_parallel(work, pieces(n, most))        slices of 0…n with at most `most` elements
     in_parallel(work, shares(parts))          one list of parts for each thread: for sums
+    over_rows(work, x)                        slices of the first axis of x that stay in the cache
 
 How something is cut depends on its shape and on the number of threads alone, so that results are the same to the last
 bit in every run with the same number of threads.
@@ -36,11 +37,12 @@ def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
     return [parts[i :: count()] for i in range(min(count(), len(parts)))]
 
 
-def over_rows(work: Callable[[Any], Result], x: Any) -> list[Result]:
-    """Call `work(rows)` for slices of the first axis of x that stay in the cache; return the results in their order.
+def over_rows(work: Callable[[Any], Result], x: Any, most: int | None = None) -> list[Result]:
+    """Call `work(rows)` for slices of the first axis of x; return the results in their order.
 
-    A small array, or one on a GPU, is a single slice.
+    A slice has at most `most` bytes (None: ROWS_BYTES), or one row. An array on a GPU is a single slice.
     """
-    if not isinstance(x, np.ndarray) or x.nbytes <= ROWS_BYTES:
+    most = most or ROWS_BYTES
+    if not isinstance(x, np.ndarray) or x.nbytes <= most:
         return [work(slice(0, len(x)) if x.ndim else ...)]
-    return in_parallel(work, pieces(len(x), ROWS_BYTES * len(x) // x.nbytes))
+    return in_parallel(work, pieces(len(x), most * len(x) // x.nbytes))

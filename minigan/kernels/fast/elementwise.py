@@ -1,7 +1,14 @@
-"""Matrix products whose rows or columns several threads share."""
+"""Element-wise functions and matrix products, in rows or columns that several threads share.
+
+A piece of an array stays in the cache while a function of several steps works on it: that saves more time than a second
+thread. Small arrays are one piece, and so are those on a GPU. How an array is cut never changes a bit of an
+element-wise result. Of a product it may change the last bits, because BLAS rounds differently for other shapes; the
+cut depends on the shape and on the number of threads alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -10,50 +17,95 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.threads import partition
 from minigan.threads.crew import in_a_part, in_parallel
-from minigan.threads.partition import pieces
+from minigan.threads.partition import over_rows, pieces
+
+PRODUCT_BYTES = 1 << 21  # of a product that is added to an array
 
 
-def product(a: Any, b: Any, out: Any = None, plus: Any = None) -> Any:
-    """a (…, C) @ b (C, K): each thread makes some of the rows, or of the columns if there are more of these.
+def by_rows(f: Callable[..., Any], *arrays: Any) -> Any:
+    """f of a few rows of each array at a time; NumPy's own functions, and others that take `out`, write into y."""
+    x = arrays[0]
+    if not isinstance(x, np.ndarray) or x.nbytes <= partition.ROWS_BYTES:
+        return f(*arrays)
+    y = np.empty(x.shape, x.dtype)
+    takes_out = _takes_out(f)
 
-    `plus` (K,) is added to every row of the product, while it is in the cache. Stacks of matrices, a (p, M, C) and
-    b (p, C, K), are multiplied one by one, each by one thread, without it.
+    def fill(rows: slice) -> None:
+        if takes_out:
+            f(*_rows_of(arrays, rows), out=y[rows])
+        else:
+            y[rows] = f(*_rows_of(arrays, rows))
+
+    over_rows(fill, x)
+    return y
+
+
+def change_by_rows(f: Callable[..., Any], *arrays: Any) -> None:
+    """f of a few rows of each array at a time. Half as many as above: these are vectors, several of them."""
+    over_rows(lambda rows: f(*_rows_of(arrays, rows)), arrays[0], partition.ROWS_BYTES // 2)
+
+
+def _takes_out(f: Callable[..., Any]) -> bool:
+    """Whether f has an argument `out`. (inspect.signature would take as long as f of a small array.)"""
+    code = getattr(f, "__code__", None)
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+    return isinstance(f, np.ufunc) or "out" in arguments
+
+
+def _rows_of(arrays: tuple[Any, ...], rows: slice) -> list[Any]:
+    return [a if len(a) == 1 else a[rows] for a in arrays]
+
+
+def step(y: Any, below: float) -> Any:
+    """(1 − below)·[y > 0] + below, which NumPy computes several times as fast as `where`, and a GPU does not."""
+    xp, below = array_module(y), y.dtype.type(below)  # in y's dtype, (1 − below) + below is 1 to the last bit
+    if xp is not np:
+        return xp.where(y > 0, y.dtype.type(1), below)
+    slope = (y > 0).astype(y.dtype)
+    slope *= 1 - below
+    slope += below
+    return slope
+
+
+def product(a: Any, b: Any, plus: Any = None, out: Any = None) -> Any:
+    """Each thread makes some of the rows, or of the columns if there are more of these.
+
+    `plus` is added while the product is in the cache. Stacks of matrices, a (p, M, C) and b (p, C, K), are multiplied
+    one by one, each by one thread, without `plus`.
     """
     xp = array_module(a)
     if out is None:
         out = xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
-    whole = out
+    y = out
     if b.ndim == 2:
-        M = prod(a.shape[:-1])
-        a, whole = a.reshape(M, a.shape[-1]), out.reshape(M, b.shape[1])
+        a, y = a.reshape(prod(a.shape[:-1]), a.shape[-1]), out.reshape(prod(a.shape[:-1]), b.shape[1])
     if xp is not np or a.size * b.shape[-1] < partition.LEAST_PRODUCT or in_a_part():
-        parts = [(a, b, whole, plus)]
+        parts = [(a, b, plus, y)]
     elif b.ndim > 2:
-        parts = [(a[i], b[i], out[i], None) for i in range(len(b))]
+        parts = [(a[i], b[i], None, y[i]) for i in range(len(b))]
     elif len(a) > b.shape[1]:
-        parts = [(a[rows], b, whole[rows], plus) for rows in pieces(len(a))]
+        parts = [(a[rows], b, plus, y[rows]) for rows in pieces(len(a))]
     else:
-        cuts = pieces(b.shape[1])
-        parts = [(a, b[:, cut], whole[:, cut], None if plus is None else plus[cut]) for cut in cuts]
+        parts = [(a, b[:, cut], None if plus is None else plus[cut], y[:, cut]) for cut in pieces(b.shape[1])]
 
-    def work(part: tuple[Any, ...]) -> None:
-        a, b, out, plus = part
-        xp.matmul(a, b, out=out)
+    def multiply(part: tuple[Any, Any, Any, Any]) -> None:
+        a, b, plus, y = part
+        xp.matmul(a, b, out=y)
         if plus is not None:
-            out += plus
+            y += plus
 
-    in_parallel(work, parts, on_host=xp is np)
+    in_parallel(multiply, parts, on_host=xp is np)
     return out
 
 
-def add_product(out: Any, a: Any, b: Any) -> None:
-    """out (C, K) += a (C, M) @ b (M, K), some rows at a time: the product is added while it is in the cache."""
+def add_product(c: Any, a: Any, b: Any) -> None:
+    """Some rows of c at a time: the product is added while it is in the cache."""
     xp = array_module(a)
-    whole = xp is not np or a.size * b.shape[1] < partition.LEAST_PRODUCT
-    parts = [slice(0, len(out))] if whole else pieces(len(out), partition.ROWS_BYTES * len(out) // out.nbytes)
+    small = xp is not np or a.size * b.shape[1] < partition.LEAST_PRODUCT
+    parts = [slice(0, len(c))] if small else pieces(len(c), PRODUCT_BYTES * len(c) // c.nbytes)
 
-    def work(rows: slice) -> None:
-        out_rows = out[rows]
-        out_rows += xp.matmul(a[rows], b)
+    def multiply(rows: slice) -> None:
+        c_rows = c[rows]
+        c_rows += xp.matmul(a[rows], b)
 
-    in_parallel(work, parts, on_host=xp is np)
+    in_parallel(multiply, parts, on_host=xp is np)
