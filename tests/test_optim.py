@@ -13,6 +13,7 @@ from minigan.errors import CheckpointError
 from minigan.layers import BatchNorm, Dense, Sequential
 from minigan.optim import SGD, Adam, RMSprop, WeightAverage, clip_grad_norm, clip_weights
 from minigan.testing import devices_under_test, forbid_transfers
+from minigan.threads import partition
 
 each_device = pytest.mark.parametrize("device", devices_under_test(), ids=str)
 STEPS = 6
@@ -110,10 +111,10 @@ each_rule = pytest.mark.parametrize("make", [make for make, _ in RULES.values()]
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("piece", [optim.PIECE, 5, 1])
-def test_rule_is_the_papers(name, piece, monkeypatch):
+@pytest.mark.parametrize("at_most", [partition.ROWS_BYTES, 80, 16])
+def test_rule_is_the_papers(name, at_most, monkeypatch):
     """In one go and in pieces, the last one smaller: every parameter has a reference of its own."""
-    monkeypatch.setattr(optim, "PIECE", piece)
+    monkeypatch.setattr(partition, "ROWS_BYTES", at_most)
     make, reference = RULES[name]
     parameters = network().parameters()
     start = parameters.values.copy()
@@ -127,7 +128,7 @@ def test_rule_is_the_papers(name, piece, monkeypatch):
 def test_pieces_and_threads_change_not_a_bit(make, monkeypatch):
     with number_of_threads(1):
         whole = run(make(network(dtype=np.float32).parameters()))
-    monkeypatch.setattr(optim, "PIECE", 5)
+    monkeypatch.setattr(partition, "ROWS_BYTES", 40)
     for n in (1, 3):
         with number_of_threads(n):
             np.testing.assert_array_equal(run(make(network(dtype=np.float32).parameters())), whole)

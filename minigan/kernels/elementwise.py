@@ -4,6 +4,7 @@
     change_by_rows(f, p, …)             f(p, …), where f writes into its arguments
     product(a, b, plus=c)               a @ b + c
     add_product(c, a, b)                c += a @ b
+    add_bias(y, b)                      y += b
     step(y, below)                      1 where y > 0, else `below`
 
 The fast kernels cut the arrays into rows that stay in the cache, for several threads.
@@ -47,6 +48,12 @@ def product(a: Any, b: Any, plus: Any = None) -> Any:
     """a (…, C) @ b (C, K) + plus (K,) → (…, K)."""
     ab = a @ b
     return ab if plus is None else ab + plus.astype(ab.dtype, copy=False)
+
+
+def add_bias(y: Any, b: Any) -> None:
+    """y (…, K) += b (K,)."""
+    b = b.astype(y.dtype, copy=False)
+    change_by_rows(lambda y: array_module(y).add(y, b, out=y), y)
 
 
 @runs_as(fast.add_product)

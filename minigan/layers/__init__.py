@@ -1,6 +1,6 @@
 """Layers: forward, backward and double backward, written out. One file per family."""
 
-from minigan.layers.activations import LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.affine import ConditionalAffine
 from minigan.layers.base import Layer
 from minigan.layers.blocks import down_block, first_down_block, up_block
@@ -28,6 +28,7 @@ from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
+    "Activation",
     "AvgPool2D",
     "BatchNorm",
     "Branches",

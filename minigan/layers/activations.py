@@ -1,15 +1,14 @@
 """Activations: y = f(x), element by element.
 
-First order, with dy = ∂L/∂y, and second order, with ddx = ∂P/∂(dx) for a scalar P of dx, both follow from f′ and f″:
+`Activation` holds their derivatives, to first and to second order: with v = ddx = ∂P/∂(dx) for a scalar P of dx,
 
     dx  = dy · f′(x)
-    ddy = ddx · f′(x)           P reaches dx through its factor dy …
-    dx2 = ddx · dy · f″(x)      … and through its factor f′(x)
+    ddy = v · f′(x)             P depends on dx, and dx on its factor dy …
+    dx2 = v · dy · f″(x)        … and, through its factor f′(x), on x
 
-`Activation` has these lines. A subclass states f, f′ and f″, such as `Tanh`. f″ of a piecewise linear function is zero
-away from the kink, so its dx2 is None. At the kink, x = 0, f′ is the slope of the left side.
-
-Without the f″ of a smooth activation a gradient penalty still trains, but down a wrong gradient.
+A subclass states f, f′ and f″. Of a piecewise linear function f″ is zero except at the kink, so dx2 is None; at the
+kink f′ is that of the left side. Of a smooth one f″ must not be forgotten: a gradient penalty would still train, but
+along a wrong gradient.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ def softplus(x: Any) -> Any:
 
 
 class Activation(Layer):
-    """y = f(x) for x of any shape. A subclass writes three methods, in NumPy's functions of the arrays that it is given:
+    """y = f(x), x of any shape. A subclass writes, for arrays x and y of which it may get a part of the rows,
 
-        f(x)                        y. With an argument `out`, as NumPy's functions have, y is written there
-        derivative(y)               f′(x), in terms of y: the next layer keeps y anyway
-        second_derivative(y)        f″(x); a piecewise linear function doesn't have this method
+        f(x)                     y. With an argument `out`, as NumPy's functions have it, it can write into that array
+        derivative(y)            f′(x), computed from y: the next layer keeps y anyway
+        second_derivative(y)     f″(x), computed from y; None, as here, for a piecewise linear function
 
-    With `keeps_x = True`, the two derivatives are given x in place of y.
+    With `keeps_x = True`, both derivatives get x in place of y.
     """
 
     per_pixel = True
@@ -53,42 +52,40 @@ class Activation(Layer):
     second_derivative: Callable[[Any], Any] | None = None
 
     def f(self, x: Any) -> Any:
-        """y = f(x), a new array."""
+        """y = f(x)."""
         raise self._lacks("f", "f(self, x)")
 
     def derivative(self, y: Any) -> Any:
-        """f′(x), of the shape of y."""
+        """f′(x)."""
         raise self._lacks("derivative", "derivative(self, y)")
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y of the same shape."""
         self.check_input(x, None, None)
         y = by_rows(self.f, x)
-        return y, (x if self.keeps_x else y)
+        return y, x if self.keeps_x else y
 
     def backward_input(self, dy: Any, cache: Any) -> Any:
-        """dx = dy · f′(x)."""
+        """dy → dx of the same shape."""
         # forward: y = f(x)
         return by_rows(self._times_derivative, dy, cache)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′(x), dx2 = ddx · dy · f″(x)."""
+        """ddx → ddy and dx2 of the same shape."""
         self.check_second(ddx, dy, cache)
         # backward: dx = dy · f′(x)
         ddy = by_rows(self._times_derivative, ddx, cache)
-        if self.second_derivative is None:
-            return ddy, None
-        return ddy, by_rows(self._times_second_derivative, ddx, dy, cache)
-
-    def _times_derivative(self, a: Any, y: Any, out: Any = None) -> Any:
-        return array_module(a).multiply(a, self.derivative(y), out=out)
-
-    def _times_second_derivative(self, ddx: Any, dy: Any, y: Any, out: Any = None) -> Any:
-        return array_module(dy).multiply(ddx * dy, self.second_derivative(y), out=out)
+        return ddy, by_rows(self._dx2, ddx, dy, cache) if self.second_derivative else None
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
         """y has the shape of x."""
         return cache.shape, cache.shape
+
+    def _times_derivative(self, a: Any, y: Any, out: Any = None) -> Any:
+        return array_module(a).multiply(a, self.derivative(y), out=out)
+
+    def _dx2(self, ddx: Any, dy: Any, y: Any, out: Any = None) -> Any:
+        return array_module(dy).multiply(ddx * dy, self.second_derivative(y), out=out)  # type: ignore[misc]
 
 
 class ReLU(Activation):
@@ -184,9 +181,9 @@ class PReLU(Layer):
         y   = x where x > 0, else slope · x
         dx  = dy · f′(x)        dslope = Σ dy · min(x, 0)
 
-    Second order, with v = ddx: dx = dy · slope where x ≤ 0, so P reaches the slope as well:
+    Second order, with v = ddx: dx = dy · slope where x ≤ 0, so P depends on the slope as well:
 
-        ddy = v · f′(x)         dslope += Σ_{x ≤ 0} v · dy         dx2 is nothing
+        ddy = v · f′(x)         dslope += Σ_{x ≤ 0} v · dy         dx2 is None
     """
 
     per_pixel = True
@@ -198,41 +195,45 @@ class PReLU(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (…, C) → y (…, C), where C is `num_parameters` unless that is 1."""
         self.check_input(x, None, self.num_parameters if self.num_parameters > 1 else None)
-        return array_module(x).where(x > 0, x, x * self._slope_like(x)), x
+        return self._leaky(x, x), x
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · f′(x), and the slope's gradient."""
-        x = cache
-        self.check_dy(dy, x.shape, wrt)
-        xp = array_module(x)
-        if wrt != "input":
-            # forward: y = slope · x where x ≤ 0
-            self._add_dslope(dy * xp.minimum(x, 0))
-        return xp.where(x > 0, dy, dy * self._slope_like(x)) if wrt != "params" else None
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """dy (…, C) → dx (…, C)."""
+        # forward: y = x where x > 0, else slope · x
+        return self._leaky(dy, cache)
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """Add the slope's gradient."""
+        # forward: y = slope · min(x, 0) + max(x, 0)
+        self.dslope += self._sum(dy * array_module(dy).minimum(cache, 0))
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · f′(x), and what P adds to the slope's gradient; dx2 is nothing."""
-        x = cache
-        self.check_ddx(ddx, x.shape, dy, x.shape)
-        # backward: dx = slope · dy where x ≤ 0
-        self._add_dslope(ddx * dy * (x <= 0))
-        return array_module(x).where(x > 0, ddx, ddx * self._slope_like(x)), None
+        """ddx (…, C) → ddy (…, C), and the slope's gradient; dx2 is None."""
+        self.check_second(ddx, dy, cache)
+        # backward: dx = dy where x > 0, else slope · dy
+        self.dslope += self._sum(ddx * dy * (cache <= 0))
+        return self._leaky(ddx, cache), None
 
-    def _slope_like(self, x: Any) -> Any:
-        return self.slope.astype(x.dtype, copy=False)
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """y has the shape of x."""
+        return cache.shape, cache.shape
 
-    def _add_dslope(self, products: Any) -> None:
-        self.dslope += products.reshape(-1, self.num_parameters).sum(axis=0)  # (M, A) → (A,)
+    def _leaky(self, a: Any, x: Any) -> Any:
+        """a · f′(x): a where x > 0, else slope · a."""
+        return array_module(a).where(x > 0, a, a * self.slope.astype(a.dtype, copy=False))
+
+    def _sum(self, products: Any) -> Any:
+        return products.reshape(-1, self.num_parameters).sum(axis=0)  # (M, A) → (A,)
 
 
 class Maxout(Layer):
-    """y_k = max over p of x_{k, p}: the largest of `pieces` neighbours (Goodfellow et al. 2013).
+    """y_k = max over p of x_{k, p}: the largest of `pieces` neighbors (Goodfellow et al. 2013).
 
-    x (…, K·pieces) is read as (…, K, pieces) → y (…, K). The gradient goes to the piece that won:
+    x (…, K·pieces) is read as (…, K, pieces) → y (…, K). The gradient goes to the largest piece:
 
-        dx = dy · winner        ddy = Σ_pieces v · winner        dx2 is nothing
+        dx = dy · winner        ddy = Σ_pieces ddx · winner        dx2 is None
 
-    where winner (pieces, …, K) is 1 at the first largest piece and 0 elsewhere, and v = ddx.
+    where winner (pieces, …, K) is 1 at the first largest piece and 0 elsewhere.
     """
 
     per_pixel = True
@@ -247,35 +248,32 @@ class Maxout(Layer):
         self.check_input(x, None, None)
         if x.shape[-1] % self.pieces:
             raise ShapeError(f"{self!r} can't cut the last axis of the input {tuple(x.shape)} into pieces")
-        xp = array_module(x)
-        x_pieces = xp.moveaxis(
-            self._cut(x), -1, 0
-        ).copy()  # (pieces, …, K): several times as fast as max over a short axis
+        x_pieces = self._pieces_first(x).copy()  # so that max is several times as fast as over a short last axis
         y = x_pieces.max(axis=0)
         winner = x_pieces == y
         for piece in range(1, self.pieces):  # of equal pieces the first one wins
             winner[piece] &= ~winner[:piece].any(axis=0)
         return y, winner
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (…, K) → dx (…, K·pieces)."""
-        winner = cache  # (pieces, …, K)
-        self.check_dy(dy, winner.shape[1:], wrt)
-        if wrt == "params":
-            return None
         dx = array_module(dy).empty((*dy.shape, self.pieces), dy.dtype)
         for piece in range(self.pieces):
             # forward: y = max over pieces of x
-            array_module(dy).multiply(dy, winner[piece], out=dx[..., piece])
+            array_module(dy).multiply(dy, cache[piece], out=dx[..., piece])
         return dx.reshape(*dy.shape[:-1], dy.shape[-1] * self.pieces)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (…, K·pieces) → ddy (…, K); dx2 is nothing."""
-        winner = cache
-        y_shape = winner.shape[1:]
-        self.check_ddx(ddx, (*y_shape[:-1], y_shape[-1] * self.pieces), dy, y_shape)
+        """ddx (…, K·pieces) → ddy (…, K); dx2 is None."""
+        self.check_second(ddx, dy, cache)
         # backward: dx = dy · winner
-        return (array_module(ddx).moveaxis(self._cut(ddx), -1, 0) * winner).sum(axis=0), None
+        return (self._pieces_first(ddx) * cache).sum(axis=0), None
 
-    def _cut(self, x: Any) -> Any:
-        return x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces)
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """x has `pieces` times as many channels as y."""
+        y_shape = cache.shape[1:]
+        return (*y_shape[:-1], y_shape[-1] * self.pieces), y_shape
+
+    def _pieces_first(self, x: Any) -> Any:
+        """x (…, K·pieces) → (pieces, …, K)."""
+        return array_module(x).moveaxis(x.reshape(*x.shape[:-1], x.shape[-1] // self.pieces, self.pieces), -1, 0)

@@ -6,8 +6,8 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import LayerError
+from minigan.kernels.elementwise import by_rows
 from minigan.layers.base import Layer, checked_pair
-from minigan.threads.partition import over_rows
 
 
 class Composite(Layer):
@@ -55,10 +55,7 @@ def add(a: Any, b: Any) -> Any:
         return b if a is None else a
     if isinstance(a, tuple):
         return tuple(add(one, other) for one, other in zip(a, b, strict=True))
-    xp = array_module(a)
-    total = xp.empty(a.shape, a.dtype)
-    over_rows(lambda rows: xp.add(a[rows], b[rows], out=total[rows]), total)
-    return total
+    return by_rows(array_module(a).add, a, b)
 
 
 def is_zero(gradient: Any) -> bool:

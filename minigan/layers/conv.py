@@ -19,12 +19,12 @@ import numpy as np
 
 from minigan.errors import ShapeError
 from minigan.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigan.kernels.elementwise import add_bias
 from minigan.kernels.geometry import Pair, extent, input_size, output_size, pair
 from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer
 from minigan.layers.initializers import Initializer, glorot_uniform
 from minigan.layers.reach import Window
-from minigan.threads.partition import over_rows
 
 
 class _Convolution(Layer):
@@ -238,14 +238,3 @@ class ConvTranspose2D(_Convolution):
     def _y_size(self, x: Any) -> Pair:
         OH, OW = input_size(x.shape[1:3], *self._sizes())  # of the convolution
         return OH + self.output_padding[0], OW + self.output_padding[1]
-
-
-def add_bias(y: Any, b: Any) -> None:
-    """y (N, OH, OW, K) += b (K,)."""
-    b = b.astype(y.dtype, copy=False)
-
-    def work(rows: slice) -> None:
-        y_rows = y[rows]
-        y_rows += b
-
-    over_rows(work, y)

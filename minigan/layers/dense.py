@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigan.kernels.elementwise import add_product, product
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer
 from minigan.layers.initializers import Initializer, glorot_uniform
 
 
@@ -20,9 +20,9 @@ class Dense(Layer):
 
     Second order. The map (dy, W) → dx = dy Wᵀ is again a product. With v = ddx = ∂P/∂(dx):
 
-        ddy = v W         dW += vᵀ dy       (x does not occur in dx, so dx2 is nothing)
+        ddy = v W         dW += vᵀ dy       (x does not occur in dx, so dx2 is None)
 
-    that is: forward without the bias, and the ordinary weight gradient with v in place of x.
+    that is: forward without the bias, and the weight gradient with v in place of x.
     """
 
     def __init__(
@@ -45,29 +45,36 @@ class Dense(Layer):
         self.check_input(x, None, self.in_features)
         return product(x, self._W_like(x), plus=self.b), x  # (…, C) @ (C, K) + (K,)
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (…, K) → dx (…, C)."""
-        x = cache
-        self.check_dy(dy, (*x.shape[:-1], self.out_features), wrt)
-        if wrt != "input":
-            dy_rows = dy.reshape(-1, self.out_features)
-            # forward: y = x @ W + b
-            if self.b is not None:
-                self.db += dy_rows.sum(axis=0)
-            add_product(self.dW, x.reshape(-1, self.in_features).T, dy_rows)  # (C, M) @ (M, K)
-        return product(dy, self._W_like(dy).T) if wrt != "params" else None  # (…, K) @ (K, C)
+        # forward: y = x @ W + b
+        return product(dy, self._W_like(dy).T)  # (…, K) @ (K, C)
+
+    def backward_params(self, dy: Any, cache: Any) -> None:
+        """Add dW (C, K) and db (K,)."""
+        # forward: y = x @ W + b
+        if self.b is not None:
+            self.db += _rows(dy).sum(axis=0)
+        add_product(self.dW, _rows(cache).T, _rows(dy))  # (C, M) @ (M, K)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (…, C) → ddy (…, K); dx2 is nothing."""
-        self.check_ddx(ddx, cache.shape, dy, (*cache.shape[:-1], self.out_features))
+        """ddx (…, C) → ddy (…, K), and dW; dx2 is None."""
+        self.check_second(ddx, dy, cache)
         # backward: dx = dy @ W.T
-        ddx_rows, dy_rows = ddx.reshape(-1, self.in_features), dy.reshape(-1, self.out_features)
-        add_product(self.dW, ddx_rows.T, dy_rows)  # (C, M) @ (M, K)
+        add_product(self.dW, _rows(ddx).T, _rows(dy))  # (C, M) @ (M, K)
         return product(ddx, self._W_like(ddx)), None  # (…, C) @ (C, K)
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """(…, C) and (…, K)."""
+        return cache.shape, (*cache.shape[:-1], self.out_features)
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every output sums C products."""
         return int(np.prod(y_shape)) * self.in_features
 
     def _W_like(self, a: Any) -> Any:
-        return self.W.astype(a.dtype, copy=False)  # the input's dtype decides, not the weight's
+        return self.W.astype(a.dtype, copy=False)  # the dtype of the input decides, not that of W
+
+
+def _rows(a: Any) -> Any:
+    return a.reshape(-1, a.shape[-1])  # (…, C) → (M, C)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer
 
 
 class Dropout(Layer):
@@ -12,7 +12,7 @@ class Dropout(Layer):
 
     The mask is drawn from the generator given to `forward`. Once it is drawn, the layer is linear:
 
-        dx = dy · mask        ddy = ddx · mask        dx2 is nothing
+        dx = dy · mask        ddy = ddx · mask        dx2 is None
 
     In inference y = x: the factor 1/(1 − p) has kept the mean the same.
     """
@@ -35,18 +35,21 @@ class Dropout(Layer):
         mask *= 1 / (1 - self.p)
         return x * mask, (x.shape, mask)
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dx = dy · mask."""
-        shape, mask = cache
-        self.check_dy(dy, shape, wrt)
-        return _masked(dy, mask) if wrt != "params" else None
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """dy → dx of the same shape."""
+        # forward: y = x · mask
+        return self._masked(dy, cache)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddy = ddx · mask; dx2 is nothing."""
-        shape, mask = cache
-        self.check_ddx(ddx, shape, dy, shape)
-        return _masked(ddx, mask), None
+        """ddx → ddy of the same shape; dx2 is None."""
+        self.check_second(ddx, dy, cache)
+        # backward: dx = dy · mask
+        return self._masked(ddx, cache), None
 
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """y has the shape of x."""
+        return cache[0], cache[0]
 
-def _masked(a: Any, mask: Any) -> Any:
-    return a.copy() if mask is None else a * mask
+    def _masked(self, a: Any, cache: Any) -> Any:
+        _, mask = cache
+        return a.copy() if mask is None else a * mask

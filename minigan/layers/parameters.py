@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device, is_array, to_numpy
 from minigan.errors import CheckpointError, LayerError, described
-from minigan.threads.partition import over_rows
+from minigan.kernels.elementwise import change_by_rows
 
 Self = TypeVar("Self", bound="Parameterized")
 
@@ -66,7 +66,7 @@ class Parameters:
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
-        over_rows(lambda part: self.grads[part].fill(0), self.grads)
+        change_by_rows(lambda grads: grads.fill(0), self.grads)
 
     def named(self) -> dict[str, tuple[Any, Any]]:
         """`{"0.W": (value, gradient), …}`, as views."""

@@ -6,13 +6,13 @@ from math import prod
 from typing import Any
 
 from minigan.errors import ShapeError
-from minigan.layers.base import Layer, Wrt
+from minigan.layers.base import Layer
 
 
 class Reshape(Layer):
     """x (N, …) → y (N, *shape), the same numbers in the same order.
 
-    Nothing is computed: dx is dy, and ddy is ddx, in the other's shape; dx2 is nothing.
+    Nothing is computed: dx is dy in the shape of x, ddy is ddx in the shape of y, and dx2 is None.
     """
 
     def __init__(self, *shape: int) -> None:
@@ -21,38 +21,44 @@ class Reshape(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, …) → y (N, *shape). Raises ShapeError if the numbers don't fit."""
         self.check_input(x, None, None)
-        if prod(x.shape[1:]) != prod(self.shape):
+        y_shape = (len(x), *self._shape_for(x))
+        if prod(x.shape[1:]) != prod(y_shape[1:]):
             raise ShapeError(f"{self!r} can't take {prod(x.shape[1:])} numbers a sample, input {tuple(x.shape)}")
-        return x.reshape(len(x), *self.shape).copy(), x.shape
+        return x.reshape(y_shape).copy(), (x.shape, y_shape)
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+    def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, *shape) → dx (N, …)."""
-        self.check_dy(dy, (cache[0], *self.shape), wrt)
-        return dy.reshape(cache).copy() if wrt != "params" else None
+        x_shape, _ = cache
+        # forward: y = x.reshape(y_shape)
+        return dy.reshape(x_shape).copy()
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, …) → ddy (N, *shape); dx2 is nothing."""
-        self.check_ddx(ddx, cache, dy, (cache[0], *self.shape))
-        return ddx.reshape(len(ddx), *self.shape).copy(), None
+        """ddx (N, …) → ddy (N, *shape); dx2 is None."""
+        self.check_second(ddx, dy, cache)
+        _, y_shape = cache
+        # backward: dx = dy.reshape(x_shape)
+        return ddx.reshape(y_shape).copy(), None
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """Both are in the cache."""
+        return cache
+
+    def _shape_for(self, x: Any) -> tuple[int, ...]:
+        """The shape of a sample of y."""
+        return self.shape
 
     def __repr__(self) -> str:
         return f"Reshape({', '.join(map(str, self.shape))})"
 
 
-class Flatten(Layer):
-    """x (N, H, W, C) → y (N, H·W·C). dx is dy and ddy is ddx, in the other's shape; dx2 is nothing."""
+class Flatten(Reshape):
+    """x (N, H, W, C) → y (N, H·W·C), or any other x (N, …)."""
 
-    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """x (N, …) → y (N, product of the rest)."""
-        self.check_input(x, None, None)
-        return x.reshape(len(x), prod(x.shape[1:])).copy(), x.shape
+    def __init__(self) -> None:
+        super().__init__()
 
-    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dy (N, H·W·C) → dx (N, H, W, C)."""
-        self.check_dy(dy, (cache[0], prod(cache[1:])), wrt)
-        return dy.reshape(cache).copy() if wrt != "params" else None
+    def _shape_for(self, x: Any) -> tuple[int, ...]:
+        return (prod(x.shape[1:]),)
 
-    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, H·W·C); dx2 is nothing."""
-        self.check_ddx(ddx, cache, dy, (cache[0], prod(cache[1:])))
-        return ddx.reshape(len(ddx), prod(ddx.shape[1:])).copy(), None
+    def __repr__(self) -> str:
+        return "Flatten()"

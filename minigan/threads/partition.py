@@ -42,7 +42,7 @@ def over_rows(work: Callable[[Any], Result], x: Any, most: int | None = None) ->
 
     A slice has at most `most` bytes (None: ROWS_BYTES), or one row. An array on a GPU is a single slice.
     """
-    most = most or ROWS_BYTES
+    most = ROWS_BYTES if most is None else most
     if not isinstance(x, np.ndarray) or x.nbytes <= most:
         return [work(slice(0, len(x)) if x.ndim else ...)]
     return in_parallel(work, pieces(len(x), most * len(x) // x.nbytes))

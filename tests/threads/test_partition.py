@@ -1,10 +1,14 @@
 """How work is cut: everything once, evenly, and always in the same way."""
 
+import numpy as np
+import pytest
 from crews import number_of_threads
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from minigan.threads.partition import pieces, shares
+from minigan.testing import STRICT
+from minigan.threads import partition
+from minigan.threads.partition import over_rows, pieces, shares
 
 numbers = st.sampled_from((1, 2, 3, 5))
 
@@ -34,3 +38,30 @@ def test_shares_deal_out_every_part_once_and_always_in_the_same_way(n, length):
     assert all(share == sorted(share) for share in dealt)
     assert len(dealt) == min(n, length)
     assert max(map(len, dealt), default=0) - min(map(len, dealt), default=0) <= 1
+
+
+def test_without_a_limit_each_thread_gets_one_piece():
+    with number_of_threads(3):
+        assert pieces(7) == pieces(7, 3) == [slice(0, 2), slice(2, 4), slice(4, 7)]
+        assert pieces(2) == [slice(0, 1), slice(1, 2)]
+
+
+@given(numbers, st.integers(0, 20), st.integers(1, 200), st.booleans())
+def test_over_rows_takes_every_row_once(n, length, at_most, by_argument):
+    x, y = np.arange(3.0 * length).reshape(length, 3), np.zeros((length, 3))
+
+    def work(rows):
+        y[rows] += x[rows]
+        return rows
+
+    with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "ROWS_BYTES", 1 if by_argument else at_most)
+        slices = over_rows(work, x, at_most) if by_argument else over_rows(work, x)
+    np.testing.assert_array_equal(y, x)
+    assert [i for rows in slices for i in range(length)[rows]] == list(range(length))
+    assert all(x[rows].nbytes <= max(at_most, 24) for rows in slices)
+
+
+def test_over_rows_is_one_call_for_a_gpu(monkeypatch):
+    monkeypatch.setattr(partition, "ROWS_BYTES", 1)
+    assert over_rows(lambda rows: rows, STRICT.array(np.zeros((5, 2)))) == [slice(0, 5)]
