@@ -3,12 +3,15 @@
     python tests/faults/plant.py                                  every fault: hours
     python tests/faults/plant.py minigan/losses.py                those of some files
     python tests/faults/plant.py --sample 200 --seed 3            a random choice of all
+    python tests/faults/plant.py --list                           the files, how many faults each has, and its tests
 
 A fault is a small change to one function (`mutations.py`): an operation turned round, a term or factor left out, a
 comparison that is off at its boundary, a constant that is another, a statement that is missing. The tests of the module
 are collected once; then for each fault a child process is forked, the changed code is put into the function there, and
 the tests (those of TESTS that aren't slow) run until one fails. Faults that change nothing are listed with the reason
 in `equivalent.py`.
+
+Faults in a reference kernel are planted while reference kernels run, those in all other files while fast kernels run.
 
 Exit status 1 if a fault is not found that isn't in that list.
 """
@@ -23,6 +26,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from types import FunctionType
 
@@ -51,6 +55,7 @@ TESTS = {
     "kernels/fast/windows.py": ("kernels/test_windows.py",),
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
     "layers/base.py": ("layers/test_base.py", "layers/test_own_layers.py", "layers/test_containers.py", LAYERS[0]),
+    "layers/blocks.py": ("layers/test_blocks.py", "gans/test_wgan_gp.py"),
     "layers/branches.py": ("layers/test_branches.py", *LAYERS),
     "layers/composite.py": (
         "layers/test_containers.py",
@@ -71,7 +76,9 @@ TESTS = {
     "layers/embedding.py": ("layers/test_embedding.py", *LAYERS),
     "layers/initializers.py": ("layers/test_initializers.py",),
     "layers/minibatch.py": ("layers/test_minibatch.py", *LAYERS),
-    "kernels/normalize.py": ("kernels/test_normalize.py",),
+    "kernels/elementwise.py": ("test_threads_and_arrays.py", "layers/test_dense_and_conv.py", *LAYERS),
+    "kernels/fast/elementwise.py": ("test_threads_and_arrays.py", "layers/test_dense_and_conv.py", *LAYERS),
+    "kernels/normalize.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "kernels/reductions.py": ("kernels/test_normalize.py",),
     "kernels/fast/normalize.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "kernels/fast/reductions.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
@@ -81,14 +88,34 @@ TESTS = {
     "layers/projection.py": ("layers/test_projection.py", *LAYERS),
     "layers/shape.py": ("layers/test_dropout_and_shape.py", *LAYERS),
     "layers/spectral_norm.py": ("layers/test_spectral_norm.py", *LAYERS),
+    "optim.py": ("test_optim.py",),
     "losses.py": ("test_losses.py",),
     "penalties.py": PENALTIES,
     "gans/dcgan.py": STEPS,
     "gans/gan.py": ("gans/test_gan.py", *STEPS[:2]),
     "gans/cgan.py": ("gans/test_conditional_gans.py", *STEPS),
+    "gans/cdcgan.py": ("gans/test_conditional_gans.py", *STEPS),
+    "gans/lsgan.py": ("gans/test_lsgan.py", *STEPS),
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
+}
+
+# The other files of the engine, and why no faults are planted there
+NO_DERIVATIVE = {
+    "errors.py": "words of errors",
+    "backend.py": "devices and where arrays are",
+    "threads/blas.py": "how many threads BLAS has",
+    "threads/crew.py": "which thread does what",
+    "threads/partition.py": "how work is cut, which tests/threads holds",
+    "kernels/twin.py": "which of two kernels runs",
+    "layers/parameters.py": "where parameters are stored",
+    "layers/reach.py": "how far a layer looks around, for tiles",
+    "options.py": "help of options",
+    "model.py": "the contract",
+    "gans/base.py": "networks and latents handed on",
+    "gans/networks.py": "networks, of layers that have tests of their own",
+    "gans/resnet.py": "networks, of layers that have tests of their own",
 }
 
 
@@ -168,6 +195,7 @@ def main() -> int:
     parser.add_argument("files", nargs="*", type=Path, help="default: all that compute a derivative")
     parser.add_argument("--sample", type=int, help="only so many faults, drawn by the seed (default: all)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--list", action="store_true", help="list files, their numbers of faults and their tests")
     args = parser.parse_args()
     # the tests' own cases, the same every time, and no time spent on finding smaller ones
     os.environ.update(CI="1", HYPOTHESIS_PROFILE="faults", OMP_NUM_THREADS="1")
@@ -177,12 +205,26 @@ def main() -> int:
             parser.error(f"{name} has no tests here: choose from {', '.join(TESTS)}")
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "faults")]
+    if args.list:
+        return _list(names)
     everything = [(name, fault) for name in names for fault in _faults(name)]
     chosen = everything
     if args.sample is not None and args.sample < len(everything):
         chosen = random.Random(args.seed).sample(everything, args.sample)
     print(f"{len(chosen)} of {len(everything)} faults", flush=True)
     return _report([_plant(name, [fault for where, fault in chosen if where == name]) for name in names])
+
+
+def is_reference(name: str) -> bool:
+    """Whether a file holds reference kernels; geometry.py serves both."""
+    return name.startswith("kernels/") and not name.startswith("kernels/fast/") and name != "kernels/geometry.py"
+
+
+def _list(names: list[str]) -> int:
+    for name in names:
+        kernels = " (with reference kernels)" if is_reference(name) else ""
+        print(f"{len(_faults(name)):5} {name}{kernels}: {', '.join(TESTS[name])}")
+    return 0
 
 
 def _faults(name: str) -> list:
@@ -200,12 +242,15 @@ def _plant(name: str, planted: list) -> Counter:
     """Plant faults into one module; print those that survive. Returns how many there are of each outcome."""
     import pytest
 
+    from minigan.kernels.twin import reference_kernels
+
     if not planted:
         return Counter()
     began, planter = time.monotonic(), Planter(name, planted)
     tests = [str(ROOT / "tests" / test) for test in TESTS[name]]
     silent = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:faulthandler"]
-    pytest.main([*silent, "-m", "not slow", *tests], plugins=[planter])
+    with reference_kernels() if is_reference(name) else nullcontext():
+        pytest.main([*silent, "-m", "not slow", *tests], plugins=[planter])
     if not planter.healthy:
         raise SystemExit(f"the tests of {name} fail without a fault: mend them first")
     print(f"{name}: {dict(planter.outcomes)}, {time.monotonic() - began:.0f} s", flush=True)

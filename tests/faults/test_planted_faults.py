@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rooms import engine_files
+
+from minigan.kernels import elementwise
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
@@ -48,6 +51,33 @@ def test_every_fault_that_is_listed_as_changing_nothing_exists():
 
     names = {(file, ".".join(f.path), f.change) for file in plant.TESTS for f in plant._faults(file)}
     assert [name for name in EQUIVALENT if name not in names and name[2] != "*"] == []
+
+
+def test_every_file_of_the_engine_gets_faults_or_has_a_reason_not_to():
+    import plant
+
+    files = {file for file in engine_files() if not file.endswith("__init__.py")}
+    assert plant.TESTS.keys() | plant.NO_DERIVATIVE.keys() == files
+    assert plant.TESTS.keys() & plant.NO_DERIVATIVE.keys() == set()
+    missing = {test for tests in plant.TESTS.values() for test in tests if not (HERE.parent / test).is_file()}
+    assert missing == set()
+
+
+def test_a_fault_in_a_reference_kernel_is_planted_below_the_decorator():
+    import plant
+
+    function = plant._function("minigan.kernels.elementwise", ("product",))
+    assert function is elementwise.product.reference
+    assert [plant.is_reference(f"{place}elementwise.py") for place in ("kernels/", "kernels/fast/")] == [True, False]
+
+
+def test_files_are_listed_with_how_many_faults_and_which_tests():
+    listed = run("--list", "minigan/kernels/normalize.py", "minigan/losses.py").stdout.splitlines()
+    assert [line.split(":")[0].split(maxsplit=1)[1] for line in listed] == [
+        "kernels/normalize.py (with reference kernels)",
+        "losses.py",
+    ]
+    assert all(int(line.split()[0]) > 0 for line in listed)
 
 
 def test_a_file_without_tests_is_refused():
