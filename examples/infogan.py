@@ -1,33 +1,33 @@
-"""InfoGAN (Chen et al. 2016) as a model of your own: a file outside of the package, for `minigan train`.
+"""InfoGAN (Chen et al. 2016): your own model in a file outside the package, for `minigan train`.
 
-Shows how a model is written, with a network cut where a second loss enters: nobody tells G what the digits are called,
-yet a code comes to mean which one it is.
+Shows how to write a model whose network branches where a second loss enters. InfoGAN is trained without labels, yet a
+part of the latent learns to select the digit.
 
     minigan train examples/infogan.py:InfoGAN --data digits --n-steps 2000 --out runs/infogan     about 2 minutes
 
-The latent is z = (noise, c): c is a class out of 10 and two numbers in [−1, 1]. A GAN may ignore c; InfoGAN adds
-to what G maximises the mutual information of c and the picture; P is the posterior, which nobody knows:
+The latent is z = (noise, c), where the code c is one of 10 classes and two numbers in [−1, 1]. A GAN may ignore c.
+In InfoGAN, G also maximizes the mutual information of c and the picture, with the posterior P(c | x) (section 4):
 
     I(c; G(z)) = H(c) − H(c | G(z)) = H(c) + E log P(c | G(z))
 
-For any other distribution Q(c | x), E log P(c | x) − E log Q(c | x) = KL(P ‖ Q) ≥ 0, so
+P is unknown. For any other distribution Q(c | x), E log P(c | x) − E log Q(c | x) = KL(P ‖ Q) ≥ 0, so
 
-    I(c; G(z)) ≥ H(c) + E log Q(c | G(z))                             c is drawn first, then x = G(noise, c)
+    I(c; G(z)) ≥ H(c) + E log Q(c | G(z))                             with c from the prior and x = G(noise, c)
 
-with equality for Q = P; the expectation needs draws from the prior alone. H(c) is constant. −log Q of the class is a
-cross-entropy; that of a number is ½ (c − μ)², if Q is a normal distribution around μ(x) with variance 1. So
+with equality for Q = P (section 5). H(c) is constant. For the class, −log Q is a cross-entropy; for a number, with Q
+normal with mean μ(x) and variance 1, it is ½ (c − μ)² plus a constant. So G and Q minimize
 
     L_info = cross_entropy(class logits, class) + λ · ½ Σ (c − μ)²    mean over the batch, λ = 0.5
 
-is minimised. Q reads the features of D, so D is cut there: features | verdict, and Q is a second head.
+Q uses the features of D. Therefore D is two networks, features and verdict, and Q is a second head on the features:
 
-    D's loss on real pictures and fakes    → verdict, features
-    L_info on fakes                        → Q, features; and in G's step, through both, which it leaves alone, → G
-    G's loss                               → through verdict and features, which it leaves alone, → G
+    D's loss on real pictures and fakes    updates verdict and features
+    L_info on fakes                        updates Q and features; in G's step only G, through Q and features
+    G's loss                               updates only G, through verdict and features
 
-What you should see: samples/ has a column for each class, most of them one digit all the way down; first/ and second/ a
-row for each class, whose digit leans or thickens from left to right, as one of the numbers goes from −1.5 to 1.5.
-Differences from the paper: DCGAN's generator, smaller networks; λ is 1 in the authors' code.
+What you should see: in samples/, one column per class, most of them with a single digit; in first/ and second/, one row
+per class, in which one number grows from −1.5 to 1.5 and changes the slant or thickness of the digit.
+Differences from the paper: DCGAN's generator, smaller networks, λ (1 in the authors' code).
 """
 
 from typing import Annotated, Any
@@ -48,13 +48,13 @@ NOISE, CLASSES, NUMBERS = 62, 10, 2
 
 
 class InfoGAN(LatentGAN):
-    """G, features of D, its verdict, and Q; from LatentGAN it has `generate` and what is measured of D and G."""
+    """InfoGAN with the networks G, features, verdict and Q. `generate` and the measures of D and G are LatentGAN's."""
 
     arrays = {"real": PICTURE}
     measures = {
         **LatentGAN.measures,
-        "class_loss": Measure("class", "What Q can't tell", "positive", note="2.3, the logarithm of 10, is a guess"),
-        "number_loss": Measure("numbers", "What Q can't tell", "positive", note="0.33 is a guess"),
+        "class_loss": Measure("class", "Loss of Q", "positive", note="random guessing: log 10 = 2.3"),
+        "number_loss": Measure("numbers", "Loss of Q", "positive", note="guessing the mean: 0.33"),
     }
 
     def __init__(
@@ -62,8 +62,8 @@ class InfoGAN(LatentGAN):
         shape: tuple[int, ...],
         lr: Annotated[float, Positive("learning rate of D and Q")] = 2e-4,
         g_lr: Annotated[float, Positive("learning rate of G")] = 1e-3,
-        number_weight: Annotated[float, NotNegative("weight of the numbers in the information")] = 0.5,
-        features: Annotated[int, Count("channels next to the picture; deeper layers have more")] = 32,
+        number_weight: Annotated[float, NotNegative("λ, weight of the numbers in L_info")] = 0.5,
+        features: Annotated[int, Count("channels of the layer next to the picture; deeper layers have multiples")] = 32,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
@@ -83,40 +83,40 @@ class InfoGAN(LatentGAN):
         self.losses, self.games = {"loss": loss}, (Game(loss, critic="verdict"),)
 
     def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, 74): noise from N(0, 1), a class as a row of zeros and a one, numbers from [−1, 1]."""
+        """Draw z (n, 62 + 10 + 2): noise from N(0, 1), a one-hot class, and numbers from U[−1, 1]."""
         one_hot = self.device.xp.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, n)]
         numbers = 2 * rng.random((n, NUMBERS), dtype=np.float32) - 1
         return self.device.xp.concatenate([rng.standard_normal((n, NOISE), dtype=np.float32), one_hot, numbers], axis=1)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
-        """Update D and Q on real pictures and fakes, then G on the same fakes."""
+        """Update features, verdict and Q on real pictures and fakes, then G on the same fakes."""
         real = next_batch()["real"]  # (N, H, W, C)
         z = self.latent(len(real), rng)
         fake, G_cache = self.networks["G"].forward(z, rng=rng)
         return self.critic_step(real, fake, z, rng) | self.generator_step(fake, G_cache, z, rng)
 
     def critic_step(self, real: Any, fake: Any, z: Any, rng: Any) -> dict[str, Any]:
-        """Update features, verdict and Q. The pictures are seen apart; Q sees the fakes alone."""
+        """Update features, verdict and Q. Real pictures and fakes are two batches; Q is trained on the fakes."""
         features, verdict = self.networks["features"], self.networks["verdict"]
         optimizers = [self.optimizers[name] for name in ("features", "verdict", "Q")]
         for optimizer in optimizers:
             optimizer.zero_grad()
-        d_loss, opinions = 0, {}
+        d_loss, means = 0, {}
         for name, x, objective in (("d_real", real, self.loss.real), ("d_fake", fake, self.loss.fake)):
             f, f_cache = features.forward(x, rng=rng)  # (N, H, W, C) → (N, F)
             logits, cache = verdict.forward(f, rng=rng)  # → (N, 1)
             loss, dlogits = objective(logits)
-            df = verdict.backward(dlogits, cache)
+            df = verdict.backward(dlogits, cache)  # (N, 1) → (N, F)
             if x is fake:
                 df = df + self.information(f, z, "both", rng)[2]
             features.backward(df, f_cache, wrt="params")
-            d_loss, opinions[name] = d_loss + loss, sigmoid(logits).mean()
+            d_loss, means[name] = d_loss + loss, sigmoid(logits).mean()
         for optimizer in optimizers:
             optimizer.step()
-        return {"d_loss": d_loss, **opinions}
+        return {"d_loss": d_loss, **means}
 
     def generator_step(self, fake: Any, G_cache: Any, z: Any, rng: Any) -> dict[str, Any]:
-        """Update G: both gradients meet in the features, and go on together."""
+        """Update G: the gradients of G's loss and of L_info are added at the features, then backpropagated to G."""
         features, verdict = self.networks["features"], self.networks["verdict"]
         self.optimizers["G"].zero_grad()
         f, f_cache = features.forward(fake, rng=rng)
@@ -129,22 +129,22 @@ class InfoGAN(LatentGAN):
         return {"g_loss": g_loss, "class_loss": class_loss, "number_loss": number_loss}
 
     def information(self, f: Any, z: Any, wrt: Any, rng: Any) -> tuple[Any, Any, Any]:
-        """Features (N, F) of fakes, and their z → the cross-entropy, mean (c − μ)², and ∂L_info/∂f."""
-        told, cache = self.networks["Q"].forward(f, rng=rng)  # (N, 10 + 2)
-        class_loss, dclass = softmax_cross_entropy(told[:, :CLASSES], z[:, NOISE:-NUMBERS].argmax(axis=1))
-        number_loss, dnumbers = l2(told[:, CLASSES:], z[:, -NUMBERS:])  # over N·2 numbers; L_info has ½ Σ of the two
-        dtold = self.device.xp.concatenate([dclass, self.number_weight * NUMBERS / 2 * dnumbers], axis=1)
-        return class_loss, number_loss, self.networks["Q"].backward(dtold, cache, wrt)
+        """Return the class loss, the number loss mean (c − μ)², and ∂L_info/∂f (N, F), for features f of fakes of z."""
+        q, cache = self.networks["Q"].forward(f, rng=rng)  # (N, F) → (N, 10 + 2)
+        class_loss, dclass = softmax_cross_entropy(q[:, :CLASSES], z[:, NOISE:-NUMBERS].argmax(axis=1))
+        number_loss, dnumbers = l2(q[:, CLASSES:], z[:, -NUMBERS:])  # mean over N·2 numbers; L_info has ½ Σ over the 2
+        dq = self.device.xp.concatenate([dclass, self.number_weight * NUMBERS / 2 * dnumbers], axis=1)  # (N, 12)
+        return class_loss, number_loss, self.networks["Q"].backward(dq, cache, wrt)
 
     def show(self, held_out: Any, rng: Any) -> dict[str, Exhibit]:
-        """A column for each class, other noise in each row; then a row for each class, along each of the numbers."""
+        """Return samples with one class per column, and two grids with one class per row in which a number varies."""
         xp, table = self.device.xp, self.latent(8, rng).repeat(CLASSES, axis=0)
-        classes, along = xp.eye(CLASSES, dtype=np.float32), xp.linspace(-1.5, 1.5, 9).astype(np.float32)
+        classes, values = xp.eye(CLASSES, dtype=np.float32), xp.linspace(-1.5, 1.5, 9).astype(np.float32)
         table[:, NOISE:-NUMBERS] = xp.tile(classes, (8, 1))
         shown = {"samples": Exhibit(self.generate(table), CLASSES, like="real")}
         for column, name in ((-2, "first"), (-1, "second")):
             table = table[:1].repeat(9 * CLASSES, axis=0)
             table[:, NOISE:-NUMBERS], table[:, -NUMBERS:] = xp.repeat(classes, 9, axis=0), 0
-            table[:, column] = xp.tile(along, CLASSES)
+            table[:, column] = xp.tile(values, CLASSES)
             shown[name] = Exhibit(self.generate(table), 9)
         return shown

@@ -1,26 +1,25 @@
-"""A GAN written out: every forward pass, every gradient and every update, with NumPy alone.
+"""A GAN written out with NumPy alone: every forward pass, gradient and update.
 
-Shows what minigan does inside, on a problem that is small enough to spell out. The data are points on the plane, drawn
-from 8 narrow Gaussians on a ring. Nothing of minigan is imported: the same network built from `minigan.layers` computes
-the same gradients (tests/examples/test_examples.py compares them).
+Shows the computations inside minigan on a small problem: points on the plane from 8 narrow Gaussians on a ring. Nothing
+of minigan is imported; networks of `minigan.layers` have the same gradients (tests/examples/test_examples.py).
 
     python examples/ring_by_hand.py                    about 30 seconds on one core
-    python examples/ring_by_hand.py --steps 500        a look at the beginning
+    python examples/ring_by_hand.py --steps 500        only the beginning
 
-What you should see: after a few hundred steps the generated points lie on a closed line through all eight Gaussians,
-and then they gather on them. `modes` counts the Gaussians that get at least 1 % of the points, `on target` the points
-within three standard deviations of a centre: 8 of 8, and about 88 % in the end. ring.png shows real points (grey) and
-generated points (red). The few points between the Gaussians stay: G is continuous, and its latent plane is in one
-piece. Within a Gaussian the generated points lie closer together than the real ones: all modes, but not all of a mode.
+What you should see: after a few hundred steps the generated points form a closed curve through all eight Gaussians;
+then they concentrate on them. `modes` is the number of Gaussians with at least 1 % of the points, `on target` the share
+of points within three standard deviations of a center: 8 of 8, and about 88 % at the end. ring.png shows real points
+(gray) and generated points (red). Some points stay between the Gaussians, because G is continuous and the latent space
+connected. Within a Gaussian, the generated points have less variance than the real ones.
 
-Letters: N points a batch, Z latent numbers, H hidden units. `dname` is the gradient of the loss in `name`.
+N is the batch size, Z the length of a latent, H the number of hidden units. `dname` is ∂loss/∂name.
 """
 
 import argparse
 import os
 from pathlib import Path
 
-# For products this small one thread is enough, and BLAS is told before it is loaded: its others wait by spinning
+# More BLAS threads would only slow down such small products. BLAS reads this when NumPy is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -30,16 +29,16 @@ N, Z, H = 256, 2, 128
 RADIUS, STD = 1.5, 0.05
 LR, BETA1, BETA2, EPS = 1e-3, 0.5, 0.99, 1e-8
 ANGLES = 2 * np.pi * np.arange(8) / 8
-CENTRES = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)  # (8, 2)
+CENTERS = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1).astype(np.float32)  # (8, 2)
 
 
 def real_points(n, rng):
-    """Draw (n, 2): a random centre each, and a little noise."""
-    return CENTRES[rng.integers(8, size=n)] + np.float32(STD) * rng.standard_normal((n, 2), dtype=np.float32)
+    """Draw points (n, 2): a random center plus Gaussian noise of standard deviation STD."""
+    return CENTERS[rng.integers(8, size=n)] + np.float32(STD) * rng.standard_normal((n, 2), dtype=np.float32)
 
 
 def new_network(sizes, rng):
-    """Make [W1, b1, W2, b2, W3, b3] for layers of these sizes, with variance-preserving random weights."""
+    """Return [W1, b1, W2, b2, W3, b3] for layers of these sizes, with Glorot normal weights."""
     parameters = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         parameters.append((rng.standard_normal((n_in, n_out)) * np.sqrt(2 / (n_in + n_out))).astype(np.float32))
@@ -48,7 +47,7 @@ def new_network(sizes, rng):
 
 
 def forward(parameters, x):
-    """Dense, LeakyReLU, Dense, LeakyReLU, Dense: x (N, in) → y (N, out), and what `backward` needs."""
+    """Dense, LeakyReLU, Dense, LeakyReLU, Dense: x (N, in) → y (N, out). Also returns a cache for `backward`."""
     W1, b1, W2, b2, W3, b3 = parameters
     a1 = x @ W1 + b1  # (N, in) @ (in, H)
     h1 = np.where(a1 > 0, a1, 0.2 * a1)  # (N, H)
@@ -59,7 +58,7 @@ def forward(parameters, x):
 
 
 def backward(parameters, dy, cache):
-    """The lines of `forward` from the last to the first: dy (N, out) → dx (N, in), and the parameters' gradients."""
+    """Reverse the lines of `forward`: dy (N, out) → dx (N, in) and the gradients [dW1, db1, …]."""
     W1, _, W2, _, W3, _ = parameters
     x, a1, h1, a2, h2 = cache
     # y = h2 @ W3 + b3
@@ -82,18 +81,18 @@ def backward(parameters, dy, cache):
 
 
 def sigmoid(l):
-    """1 / (1 + e^−l), with an exponential that can't overflow."""
+    """Return 1 / (1 + e^−l) without overflow."""
     e = np.exp(-np.abs(l))
     return np.where(l >= 0, 1, e) / (1 + e)
 
 
 def softplus(l):
-    """log(1 + e^l): −log sigmoid(l) is softplus(−l), −log(1 − sigmoid(l)) is softplus(l)."""
+    """Return log(1 + e^l). −log sigmoid(l) = softplus(−l), and −log(1 − sigmoid(l)) = softplus(l)."""
     return np.maximum(l, 0) + np.log1p(np.exp(-np.abs(l)))
 
 
 def adam(parameters, gradients, moments, t, lr):
-    """Move every parameter by one step of Adam (Kingma and Ba 2014, algorithm 1)."""
+    """Update every parameter by one step of Adam (Kingma and Ba 2014, algorithm 1)."""
     for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
         m += (1 - BETA1) * (g - m)
         v += (1 - BETA2) * (g * g - v)
@@ -101,52 +100,52 @@ def adam(parameters, gradients, moments, t, lr):
 
 
 def discriminator_step(G, D, D_moments, t, lr, rng):
-    """D learns: logits of real points up, logits of generated points down."""
-    x = real_points(N, rng)
-    fake, _ = forward(G, rng.standard_normal((N, Z), dtype=np.float32))
+    """Update D to minimize −mean log D(x) − mean log(1 − D(G(z))), where D(x) = sigmoid(logit)."""
+    x = real_points(N, rng)  # (N, 2)
+    fake, _ = forward(G, rng.standard_normal((N, Z), dtype=np.float32))  # (N, Z) → (N, 2)
 
     logits, cache = forward(D, x)  # (N, 2) → (N, 1)
     loss_real = softplus(-logits).mean()  # −log D(x)
     dlogits = -sigmoid(-logits) / N
     _, gradients_real = backward(D, dlogits, cache)
 
-    logits, cache = forward(D, fake)
+    logits, cache = forward(D, fake)  # (N, 2) → (N, 1)
     loss_fake = softplus(logits).mean()  # −log(1 − D(G(z)))
     dlogits = sigmoid(logits) / N
-    _, gradients_fake = backward(D, dlogits, cache)  # G stays as it is: the gradient isn't taken on into it
+    _, gradients_fake = backward(D, dlogits, cache)  # not backpropagated into G, which isn't updated here
 
     adam(D, [a + b for a, b in zip(gradients_real, gradients_fake, strict=True)], D_moments, t, lr)
     return loss_real + loss_fake
 
 
 def generator_step(G, D, G_moments, t, lr, rng):
-    """G learns: logits of generated points up. The gradient goes down through D, and then down through G."""
+    """Update G to minimize −mean log D(G(z)), by backpropagation through D and then through G."""
     fake, G_cache = forward(G, rng.standard_normal((N, Z), dtype=np.float32))  # (N, Z) → (N, 2)
     logits, D_cache = forward(D, fake)  # (N, 2) → (N, 1)
     loss = softplus(-logits).mean()  # −log D(G(z)), non-saturating
     dlogits = -sigmoid(-logits) / N
-    dfake, _ = backward(D, dlogits, D_cache)  # (N, 1) → (N, 2); D's own gradients are thrown away
+    dfake, _ = backward(D, dlogits, D_cache)  # (N, 1) → (N, 2); D's own gradients aren't used
     _, gradients = backward(G, dfake, G_cache)
     adam(G, gradients, G_moments, t, lr)
     return loss
 
 
 def quality(points):
-    """Return (how many centres get at least 1 % of the points, the share of points within 3 STD of a centre)."""
-    distance = np.linalg.norm(points[:, None] - CENTRES, axis=2)  # (n, 8)
+    """Return the number of centers with at least 1 % of the points, and the share of points within 3 STD of one."""
+    distance = np.linalg.norm(points[:, None] - CENTERS, axis=2)  # (n, 8)
     good = distance.min(axis=1) < 3 * STD
     share = np.bincount(distance.argmin(axis=1)[good], minlength=8) / len(points)
     return int((share >= 0.01).sum()), float(good.mean())
 
 
 def draw(points, path, side=400, extent=2.2):
-    """Write a picture of real points (grey) and generated ones (red)."""
+    """Save a picture of real points (gray) and generated points (red)."""
     canvas = np.full((side, side, 3), 255, np.uint8)
-    for some, colour in ((real_points(4000, np.random.default_rng(1)), (190, 190, 190)), (points, (210, 40, 30))):
+    for some, color in ((real_points(4000, np.random.default_rng(1)), (190, 190, 190)), (points, (210, 40, 30))):
         column, row = ((some * (1, -1) + extent) * side / (2 * extent)).astype(int).clip(0, side - 2).T
         for down in (0, 1):
             for right in (0, 1):
-                canvas[row + down, column + right] = colour
+                canvas[row + down, column + right] = color
     Image.fromarray(canvas).save(path)
 
 
@@ -162,14 +161,14 @@ def main():
     G, D = new_network([Z, H, H, 2], rng), new_network([2, H, H, 1], rng)
     G_moments = [(np.zeros_like(p), np.zeros_like(p)) for p in G]
     D_moments = [(np.zeros_like(p), np.zeros_like(p)) for p in D]
-    watched = rng.standard_normal((2000, Z), dtype=np.float32)
+    fixed_z = rng.standard_normal((2000, Z), dtype=np.float32)
 
     for t in range(1, args.steps + 1):
-        lr = LR * min(1.0, 2 - 2 * t / args.steps)  # in the second half it falls to 0: the points stop circling
+        lr = LR * min(1.0, 2 - 2 * t / args.steps)  # decays to 0 in the second half, which ends the points' oscillation
         d_loss = discriminator_step(G, D, D_moments, t, lr, rng)
         g_loss = generator_step(G, D, G_moments, t, lr, rng)
         if t % max(1, args.steps // 10) == 0:
-            points, _ = forward(G, watched)
+            points, _ = forward(G, fixed_z)
             modes, on_target = quality(points)
             print(f"step {t:5d}  D {d_loss:.3f}  G {g_loss:.3f}  modes {modes} of 8  on target {on_target:.0%}")
             draw(points, args.out / f"ring-{t:05d}.png")

@@ -1,23 +1,23 @@
-"""Train the classifier of digits that `minigan evaluate` asks, and write the file that ships with the package.
+"""Train the digit classifier that `minigan evaluate` uses, and write the weights file of the package.
 
-Shows how a classifier is trained with the layers of a GAN, a cross-entropy in the place of the game; and how one is
-made that can say no.
+Shows how to train a classifier with minigan's layers and the softmax cross-entropy, and how to make it reject pictures
+that aren't digits.
 
     python examples/train_classifier.py                     downloads MNIST; about seven minutes on one core
     python examples/train_classifier.py --data FOLDER       the same with MNIST's files from a folder
-    python examples/train_classifier.py --data digits       without MNIST, and not as good with other digits
+    python examples/train_classifier.py --data digits       without MNIST, and less accurate on other digits
 
-A classifier that has seen nothing but digits takes anything for a digit, even noise. So this one learns a class more,
-"none": noise of any grain and contrast, digits with their quarters exchanged, and two digits on top of each other.
+A classifier trained only on digits classifies everything as a digit, even noise. This one has an eleventh class,
+"none", trained on noise of any grain and contrast, digits with exchanged quadrants, and pairs of overlaid digits.
 
-Generated digits come in other sizes than MNIST's 28x28, and are resized. So half of the pictures lose detail on the way
-to the network: they are made as small as 14x14, and large again. And half get a little noise, since a digit with specks
-is a digit. The 1,797 digits that come with the package are mixed in, all but their last fifth.
+Data augmentation: generated digits of other sizes are resized to 28x28, so half of the training pictures are reduced to
+as little as 14x14 and enlarged again. Half get a little noise, because a digit with specks is a digit. The training set
+is MNIST's plus four fifths of the 1,797 digits of the package.
 
-What you should see, with seed 0: of the 10,000 test digits of MNIST it has 99.4 % right, at 28x28 and at 16x16, and is
-sure of 95 and 96 %; of the 359 digits of the package that it hasn't seen it has 99.4 % right, and is sure of 93 %. In
---out are digit_classifier.npz, and for each set a picture of those held out, with a column for each class: what the
-classifier is surest of on top, what it is least sure of at the bottom.
+What you should see, with seed 0: an accuracy of 99.4 % on the 10,000 test digits of MNIST, at 28x28 and at 16x16, with
+95 and 96 % at high confidence; 99.4 % on the 359 held-out digits of the package, 93 % at high confidence. --out has
+digit_classifier.npz and a picture of each held-out set, with one column per class, sorted by the probability of the
+class.
 """
 
 import argparse
@@ -38,11 +38,11 @@ from minigan.optim import Adam, cosine_decay
 from minigan.training.files import replacing
 from minigan.training.pictures import grid, save_image
 
-NONE = len(DIGITS)  # the class after the ten
+NONE = len(DIGITS)  # the eleventh class
 
 
 def open_sets(spec):
-    """Open what to train with and what to hold out, by name: the digits of the package, and MNIST or its like."""
+    """Return {name: (training set, held-out set)}: the digits of the package, and MNIST unless `spec` is "digits"."""
     digits = open_digits(SIDE)
     fifth = len(digits) // 5
     sets = {"digits": (digits.select(np.arange(len(digits) - fifth)), digits.select(np.arange(len(digits))[-fifth:]))}
@@ -54,7 +54,7 @@ def open_sets(spec):
 
 
 def mixed(sets):
-    """Make one set of all those to train with; small ones are repeated, to an eighth of the largest."""
+    """Merge the training sets; small ones are repeated up to an eighth of the size of the largest."""
     train = [train for train, _ in sets.values()]
     largest = max(map(len, train))
     times = [max(1, largest // (8 * len(data))) for data in train]
@@ -64,34 +64,34 @@ def mixed(sets):
 
 
 def lose_detail(x, rng):
-    """Make the first half of the pictures (N, 28, 28, 1) small, by a factor of up to two, and large again."""
+    """Reduce the first half of the pictures (N, 28, 28, 1) by a factor of up to two, and enlarge them again."""
     half = len(x) // 2
     small = resize_bilinear(x[:half], int(rng.integers(SIDE // 2, SIDE)))
     return np.concatenate([resize_bilinear(small, SIDE), x[half:]])
 
 
 def speckle(x, rng):
-    """Add normal noise to about half of the pictures, of up to a tenth of the range from black to white."""
+    """Add Gaussian noise to about half of the pictures, with a standard deviation of up to 0.2 (range: 2)."""
     strength = np.maximum(rng.uniform(-0.2, 0.2, (len(x), 1, 1, 1)), 0).astype(x.dtype)  # standard deviation
     return np.clip(x + strength * rng.standard_normal(x.shape, x.dtype), -1, 1)
 
 
 def no_digits(x, labels, rng):
-    """Make pictures (M, 28, 28, 1) of no digit out of digits x (N, 28, 28, 1), M ≤ N."""
+    """Make pictures (M, 28, 28, 1), M ≤ N, for the class "none", some of them from digits x (N, 28, 28, 1)."""
     noise, turned, below = np.array_split(np.arange(len(x)), 3)
     other = rng.permutation(len(x))[below]
     differ = labels[below] != labels[other]
     return np.concatenate(
         [
             new_noise(len(noise), rng).astype(x.dtype),
-            np.roll(x[turned], (SIDE // 2, SIDE // 2), axis=(1, 2)),  # the quarters change places
-            np.maximum(x[below], x[other])[differ],  # light strokes on black: both are to be seen
+            np.roll(x[turned], (SIDE // 2, SIDE // 2), axis=(1, 2)),  # exchanges the quadrants
+            np.maximum(x[below], x[other])[differ],  # overlays two digits: strokes are white on black
         ]
     )
 
 
 def new_noise(n, rng):
-    """Draw noise (n, 28, 28, 1) of one grain, and of any grey level and contrast, down to blank pictures."""
+    """Draw noise (n, 28, 28, 1) of random grain size (the same for all), gray level and contrast."""
     grain = int(rng.integers(4, SIDE + 1))
     level, contrast = rng.uniform(-1, 1, (n, 1, 1, 1)), rng.uniform(0, 2, (n, 1, 1, 1))
     noise = np.clip(level + contrast * rng.uniform(-1, 1, (n, grain, grain, 1)), -1, 1)
@@ -99,7 +99,7 @@ def new_noise(n, rng):
 
 
 def train(network, data, steps, seed, batch_size=128, lr=2e-3):
-    """Minimise the cross-entropy on digits, shifted by up to two pixels, and on a quarter as many pictures of none."""
+    """Train the network on digits shifted by up to two pixels, plus a quarter as many pictures of the class "none"."""
     rng = np.random.default_rng([seed, 1])
     optimizer, decay = Adam(network.parameters(), lr), cosine_decay(steps)
     kinds = {"x": PICTURE, "label": LABEL}
@@ -123,14 +123,14 @@ def train(network, data, steps, seed, batch_size=128, lr=2e-3):
 
 
 def verdict(p):
-    """What probabilities p (N, 11) say, by name: see `ClassCounts.result`."""
+    """Return the `ClassCounts.result` of probabilities p (N, 11)."""
     counts = ClassCounts(DIGITS)
     counts.update(p)
     return counts.result()
 
 
 def report(classifier, name, data):
-    """Print how well held-out digits are known at two sizes; return them at full size with their probabilities."""
+    """Print the accuracy on held-out digits at two sizes. Returns the pictures at full size and their probabilities."""
     for size in (16, SIDE):
         x = data.fit(size).batch(np.arange(len(data)))
         _, p = classifier(x)
@@ -163,7 +163,7 @@ def main():
     with replacing(path) as file:
         write_weights(network, file)
 
-    classifier = DigitClassifier(weights=path)  # what was written, not what was trained
+    classifier = DigitClassifier(weights=path)  # reads the file back, to test what was written
     for name, (_, held_out) in sets.items():
         x, p = report(classifier, name, held_out)
         save_image(grid(in_columns(x, p), columns=NONE + 1), args.out / f"{name}-held-out.png")

@@ -1,33 +1,32 @@
-"""Break it: WGAN-GP on 25 Gaussians, whole and with one thing wrong at a time, side by side.
+"""WGAN-GP on 25 Gaussians: a correct run and four with one mistake each, side by side.
 
-Shows what each part of WGAN-GP is for, and which mistakes a training run hides. All runs start from the same weights
-and draw the same random numbers:
+Shows the purpose of each part of WGAN-GP, and which mistakes training doesn't reveal. All runs start from the same
+weights and draw the same random numbers:
 
-    whole               as in the paper
-    no penalty          λ = 0: nothing bounds the critic's slope
-    clipped as well     the weights are clipped to ±0.01, as in WGAN, on top of the penalty
-    no f''              the activation's double_backward forgets the second derivative, and with it the fourth sweep
-    one epsilon         a whole batch shares one ε, where each pair of points should have its own
+    whole               correct, as in the paper
+    no penalty          λ = 0: the critic's gradient isn't bounded
+    clipped as well     with the penalty, and weights clipped to ±0.01 as in WGAN
+    no f''              the activation's double_backward omits dx2, the term with the second derivative
+    one epsilon         one ε per batch instead of one per pair of points
 
     python examples/wgan_gp_broken.py                   about 3 minutes on one core
-    python examples/wgan_gp_broken.py --steps 300       a look at the beginning
+    python examples/wgan_gp_broken.py --steps 300       only the beginning
 
-It builds on the layers, the penalty and the optimiser of minigan, in a plain loop; wgan_gp_by_hand.py has the same
-gradients without them.
+It uses minigan's layers, penalty and optimizer in a plain loop; wgan_gp_by_hand.py computes the same gradients without
+them.
 
-What you should see, with seed 0: the whole one finds 25 of 25 Gaussians, with 85 % of its points on target (these runs
-are half as long as that of wgan_gp_by_hand.py). Without the penalty the critic's slope grows into the hundreds, and
-the generator is driven about. Clipped as well, the critic is nearly flat: weights of 0.01 can't make a slope of 1, so
-the penalty achieves nothing and the points miss the grid. These two anyone would notice.
+What you should see, with seed 0: the correct run finds 25 of 25 Gaussians, with 85 % of the points on target (it has
+half the steps of wgan_gp_by_hand.py). Without the penalty, the norm of the critic's gradient reaches several hundred,
+and the generated points jump around. With clipped weights, the critic is almost constant: weights of 0.01 can't produce
+a gradient of norm 1, and the points miss the grid. These two failures are obvious.
 
-The other two look almost right: 24 modes and 77 % without f'', 23 modes and 75 % with one epsilon; and with seed 1 all
-three are alike, 25 modes and 82 or 83 %. Without f'' the cosine tells, 0.34 (0.55 with seed 1): in the end the penalty
-pulls the critic 70 degrees away from downhill, and still the picture is a grid. With one epsilon even the gradient is
-right. Only the points are chosen otherwise, and no gradient check tells.
+The other two runs look almost correct: 24 modes and 77 % without f'', 23 modes and 75 % with one epsilon; with seed 1,
+all three have 25 modes and 82 or 83 %. A gradient check finds the missing f'': the cosine is 0.34 (0.55 with seed 1),
+so the computed gradient is 70 degrees off. It doesn't find the shared epsilon, where the gradient is correct and only
+the points differ.
 
-The column `slope` is the mean ‖∇D‖ between real and generated points, where the penalty wants 1. `cosine` compares the
-penalty's gradient that the critic learnt from with the true one, by central differences in 100 weights of the trained
-critic: 1 means that it is right.
+The column `slope` is the mean ‖∇D‖ between real and generated points; the penalty pulls it to 1. `cosine` compares the
+computed gradient of the penalty with central differences, in 100 weights of the trained critic: 1 is correct.
 """
 
 import argparse
@@ -52,43 +51,43 @@ class Swish(Layer):
     BETA = 2.0
 
     def forward(self, x, train=True, rng=None):
-        """x → y, of any shape."""
+        """Map x to y, of any shape."""
         self.check_input(x, None, None)
         s = (1 + np.tanh(self.BETA / 2 * x)) / 2
         return x * s, (x, s)
 
     def backward_input(self, dy, cache):
-        """dx = dy · f′(x)."""
+        """Return dx = dy · f′(x)."""
         x, s = cache
         return dy * (s + x * self.BETA * s * (1 - s))
 
     def double_backward(self, ddx, dy, cache):
-        """ddy = ddx · f′(x), dx2 = ddx · dy · f″(x)."""
+        """Return ddy = ddx · f′(x) and dx2 = ddx · dy · f″(x)."""
         self.check_second(ddx, dy, cache)
         x, s = cache
         f2 = self.BETA * s * (1 - s) * (2 + self.BETA * x * (1 - 2 * s))
         return self.backward_input(ddx, cache), ddx * dy * f2
 
     def shapes(self, cache):
-        """Both that of x."""
+        """Return the shapes of x and y, which are equal."""
         x, _ = cache
         return x.shape, x.shape
 
 
 class WithoutSecondDerivative(Swish):
-    """Returns no dx2, as a ReLU may."""
+    """Swish that returns dx2 = None, which is correct only for piecewise linear activations."""
 
     def double_backward(self, ddx, dy, cache):
-        """The right ddy, but None for dx2."""
+        """Return the correct ddy, but None for dx2."""
         return super().double_backward(ddx, dy, cache)[0], None
 
 
 class OneEpsilon(GradientPenalty):
-    """All points of a batch lie at the same part of the way from real to fake."""
+    """GradientPenalty with the same ε for all samples of a batch."""
 
     def points(self, real, fake, rng):
-        """x̂ (N, 2), with a single ε."""
-        epsilon = rng.random((len(real), 1), dtype=real.dtype)[0]  # draws as many as the right one
+        """Return x̂ (N, 2), with a single ε."""
+        epsilon = rng.random((len(real), 1), dtype=real.dtype)[0]  # draws N numbers, as the correct version does
         return epsilon * real + (1 - epsilon) * fake
 
 
@@ -102,7 +101,7 @@ RUNS = {
 
 
 def dense_network(sizes, activation, rng):
-    """Dense layers of these sizes, with an activation after each but the last."""
+    """Return dense layers of these sizes, with an activation between them."""
     layers = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         layers += [Dense(n_in, n_out, init=he_normal(), rng=rng), activation()]
@@ -122,7 +121,7 @@ def train(data, steps, seed, penalty=GradientPenalty(LAMBDA), clip=None, activat
         for _ in range(CRITIC_STEPS):
             real, (fake, _) = draw_real(data, BATCH, rng), generate(G, BATCH, rng)
             D_optimizer.zero_grad()
-            for points, loss_of in ((real, loss.real), (fake, loss.fake)):  # scores of real up, of fake down
+            for points, loss_of in ((real, loss.real), (fake, loss.fake)):  # −mean D(x), mean D(G(z))
                 scores, cache = D.forward(points)  # (N, 2) → (N, 1)
                 D.backward(loss_of(scores)[1], cache, wrt="params")
             penalty(D, real, fake, rng)
@@ -148,7 +147,7 @@ def generate(G, n, rng):
 
 
 def slope_between(D, real, fake, rng):
-    """The mean length of the critic's gradient at points between real and generated ones."""
+    """Return the mean norm of the critic's gradient at points between real and generated ones."""
     x = GradientPenalty().points(real, fake, rng)
     scores, cache = D.forward(x)
     dx = D.backward(np.ones_like(scores), cache, wrt="input")
@@ -156,39 +155,39 @@ def slope_between(D, real, fake, rng):
 
 
 def cosine_with_differences(D, real, fake, penalty, n_weights=100):
-    """Cosine of the penalty's written gradient and its central differences, in some of the weights; float64."""
+    """Return the cosine of the penalty's computed gradient and central differences in `n_weights` weights, float64."""
     D.to(dtype=np.float64)
     values, grads = D.parameters().values, D.parameters().grads
 
     def value():
-        return float(penalty(D, real, fake, np.random.default_rng(0)))  # the same ε each time
+        return float(penalty(D, real, fake, np.random.default_rng(0)))  # the same ε in each call
 
     D.parameters().zero_grad()
     value()
-    some = np.random.default_rng(0).choice(len(values), n_weights, replace=False)
-    written, numeric, h = grads[some].copy(), np.zeros(n_weights), 1e-5
-    for k, i in enumerate(some):
+    chosen = np.random.default_rng(0).choice(len(values), n_weights, replace=False)
+    computed, numeric, h = grads[chosen].copy(), np.zeros(n_weights), 1e-5
+    for k, i in enumerate(chosen):
         before = values[i]
         values[i] = before + h
         up = value()
         values[i] = before - h
         numeric[k] = (up - value()) / (2 * h)
         values[i] = before
-    lengths = np.linalg.norm(written) * np.linalg.norm(numeric)
-    return written @ numeric / lengths if lengths > 0 else np.nan
+    lengths = np.linalg.norm(computed) * np.linalg.norm(numeric)
+    return computed @ numeric / lengths if lengths > 0 else np.nan
 
 
 def draw(panels, data, path, side=300, title=30, extent=1.9):
-    """Write one picture of all runs: real points (grey), generated ones (red), and above them a line of text."""
+    """Save one picture of all runs: real points (gray) and generated points (red), with a title each."""
     sheet = Image.new("RGB", (side * len(panels), side + title), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     for k, (label, points) in enumerate(panels.items()):
         canvas = np.full((side, side, 3), 255, np.uint8)
-        for some, colour in ((data.samples[:4000], (170, 170, 170)), (points, (210, 40, 30))):
+        for some, color in ((data.samples[:4000], (170, 170, 170)), (points, (210, 40, 30))):
             column, row = ((some * (1, -1) + extent) * side / (2 * extent)).astype(int).clip(0, side - 2).T
             for down in (0, 1):
                 for right in (0, 1):
-                    canvas[row + down, column + right] = colour
+                    canvas[row + down, column + right] = color
         sheet.paste(Image.fromarray(canvas), (k * side, title))
         pen.text(((k + 0.5) * side, title / 2), label, (40, 40, 45), font, "mm")
         pen.line([(k * side, 0), (k * side, side + title)], (215, 215, 220))

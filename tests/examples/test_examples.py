@@ -34,7 +34,7 @@ SMALL = {
 }
 PICTURES = {
     "train_classifier.py": {"digits-held-out.png"},
-    "what_fid_sees.py": {"spoilt.png"},
+    "what_fid_sees.py": {"distorted.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "wgan_gp_broken.py": {"broken.png"},

@@ -19,7 +19,7 @@ def found():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", example.SPOILT)
+@pytest.mark.parametrize("what", example.DISTORTIONS)
 def test_the_distance_grows_with_every_step(found, what):
     distances = [distance for _, distance in found[what]]
     assert np.all(np.diff(distances) > 0), distances
@@ -28,8 +28,8 @@ def test_the_distance_grows_with_every_step(found, what):
 
 def test_nothing_is_done_with_no_strength():
     x = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32)
-    for spoil in (example.noise, example.blur, example.swirl):
-        np.testing.assert_allclose(spoil(x, 0, np.random.default_rng(0)), x, atol=1e-6)
+    for distort in (example.noise, example.blur, example.swirl):
+        np.testing.assert_allclose(distort(x, 0, np.random.default_rng(0)), x, atol=1e-6)
 
 
 def test_blur_keeps_what_is_even_and_a_swirl_only_moves_pixels():
