@@ -1,7 +1,7 @@
-"""For testing gradients: of these layers, and of your own.
+"""Tests for gradients: of minigan's layers, and of your own.
 
-`check_layer`, `check_network`, `check_through` and `check_loss` compare hand-written gradients with differences.
-`minigan.testing.strategies` (which needs Hypothesis) draws layers, geometries and inputs; `STRICT` stands in for a GPU.
+`check_layer`, `check_network`, `check_through` and `check_loss` compare hand-written gradients with finite differences.
+`minigan.testing.strategies`, which needs Hypothesis, draws layers, geometries and inputs; `STRICT` stands in for a GPU.
 """
 
 from minigan.testing.differences import GradientError

@@ -1,14 +1,14 @@
-"""Derivatives by differences: what every check of a hand-written gradient is measured against.
+"""Derivatives by finite differences, the reference for all gradients written by hand.
 
 A function t → y(t) of one number is evaluated at ±h and ±h/2. Each pair gives a central difference,
 
     D(h) = (y(h) − y(−h)) / 2h = y′(0) + y‴(0) h²/6 + O(h⁴),
 
-and (4 D(h/2) − D(h))/3 cancels the h² term (Richardson). In float64, with h = 1e-4, what is left of the truncation is
-y⁽⁵⁾ h⁴/480, of the order 1e-19 · y⁽⁵⁾, and the rounding is of the order 1e-12 · y: see `rounding`.
+and (4 D(h/2) − D(h))/3 cancels the h² term (Richardson). In float64, with h = 1e-4, the remaining truncation error is
+y⁽⁵⁾ h⁴/480, of the order 1e-19 · y⁽⁵⁾, and the rounding error is of the order 1e-12 · y: see `rounding`.
 
-A gradient of many entries is compared one entry at a time if it is small. Of a larger one a random choice of entries is
-taken, and a few random directions of ±1 through all of them, so that an error in any entry shows.
+A small gradient is compared entry by entry. Of a larger one, random entries are compared, and a few random directions
+of ±1 through all entries, so that an error in any entry shows.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 
 
 class GradientError(AssertionError):
-    """A layer, network or loss whose gradient is wrong, or that breaks a promise every layer makes."""
+    """A layer, network or loss has a wrong gradient, or breaks a promise that every layer makes."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of a gradient, written by hand and by differences, with the size that their error is relative to."""
+    """One number of a gradient, by hand and by differences, and the scale to which their error is relative."""
 
     where: str
     written: float
@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def error(self) -> float:
-        """|written − numeric| / scale; infinite if either isn't a number."""
+        """|written − numeric| / scale; infinite if either is not finite."""
         difference = abs(self.written - self.numeric)
         if difference == 0:
             return 0.0
@@ -46,14 +46,14 @@ class Comparison:
 
 
 def derivative(y: Callable[[float], Any], step: float) -> Any:
-    """y′(0), for y of any shape."""
+    """Return y′(0), for y of any shape."""
     coarse = (y(step) - y(-step)) / (2 * step)
     fine = (y(step / 2) - y(-step / 2)) / step
     return (4 * fine - coarse) / 3
 
 
 def along(array: np.ndarray, direction: Any, output: Callable[[], Any]) -> Callable[[float], Any]:
-    """The function t → output() while `array`, which `output` reads, is moved by t · direction."""
+    """Return the function t → output() with `array`, which `output` reads, displaced by t · direction."""
 
     def moved(t: float) -> Any:
         before = array.copy()
@@ -67,16 +67,16 @@ def along(array: np.ndarray, direction: Any, output: Callable[[], Any]) -> Calla
 
 
 def one_entry(shape: tuple[int, ...], index: tuple[int, ...]) -> np.ndarray:
-    """The direction of a single entry: 1 at `index`, 0 elsewhere."""
+    """Return the direction of a single entry: 1 at `index`, 0 elsewhere."""
     direction = np.zeros(shape)
     direction[index] = 1
     return direction
 
 
 def directions(shape: tuple[int, ...], entries: int, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield `(where, direction)`: every entry of an array of up to `entries` numbers.
+    """Yield `(where, direction)` for every entry of an array of up to `entries` numbers.
 
-    Of a larger array, `entries` random ones and two random directions of ±1 through all of them.
+    For a larger array, yield `entries` random ones, and two random directions of ±1 through all of them.
     """
     size = int(np.prod(shape))
     chosen = range(size) if size <= entries else rng.choice(size, entries, replace=False)
@@ -88,11 +88,11 @@ def directions(shape: tuple[int, ...], entries: int, rng: np.random.Generator) -
 
 
 def require(worst: Comparison, tolerance: float, what: str) -> None:
-    """Raise GradientError, saying what and where, if the worst comparison is beyond the tolerance."""
+    """Raise GradientError, with `what` and the place, if the comparison exceeds the tolerance."""
     if not worst.error <= tolerance:
         raise GradientError(f"{what}\n  {worst}\n  relative error {worst.error:.2e}, allowed {tolerance:.0e}")
 
 
 def magnitude(*arrays: np.ndarray) -> float:
-    """The largest |entry| of all arrays; 0 if there is none."""
+    """Return the largest |entry| of all arrays; 0 if there are none."""
     return max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)

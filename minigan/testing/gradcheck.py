@@ -1,11 +1,11 @@
-"""Check a layer's or a loss's gradient against differences, to second order.
+"""Check the gradients of a layer or a loss against finite differences, to second order.
 
     from minigan.testing import check_layer
     check_layer(MyLayer(3, 5), x)
 
-First order: dx and every parameter's gradient are those of ⟨dy, forward(x)⟩ for a random dy.
-Second order: ddy, dx2 and what `double_backward` adds to the parameters' gradients are those of ⟨ddx, backward(dy)⟩ for
-a random ddx; backward itself has been checked by then.
+First order: dx and all parameter gradients are compared with the gradients of ⟨dy, forward(x)⟩ for a random dy. Second
+order: ddy, dx2 and what `double_backward` adds to parameter gradients are compared with the gradients of ⟨ddx,
+backward(dy)⟩ for a random ddx; by then, backward itself has been checked.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ from minigan.testing.usable import check_layer_and_input, check_point
 
 ORDERS = {1: "first", 2: "second"}
 
-# An entry that is smaller than this part of the largest in its array is measured against that part.
-ENTRY_FLOOR = 1e-2
+ENTRY_FLOOR = 1e-2  # errors are relative to the entry, but at least to this part of the array's largest
 
 
 @dataclass
 class GradientReport:
-    """The largest relative error of every gradient, by the variable that it belongs to.
+    """The largest relative error of every gradient, keyed by its variable.
 
-    first:  {"x": error of dx, "W": of dW, …}
-    second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward adds to dW, …}
+    first:  {"x": error of dx, "W": of dW, …} second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward
+    adds to dW, …}
 
-    Where x is a tuple its entries are called "x[0]", "x[1]", …; labels have no entry.
+    If x is a tuple, its entries are named "x[0]", "x[1]", …; labels are left out.
     """
 
     first: dict[str, float] = field(default_factory=dict)
     second: dict[str, float] = field(default_factory=dict)
 
     def worst(self) -> tuple[float, float]:
-        """The largest relative error of the first and of the second order; 0 where nothing was compared."""
+        """Return the largest relative errors of first and second order; 0 if nothing was compared."""
         return max(self.first.values(), default=0.0), max(self.second.values(), default=0.0)
 
 
@@ -61,23 +60,22 @@ def check_layer(
     entries: int = 16,
     promises: bool = True,
 ) -> GradientReport:
-    """Compare every gradient of `layer` at `x` with differences; raise GradientError at the first that is wrong.
+    """Compare every gradient of `layer` at `x` with finite differences. Raises GradientError for the first wrong one.
 
-    Raises LayerError or ShapeError where nothing can be compared: no layer, no array, an empty batch, NaN in x.
+    The check uses a float64 copy of the layer, on the host. Initial parameters (γ = 1, b = 0) hide some errors:
+    `points.shake` changes them. Raises LayerError or ShapeError if there is nothing to compare: no layer, no array, an
+    empty batch, NaN in x.
 
-    The check works on a float64 copy of the layer, on the host. A layer whose parameters have their initial values
-    (γ = 1, b = 0) hides some errors: `points.shake` moves them.
-
-    x:         where; the layer must be smooth within `step` of it (see `points.smooth_point`). For a layer with several
-               inputs a tuple. Arrays of integers are labels: they are passed on as they are, and not differentiated.
-    order:     2, or 1 to leave double_backward alone.
+    x:         the layer must be smooth within `step` of x (see `points.smooth_point`). A tuple if the layer has several
+               inputs. Integer arrays are labels: they are passed on unchanged, and not differentiated.
+    order:     2, or 1 to skip double_backward.
     tolerance: largest relative error at first and second order, or one for both. An entry's error is relative to the
-               entry, or to 1/100 of the largest in its array, if that is more, with room for what rounding does to the
-               comparison (see `rounding`). In an entry that is compared alone, a fault of ten times the tolerance,
-               relative to the largest entry, is rejected.
-    entries:   arrays of up to so many numbers are compared entry by entry, larger ones at so many random entries and
-               along two random directions (see `differences`).
-    promises:  also check what every layer promises besides its numbers (see `promises`).
+               entry, but at least to 1/100 of the largest entry of its array, with allowance for rounding errors (see
+               `rounding`). Relative to the largest entry, an error of ten times the tolerance is always detected in an
+               entry that is compared alone.
+    entries:   arrays of up to this many numbers are compared entry by entry; larger ones at this many random entries,
+               and along two random directions (see `differences`).
+    promises:  also check what every layer promises besides its gradients (see `promises`).
     """
     check_layer_and_input(layer, x, order)
     allowed = (tolerance, tolerance) if isinstance(tolerance, (int, float)) else tolerance
@@ -94,7 +92,7 @@ def check_layer(
 
 
 def written_by(call: Call, order: int, tolerance: float, rng: np.random.Generator) -> Written:
-    """First order: the gradients of ⟨dy, forward(x)⟩. Second order: those of ⟨ddx, backward(dy)⟩."""
+    """Return the layer's gradients of ⟨dy, forward(x)⟩ for order 1, and of ⟨ddx, backward(dy)⟩ for order 2."""
     if order == 1:
         _, moved = call.first_order()
         return Written(
@@ -107,9 +105,9 @@ def written_by(call: Call, order: int, tolerance: float, rng: np.random.Generato
 
 
 def compare(written: Written, name: str, what: str, *, step: float, entries: int, rng: np.random.Generator) -> float:
-    """Compare one gradient with differences, raise GradientError if it is wrong, and return the largest error.
+    """Compare one gradient with differences, and return its largest error. Raises GradientError if it is wrong.
 
-    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's to the length of the gradient.
+    An entry's error is relative to the entry (see ENTRY_FLOOR), a direction's error to the length of the gradient.
     """
     array, gradient, M, largest = written.moved[name], written.gradients[name], written.scale(name), 0.0
     for where, direction in directions(array.shape, entries, rng):
@@ -123,7 +121,7 @@ def compare(written: Written, name: str, what: str, *, step: float, entries: int
             try:
                 error = written.judge(name, where, by_hand, numeric, scale, uncertainty, what)
                 break
-            except GradientError:  # a step that is long enough for a tiny gradient may be too long for the layer
+            except GradientError:  # the step for a tiny gradient may be too large: retry with one for small gradients
                 if last or not written.is_small(name):
                     raise
         largest = max(largest, error)
@@ -133,10 +131,11 @@ def compare(written: Written, name: str, what: str, *, step: float, entries: int
 def check_loss(
     loss: Callable[..., tuple[Any, Any]], *arrays: Any, tolerance: float = 1e-7, step: float = 1e-3, seed: int = 0
 ) -> list[float]:
-    """Compare the gradients of `value, gradient = loss(*arrays)` with differences, entry by entry.
+    """Compare the gradients of `value, gradient = loss(*arrays)` with finite differences, entry by entry.
 
-    With several arrays the gradient is a tuple, one for each. Also: the value is one number, a gradient has its array's
-    shape and dtype, float32 stays float32, the arrays are not written to. Returns the largest relative error for each.
+    With several arrays, `gradient` is a tuple with one for each. Also checked: the value is one number, each gradient
+    has the shape and dtype of its array, float32 stays float32, and the arrays are not modified. Returns the largest
+    relative error for each array.
     """
     for i, array in enumerate(arrays):
         check_point(f"array {i} of {_name(loss)}", array)
@@ -188,7 +187,7 @@ def _named(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
 def check_adjoint(
     A: Callable[[Any], Any], At: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, tolerance: float = 1e-12
 ) -> float:
-    """Check that ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ to rounding: relative to |A x| · |y|. It needs no differences, A is linear."""
+    """Check that ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ up to rounding, relative to |A x| · |y|. No differences: A is linear."""
     check_point("x", x)
     check_point("y", y)
     Ax, Aty = A(x), At(y)

@@ -1,10 +1,10 @@
-"""Check the gradients of whole networks: a random choice of entries, and a way around kinks.
+"""Check the gradients of whole networks at random entries, avoiding kinks.
 
-Inside a network the input of a ReLU can't be chosen, so a step of ±h may cross its kink. Widening the tolerance would
-hide errors. Instead, `slope_and_roughness` detects a kink by the differences themselves, and the error that it can make
-in the slope is part of the comparison's uncertainty (`rounding`). An entry with too large an uncertainty is replaced by
-another. If an array has no usable entry (a bias moves all pixels), x is moved by about 1e-3 and the check starts again.
-The step is small, 1e-5, so that crossings are rare; it is larger where rounding requires it.
+Inside a network the input of a ReLU can't be chosen, so a step of ±h may cross its kink. A larger tolerance would hide
+errors. Instead, `slope_and_roughness` detects kinks from the differences themselves, and the error that a kink can
+cause in the slope is added to the uncertainty of the comparison (`rounding`). An entry with too large an uncertainty is
+replaced by another. If an array has no usable entry (a bias shifts all pixels), x is moved by about 1e-3 and the check
+restarts. The step is small, 1e-5, so that kinks are rarely crossed, and larger where rounding requires it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from minigan.testing.rounding import Written
 from minigan.testing.several import floats
 from minigan.testing.usable import check_layer_and_input
 
-TRIES = 20  # entries drawn for each one wanted, before giving up
-NUDGES = 5  # other points tried, each about 1e-3 from the one before in every number of x
-KINK = 7 / 6  # error of the slope by one kink, as a part of the roughness: at most, at 2h/7. Of several it may be more
+TRIES = 20  # entries tried for each one wanted
+NUDGES = 5  # points tried, each about 1e-3 from the previous one in every entry of x
+KINK = 7 / 6  # largest error of the slope by one kink, at 2h/7, relative to the roughness. Several may cause more
 
 
 class NotSmooth(GradientError):
-    """No entry of an array can be moved without meeting a kink."""
+    """No entry of an array can be displaced without crossing a kink."""
 
 
 def check_network(
@@ -43,12 +43,11 @@ def check_network(
     tolerance: tuple[float, float] = (1e-7, 1e-6),
     step: float = 1e-5,
 ) -> GradientReport:
-    """Compare `entries` random entries of dx and of every parameter's gradient with differences, in float64.
+    """Compare `entries` random entries of dx and of every parameter gradient with finite differences, in float64.
 
-    As `check_layer`, but for networks: with order=2 also those of ddy, dx2 and what double_backward adds to the
-    parameters' gradients. Errors are relative to the largest magnitude of the array, with room for rounding (see
-    `rounding`). Raises GradientError.
-    x may be a tuple, with labels in it: see `check_layer`.
+    Like `check_layer`, but for networks: with order=2 also entries of ddy, dx2 and of what double_backward adds to
+    parameter gradients. Errors are relative to the largest entry of the array, with allowance for rounding (see
+    `rounding`). x may be a tuple, with labels in it: see `check_layer`. Raises GradientError.
     """
     check_layer_and_input(network, x, order)
     call = Call(network, x, train, seed)
@@ -76,17 +75,16 @@ def check_through(
     tolerance: float = 1e-7,
     step: float = 1e-5,
 ) -> dict[str, float]:
-    """Check the generator's gradient through the discriminator: that of ⟨r, D(G(z))⟩ for a random r.
+    """Check the gradient of a generator through a discriminator, that of ⟨r, D(G(z))⟩ for a random r.
 
     It is computed as in training, G.backward(D.backward(r, wrt="input"), wrt="params"), and compared with differences
-    at `entries` random entries of every parameter of G. D's own gradients must stay as they are.
-    With a condition, z is a tuple (z, c), of which D gets (G(z, c), c).
-    Returns the largest relative error of each parameter of G.
+    at `entries` random entries of every parameter of G. D's own gradients must not change. With a condition, z is a
+    tuple (z, c), and D gets (G(z), c). Returns the largest relative error of each parameter of G.
     """
     check_layer_and_input(G, z, order=1)
     generator = Call(G, z, train, seed)
     condition = generator.x[1:] if isinstance(generator.x, tuple) else ()
-    seen = lambda x: (x, *condition) if condition else x  # noqa: E731  what D gets
+    seen = lambda x: (x, *condition) if condition else x  # noqa: E731  D's input
     check_layer_and_input(D, seen(generator.forward()[0]), order=1)
     discriminator = Call(D, seen(generator.forward()[0]), train, seed)
 
@@ -118,7 +116,7 @@ def check_through(
 
 
 def at_a_smooth_point(check: Callable[[], Any], call: Call) -> Any:
-    """The result of `check`, which is tried at other points near call.x if it doesn't find this one smooth."""
+    """Return the result of `check`, repeated at other points near call.x while it raises NotSmooth."""
     for seed in range(NUDGES):
         try:
             return check()
@@ -134,15 +132,15 @@ def check_entries(
 ) -> dict[str, float]:
     """Check `entries` entries of each gradient. Returns the largest error of each; raises GradientError.
 
-    The first entry is the one with the largest gradient, because random ones may all be zero: of an embedding only the
-    rows of the labels at hand have a gradient. The others are random.
+    The first entry is the largest one, the others are random. Random ones may all be zero: of an embedding, only the
+    rows of the labels in the batch have a gradient.
     """
     errors: dict[str, float] = {}
     for name, array in written.moved.items():
         label, wanted = f"{gradient_name(name, order)} of {title}", min(entries, array.size)
         h = written.step(name, step)
         found = _errors(written, name, label, wanted, h, rng)
-        while not found and h >= step and written.is_small(name):  # the largest step at which there is no kink
+        while not found and h >= step and written.is_small(name):  # reduce h until there is no kink
             found, h = _errors(written, name, label, wanted, h, rng), h / 10
         if not found and wanted:
             raise NotSmooth(f"{label}: no entry is smooth within ±{h:.0e}, beyond rounding; try another step or input")
@@ -151,7 +149,7 @@ def check_entries(
 
 
 def _errors(written: Written, name: str, label: str, wanted: int, h: float, rng: np.random.Generator) -> list[float]:
-    """The errors of up to `wanted` entries of one gradient; fewer where too few can be compared."""
+    """Return the errors of up to `wanted` entries of one gradient; fewer if not enough can be compared."""
     array, gradient, M = written.moved[name], written.gradients[name], written.scale(name)
     first, errors = np.abs(gradient).argmax(keepdims=True).ravel(), []
     for number in np.concatenate([first, rng.permutation(array.size)[: TRIES * wanted]]) if wanted else ():
@@ -168,15 +166,13 @@ def _errors(written: Written, name: str, label: str, wanted: int, h: float, rng:
 
 
 def slope_and_roughness(s: Callable[[float], float], step: float) -> tuple[float, float]:
-    """s′(0) of a function with s(0) = 0, and how far s is from smooth within ±h.
+    """Return s′(0) of a function with s(0) = 0, and its roughness: how far s is from smooth within ±h.
 
-    The slope is that of `differences.derivative`, made of D(h) and D(h/2). Two things are of the order h² where s is
-    smooth, but a fixed part of the jump in s′ where it has a kink, however small h is:
+    The slope is that of `differences.derivative`, from D(h) and D(h/2). The roughness is the larger of two differences.
+    Where s is smooth they are of order h²; where s′ jumps they are a fixed part of the jump, however small h is:
 
-        odd    D(h/2) − D(h), except for a kink at exactly 0, of which both see half;
+        odd    D(h/2) − D(h), except for a kink at exactly 0, which affects both equally;
         even   the fourth difference over h, (s(h) + s(−h) − 4 s(h/2) − 4 s(−h/2) + 6 s(0)) / h, except at h/3.
-
-    The larger of the two is the roughness.
     """
     whole, half = (s(step), s(-step)), (s(step / 2), s(-step / 2))
     coarse, fine = (whole[0] - whole[1]) / (2 * step), (half[0] - half[1]) / step

@@ -1,4 +1,4 @@
-"""Gradient checks of a user's own layers, as `minigan gradcheck my_layers.py:NAME` finds them."""
+"""Gradient checks of a user's own layers, for `minigan gradcheck my_layers.py:NAME`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from minigan.testing.gradcheck import check_layer
 from minigan.testing.models import Check
 from minigan.testing.points import shake, singular_vectors, smooth_point
 
-TRIED = ((5, 6), (2, 3, 4, 6))  # shapes of x for a layer that comes without one: points, and pictures
+TRIED = ((5, 6), (2, 3, 4, 6))  # shapes of x for a layer without its own x: points, and pictures
 
 
 def own_checks(found: Any, word: str, seed: int = 0, tolerance: tuple[float, float] = (1e-7, 1e-6)) -> Iterator[Check]:
-    """Yield a check for each layer and x of what `word` names: a class of layers, or a function that makes them.
+    """Yield a check for each layer and x that `word` names: a class of layers, or a function that returns them.
 
-    A class is made without arguments, and checked with x of the shapes in TRIED, as far as it takes them. A function
-    returns (layer, x), or a list of such pairs. Raises LayerError, with the file and line, for anything else.
+    A class is instantiated without arguments, and checked with those shapes in TRIED that it accepts. A function
+    returns (layer, x), or a list of such pairs. Raises LayerError, with file and line, for anything else.
     """
     place, name = definition(found, word), short_name(word)
     for layer, x in _pairs(found, name, place, seed):

@@ -1,7 +1,7 @@
-"""Whether everything that a layer computes with is known: as a parameter, as state, as an inner layer.
+"""Check that every array a layer computes with is registered: as a parameter, as state, or in an inner layer.
 
-What isn't registered is in no flat vector. Optimisers don't train it, it is neither saved nor moved, and no gradient of
-it is compared with anything.
+An array that isn't registered is in no parameter vector: optimizers don't train it, it is neither saved nor moved to
+another device, and its gradient is never checked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def everything_is_registered(call: Call, order: int = 2) -> None:
         for name, value in own.items():
             if any(type(item).__module__.partition(".")[0] == "torch" for item in _items(value)):
                 raise GradientError(
-                    f"{call}: {prefix}{name} is of torch, whose gradients are not ours: make it an array"
+                    f"{call}: {prefix}{name} is of torch, whose gradients are not checked here: make it an array"
                 )
         unknown = [name for name in own if name not in known]
         for name in unknown:
@@ -57,7 +57,7 @@ def _no_hidden_layers(call: Call, layer: Layer, walked: list[Layer]) -> None:
 
 
 def _attributes(layer: Layer) -> dict[str, Any]:
-    """The attributes of a layer and of its classes, as far as they are the author's own."""
+    """Return the attributes of a layer and its classes, below Layer, without special methods."""
     classes = type(layer).__mro__[: type(layer).__mro__.index(Layer)]
     of_classes = {name: value for kind in reversed(classes) for name, value in vars(kind).items()}
     found = {name: value for name, value in (of_classes | vars(layer)).items() if name[:2] != "__"}
@@ -66,7 +66,7 @@ def _attributes(layer: Layer) -> dict[str, Any]:
 
 
 def _items(value: Any) -> list[Any]:
-    """The attribute itself, or what is in a list, a tuple or a dict."""
+    """Return the entries of a list, tuple or dict; of any other value, a list of itself."""
     if isinstance(value, dict):
         return list(value.values())
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -77,21 +77,21 @@ def _arrays(value: Any) -> list[np.ndarray]:
 
 
 def _numbers(value: Any) -> bool:
-    """Whether it could be a parameter or its gradient: floats, in an array or alone."""
+    """Whether a value could be a parameter or its gradient: a float, or an array of floats."""
     return isinstance(value, float) or (is_array(value) and is_float(value))
 
 
 def _changes_y(call: Call, layer: Layer, name: str, value: Any) -> bool:
-    """Whether y is another with other numbers in this attribute."""
+    """Whether y changes if the numbers in this attribute do."""
     other, y = copy.deepcopy(value), flat(call.forward()[0])
     for array in _arrays(other):
         array[...] = 1.01 * array + 0.01
-    there = vars(layer).get(name, layer)
+    before = vars(layer).get(name, layer)
     vars(layer)[name] = other
     try:
         return not np.array_equal(flat(call.forward()[0]), y, equal_nan=True)
     finally:
-        if there is layer:  # it is an attribute of the class
+        if before is layer:  # an attribute of the class
             del vars(layer)[name]
         else:
-            vars(layer)[name] = there
+            vars(layer)[name] = before

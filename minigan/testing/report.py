@@ -1,51 +1,19 @@
-"""A table of how exact every gradient is: the cases, and a row for each of their arrays.
+"""A table of the accuracy of every gradient: the standard cases, and one row for each of their arrays.
 
-`minigan gradcheck` prints it. The cases are fixed by a seed; Hypothesis draws others (`strategies`).
+`minigan gradcheck` prints it. A seed determines the cases; Hypothesis draws others (`strategies`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan import layers as L
 from minigan.errors import MiniganError
-from minigan.layers import (
-    AvgPool2D,
-    BatchNorm,
-    Branches,
-    Concat,
-    Conditional,
-    ConditionalAffine,
-    ConditionalBatchNorm,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GlobalSumPool,
-    InstanceNorm,
-    Layer,
-    LayerNorm,
-    LeakyReLU,
-    Maxout,
-    MaxPool2D,
-    MinibatchStdDev,
-    Parallel,
-    PReLU,
-    Projection,
-    ReLU,
-    Reshape,
-    Residual,
-    Sequential,
-    Sigmoid,
-    Softplus,
-    SpectralNorm,
-    Tanh,
-    Upsample,
-)
+from minigan.layers import Layer
 from minigan.testing.gradcheck import check_layer
 from minigan.testing.points import Apart, Labels, shake, singular_vectors, smooth_input
 from minigan.testing.several import each, is_float
@@ -61,10 +29,10 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The largest relative errors of the gradients that belong to one array of a case.
+    """The largest relative errors of the gradients of one array of a case.
 
-    array "x": dx and dx2; "dy": ddy, which there is only at second order; "W" and other parameters: dW at either order.
-    With several inputs they are "x[0]", "x[1]", …; there is nothing to check for labels.
+    `array` "x" stands for dx and dx2; "dy" for ddy, at second order only; "W" and other parameters for their gradients
+    of either order. With several inputs, the names are "x[0]", "x[1]", …; labels have no row.
     """
 
     name: str
@@ -74,27 +42,27 @@ class Row(NamedTuple):
 
 
 def standard_cases(seed: int = 0) -> list[Case]:
-    """Every layer of minigan.layers, each with several geometries; `seed` draws the weights and inputs."""
+    """Return cases of every layer in minigan.layers, each with several geometries; `seed` draws weights and inputs."""
     rng = np.random.default_rng(seed)
     cases = []
     for layer, *shapes in _layers_and_shapes(seed):
         shake(layer, rng)
-        if isinstance(layer, SpectralNorm):
+        if isinstance(layer, L.SpectralNorm):
             singular_vectors(layer.to(dtype=np.float64))
         for shape in shapes:
             x = smooth_input(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
-            if isinstance(layer, (BatchNorm, ConditionalBatchNorm, Dropout, SpectralNorm)):
+            if isinstance(layer, (L.BatchNorm, L.ConditionalBatchNorm, L.Dropout, L.SpectralNorm)):
                 other = each(lambda a: a.astype(np.float32) if is_float(a) else a, smooth_input(rng, shape))
-                layer.forward(other, rng=rng)  # moves the running statistics
+                layer.forward(other, rng=rng)  # changes the running statistics
                 cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
     return cases
 
 
 def check_cases(names: Iterable[str] | None = None, seed: int = 0) -> Iterator[Row]:
-    """Check the standard cases, or those of the layers called `names` ("Conv2D"), and yield a row for every array.
+    """Check the standard cases, or those of the layers named `names` ("Conv2D"), and yield a row for every array.
 
-    Raises GradientError at the first gradient that is wrong, and MiniganError for a name that no layer has.
+    Raises GradientError for the first wrong gradient, and MiniganError for a name that no layer has.
     """
     cases = standard_cases(seed)
     known = sorted({type(case.layer).__name__ for case in cases})
@@ -109,88 +77,97 @@ def check_cases(names: Iterable[str] | None = None, seed: int = 0) -> Iterator[R
                 yield Row(case.name, array, report.first.get(array), report.second[array])
 
 
+def _constructors(rng: np.random.Generator) -> tuple[Callable[..., Any], ...]:
+    classes = (L.Dense, L.Conv2D, L.ConvTranspose2D, L.Embedding, L.SpectralNorm)
+    return tuple(partial(layer, rng=rng) for layer in classes)
+
+
 def _layers_and_shapes(seed: int) -> list[tuple]:
-    """(layer, shape of x, another shape, …)."""
+    """Return tuples (layer, shape of x, another shape, …)."""
     rng = np.random.default_rng([seed, 1])
+    dense, conv, conv_transpose, _, spectral_norm = _constructors(rng)
     points, pictures = (5, 6), (2, 3, 4, 6)
     return [
-        (Dense(6, 4, rng=rng), points, (2, 3, 6), (1, 6)),
-        (Dense(6, 1, bias=False, rng=rng), points),
-        (Conv2D(2, 3, 3, padding=1, rng=rng), (2, 4, 5, 2), (1, 3, 3, 2)),
-        (Conv2D(2, 3, 4, stride=2, padding=1, rng=rng), (2, 6, 4, 2), (2, 7, 5, 2)),
-        (Conv2D(3, 2, (3, 1), stride=(1, 2), padding=(2, 0), bias=False, rng=rng), (2, 2, 5, 3)),
-        (Conv2D(2, 3, 1, stride=3, rng=rng), (2, 5, 4, 2)),
-        (ConvTranspose2D(3, 2, 4, stride=2, padding=1, rng=rng), (2, 2, 3, 3), (1, 1, 1, 3)),
-        (ConvTranspose2D(2, 3, 5, stride=2, padding=2, output_padding=1, rng=rng), (2, 2, 3, 2)),
-        (ConvTranspose2D(3, 2, (2, 3), stride=(3, 1), padding=(0, 1), bias=False, rng=rng), (2, 2, 3, 3)),
-        (BatchNorm(6), points, pictures),
-        (BatchNorm(6, affine=False), points, pictures),
-        (LayerNorm(6), points, pictures),
-        (LayerNorm((3, 4, 6)), pictures),
-        (LayerNorm((4, 6), elementwise_affine=False), pictures),
-        (InstanceNorm(6), pictures),
-        (InstanceNorm(6, affine=True), pictures),
-        (ReLU(), points, pictures),
-        (LeakyReLU(0.2), points, pictures),
-        (PReLU(), points, pictures),
-        (PReLU(6), points, pictures),
-        (Tanh(), points, pictures),
-        (Sigmoid(), points, pictures),
-        (Softplus(), points, pictures),
-        (Softplus(beta=3.0), points),
-        (Maxout(2), points, pictures),
-        (Maxout(3), points),
-        (Dropout(0.4), points, pictures),
-        (Reshape(3, 2), points),
-        (Flatten(), pictures, points),
-        (AvgPool2D(2), (2, 4, 6, 3), (2, 5, 3, 2)),
-        (AvgPool2D((3, 2), stride=2, padding=1), (2, 4, 5, 3)),
-        (AvgPool2D(3, stride=1, padding=1, count_include_pad=False), (2, 4, 5, 3), (1, 2, 2, 3)),
-        (MaxPool2D(2), Apart((2, 4, 6, 3)), Apart((2, 5, 3, 2))),
-        (MaxPool2D(3, stride=(2, 1), padding=1), Apart((2, 4, 5, 3))),
-        (GlobalSumPool(), pictures),
-        (Upsample(), pictures),
-        (Upsample((1, 3)), (2, 3, 2, 2)),
-        (MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
-        (MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
+        (dense(6, 4), points, (2, 3, 6), (1, 6)),
+        (dense(6, 1, bias=False), points),
+        (conv(2, 3, 3, padding=1), (2, 4, 5, 2), (1, 3, 3, 2)),
+        (conv(2, 3, 4, stride=2, padding=1), (2, 6, 4, 2), (2, 7, 5, 2)),
+        (conv(3, 2, (3, 1), stride=(1, 2), padding=(2, 0), bias=False), (2, 2, 5, 3)),
+        (conv(2, 3, 1, stride=3), (2, 5, 4, 2)),
+        (conv_transpose(3, 2, 4, stride=2, padding=1), (2, 2, 3, 3), (1, 1, 1, 3)),
+        (conv_transpose(2, 3, 5, stride=2, padding=2, output_padding=1), (2, 2, 3, 2)),
+        (conv_transpose(3, 2, (2, 3), stride=(3, 1), padding=(0, 1), bias=False), (2, 2, 3, 3)),
+        (L.BatchNorm(6), points, pictures),
+        (L.BatchNorm(6, affine=False), points, pictures),
+        (L.LayerNorm(6), points, pictures),
+        (L.LayerNorm((3, 4, 6)), pictures),
+        (L.LayerNorm((4, 6), elementwise_affine=False), pictures),
+        (L.InstanceNorm(6), pictures),
+        (L.InstanceNorm(6, affine=True), pictures),
+        (L.ReLU(), points, pictures),
+        (L.LeakyReLU(0.2), points, pictures),
+        (L.PReLU(), points, pictures),
+        (L.PReLU(6), points, pictures),
+        (L.Tanh(), points, pictures),
+        (L.Sigmoid(), points, pictures),
+        (L.Softplus(), points, pictures),
+        (L.Softplus(beta=3.0), points),
+        (L.Maxout(2), points, pictures),
+        (L.Maxout(3), points),
+        (L.Dropout(0.4), points, pictures),
+        (L.Reshape(3, 2), points),
+        (L.Flatten(), pictures, points),
+        (L.AvgPool2D(2), (2, 4, 6, 3), (2, 5, 3, 2)),
+        (L.AvgPool2D((3, 2), stride=2, padding=1), (2, 4, 5, 3)),
+        (L.AvgPool2D(3, stride=1, padding=1, count_include_pad=False), (2, 4, 5, 3), (1, 2, 2, 3)),
+        (L.MaxPool2D(2), Apart((2, 4, 6, 3)), Apart((2, 5, 3, 2))),
+        (L.MaxPool2D(3, stride=(2, 1), padding=1), Apart((2, 4, 5, 3))),
+        (L.GlobalSumPool(), pictures),
+        (L.Upsample(), pictures),
+        (L.Upsample((1, 3)), (2, 3, 2, 2)),
+        (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
+        (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
         *_conditional_layers_and_shapes(rng, points, pictures),
         (_critic(rng), (3, 6, 5, 2)),
-        (Residual(Sequential(Dense(6, 6, rng=rng), Tanh())), points),
-        (Residual(Conv2D(2, 3, 3, padding=1, rng=rng), Conv2D(2, 3, 1, rng=rng)), (2, 4, 3, 2)),
-        (Parallel(Dense(6, 2, rng=rng), Tanh(), Sequential(Dense(6, 3, rng=rng), Softplus())), points, pictures),
-        (SpectralNorm(Dense(6, 4, rng=rng), rng=rng), points),
-        (SpectralNorm(Conv2D(2, 3, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 6, 4, 2)),
-        (SpectralNorm(ConvTranspose2D(3, 2, 4, stride=2, padding=1, rng=rng), rng=rng), (2, 2, 3, 3)),
+        (L.Residual(L.Sequential(dense(6, 6), L.Tanh())), points),
+        (L.Residual(conv(2, 3, 3, padding=1), conv(2, 3, 1)), (2, 4, 3, 2)),
+        (L.Parallel(dense(6, 2), L.Tanh(), L.Sequential(dense(6, 3), L.Softplus())), points, pictures),
+        (spectral_norm(dense(6, 4)), points),
+        (spectral_norm(conv(2, 3, 4, stride=2, padding=1)), (2, 6, 4, 2)),
+        (spectral_norm(conv_transpose(3, 2, 4, stride=2, padding=1)), (2, 2, 3, 3)),
     ]
 
 
-def _critic(rng: np.random.Generator) -> Sequential:
-    """A small critic with something of everything, smooth so that it can be checked like a layer."""
-    return Sequential(
-        Conv2D(2, 3, 3, stride=2, padding=1, rng=rng),
-        LayerNorm((3, 3, 3)),
-        Softplus(),
-        Residual(Sequential(Conv2D(3, 3, 3, padding=1, rng=rng), Tanh())),
-        Flatten(),
-        Dense(27, 1, rng=rng),
+def _critic(rng: np.random.Generator) -> L.Sequential:
+    """Return a small critic with layers of all kinds, smooth so that it can be checked like a layer."""
+    dense, conv, *_ = _constructors(rng)
+    return L.Sequential(
+        conv(2, 3, 3, stride=2, padding=1),
+        L.LayerNorm((3, 3, 3)),
+        L.Softplus(),
+        L.Residual(L.Sequential(conv(3, 3, 3, padding=1), L.Tanh())),
+        L.Flatten(),
+        dense(27, 1),
     )
 
 
 def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
-    """Those with several inputs, most of them with labels of 3 classes. Points are (5, 6), pictures (2, 3, 4, 6)."""
+    """Return layers with several inputs, most with labels of 3 classes, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    dense, _, _, embedding, _ = _constructors(rng)
     two, five = Labels(2, 3), Labels(5, 3)
-    block = Residual(Conditional(Dense(6, 6, rng=rng), ConditionalBatchNorm(6, 3), Tanh()), Dense(6, 6, rng=rng))
+
+    block = L.Residual(L.Conditional(dense(6, 6), L.ConditionalBatchNorm(6, 3), L.Tanh()), dense(6, 6))
     return [
-        (Embedding(3, 4, rng=rng), five, Labels(1, 3)),
-        (Branches(None, Embedding(3, 4, rng=rng)), (points, five), (pictures, two)),
-        (Branches(Dense(6, 2, rng=rng), Tanh(), None), (points, pictures, five)),
-        (Concat(), (points, (5, 1)), (pictures, (2, 3, 4, 1), (2, 3, 4, 2))),
-        (ConditionalAffine(6, 3), (points, five), (pictures, two)),
-        (ConditionalBatchNorm(6, 3), (points, five), (pictures, two)),
-        (Projection(Dense(6, 1, rng=rng), Embedding(3, 6, rng=rng)), (points, five), ((1, 6), Labels(1, 3))),
-        (Conditional(ConditionalBatchNorm(6, 3), Softplus(), Dense(6, 2, rng=rng)), (points, five), (pictures, two)),
-        (Conditional(block, Projection(Dense(6, 1, rng=rng), Embedding(3, 6, rng=rng))), (points, five)),
-        (Sequential(Branches(None, Embedding(3, 2, rng=rng)), Concat(), Dense(8, 3, rng=rng), Tanh()), (points, five)),
+        (embedding(3, 4), five, Labels(1, 3)),
+        (L.Branches(None, embedding(3, 4)), (points, five), (pictures, two)),
+        (L.Branches(dense(6, 2), L.Tanh(), None), (points, pictures, five)),
+        (L.Concat(), (points, (5, 1)), (pictures, (2, 3, 4, 1), (2, 3, 4, 2))),
+        (L.ConditionalAffine(6, 3), (points, five), (pictures, two)),
+        (L.ConditionalBatchNorm(6, 3), (points, five), (pictures, two)),
+        (L.Projection(dense(6, 1), embedding(3, 6)), (points, five), ((1, 6), Labels(1, 3))),
+        (L.Conditional(L.ConditionalBatchNorm(6, 3), L.Softplus(), dense(6, 2)), (points, five), (pictures, two)),
+        (L.Conditional(block, L.Projection(dense(6, 1), embedding(3, 6))), (points, five)),
+        (L.Sequential(L.Branches(None, embedding(3, 2)), L.Concat(), dense(8, 3), L.Tanh()), (points, five)),
     ]
 
 

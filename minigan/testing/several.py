@@ -1,7 +1,7 @@
-"""One array or several: what a layer takes, returns, or gets back as gradients, entry by entry.
+"""Apply functions to one array or to a tuple of arrays: what a layer takes, returns, or gets as gradients.
 
-x may be a tuple of arrays, some of them of integers: labels, which are not differentiated. None is a gradient that is
-zero, or isn't there. Entries have names: "x", or "x[0]", "x[1]", …
+A tuple may contain integer arrays: labels, which are not differentiated. None stands for a gradient that is zero or
+doesn't exist. Entries are named "x", or "x[0]", "x[1]", …
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from minigan.testing.differences import GradientError
 
 
 def each(function: Callable[[Any], Any], a: Any) -> Any:
-    """`function` of an array, or of every array in a tuple; None stays None."""
+    """Return `function` of an array, or of every array in a tuple; None stays None."""
     if isinstance(a, tuple):
         return tuple(each(function, entry) for entry in a)
     return None if a is None else function(a)
 
 
 def entries(name: str, a: Any) -> dict[str, Any]:
-    """{"x": a}, or {"x[0]": a_0, "x[1]": a_1, …} for a tuple; None is an entry too."""
+    """Return {"x": a}, or {"x[0]": a_0, "x[1]": a_1, …} for a tuple; None is an entry, too."""
     if not isinstance(a, tuple):
         return {name: a}
     return {key: entry for i, inner in enumerate(a) for key, entry in entries(f"{name}[{i}]", inner).items()}
 
 
 def is_float(a: Any) -> bool:
-    """Whether an entry is differentiated."""
+    """Whether an entry is differentiated, which excludes labels and None."""
     return a is not None and a.dtype.kind == "f"
 
 
 def floats(name: str, a: Any) -> dict[str, Any]:
-    """The entries that are differentiated."""
+    """Return the entries that are differentiated."""
     return {key: entry for key, entry in entries(name, a).items() if is_float(entry)}
 
 
 def flat(a: Any) -> np.ndarray:
-    """All that is differentiated, as one vector."""
+    """Return all entries that are differentiated as one vector."""
     parts = [entry.ravel() for entry in floats("", a).values()]
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0), *parts])
 
 
 def gradients(name: str, of: Any, gradient: Any) -> dict[str, np.ndarray]:
-    """The gradient of every entry of `of` that is differentiated, by that entry's name; None is zero.
+    """Return the gradient of every differentiated entry of `of`, keyed by the entry's name; None becomes zeros.
 
-    Raises GradientError for a gradient that is no tuple of the same length where `of` is a tuple.
+    Raises GradientError unless both are single arrays, or tuples of the same length.
     """
     if gradient is not None and form(gradient) != form(of):
         raise GradientError(f"the gradient of {name} is {form(gradient)}, but {name} is {form(of)}")
@@ -58,5 +58,5 @@ def gradients(name: str, of: Any, gradient: Any) -> dict[str, np.ndarray]:
 
 
 def form(a: Any) -> str:
-    """Say whether it is one array, or a tuple of how many."""
+    """Return "one array", or "a tuple of" its length."""
     return f"a tuple of {len(a)}" if isinstance(a, tuple) else "one array"

@@ -288,7 +288,7 @@ def test_a_tuple_of_one_name_ends_in_a_comma():
 def test_tensors_are_no_parameters():
     layer = changed()
     layer.weight = Tensor()
-    with pytest.raises(GradientError, match="weight is of torch, whose gradients are not ours: make it an array"):
+    with pytest.raises(GradientError, match="weight is of torch, whose gradients are not checked here: make it"):
         check_layer(layer, X)
 
 
