@@ -1,11 +1,11 @@
 """Pictures of any size, kind and number through a trained network: `minigan apply`, and the same in Python."""
 
 from minigan.apply.applier import Applier
+from minigan.apply.batch import Outcome, apply_all, apply_one
 from minigan.apply.output import write_picture
 from minigan.apply.picture import Picture, read_picture
-from minigan.apply.places import Job, jobs
 from minigan.apply.reach import NotLocal, cut
-from minigan.apply.work import Outcome, apply_all, apply_one
+from minigan.apply.targets import Job, jobs
 
 __all__ = [
     "Applier",

@@ -64,7 +64,7 @@ class Applier:
         self.channels = channels or next((c for c in (3, 1) if self._takes(c)), None)
 
     def __call__(self, pixels: np.ndarray, grey: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
-        """Send a picture (H, W, C) through. `grey`: what comes out in colour becomes grey.
+        """Send a picture (H, W, C) through. `grey`: what comes out in color becomes grey.
 
         progress: wraps a list of groups of tiles, to show how far it is. Raises DataError if memory doesn't suffice or
         the result isn't finite, and ShapeError for a size that the network can't take, neither with the file's name.

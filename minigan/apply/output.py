@@ -1,6 +1,6 @@
 """Writing a picture: whole or not at all, in a format that can hold it.
 
-.png                8 or 16 bits, grey or colour, with alpha or without; the default
+.png                8 or 16 bits, grey or color, with alpha or without; the default
 .tif .tiff          8 bits, or 16 of grey without alpha
 .webp               8 bits, without loss
 .jpg .jpeg          8 bits without alpha, quality 95, with loss

@@ -1,6 +1,6 @@
-"""One picture of any kind as numbers, without loss, and back: colours, alpha, colour profile.
+"""One picture of any kind as numbers, without loss, and back: colors, alpha, color profile.
 
-* Grey has 1 channel and colour 3; palettes and CMYK become colour. 8 bits stay 8 bits, 16 stay 16.
+* Grey has 1 channel and color 3; palettes and CMYK become color. 8 bits stay 8 bits, 16 stay 16.
 * EXIF orientation is applied. Of an animation, the first frame is used.
 * A .npy file has floats in [−1, 1], (H, W) or (H, W, C), as networks take them; nothing of them is rounded or clipped.
 """
@@ -38,7 +38,7 @@ TURNS = {
 class Picture:
     """pixels (H, W, C): uint8 or uint16 with C 1 or 3, or float32. alpha (H, W, 1) of the same dtype, or None.
 
-    profile: the ICC profile that says what the numbers mean as colours. flat: the file had (H, W), without channels.
+    profile: the ICC profile that says what the numbers mean as colors. flat: the file had (H, W), without channels.
     """
 
     pixels: np.ndarray
@@ -52,7 +52,7 @@ class Picture:
         return self.pixels.shape[2] == 1
 
     def with_channels(self, channels: int | None) -> Picture:
-        """Grey as colour, or colour as grey, where a network takes the other. Raises DataError for anything else."""
+        """Grey as color, or color as grey, where a network takes the other. Raises DataError for anything else."""
         there = self.pixels.shape[2]
         if channels in (None, there):
             return self
@@ -135,7 +135,7 @@ def _read(image: Image.Image, path: Path) -> Picture:
         pixels, alpha = read_png(path.read_bytes())
         return Picture(turn(pixels), None if alpha is None else turn(alpha), profile)
     if image.format == "TIFF" and ";16" in kept and image.mode not in SIXTEEN_BIT_MODES:
-        raise DataError(f"{path} is a TIFF in colour with 16 bits, which can't be read without loss: convert it to PNG")
+        raise DataError(f"{path} is a TIFF in color with 16 bits, which can't be read without loss: convert it to PNG")
     read_key(image)
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode in SIXTEEN_BIT_MODES:

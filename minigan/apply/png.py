@@ -1,15 +1,15 @@
-"""PNG with 16 bits for each number, read and written without loss: of colour, Pillow keeps the upper 8 bits only.
+"""PNG with 16 bits for each number, read and written without loss: of color, Pillow keeps the upper 8 bits only.
 
     file      8 bytes, then chunks: length (4), kind (4), data, CRC-32 of kind and data (4)
-    IHDR      width, height (4 each), bits, colour type, compression, filter, interlace (1 each)
-    tRNS      one colour that is transparent, if there is no alpha channel
+    IHDR      width, height (4 each), bits, color type, compression, filter, interlace (1 each)
+    tRNS      one color that is transparent, if there is no alpha channel
     IDAT      all of them together: a zlib stream of rows, each a filter byte and the row's bytes
 
 A filter predicts a byte x from the bytes of the pixel to the left a, above b and above left c, and keeps x minus
 
     0: nothing    1: a    2: b    3: ⌊(a + b)/2⌋    4: of a, b and c the one that is nearest to a + b − c
 
-modulo 256 (PNG Specification, third edition, §9). Every pixel needs its left neighbour, so a row can't be undone at
+modulo 256 (PNG Specification, third edition, §9). Every pixel needs its left neighbor, so a row can't be undone at
 one go. But the pixels of an antidiagonal, y + x = t, need pixels of t − 1 and t − 2 only: they are undone together, all
 rows at a time.
 """
@@ -23,8 +23,8 @@ from collections.abc import Iterator
 import numpy as np
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type: grey, colour, grey with alpha, colour with alpha
-COLOUR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by color type: grey, color, grey with alpha, color with alpha
+COLOR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
 # The seven parts of an interlaced picture: first row and column, and steps
 PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
@@ -42,8 +42,8 @@ def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
             key = np.frombuffer(content, ">u2")
         elif kind == b"IDAT":
             packed.append(content)
-    width, height, bits, colour_type, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    channels = CHANNELS[colour_type]
+    width, height, bits, color_type, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    channels = CHANNELS[color_type]
     if bits != 16:
         raise ValueError(f"it has {bits} bits")
     parts = PASSES if interlaced else ((0, 0, 1, 1),)
@@ -68,13 +68,13 @@ def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def write_png(pixels: np.ndarray, profile: bytes = b"") -> bytes:
-    """A PNG of pixels uint16 (H, W, C): grey or colour, with alpha as a second or fourth channel."""
+    """A PNG of pixels uint16 (H, W, C): grey or color, with alpha as a second or fourth channel."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
     filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)  # filter 1
     filtered[:, 1:] = rows
     filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, COLOUR_TYPE[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, COLOR_TYPE[channels], 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b"")]
     if profile:
         chunks.insert(1, (b"iCCP", b"profile\0\0" + zlib.compress(profile)))

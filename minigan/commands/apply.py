@@ -21,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("inputs", type=place, nargs="+", metavar="IN", help=what)
     where = "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file"
     parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
-    grey = "keep the colours that a network makes of grey pictures (default: what was grey becomes grey again)"
+    grey = "keep the colors that a network makes of grey pictures (default: what was grey becomes grey again)"
     parser.add_argument("--keep-colour", action="store_true", help=grey)
     add_run_options(parser, "work")
 

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except MiniganError as error:
-        return _fail(_placed(error, str(error)))
+        return _fail(_with_place(error, str(error)))
     except MemoryError:
         return _fail("there is not enough memory: make --batch-size, --img-size, --features or --latent-dim smaller")
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail("the system gives no more threads: end other programs, or raise the limit (ulimit -u)")
         if not place_in_own(error):  # a mistake of ours
             raise
-        return _fail(_placed(error, f"{type(error).__name__}: {error}"))
+        return _fail(_with_place(error, f"{type(error).__name__}: {error}"))
 
 
 def _run(argv: list[str]) -> int:
@@ -155,7 +155,7 @@ def sentence(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
-def _placed(error: Exception, what: str) -> str:
+def _with_place(error: Exception, what: str) -> str:
     """What an error says, after the place in a user's own file that it came through."""
     place = "" if isinstance(error, OwnError) else place_in_own(error)
     return f"{place}: {what}" if place and not what.startswith(place.partition(",")[0]) else what

@@ -11,7 +11,7 @@ import numpy as np
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError
 from minigan.commands.options import PATHS, print_notes
-from minigan.common.user_code import about_data, is_own, own_data, short_name
+from minigan.common.user_code import is_own, locate_data_errors, own_data, short_name
 from minigan.common.words import with_flags
 from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     n = f"samples to draw (default: {PICTURES}; {POINTS} points)"
     parser.add_argument("--n", type=options.count, metavar="N", help=n)
     parser.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    parser.add_argument("--channels", type=options.count, choices=(1, 3), help="grey or colour (default: as they are)")
+    parser.add_argument("--channels", type=options.count, choices=(1, 3), help="grey or color (default: as they are)")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
     options.add_skip_bad(parser)
     options.add_seed(parser, "which are drawn")
@@ -72,7 +72,7 @@ def _open_own(args: argparse.Namespace) -> Dataset:
 
     The shapes of the others are printed. Raises DataError if none does.
     """
-    with about_data(args.spec):
+    with locate_data_errors(args.spec):
         found = own_data(args.spec)[0]
         arrays = dict(found) if isinstance(found, Mapping) else {short_name(args.spec): found}
         can = [name for name, array in arrays.items() if hasattr(array, "batch") or np.ndim(array) in (2, 4)]

@@ -20,7 +20,7 @@ from minigan.commands.figures import PAIRED, compare, print_answer, print_judgem
 from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
 from minigan.common.terminal import bar
-from minigan.common.user_code import about_data, is_own, own_data
+from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.common.words import nearest
 from minigan.data import SPLITS, HeldOut
 from minigan.training.evaluation import Pictures, usual_features
@@ -141,7 +141,7 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
     own = spec is not None and is_own(spec)
     if is_own(config.data) and not own:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
-    with about_data(spec):
+    with locate_data_errors(spec):
         config = config if spec is None else replace(config, data=spec)
         _, kept = open_sources(config, subject.cls, own_data(spec)[0] if own else None)
     held_out = HeldOut(kept, model.arrays, model.device, config.seed, getattr(model, "damage", None)) if kept else ()

@@ -1,4 +1,4 @@
-"""`minigan replay`: the step at which a run failed, once more, with every number looked at."""
+"""`minigan replay`: repeats the step at which a run failed, and checks every array in it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from minigan.training.checkpoint import Checkpoint
 from minigan.training.doctor import Doctor
 from minigan.training.failure import first_not_finite
 from minigan.training.failure_file import load_failure
-from minigan.training.finding import Finding, Seen, short
+from minigan.training.finding import Event, Finding, short
 from minigan.training.folder import RunFolder
 from minigan.training.frozen import load_frozen
 from minigan.training.settings import RunConfig, parse_config
 from minigan.training.stepper import Stepper
 from minigan.training.summary import table
 
-PASSES = 6  # through whole networks, before the end, that are shown
+PASSES = 6  # shown by default: the last passes through whole networks
 
 
 def add_arguments(parser: Parser) -> None:
@@ -37,32 +37,29 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Make the step again, and print what was seen in it, in order of time."""
+    """Repeat the step, and print its events in the order of computation."""
     path = _failure(args.file)
     checkpoint, batches = load_failure(path)
     config, cls = own_class("replay", path, _config(checkpoint, path), args.model)
     check_arguments(config, path, cls)
     model = build_model(config, cls, get_device(args.device))
     load_frozen(RunFolder(path.parent), model)
-    feeds: Any = _Handed(batches, config, model, path)
+    feeds: Any = _SavedBatches(batches, config, model, path)
     stepper = Stepper(model, feeds, config, Doctor(model, config, None))
     stepper.restore(checkpoint)
-    seen: list[Seen] = []
+    events: list[Event] = []
 
-    def looked_at(next_batch: Any, rng: Any, now: Any) -> Finding | dict[str, Any]:
-        return first_not_finite(model, next_batch, rng, now, seen.append)
-
-    found, _ = stepper.watched(looked_at)
+    found, _ = stepper.with_batches(lambda *step: first_not_finite(model, *step, events.append))
     print(f"step {stepper.step + 1} of {config.model} on {config.data}, from the state before it: the largest")
-    print("magnitude in everything that is made, in order of time\n")
-    print(timetable(seen, None if args.all else PASSES))
+    print("magnitude in each array, in the order of computation\n")
+    print(timetable(events, None if args.all else PASSES))
     end = found.sentence if isinstance(found, Finding) else "every number in this step is finite"
     print(f"\n{end[0].upper()}{end[1:]}.")
     return 0
 
 
-class _Handed:
-    """The batches of a failed step, in the place of the feeds that it had. Raises CheckpointError for other batches."""
+class _SavedBatches:
+    """Replaces the feeds of a run by the saved batches of one step. Raises CheckpointError for invalid batches."""
 
     def __init__(self, batches: list[dict[str, np.ndarray]], config: RunConfig, model: Model, path: Path) -> None:
         self.batches, self.config, self.model, self.path = iter(batches), config, model, path
@@ -80,14 +77,14 @@ class _Handed:
         return {name: self.model.device.array(rows) for name, rows in batch.items()}
 
     def _fits(self, name: str, rows: np.ndarray | None) -> bool:
-        """Whether rows are those of an array of the model, in the shape that it has in the run."""
+        """Whether rows have the type and the shape of this array in the run."""
         kinds = "iu" if self.model.arrays[name].what in ("label", "mask") else "f"
         shape = tuple(self.config.shapes.get(name, ()))
         return rows is not None and len(rows) > 0 and rows.dtype.kind in kinds and rows.shape[1:] == shape
 
 
 def _failure(file: Path) -> Path:
-    """The file that is meant. Raises CheckpointError if it isn't there."""
+    """Return the path of failure.npz, given that file or its folder. Raises CheckpointError if it doesn't exist."""
     path = file / "failure.npz" if file.is_dir() else file
     if not path.exists():
         why = "no step of this run has failed" if file.is_dir() else "give failure.npz, or the folder of a run"
@@ -96,7 +93,7 @@ def _failure(file: Path) -> Path:
 
 
 def _config(checkpoint: Checkpoint, path: Path) -> RunConfig:
-    """The configuration in a failure.npz. Raises CheckpointError if there is none."""
+    """Return the settings in a failure.npz. Raises CheckpointError if they are missing or invalid."""
     try:
         config = parse_config(checkpoint.state["config"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -106,12 +103,12 @@ def _config(checkpoint: Checkpoint, path: Path) -> RunConfig:
     return config
 
 
-def timetable(seen: list[Seen], passes: int | None) -> str:
-    """One line for everything that was seen, under a line for every pass through a network; only the last of these."""
-    begins = [i for i, one in enumerate(seen) if one.begins]
+def timetable(events: list[Event], passes: int | None) -> str:
+    """Format events, one per line, below a line for each pass through a network; only the last `passes` passes."""
+    begins = [i for i, one in enumerate(events) if one.begins]
     first = 0 if passes is None or len(begins) <= passes else begins[-passes]
     rows = []
-    for one in seen[first:]:
+    for one in events[first:]:
         magnitudes = "  ".join(f"{name} {short(largest)}" for name, largest in one.largest.items())
         if one.begins:
             rows += [("", "", ""), (f"{one.network}, {one.verb}", "", magnitudes)]

@@ -20,7 +20,7 @@ from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
 from minigan.model import VERBS, can
 from minigan.training import pictures
-from minigan.training.judges import modes_found
+from minigan.training.judges import describe_modes
 from minigan.training.settings import RunConfig
 from minigan.training.sources import open_data
 
@@ -217,7 +217,7 @@ def _draw(
             wanted = centers[[label is None or name in named for name in dataset.modes]]
             if count_modes and len(wanted):
                 modes, quality = modes_and_quality(samples, wanted, source.std or 1.0)
-                print(modes_found({"modes": modes, "quality": quality}, len(wanted)))
+                print(describe_modes({"modes": modes, "quality": quality}, len(wanted)))
     except (MiniganError, StopIteration):
         pass
     return pictures.scatter(samples, real, centers, lines=samples.ndim == 3)

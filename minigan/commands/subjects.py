@@ -12,7 +12,7 @@ from typing import Any
 from minigan.backend import Device
 from minigan.commands.cli import UsageError
 from minigan.commands.options import open_run, print_notes, read_run
-from minigan.common.user_code import about_data, is_own, own_data
+from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
 from minigan.errors import MiniganError
 from minigan.metrics import NEEDS_REFERENCE
@@ -106,7 +106,7 @@ def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -
     """The pictures that a run was trained on; `spec` names a user's own function that returns them."""
     if is_own(config.data) and spec is None:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
-    with about_data(spec):
+    with locate_data_errors(spec):
         sources = open_data(config, cls, own_data(spec)[0] if spec else None)
     parts: list[Any] = [part for source in sources.values() for part in source.parts.values() if hasattr(part, "batch")]
     return next(part for part in parts if len(part.shape) == 3)
@@ -117,7 +117,7 @@ def _open_data(
 ) -> Dataset:
     """Open pictures, those in a folder as large as its first one if nothing else is said."""
     if is_own(spec):
-        with about_data(spec):
+        with locate_data_errors(spec):
             return ArrayDataset(spec, own_data(spec)[0]).fit(img_size, channels)
     if img_size is None and Path(spec).exists():
         img_size = natural_size(Path(spec))

@@ -16,7 +16,7 @@ from minigan.backend import CPU, keep_freed_memory
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError, sentence
 from minigan.commands.options import add_number, place, print_notes, warn
-from minigan.common.user_code import about_data, is_own, own_data, own_model, short_name
+from minigan.common.user_code import is_own, locate_data_errors, own_data, own_model, short_name
 from minigan.common.words import flag
 from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError
@@ -30,7 +30,7 @@ from minigan.training.length import steps_per_epoch
 from minigan.training.plan import DEFAULT_DATA, Plan, new_plan
 from minigan.training.progress import Progress, count_steps, forecast, resume_command, say
 from minigan.training.run import Run
-from minigan.training.session import feeds_of, opened, progress_of, reopened
+from minigan.training.session import feeds_of, opened, plan_of_resumed, progress_of
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
@@ -56,7 +56,7 @@ def add_arguments(parser: Parser) -> None:
     where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    data.add_argument("--channels", type=int, choices=(1, 3), help="grey or colour (default: as they are)")
+    data.add_argument("--channels", type=int, choices=(1, 3), help="grey or color (default: as they are)")
     add_number(data, "limit")
     options.add_skip_bad(data)
     kinds = ",".join(AUGMENTATIONS)
@@ -114,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
         cls, more = own_model(word) if word and is_own(word) else (None, {})
         if args.out:
             RunFolder(args.out).check_unused()
-        with about_data(args.data):
+        with locate_data_errors(args.data):
             plan = new_plan(given | ({"model": word} if word else {}), cls, data)
         command = shlex.join(["minigan", *sys.argv[1:]])
         plan = plan._replace(config=replace(plan.config, own=(more | files) or None, command=command))
@@ -139,8 +139,8 @@ def _go_on(
     folder, config, cls = options.read_run("train --resume", args.resume, word, args.data or "")
     config = extend(config, given, cls)
     config = replace(config, own=((config.own or {}) | files) or None)
-    with about_data(args.data):
-        return folder, reopened(config, cls, data)
+    with locate_data_errors(args.data):
+        return folder, plan_of_resumed(config, cls, data)
 
 
 def _dry_run(plan: Plan) -> int:

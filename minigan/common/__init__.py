@@ -1,1 +1,1 @@
-"""What several parts of the workshop share: checks of models and arguments, users' own files, safe reading, words."""
+"""Shared by several packages: checks of models and arguments, users' own files, reading of untrusted files, wording."""

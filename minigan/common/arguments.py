@@ -1,9 +1,10 @@
-"""What a caller hands over, as an array of real numbers, as labels, as a count: done right, or refused in a sentence.
+"""Validates arguments of public functions: arrays of real numbers, labels, counts.
 
-NumPy takes almost anything. It drops the imaginary part of a complex number, reads NaN as a label, and broadcasts what
-doesn't fit: a wrong number without a word. Metrics and data sets made of arrays ask here first.
+NumPy accepts almost anything: it drops the imaginary part of a complex number, converts NaN to a label, and broadcasts
+arrays of different shapes, all of which silently give wrong results. Metrics and data sets of arrays therefore validate
+their arguments here.
 
-`who` begins the sentence, such as "the Fréchet distance"; `error` is its class.
+`who` is the subject of the error message, such as "the Fréchet distance"; `error` is the exception class.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from minigan.errors import MiniganError, ShapeError, described
 
 
 def numbers(x: Any, who: str, name: str, error: type[MiniganError] = ShapeError) -> Any:
-    """`x` as an array of real numbers on its device; a list of numbers is made one. Nothing is copied otherwise."""
+    """Return `x` as an array of real numbers. Lists and numbers are converted, arrays are neither copied nor moved."""
     if isinstance(x, (list, tuple, Real)):
         try:
             x = np.array(x)
-        except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or things that are no numbers
+        except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or objects that aren't numbers
             raise error(f"{who}: {name} can't be made one array of numbers: give an array") from None
     if not is_array(x):
         raise error(f"{who}: {name} must be an array of numbers, got {described(x)}")
@@ -34,29 +35,30 @@ def numbers(x: Any, who: str, name: str, error: type[MiniganError] = ShapeError)
 
 
 def finite(x: Any, who: str, name: str) -> Any:
-    """`x`, if there is no NaN and no infinity in it. This waits for the device. Raises MiniganError."""
+    """Return `x`. Raises MiniganError if it contains NaN or infinity. Synchronizes with the device."""
     if not to_numpy(array_module(x).isfinite(x).all()):
         raise MiniganError(f"{who} can't be taken: the {name} hold NaN or infinity; look at the pictures")
     return x
 
 
 def together(who: str, *arrays: Any) -> None:
-    """Raise ShapeError unless all arrays are on one device."""
+    """Raise ShapeError unless all arrays are on the same device."""
     if len({type(a) for a in arrays}) > 1:
         raise ShapeError(f"{who}: one array is on a device and another on the host: move them to one place")
 
 
 def whole(value: Any, who: str, name: str, error: type[MiniganError] = MiniganError) -> int:
-    """A count as an int. Refused are 2.5, "3", True and NaN."""
+    """Return a count as an int. Raises `error` for 2.5, "3", True, NaN and the like."""
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
     raise error(f"{who}: {name} must be a whole number, got {value!r}")
 
 
 def labels_of(labels: Any, n: int, count: int | None, who: str, error: type[MiniganError] = ShapeError) -> np.ndarray:
-    """Labels of n samples as int64 (n,) on the host, from 0 to count − 1 (None: from 0 on).
+    """Return the labels of n samples as int64 (n,) on the host.
 
-    (n, 1) will do, and so will whole numbers in floats. Refused are other shapes, 2.7, NaN, and what is out of range.
+    The shape (n, 1) and whole numbers in floats are accepted. Raises `error` for other shapes, for 2.7 or NaN, and for
+    labels that aren't from 0 to count − 1 (count None: at least 0).
     """
     labels = to_numpy(numbers(labels, who, "labels", error))
     if labels.shape == (n, 1):

@@ -1,7 +1,7 @@
-"""What is wrong with a model that doesn't keep to the contract of model.py, in one sentence with its file and line.
+"""Checks that a model fulfills the contract in model.py. Errors are one sentence, with the file and the line.
 
-`check_arrays` is for a class, before its data is opened; `check_model` for an instance, before it is trained;
-`check_measures` for what its first step returned, `check_exhibits` for what it shows.
+`check_arrays` checks a class before its data is opened, `check_model` an instance before training, `check_measures` the
+result of a step, `check_exhibits` the result of `show`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Mod
 from minigan.optim import Optimizer
 
 SCALES = ("any", "positive", "share", "opinion")
-FILE_NAME = re.compile(r"\w[\w-]*")  # of a phase or an exhibit, which become names of files
-TAKEN = {"step", "epoch", "seconds", "pictures_per_second", "diversity", "gradients", "weights", "notes", "phase"}
+FILE_NAME = re.compile(r"\w[\w-]*")  # valid names of phases and exhibits, which are used as file names
+RESERVED = {"step", "epoch", "seconds", "pictures_per_second", "diversity", "gradients", "weights", "notes", "phase"}
 
 
 def check_arrays(cls: type, arrays: Any) -> None:
-    """Raise ModelError unless these are arrays that a model can ask for, {name: Kind}."""
+    """Raise ModelError unless `arrays` is a valid declaration {name: Kind}."""
     if not isinstance(arrays, dict) or not arrays:
         _wrong(cls, f'its arrays are {arrays!r}: declare what a batch holds, such as arrays = {{"real": PICTURE}}')
     for name, kind in arrays.items():
@@ -38,7 +38,7 @@ def check_arrays(cls: type, arrays: Any) -> None:
 
 
 def check_model(model: Any) -> None:
-    """Raise ModelError for a model that can't be trained: what is missing, or which two things don't fit together."""
+    """Raise ModelError if anything required for training is missing or inconsistent."""
     cls = type(model)
     if cls.step is Model.step:
         _wrong(cls, "it has no step: write def step(self, next_batch, rng, now)")
@@ -53,7 +53,7 @@ def check_model(model: Any) -> None:
 
 
 def check_measures(model: Any, returned: Any) -> None:
-    """Raise ModelError unless a step returned measures that the model declares, as 0-d arrays of its device."""
+    """Raise ModelError unless a step returned declared measures, as 0-d arrays on the model's device."""
     step = type(model).step
     if returned is None:
         _wrong(step, 'it returned nothing: return the measures, such as {"d_loss": loss}')
@@ -73,7 +73,7 @@ def check_measures(model: Any, returned: Any) -> None:
 
 
 def check_exhibits(model: Any, shown: Any) -> None:
-    """Raise ModelError unless `show` returned exhibits that can be drawn, under names that folders can have."""
+    """Raise ModelError unless `show` returned exhibits that can be drawn, with names that are valid for folders."""
     show = type(model).show
     if not isinstance(shown, dict):
         _wrong(show, f"what it returned is {_kind(shown)}: return exhibits by name, {{name: Exhibit(samples)}}")
@@ -91,7 +91,7 @@ def check_exhibits(model: Any, shown: Any) -> None:
 
 
 def _check_networks(model: Any) -> None:
-    """Networks under names that checkpoints can have, and each layer in one of them."""
+    """Check the names of the networks, and that no layer belongs to two networks."""
     cls, owner = type(model), dict[int, str]()
     for what in ("networks", "frozen"):
         networks: Any = getattr(model, what, None)
@@ -112,22 +112,22 @@ def _check_networks(model: Any) -> None:
 
 
 def _check_optimizers(model: Any) -> None:
-    """An optimiser for each network, of that network's parameters."""
+    """Check that each network has an optimizer of its own parameters, and the names in averages and rates."""
     cls = type(model)
     optimizers: Any = getattr(model, "optimizers", None)
     if not isinstance(optimizers, dict) or not all(isinstance(one, Optimizer) for one in optimizers.values()):
-        _wrong(cls, "self.optimizers is no dict of optimisers by name: write self.optimizers = {name: Adam(…)}")
+        _wrong(cls, "self.optimizers is no dict of optimizers by name: write self.optimizers = {name: Adam(…)}")
     for name, optimizer in optimizers.items():
         if name not in model.networks:
             hint = "it is in frozen, which nothing trains" if name in model.frozen else nearest(name, model.networks)
-            _wrong(cls, f"the optimiser {name!r} has no network of that name: {hint}")
+            _wrong(cls, f"the optimizer {name!r} has no network of that name: {hint}")
         network = model.networks[name]
         if optimizer.parameters is not network.parameters():
             moved = next((n for n, other in model.networks.items() if other._vector is optimizer.parameters), "")
-            _wrong(cls, f"the optimiser {name!r} moves {moved or 'other parameters'}: make it of {name}.parameters()")
+            _wrong(cls, f"the optimizer {name!r} moves {moved or 'other parameters'}: make it of {name}.parameters()")
     for name, network in model.networks.items():
         if name not in optimizers and len(network.parameters()):
-            _wrong(cls, f"nothing trains the network {name}: add an optimiser, or put it into frozen instead")
+            _wrong(cls, f"nothing trains the network {name}: add an optimizer, or put it into frozen instead")
     for what, names in (
         ("averaged has", model.averaged),
         ("there is an average of", model.averages),
@@ -140,7 +140,7 @@ def _check_optimizers(model: Any) -> None:
 
 
 def _check_words(model: Any) -> None:
-    """Measures and judgements: of the right kind, under names that a record has no other use for."""
+    """Check the types and values of measures and judgements, and that their names aren't reserved in records."""
     cls = type(model)
     for what, kind, found in (
         ("measure", Measure, model.measures),
@@ -149,7 +149,7 @@ def _check_words(model: Any) -> None:
         for name, one in found.items():
             if not isinstance(one, kind):
                 _wrong(cls, f"the {what} {name!r} is declared as {one!r}: use {kind.__name__}(…)")
-            if name in TAKEN or (what == "judgement" and name in model.measures):
+            if name in RESERVED or (what == "judgement" and name in model.measures):
                 _wrong(cls, f"a {what} can't be called {name!r}, which is something else in a record: rename it")
     for name, measure in model.measures.items():
         if measure.scale not in SCALES:
@@ -160,7 +160,7 @@ def _check_words(model: Any) -> None:
 
 
 def _check_games(model: Any) -> None:
-    """Games between networks that are there, told by measures that are declared."""
+    """Check that games refer to existing networks and declared measures."""
     for game in model.games:
         if not isinstance(game, Game):
             _wrong(type(model), f"a game is declared as {game!r}: use Game(…)")
@@ -171,7 +171,7 @@ def _check_games(model: Any) -> None:
 
 
 def _check_phases(model: Any) -> None:
-    """Phases from 0 on, in their order, each with a name of its own."""
+    """Check that phases begin at 0, are in order, and have valid, unique names."""
     cls, names, before = type(model), set[str](), -1
     layers = {
         (f"{name}.{prefix}" if prefix else name).rstrip(".")
@@ -211,9 +211,9 @@ def _kind(x: Any) -> str:
 
 
 def _wrong(value: Any, problem: str) -> NoReturn:
-    """Raise ModelError about a class or a function of it."""
+    """Raise ModelError for a class or a method, with its file and line."""
     try:
         place = f" ({Path(inspect.getsourcefile(value) or '').name}, line {inspect.getsourcelines(value)[1]})"
-    except (TypeError, OSError):  # made at a prompt
+    except (TypeError, OSError):  # defined at a prompt
         place = ""
     raise ModelError(f"{value.__qualname__.rpartition('<locals>.')[2]}{place}: {problem}")

@@ -1,4 +1,4 @@
-"""Models on trial: made small, and given random batches. For dry runs, benchmarks, self-tests and gradient checks."""
+"""Small instances of models, and random batches, for dry runs, benchmarks, self-tests and gradient checks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from minigan.errors import MiniganError, ModelError
 from minigan.model import Kind, Now, can
 from minigan.options import arguments_of
 
-SIZES = (4, 8, 16, 28, 32, 64)  # pictures of the first of these sizes that a model can make
-SMALL = {"latent_dim": 6, "features": 2}  # arguments of small models, where they have such
-CLASSES = 3  # of small models that learn classes
+SIZES = (4, 8, 16, 28, 32, 64)  # picture sizes; a model is built for the first one that it supports
+SMALL = {"latent_dim": 6, "features": 2}  # constructor arguments, for models that have them
+CLASSES = 3  # of conditional models
 POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers
-PLANNED = 1000  # samples of the run that they believe to be in
-SAMPLES = 4  # a batch
+PLANNED = 1000  # samples in the planned run, from which phase boundaries follow
+SAMPLES = 4  # in a batch
 
 
 class Small(NamedTuple):
-    """A small model, the shapes of a sample of each of its arrays, and the options that aren't the defaults."""
+    """A small model, the shapes of one sample of each of its arrays, and its options that differ from the defaults."""
 
     model: Any
     shapes: dict[str, tuple[int, ...]]
@@ -31,15 +31,15 @@ class Small(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What it makes, for people: the shape of its first array that is no label, and the variant."""
+        """The shape of its first array that isn't a label, and the variant, for display."""
         shape = next(shape for shape in self.shapes.values() if shape)
         return "×".join(map(str, shape)) + self.variant
 
 
 def random_batch(model: Any, shapes: dict[str, tuple[int, ...]], n: int, rng: np.random.Generator) -> dict[str, Any]:
-    """n samples of each array, on the host: numbers from −1 to 1, labels that go round the classes, masks of 0 and 1.
+    """Return n samples of each array, on the host: numbers in [−1, 1], cyclic labels, masks of 0 and 1.
 
-    shapes: of a sample of each array. What the model's `damage` makes of them is there, too.
+    shapes: the shape of one sample of each array. The arrays returned by the model's `damage` are added.
     """
     batch = {name: _rows(model, model.arrays[name], (n, *shape), rng) for name, shape in shapes.items()}
     if not can(model, "damage"):
@@ -57,7 +57,7 @@ def _rows(model: Any, kind: Kind, shape: tuple[int, ...], rng: np.random.Generat
 
 
 def moments(model: Any, seed: int = 0) -> Iterator[Now]:
-    """Go through the phases of a model as a run does, calling `begin`, and yield the first moment of each."""
+    """Step through the phases of a model as a run does, calling `begin`; yield the `Now` at the start of each."""
     for i, phase in enumerate(model.phases):
         now = Now(0, phase.begins, np.random.default_rng([seed, i]), phase=phase)
         if i:
@@ -66,25 +66,26 @@ def moments(model: Any, seed: int = 0) -> Iterator[Now]:
 
 
 def small_models(cls: type[Any], seed: int = 0, step: bool = False) -> Iterator[Small]:
-    """Build small instances of a model, for pictures and for points as far as it takes them; with `step`, as can step.
+    """Yield small instances of a model, for pictures and for points if it supports both.
 
-    Every choice of networks is built, such as with and without labels; and every network is built once. Raises
-    ModelError if a model is wrong, or if none can be built.
+    All combinations of options are built, such as with and without labels; duplicates with the same layers are skipped.
+    With `step`, an instance must also complete a training step. Raises ModelError if a model violates its contract, or
+    if no instance can be built.
     """
     seen, refusals = set(), []
     for variant in _variants(cls):
         check_arrays(cls, cls.needs(**variant))
         for options in _shapes(cls.needs(**variant)):
             for shapes in options:
-                small = Small(None, shapes, "".join(f", {_spelt(*item)}" for item in variant.items()))
+                small = Small(None, shapes, "".join(f", {_spelled(*item)}" for item in variant.items()))
                 try:
                     model = cls(**_given(cls, shapes, variant, seed))
                     check_model(model)
                     if step:
                         make_steps(small._replace(model=cls(**_given(cls, shapes, variant, seed))))
-                except ModelError:  # another shape wouldn't mend it
+                except ModelError:  # independent of the shape
                     raise
-                except Exception as error:  # of whatever kind, where it can't make this shape
+                except Exception as error:  # the model may not support this shape
                     refusals.append(error)
                     continue
                 layers = tuple(repr(layer) for network in model.networks.values() for _, layer in network.walk())
@@ -99,14 +100,14 @@ def small_models(cls: type[Any], seed: int = 0, step: bool = False) -> Iterator[
 
 
 def make_steps(small: Small) -> None:
-    """Make a step of a model on the host in each of its phases, on a few samples."""
+    """Run a step in each phase of a model, on a few samples on the host."""
     rng = np.random.default_rng(0)
     for now in moments(small.model):
         small.model.step(lambda n=None: random_batch(small.model, small.shapes, n or SAMPLES, rng), rng, now)
 
 
 def _shapes(arrays: dict[str, Kind]) -> list[list[dict[str, tuple[int, ...]]]]:
-    """Shapes of all arrays to be tried, grouped: of each group, the first that a model takes is enough."""
+    """Return candidate shapes of all arrays, in groups. The first shapes of a group that a model accepts are used."""
     of_points = {"points": POINT, "samples": POINT, "numbers": NUMBERS, "label": ()}
     groups = []
     if {"picture", "samples", "mask"} & {kind.what for kind in arrays.values()}:
@@ -122,7 +123,7 @@ def _shape(kind: Kind, size: int, channels: int) -> tuple[int, ...]:
 
 
 def _given(cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The arguments of the constructor."""
+    """Return the arguments of the constructor."""
     labels = any(kind.what == "label" for kind in cls.needs(**variant).values())
     given: dict[str, Any] = SMALL | {f"{name}_shape": shape for name, shape in shapes.items()}
     given |= {"shape": next((shape for shape in shapes.values() if shape), ()), "rng": np.random.default_rng(seed)}
@@ -132,7 +133,7 @@ def _given(cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str
 
 
 def _variants(cls: type[Any]) -> Iterator[dict[str, Any]]:
-    """All combinations of the options that offer a choice, the defaults first; only what isn't a default is named."""
+    """Yield all combinations of the options with choices, defaults first and without naming the defaults."""
     choices = []
     for name, argument in arguments_of(cls).items():
         values = argument.choices or ((False, True) if argument.type is bool else ())
@@ -142,5 +143,5 @@ def _variants(cls: type[Any]) -> Iterator[dict[str, Any]]:
         yield {name: value for part in combination for name, value in part.items()}
 
 
-def _spelt(name: str, value: Any) -> str:
+def _spelled(name: str, value: Any) -> str:
     return f"{name} {value}" if isinstance(value, str) else name if value else f"no {name}"

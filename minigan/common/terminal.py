@@ -1,4 +1,4 @@
-"""Whether somebody is looking: progress is drawn for a terminal, and for nothing else."""
+"""Progress bars, which are shown on terminals only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal; not so if it is None, closed, or another object without `isatty`."""
+    """Whether a stream is a terminal; False if it is closed, None, or any object without `isatty`."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):  # a closed file raises the latter
@@ -17,8 +17,5 @@ def is_terminal(stream: Any) -> bool:
 
 
 def bar(*args: Any, **kwargs: Any) -> tqdm:
-    """A progress bar on stderr, which goes when it has ended; nothing is drawn where stderr is no terminal.
-
-    The arguments are those of tqdm.
-    """
+    """Return a tqdm progress bar that is cleared at the end, and disabled unless stderr is a terminal."""
     return tqdm(*args, **{"leave": False, "disable": not is_terminal(sys.stderr)} | kwargs)

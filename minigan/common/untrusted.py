@@ -1,12 +1,12 @@
-"""What readers of files share that nobody vouches for: opening them, and the arrays of an .npz file.
+"""Safe reading of untrusted .npy and .npz files.
 
     .npz        a zip archive of members NAME.npy
-    .npy        magic, version, the length of a header, the header, the numbers, in row-major order or the other one
+    .npy        magic, version, header length, header, then the numbers in row-major or column-major order
     the header  {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }
 
-`np.load` believes what a header says: it makes an array of that shape before it looks how much is there, unpacks an
-archive however large it gets, and reads the header as Python. Here a header is compared with a pattern and with the
-size of its member, and the members with the size of the file.
+`np.load` trusts the header: it allocates an array of the given shape before it checks the size of the data, unpacks an
+archive of any size, and parses the header as Python. Here the header must match a regular expression and the size of
+its member, and the sizes of the members are limited by the size of the file.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-FREE, RATIO = 64 << 20, 16  # an archive unpacks to 64 MiB, or if it is large to 16 times its size
+FREE, RATIO = 64 << 20, 16  # an archive may unpack to 64 MiB or to 16 times its size
 MOST = 4 << 30
 MOST_MEMBERS = 1 << 14
 CHUNK = 1 << 20
 MAGIC = b"\x93NUMPY"
-LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the length of the header, by version
+LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # size of the header length, by version
 LONGEST_HEADER = 4096
-SHAPE = rb"(?:\d{1,18}L?, )*(?:\d{1,18}L?,?)?"  # Python 2 wrote 2L. No text fits it in two ways, which would take ages
+SHAPE = rb"(?:\d{1,18}L?, )*(?:\d{1,18}L?,?)?"  # Python 2 wrote 2L. Unambiguous, so that matching needs linear time
 HEADER = re.compile(
     rb"\{'descr': '([<>|][biuf]\d{1,2})', 'fortran_order': (True|False), 'shape': \((" + SHAPE + rb")\),? ?\} *\n?"
 )
 
 
 class Unreadable(ValueError):
-    """What is wrong with a file, as the end of a sentence."""
+    """A file that can't be read; the message is the end of a sentence."""
 
 
 def open_file(path: str | os.PathLike) -> BinaryIO:
-    """Open a file for reading. Raises OSError, also for a pipe, a socket or a device: reading those may never end."""
+    """Open a file for reading. Raises OSError also for pipes, sockets and devices, because reading them may block."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device, and not a file", os.fspath(path))
     return Path(path).open("rb")
 
 
 def read_npz(file: BinaryIO, ratio: int = RATIO) -> dict[str, np.ndarray]:
-    """Read all arrays of an .npz file that is open, by name: real numbers, integers and truth values.
+    """Read all arrays of an open .npz file, by name: real numbers, integers and booleans.
 
-    They unpack to 64 MiB, or to `ratio` times the size of the file, but never to more than `MOST`. Raises Unreadable, a
-    ValueError, for everything else.
+    The unpacked size is limited to 64 MiB or `ratio` times the size of the file, and to `MOST`. Raises Unreadable, a
+    ValueError, if the file is invalid or exceeds the limit.
     """
     try:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             return _read_members(archive, min(max(FREE, ratio * size), max(MOST, size)))
-    except (Unreadable, OSError, MemoryError):  # of these, the last two say nothing of the file
+    except (Unreadable, OSError, MemoryError):  # the last two don't imply that the file is damaged
         raise
-    except Exception as error:  # a damaged archive may fail in any step, with any exception
+    except Exception as error:  # zipfile may raise any exception for a damaged archive
         raise Unreadable("it is damaged or cut off") from error
 
 
 def read_npy(file: BinaryIO) -> np.ndarray:
-    """Read an .npy file that is open. Raises Unreadable if it is damaged or holds anything but numbers."""
+    """Read an open .npy file. Raises Unreadable if it is damaged or contains anything but numbers."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return _read_array(file, size)
@@ -82,7 +82,7 @@ def _read_members(archive: zipfile.ZipFile, most: int) -> dict[str, np.ndarray]:
 
 
 def _read_array(member: Any, size: int) -> np.ndarray:
-    """Read one .npy file, of which `size` bytes are there."""
+    """Read a .npy file of `size` bytes."""
     start = member.read(len(MAGIC) + 2)
     width = LENGTH_BYTES.get(start[-2] if len(start) == 8 else 0)
     if start[:-2] != MAGIC or width is None:
@@ -103,7 +103,7 @@ def _read_array(member: Any, size: int) -> np.ndarray:
         if not read:
             raise Unreadable("it is cut off")
         filled += read
-    if member.read(1):  # and now its checksum has been looked at
+    if member.read(1):  # reading to the end also verifies the checksum in the archive
         raise Unreadable("something follows an array in it")
     return numbers.astype(dtype.newbyteorder("="), copy=False).reshape(
         shape, order="F" if header[2] == b"True" else "C"

@@ -1,7 +1,7 @@
-"""A user's own model, layer or data: `my_gan.py:MyGAN` is a name in a Python file.
+"""Loads a user's own model, layer or data: `my_gan.py:MyGAN` is a name in a Python file.
 
-Loading a file runs it. So only what is typed, or handed over by a program, is loaded, and never what a file such as
-config.json says. The path is relative to the working directory; modules beside the file can be imported by it.
+Loading a file runs it. Therefore only names from the command line or from a program are loaded, never names from a file
+such as config.json. The path is relative to the working directory; the file can import modules in its folder.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from minigan.model import Model
 from minigan.options import arguments_of
 
 MARK = ".py:"
-# By path and checksum: two calls that name one class get the same class
+# Cached by path and checksum, so that a name always refers to the same class
 _loaded: dict[tuple[Path, str], ModuleType] = {}
 
 
 class OwnError(MiniganError):
-    """A user's own file that can't be used; the sentence has the file, and the line where there is one."""
+    """A problem in a user's own file; the message has the file, and the line if there is one."""
 
 
 def is_own(word: str) -> bool:
-    """Whether a word names something in a user's file, and not a model or data set of ours."""
+    """Whether a word refers to a user's file, and not to a built-in model or data set."""
     return MARK in word
 
 
 def short_name(word: str) -> str:
-    """The name without the file: MyGAN of my_gan.py:MyGAN; any other word as it is."""
+    """Return the name without the file: MyGAN for my_gan.py:MyGAN. Other words are returned unchanged."""
     return word.rpartition(MARK)[2]
 
 
 def load_own(word: str) -> tuple[Any, dict[str, str]]:
-    """What `file.py:name` names, and the SHA-256 of the file and of the modules beside it that it imports, by name.
+    """Return the object `file.py:name`, and the SHA-256 of the file and of the imported modules in its folder, by name.
 
-    Raises OwnError if there is no such file or name, or if running the file ends in an exception.
+    Raises OwnError if the file or the name doesn't exist, or if running the file raises an exception.
     """
     file, _, name = word.rpartition(":")
     path = Path(file).expanduser().absolute()
@@ -53,11 +53,11 @@ def load_own(word: str) -> tuple[Any, dict[str, str]]:
         like = near(name, there)
         hint = f"did you mean {like}?" if like else f"it has {', '.join(there) or 'no class and no function'}"
         raise OwnError(f"there is no {name!r} in {file}: {hint}")
-    return getattr(module, name), {one.name: _checksum(one) for one in (path, *_beside(path))}
+    return getattr(module, name), {one.name: _checksum(one) for one in (path, *_imported_siblings(path))}
 
 
 def own_model(word: str) -> tuple[type[Model], dict[str, str]]:
-    """The class of a user's own model, and checksums as of `load_own`. Raises OwnError if it is no model."""
+    """Return a user's own model class, and checksums like `load_own`. Raises OwnError if it isn't a Model."""
     cls, checksums = load_own(word)
     if not isinstance(cls, type) or not issubclass(cls, Model) or cls is Model:
         raise OwnError(
@@ -73,15 +73,15 @@ def own_model(word: str) -> tuple[type[Model], dict[str, str]]:
 
 
 def own_data(word: str) -> tuple[Any, dict[str, str]]:
-    """What a user's own function returns, called without arguments, and checksums as of `load_own`.
+    """Call a user's own function without arguments; return its result, and checksums like `load_own`.
 
-    Raises OwnError if it isn't a function, needs arguments, raises an exception, or returns nothing.
+    Raises OwnError if it isn't a function, needs arguments, raises an exception, or returns None.
     """
     function, checksums = load_own(word)
     place, name = definition(function, word), short_name(word)
     if not inspect.isroutine(function):
         raise OwnError(f"{place}: {name} is no function: write def {name}() that returns an array or a dict of arrays")
-    with _beside_importable(Path(function.__code__.co_filename if hasattr(function, "__code__") else word).parent):
+    with _siblings_importable(Path(function.__code__.co_filename if hasattr(function, "__code__") else word).parent):
         try:
             inspect.signature(function).bind()
         except TypeError as error:
@@ -96,8 +96,8 @@ def own_data(word: str) -> tuple[Any, dict[str, str]]:
 
 
 @contextmanager
-def about_data(word: str | None) -> Iterator[None]:
-    """Have an error about data, in this block, begin with the place of the user's own function that returned it."""
+def locate_data_errors(word: str | None) -> Iterator[None]:
+    """Context manager: add the place of the user's function that returned the data to the message of a DataError."""
     try:
         yield
     except DataError as error:
@@ -107,7 +107,7 @@ def about_data(word: str | None) -> Iterator[None]:
 
 
 def definition(value: Any, word: str) -> str:
-    """Where something of a user's file is defined, such as `my_gan.py, line 12`; the file alone if that isn't known."""
+    """Return where an object in a user's file is defined, such as `my_gan.py, line 12`; without a line if unknown."""
     try:
         return f"{Path(inspect.getsourcefile(value) or '').name}, line {inspect.getsourcelines(value)[1]}"
     except (TypeError, OSError):
@@ -115,8 +115,8 @@ def definition(value: Any, word: str) -> str:
 
 
 def place_in_own(error: BaseException | None) -> str:
-    """Where in a user's files an exception passed last, such as `my_gan.py, line 34, in step`; "" if in none."""
-    files = {str(one) for path, _ in _loaded for one in (path, *_beside(path))}
+    """Return the innermost position of an exception in a user's files, such as `my_gan.py, line 34, in step`, or ""."""
+    files = {str(one) for path, _ in _loaded for one in (path, *_imported_siblings(path))}
     place = ""
     while error is not None and not place:
         for frame, line in walk_tb(error.__traceback__):
@@ -140,11 +140,11 @@ def _load(path: Path) -> ModuleType:
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_{key[1][:8]}"
     module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[name] = module  # dataclasses, and modules beside it that import this one, look there
+    sys.modules[name] = module  # needed by dataclasses, and by modules in the folder that import this one
     _loaded[key] = module
-    _forget_others(path.parent)
+    _unload_namesakes(path.parent)
     try:
-        with _beside_importable(path.parent):
+        with _siblings_importable(path.parent):
             exec(compile(source, str(path), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         what = _problem(error, path.name)
@@ -153,8 +153,8 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _forget_others(folder: Path) -> None:
-    """Forget modules beside users' files of other folders that are called as a file in this one."""
+def _unload_namesakes(folder: Path) -> None:
+    """Unload modules from the folders of other user files that have the same name as a file in `folder`."""
     others = {path.parent for path, _ in _loaded} - {folder}
     for file in folder.glob("*.py"):
         if Path(_file(sys.modules.get(file.stem)) or "/").parent in others:
@@ -162,8 +162,8 @@ def _forget_others(folder: Path) -> None:
 
 
 @contextmanager
-def _beside_importable(folder: Path) -> Iterator[None]:
-    """Have the modules of a folder importable in this block."""
+def _siblings_importable(folder: Path) -> Iterator[None]:
+    """Context manager: make the modules in a folder importable."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -171,8 +171,8 @@ def _beside_importable(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-def _beside(path: Path) -> list[Path]:
-    """The files in the folder of a user's file that have been imported, but for the file itself."""
+def _imported_siblings(path: Path) -> list[Path]:
+    """Return the imported modules in the folder of a user's file, except the file itself."""
     files = (Path(file) for name, m in list(sys.modules.items()) if name != "__main__" and (file := _file(m)))
     return sorted({file for file in files if file.parent == path.parent and file != path})
 
@@ -186,7 +186,7 @@ def _checksum(path: Path) -> str:
 
 
 def _problem(error: BaseException, otherwise: str) -> str:
-    """What an exception in a user's file says, after the place."""
+    """Format an exception in a user's file, preceded by its place."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{Path(error.filename).name}, line {error.lineno}: {error.msg}"
     text = str(error) if isinstance(error, MiniganError) else f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""The loop around a model: progress, records, exhibits, checkpoints, and going on where a run stopped."""
+"""The training loop: progress, records, exhibits, checkpoints, and resuming a run."""
 
 from minigan.training.build import build_model, open_model
 from minigan.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

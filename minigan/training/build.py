@@ -1,4 +1,4 @@
-"""From the settings of a run to its model, and from the folder of a run to the model as it was trained."""
+"""Builds a model from the settings of a run, and loads a trained model from the folder of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
 
 
 def model_class(name: str) -> type[Model]:
-    """Look up a model that ships. Raises TrainingError, with the nearest name, if there is none."""
+    """Return the built-in model class of a name. Raises TrainingError, with the most similar name, if there is none."""
     if name in MODELS:
         return MODELS[name]
     if is_own(name):
@@ -33,9 +33,9 @@ def model_class(name: str) -> type[Model]:
 
 
 def build_model(config: RunConfig, cls: type[Model] | None = None, device: Device | str | None = None) -> Any:
-    """Build the model with its initial weights, averaged if that was asked for. `cls` is a user's own.
+    """Build the model with initial weights, and their average if `config.ema` is set. `cls` is a user's own class.
 
-    Raises MiniganError for arguments that the model can't take, and for a model that can't work.
+    Raises MiniganError for arguments that the model doesn't accept, and for a model that violates its contract.
     """
     cls = cls or model_class(config.model)
     takes = inspect.signature(cls).parameters
@@ -43,7 +43,7 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
         raise TrainingError(f"{config.model}: it takes no {name}, which this run was begun with")
     rng = np.random.default_rng([config.seed, INITIAL_WEIGHTS])
     shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
-    shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model that takes one array of samples
+    shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model with one array of samples
     given: dict[str, Any] = {name: shape for name, shape in shapes.items() if name in takes}
     given |= {"rng": rng, "device": get_device(config.device) if device is None else device}
     try:
@@ -61,7 +61,7 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
 
 
 def check_arguments(config: RunConfig, file: Path, cls: type[Model] | None = None) -> None:
-    """Raise CheckpointError, which names the file, for a model or arguments that nobody could have given."""
+    """Raise CheckpointError, with the name of the file, for a model or arguments that no valid run has."""
     try:
         cls = cls or model_class(config.model)
     except MiniganError as error:
@@ -82,10 +82,10 @@ def open_model(
     cls: type[Model] | None = None,
     warn: Warn | None = None,
 ) -> tuple[Any, Checkpoint]:
-    """The model of a run with the weights of a checkpoint, or of the newest one that isn't damaged.
+    """Return the model of a run with the weights of `checkpoint`, by default the newest undamaged one.
 
-    warn: a function that is told, in a sentence, of damaged checkpoints that were passed over. Raises CheckpointError
-    if there is none that can be read.
+    `warn` is called with a sentence for each damaged checkpoint that was skipped. Raises CheckpointError if no
+    checkpoint can be read.
     """
     found = open_checkpoint(folder, config.model, checkpoint, warn)
     model = build_model(config, cls, get_device(device))
@@ -95,7 +95,7 @@ def open_model(
 
 
 def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None, warn: Warn | None = None) -> Checkpoint:
-    """Read the checkpoint in `file`, or the newest of a run; see `open_model`."""
+    """Read the checkpoint in `file`, or the newest one of a run; see `open_model`."""
     if file is not None:
         return load_checkpoint(file, model)
     paths = folder.checkpoints()

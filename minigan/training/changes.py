@@ -1,7 +1,7 @@
-"""What may change when a run goes on, and how it is said.
+"""Settings that may change when a run is resumed, and the report of such changes.
 
-A run that goes on with the same data on the same machine ends with the same bytes as one that was never ended. What
-makes it another run from here on is said when it goes on, and is kept in `RunConfig.changes`, which its page shows.
+With the same data, on the same machine, a resumed run produces the same bytes as an uninterrupted one. Every change
+that breaks this is reported on resume, and recorded in `RunConfig.changes` for the page of the run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from minigan.training.length import steps_for
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.sources import Sources, absolute
 
-LOOKED_AT = 16  # samples that tell whether two sets are the same
-SPOKEN = ("data", "batch_size", "augment", "ema", "device", "on_nan", "eval_interval")  # and learning rates
-CHANGEABLE = (*SPOKEN, "n_steps", "sample_interval", "checkpoint_interval", "keep_checkpoints", "skip_bad")
+FINGERPRINTED = 16  # samples
+REPORTED = ("data", "batch_size", "augment", "ema", "device", "on_nan", "eval_interval")  # and learning rates
+CHANGEABLE = (*REPORTED, "n_steps", "sample_interval", "checkpoint_interval", "keep_checkpoints", "skip_bad")
 
 
 def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = None) -> RunConfig:
-    """Change what may change when a run goes on. Raises TrainingError if anything else was given another value."""
-    given = as_kept(given)
+    """Return the settings with the allowed changes of a resumed run. Raises TrainingError for any other change."""
+    given = normalized(given)
     if "n_epochs" in given:
         samples = given.pop("n_epochs") * max(config.samples.values())
         given["n_steps"] = steps_for(samples, config, build_model(config, cls, CPU))
@@ -36,8 +36,8 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
         given["data"] = absolute(given["data"])
     began = asdict(config) | config.model_args
     for name, value in given.items():
-        if began.get(name) is None:  # nothing was asked for: what it came to
-            began[name] = _came_to(name, config)
+        if began.get(name) is None:  # the setting was left out: compare with the resulting value
+            began[name] = _resulting_value(name, config)
         if not _changeable(name, config) and value != began[name]:
             problem = f"{f'the model {value}' if name == 'model' else f'`{name}` {_plain(value)}'} doesn't fit this run"
             what = _plain(began[name]) if hasattr(config, name) or name in config.model_args else "a model without it"
@@ -47,8 +47,8 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
     return replace(config, model_args=config.model_args | arguments, **changed)
 
 
-def _came_to(name: str, config: RunConfig) -> Any:
-    """The value, in a run, of a setting that wasn't given; None if the data doesn't tell."""
+def _resulting_value(name: str, config: RunConfig) -> Any:
+    """Return the value that followed from the data for a setting that was left out; None if it isn't determined."""
     pictures = [shape for shape in config.shapes.values() if len(shape) == 3]
     found: dict[str, Any] = {"limit": max(config.samples.values())}
     if pictures:
@@ -56,8 +56,8 @@ def _came_to(name: str, config: RunConfig) -> Any:
     return found.get(name)
 
 
-def as_kept(given: dict[str, Any]) -> dict[str, Any]:
-    """What was given, without None, in the types that settings have: a size is (H, W), augmentations are a tuple."""
+def normalized(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that aren't None, in the types of RunConfig: `img_size` (H, W), `augment` a tuple."""
     given = {name: value for name, value in given.items() if value is not None}
     if "img_size" in given:
         given["img_size"] = as_size(given["img_size"])
@@ -67,26 +67,26 @@ def as_kept(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changeable(name: str, config: RunConfig) -> bool:
-    """Whether a setting, or an argument of the model, may change: of the latter the learning rates."""
+    """Whether a setting or a model argument may change. Of the model's arguments, only learning rates may."""
     return name in CHANGEABLE or (name in config.model_args and (name == "lr" or name.startswith("lr_")))
 
 
 def fingerprint(sources: Sources) -> str:
-    """SHA-256 of some samples from all over each feed, with their labels, in hexadecimal."""
+    """Return the hexadecimal SHA-256 of samples at equal distances from each feed, with their labels."""
     digest = hashlib.sha256()
     for source in sources.values():
-        some = np.unique(np.linspace(0, len(source) - 1, LOOKED_AT).astype(int))
+        some = np.unique(np.linspace(0, len(source) - 1, FINGERPRINTED).astype(int))
         for rows in source.read(some).values():
             digest.update(np.ascontiguousarray(rows).tobytes())
     return digest.hexdigest()
 
 
 def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[str]:
-    """What is different when a run goes on from a checkpoint with `state`, a sentence each."""
+    """Describe in one sentence each what differs when a run is resumed from a checkpoint with `state`."""
     found = []
     old_values, new_values = (asdict(config) | config.model_args for config in (before, after))
     rates = [name for name in after.model_args if _changeable(name, after)]
-    for name in (*SPOKEN, *rates):
+    for name in (*REPORTED, *rates):
         old, new = old_values[name], new_values[name]
         if old != new:
             found.append(f"{name} {_plain(new)}, before {_plain(old)}")
@@ -94,10 +94,10 @@ def changes(before: RunConfig, after: RunConfig, state: dict[str, Any]) -> list[
 
 
 def other_files(before: RunConfig, after: RunConfig) -> list[str]:
-    """A user's own files that aren't what they were when the run began, or last went on."""
+    """Describe the user's own files that have changed since the run was started or last resumed."""
     old, new = before.own or {}, after.own or {}
     changed = sorted(name for name, checksum in new.items() if old and checksum not in old.values())
-    return [f"{name} isn't what it was: the run goes by what it says now" for name in changed]
+    return [f"{name} has changed: the new version is used" for name in changed]
 
 
 def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
@@ -109,20 +109,20 @@ def _other_data(before: RunConfig, after: RunConfig) -> list[str]:
         if before.samples.get(feed, 0) != n
     )
     counts = f" ({counts})" if counts else ""
-    return [f"the data isn't what it was{counts}: from here on samples come in the order of the new set"]
+    return [f"the data has changed{counts}: from here on samples come in the order of the new set"]
 
 
 def _other_machine(state: dict[str, Any]) -> list[str]:
-    """Other kernels and another number of threads round differently."""
+    """Report another BLAS or another number of threads: their results round differently."""
     for name, new, unit in (("blas", str(blas.describe()), ""), ("threads", crew.count(), " threads")):
         old = state.get(name)
         if type(old) is type(new) and old != new:
-            return [f"computed with {new}{unit}, before with {old}: no longer the same to the last bit"]
+            return [f"computed with {new}{unit}, before with {old}: results may differ in the last bits"]
     return []
 
 
 def _plain(value: Any) -> str:
-    """A value as it is typed."""
+    """Format a value as on the command line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple) and value and isinstance(value[0], int):  # a size

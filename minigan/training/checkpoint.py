@@ -1,19 +1,18 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one .npz file.
+"""Checkpoints: the complete state of a run in one .npz file, so that a resumed run continues bit for bit.
 
     networks.G.0.W, …       parameters and running statistics by network and name
-    optimizers.G.m, …       the optimisers' vectors and step counts
-    averages.G.0.W, …       averages of weights, and their counts of updates
-    model.pool, …           arrays of the model's own
-    state                   JSON as bytes: format, model, settings, step, samples handed out, phase, seconds, measures
-                            that are not in a record yet, the doctor's memory
-    checksum                SHA-256 of all of that
+    optimizers.G.m, …       the optimizers' vectors and step counts
+    averages.G.0.W, …       averages of weights, and their update counts
+    model.pool, …           the model's own arrays
+    state                   JSON as bytes: format, model, settings, step, samples used, phase, seconds, measures since
+                            the last record, the doctor's state
+    checksum                SHA-256 of all of the above
 
-No state of a random generator is kept: those of a step follow from the seed and the step.
+Random generators are not saved: those of a step are seeded by the run's seed and the step.
 
-Nothing in it is pickled: a checkpoint from a stranger can't run code. NumPy alone reads it, too:
-`np.load(path)["networks.G.1.W"]`.
+Nothing is pickled, so an untrusted checkpoint can't run code. NumPy can read it: `np.load(path)["networks.G.1.W"]`.
 
-A file is written to a temporary name, flushed to the disk, and renamed. Should the newest be damaged all the same, the
+A file is written under a temporary name, flushed to disk, and renamed. If the newest file is damaged nevertheless, the
 one before it is used (`load_newest`).
 """
 
@@ -33,21 +32,21 @@ from minigan.common.untrusted import open_file, read_npz
 from minigan.errors import UNREADABLE_NPZ, CheckpointError, ModelError
 from minigan.training.files import replacing
 
-Warn = Callable[[str], None]  # is told, in a sentence, what the user should know
+Warn = Callable[[str], None]  # receives a warning for the user, one sentence
 FORMAT = 3
 KINDS = ("networks", "optimizers", "averages")
-OWN = "fiub"  # kinds of a model's own arrays
+OWN = "fiub"  # dtype kinds allowed for a model's own arrays
 MOST = 1 << 60  # steps, samples, and seconds
 COUNTS = ("step", "samples", "seconds")
 KNOWN = {"model": (str,), "step": (int,), "samples": (int,), "seconds": (int, float), "phase": (str,)}  # no bool
 
 
 class DamagedCheckpoint(CheckpointError):
-    """A file that isn't a checkpoint, or not what was once written."""
+    """A file that isn't a checkpoint, or whose contents don't match its checksum."""
 
 
 class NotFiniteError(CheckpointError):
-    """A number of a run isn't finite any more; `step` is the one after which it was seen."""
+    """A number of a run became infinite or NaN; `step` is the step after which this was detected."""
 
     def __init__(self, message: str, step: int) -> None:
         super().__init__(message)
@@ -56,18 +55,18 @@ class NotFiniteError(CheckpointError):
 
 @dataclass
 class Checkpoint:
-    """What was read from a file: arrays by name, and the state of the run (see `save_checkpoint`)."""
+    """The contents of a checkpoint: arrays by name, and the state of the run (see `save_checkpoint`)."""
 
     path: Path
     arrays: dict[str, np.ndarray]
     state: dict[str, Any]
 
     def restore(self, model: Any, weights_only: bool = False) -> None:
-        """Copy networks, optimisers, averages and the model's own arrays into `model`.
+        """Copy networks, optimizers, averages and the model's own arrays into `model`.
 
-        With `weights_only`, networks and averages alone. An average that only the file has is left out; one that only
-        `model` has begins anew from the weights. Raises CheckpointError, with no network changed, if another array is
-        missing, left over or of another shape.
+        `weights_only` copies networks and averages only. Averages in the file are ignored if `model` averages nothing,
+        and averages that the file lacks restart from the weights. Raises CheckpointError, before any network is
+        changed, if any other array is missing, superfluous, or of the wrong shape.
         """
         parts = _parts(model)
         averaged = any(name.startswith("averages.") for name in self.arrays)
@@ -80,7 +79,7 @@ class Checkpoint:
             try:
                 model.load_state_dict({name: array.copy() for name, array in self._below("model.").items()})
             except (KeyError, ValueError, TypeError, AttributeError) as error:
-                raise CheckpointError(f"{self.path} doesn't fit: the model's own arrays are others") from error
+                raise CheckpointError(f"{self.path} doesn't fit: the model's own arrays are different") from error
         for kind, some in parts.items():
             for name, part in some.items():
                 part.load_state_dict(self._below(f"{kind}.{name}."))
@@ -88,11 +87,11 @@ class Checkpoint:
             average.restart()
 
     def _below(self, prefix: str) -> dict[str, np.ndarray]:
-        """The arrays whose names begin so, by the rest of their names."""
+        """Return the arrays whose names start with `prefix`, by the rest of their names."""
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
     def _check(self, parts: dict[str, dict[str, Any]]) -> None:
-        """Raise CheckpointError unless the arrays for these parts are there, no others, and fit."""
+        """Raise CheckpointError unless the file has exactly the arrays of these parts, in the same shapes."""
         own = {f"{kind}.{name}": array for kind, some in parts.items() for name, array in named_arrays(some).items()}
         left_out = {*KINDS, "model"} - {kind for kind, some in parts.items() if some}
         saved = {name for name in self.arrays if name.partition(".")[0] not in left_out}
@@ -110,17 +109,17 @@ class Checkpoint:
 
 
 def model_arrays(model: Any) -> dict[str, np.ndarray]:
-    """Copy every array of a model's networks, optimisers, averages and its own to the host, by name."""
+    """Copy every array of a model's networks, optimizers, averages and its own to the host, by name."""
     arrays = {f"{kind}.{name}": a for kind, some in _parts(model).items() for name, a in named_arrays(some).items()}
     for name, array in model.state_dict().items():
-        arrays[f"model.{name}"] = np.array(array)  # a copy: the model may go on in its own
+        arrays[f"model.{name}"] = np.array(array)  # a copy: the model may modify its array later
         if arrays[f"model.{name}"].dtype.kind not in OWN:
             raise ModelError(f"{type(model).__name__}.state_dict: {name} holds no numbers: return arrays of numbers")
     return arrays
 
 
 def named_arrays(parts: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Copy the arrays of networks, or of optimisers, to the host, as NAME.ARRAY."""
+    """Copy the arrays of networks, or of optimizers, to the host, as NAME.ARRAY."""
     return {f"{name}.{key}": np.asarray(a) for name, part in parts.items() for key, a in part.state_dict().items()}
 
 
@@ -131,10 +130,10 @@ def _parts(model: Any) -> dict[str, dict[str, Any]]:
 def save_checkpoint(
     path: str | os.PathLike, model: Any, state: dict[str, Any], extra: dict[str, np.ndarray] | None = None
 ) -> None:
-    """Write a checkpoint. `state` has "model", "step", "samples", "phase" and "seconds", or more.
+    """Write a checkpoint. `state` needs at least "model", "step", "samples", "phase" and "seconds".
 
-    `extra` are further arrays, under names of their own. Raises NotFiniteError, and leaves an older file as it is, if a
-    parameter is NaN or infinite.
+    `extra` holds additional arrays by name. Raises NotFiniteError if a parameter is NaN or infinite; an existing file
+    then stays unchanged.
     """
     arrays = model_arrays(model)
     check_finite(arrays, state["step"])
@@ -145,14 +144,14 @@ def save_checkpoint(
 
 
 def check_finite(arrays: dict[str, np.ndarray], step: int) -> None:
-    """Raise NotFiniteError if there is a NaN or an infinity in one of the arrays, which are there after `step`."""
+    """Raise NotFiniteError if one of the arrays, as they are after `step`, contains NaN or infinity."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise NotFiniteError(f"{name} is not finite after step {step}", step)
 
 
 def checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """SHA-256 of names, types, shapes and bytes of arrays, in the order of their names: uint8 (32,)."""
+    """Return the SHA-256 of the names, dtypes, shapes and bytes of arrays, sorted by name: uint8 (32,)."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -162,10 +161,10 @@ def checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkpoint:
-    """Read a checkpoint of `model`, or of any.
+    """Read a checkpoint of the model called `model`, or of any model if that is None.
 
-    Raises CheckpointError if it isn't there or is of another model, and DamagedCheckpoint, which is one too, if it is
-    damaged.
+    Raises CheckpointError if the file doesn't exist or belongs to another model, and its subclass DamagedCheckpoint if
+    it is damaged.
     """
     path = Path(path)
     try:
@@ -175,7 +174,7 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
         known = type(state) is dict and type(state.get("format")) is int
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}: nothing has been saved there yet") from None
-    except OSError as error:  # it may be whole, and can't be read now
+    except OSError as error:  # not DamagedCheckpoint: the file may be intact
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except MemoryError as error:
         raise CheckpointError(f"there is not enough memory to read {path}: end other programs") from error
@@ -196,7 +195,7 @@ def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkp
 
 
 def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
-    """What is wrong with the contents of a checkpoint; empty if nothing is."""
+    """Return a description of what is wrong with the contents of a checkpoint; empty if they are valid."""
     if not all(type(state.get(name)) in kinds for name, kinds in KNOWN.items()):
         return "its state is of an unknown form"
     if not all(0 <= state[name] < MOST for name in COUNTS):
@@ -204,23 +203,23 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     for name, array in arrays.items():
         if array.dtype.kind not in (OWN if name.startswith("model.") else "fiu"):
             return f"{name} holds no numbers"
-        if name.startswith("batch."):  # the data of failure.npz may be what failed
+        if name.startswith("batch."):  # a batch in failure.npz may contain the NaN that was the cause
             continue
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return f"{name} is not finite"
-        if array.dtype.kind == "i" and name.partition(".")[0] in KINDS and (array < 0).any():  # counts of updates
+        if array.dtype.kind == "i" and name.partition(".")[0] in KINDS and (array < 0).any():  # update counts
             return f"{name} is negative"
     others = {name: array for name, array in arrays.items() if name != "checksum"}
     if not np.array_equal(arrays.get("checksum"), checksum(others)):
-        return "its contents are not those that its checksum was made of"
+        return "its contents don't match its checksum"
     return ""
 
 
 def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) -> Checkpoint:
-    """Read the last of `paths`, which go from old to new; if it is damaged the one before it, and so on.
+    """Read the newest undamaged checkpoint of `paths`, which are sorted from old to new.
 
-    `warn` is told, in a sentence, of every file that was passed over. Raises CheckpointError as `load_checkpoint` does;
-    if every one is damaged, the error of the last.
+    `warn` receives a sentence for every damaged file that was skipped. Raises CheckpointError as `load_checkpoint`
+    does; if all files are damaged, the error of the newest.
     """
     problems = []
     for path in reversed(paths):
@@ -229,7 +228,7 @@ def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) 
         except DamagedCheckpoint as problem:
             problems.append(problem)
             continue
-        for passed in problems:
-            warn(f"{passed}; {path} is used instead")
+        for skipped in problems:
+            warn(f"{skipped}; {path} is used instead")
         return checkpoint
     raise problems[0]

@@ -1,4 +1,4 @@
-"""Curves, drawn with Pillow alone: those of a run, losses above and the discriminator's opinion below; and panels."""
+"""Draws the curves of a run with Pillow: losses above, the discriminator's opinion below; and single panels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from minigan.training.folder import RunFolder
 from minigan.training.pictures import save_film, save_image
 from minigan.training.series import Records
 
-WIDTH, PANEL = 900, 300  # pixels of the finished picture; a panel with everything around it
-LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # room around a panel's axes
-MARGIN = 1.15  # the factor by which a logarithmic axis goes beyond its ends
-SHARP = 2  # drawn this many times larger, then reduced
+WIDTH, PANEL = 900, 300  # pixels: width of the final picture, height of a panel with its margins
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 36, 46  # margins of a panel
+MARGIN = 1.15  # the factor by which a logarithmic axis extends beyond the data
+SHARP = 2  # supersampling factor
 INK, FAINT = (60, 60, 60), (225, 225, 225)
-COLOURS = ((200, 80, 30), (31, 104, 180), (60, 140, 70), (140, 70, 160), (150, 120, 0), (0, 135, 140))
+COLORS = ((200, 80, 30), (31, 104, 180), (60, 140, 70), (140, 70, 160), (150, 120, 0), (0, 135, 140))
 MOST_PANELS = 6
-WINDOWS = 40  # running means side by side that would fill a curve
+WINDOWS = 40  # the window of a running mean is the length of the curve divided by this
 
 
 def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) -> None:
-    """Draw losses.png, evaluations.png and the film of each exhibit from what has been recorded."""
+    """Draw losses.png, evaluations.png and the film of each exhibit from the records and pictures of a run."""
     records, judged = folder.records.read(), f"{title}: {judged_by}" if judged_by else title
     drawn = {
         folder.losses: draw_charts(records, declared.charts[:2], title),
@@ -37,7 +37,7 @@ def draw_run(folder: RunFolder, declared: Declared, title: str, judged_by: str) 
 
 
 def draw_charts(records: list[dict], charts: list[Chart], title: str, dots: bool = False) -> Image.Image | None:
-    """Draw charts as panels over the steps; None if no record has any number of theirs. `dots`: see Panel."""
+    """Draw each chart as a panel over the steps; return None if the records have no value of any chart."""
     found, panels = Records(records), []
     for chart in charts:
         curves = {words: found.series(name) for name, words in chart.curves.items() if name in found.names}
@@ -52,21 +52,21 @@ def draw_charts(records: list[dict], charts: list[Chart], title: str, dots: bool
 
 
 def running_mean(y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """At the indices `at`, the mean of y (n,) over a window around each; at the ends, over what is there.
+    """Return the mean of y (n,) over a window around each of the indices `at`; windows are truncated at the ends.
 
-    Each window is summed up by itself. Differences of one cumulative sum would be quicker, but after a loss of 1e30
-    nothing would be left of the digits of later ones.
+    Each window is summed separately. Differences of one cumulative sum would be faster, but after a loss of 1e30 all
+    digits of later values would be lost.
     """
     n = len(y)
     reach = n // WINDOWS
     starts, ends = np.maximum(at - reach, 0), np.minimum(at + reach + 1, n)
-    # reduceat sums y[i : j] for neighbours i, j in its list if i < j: every second sum is a window
+    # reduceat sums y[i : j] for adjacent indices i < j: every second sum is a window
     sums = np.add.reduceat(np.append(y, 0.0), np.stack([starts, ends], axis=1).ravel())[::2]
     return sums / (ends - starts)
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], about so many."""
+    """Return about `about` round numbers in [low, high], whose spacing is 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** floor(log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= 0.75 * rough)
@@ -105,18 +105,18 @@ class Panel:
         self.y_range = value_range(values, "positive" if dots else "opinion")
 
     def draw(self, heading: str) -> None:
-        """A heading, axes, and the curves: each in a light colour, and smoothed on top; or as it is, with dots."""
+        """Draw the heading, the axes, and each curve in a light color with its running mean, or its values as dots."""
         self._axes()
         self._text((self.left, self.top - 22), heading, "la")
-        shown = [(name, COLOURS[i % len(COLOURS)], *curve) for i, (name, curve) in enumerate(self.curves.items())]
-        for _, colour, steps, y in shown:
-            self._line(steps, y, tuple((c + 3 * 255) // 4 for c in colour), 1)
+        shown = [(name, COLORS[i % len(COLORS)], *curve) for i, (name, curve) in enumerate(self.curves.items())]
+        for _, color, steps, y in shown:
+            self._line(steps, y, tuple((c + 3 * 255) // 4 for c in color), 1)
         place, start = (float(self.right), self.top - 15.0), self.left + self.font.getlength(heading) / SHARP + 30
-        for name, colour, steps, y in reversed(shown):
-            self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), colour, 2)
+        for name, color, steps, y in reversed(shown):
+            self._line(steps, y if self.dotted else running_mean(y, np.arange(len(y))), color, 2)
             if self.dotted:
-                self._dots(steps, y, colour)
-            place = self._legend(place, name, colour, start)
+                self._dots(steps, y, color)
+            place = self._legend(place, name, color, start)
 
     def _axes(self) -> None:
         for value in ticks(*self.y_range, 5):
@@ -130,26 +130,26 @@ class Panel:
         self._stroke([(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)], INK, 1)
         self._text(((self.left + self.right) / 2, self.bottom + 24), self.across, "ma")
 
-    def _legend(self, at: tuple[float, float], name: str, colour: tuple[int, ...], start: float) -> tuple[float, float]:
-        """Write one entry that ends at a place, or in the next row if it began before `start`; return the next one."""
+    def _legend(self, at: tuple[float, float], name: str, color: tuple[int, ...], start: float) -> tuple[float, float]:
+        """Draw an entry with its right end `at`, in the next row if it would overlap `start`; return the next `at`."""
         (x, y), width = at, self.font.getlength(name) / SHARP + 8
         if x - width - 20 < start and x < self.right:
             x, y = self.right, y + 18
         self._text((x, y), name, "rm")
-        self._stroke([(x - width - 20, y), (x - width, y)], colour, 3)
+        self._stroke([(x - width - 20, y), (x - width, y)], color, 3)
         return x - width - 38, y
 
-    def _line(self, steps: np.ndarray, y: np.ndarray, colour: tuple[int, ...], width: int) -> None:
+    def _line(self, steps: np.ndarray, y: np.ndarray, color: tuple[int, ...], width: int) -> None:
         heights = map(self._y, np.clip(y, *self.y_range))
-        self._stroke(list(zip(map(self._x, steps), heights, strict=True)), colour, width)
+        self._stroke(list(zip(map(self._x, steps), heights, strict=True)), color, width)
 
-    def _dots(self, steps: np.ndarray, y: np.ndarray, colour: tuple[int, ...]) -> None:
+    def _dots(self, steps: np.ndarray, y: np.ndarray, color: tuple[int, ...]) -> None:
         for a, b in zip(steps, y, strict=True):
             at, radius = (self._x(a) * SHARP, self._y(b) * SHARP), 4 * SHARP
-            self.pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), colour)
+            self.pen.ellipse((at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius), color)
 
-    def _stroke(self, points: list[tuple[float, float]], colour: tuple[int, ...], width: int) -> None:
-        self.pen.line([(x * SHARP, y * SHARP) for x, y in points], colour, width * SHARP, "curve")
+    def _stroke(self, points: list[tuple[float, float]], color: tuple[int, ...], width: int) -> None:
+        self.pen.line([(x * SHARP, y * SHARP) for x, y in points], color, width * SHARP, "curve")
 
     def _text(self, at: tuple[float, float], text: str, anchor: str) -> None:
         self.pen.text((at[0] * SHARP, at[1] * SHARP), text, INK, self.font, anchor)
@@ -164,9 +164,9 @@ class Panel:
 
 
 def value_range(values: np.ndarray, scale: str) -> tuple[float, float]:
-    """The range of an axis for values (n,), never so narrow that rounding leaves nothing of it.
+    """Return the range of an axis for values (n,), wide enough that low and high differ after rounding.
 
-    Of a scale "any" or "opinion" the wildest hundredth of the values is cut off.
+    The scales "any" and "opinion" exclude the most extreme hundredth of the values.
     """
     least, top = float(values.min()), float(values.max())
     if scale == "share":

@@ -1,6 +1,6 @@
-"""What a model declares for people to read: enough for the page of a run, its plain lines and its drawings.
+"""The display names of a model's measures, judgements, networks, layers and exhibits.
 
-It is kept in RUN/declared.json, so that none of them needs the model itself.
+They are stored in RUN/declared.json, so that the page and the charts of a run can be drawn without the model.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from minigan.common.untrusted import open_file
 from minigan.model import Judgement, Measure
 from minigan.training.files import write_text
 
-LARGEST_FILE = 1 << 20  # bytes; that of a network of a hundred layers has about ten thousand
-LOSSES = "Losses"  # the chart whose measures are called "D loss" in a line, and "D" in the chart
+LARGEST_FILE = 1 << 20  # bytes; a network of a hundred layers needs about ten thousand
+LOSSES = "Losses"  # the chart whose measures are named "D loss" in a line of progress, and "D" in the chart
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart shows. `curves`: names in the records, and what people call them; `scale`: of a measure."""
+    """A chart. `curves` maps names in the records to display names; `scale` is the scale of a measure."""
 
     title: str
     curves: dict[str, str]
@@ -31,11 +31,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Declared:
-    """Of a model: everything that has a name in its records, and the words for it.
+    """The display names of a model, by the names in its records.
 
-    networks: the title of each; critics come first, as their measures do
-    layers:   what they are, by the names in records: {"G.0": "Dense(100, 2048)", …}
-    exhibits: the names of its exhibits, in the order of the page; the first one is large
+    networks: a title for each; critics come first, like their measures
+    layers:   {"G.0": "Dense(100, 2048)", …}
+    exhibits: names, in the order of the page; the first one is drawn large
     """
 
     measures: dict[str, Measure] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class Declared:
 
     @classmethod
     def of(cls, model: Any, judgements: dict[str, Judgement] | None = None) -> Declared:
-        """Read it off a model; what it shows isn't known yet. `judgements`: all of a run's, or its own."""
+        """Return the declarations of a model, without exhibits. `judgements` defaults to the model's own."""
         roles = {}
-        if len(model.games) == 1:  # of several, "Generator" would not say which
+        if len(model.games) == 1:  # with several games, "Generator" would be ambiguous
             roles = {model.games[0].generator: "Generator", model.games[0].critic: "Discriminator"}
         critics = [game.critic for game in model.games]
         layers = {
@@ -66,7 +66,7 @@ class Declared:
 
     @property
     def charts(self) -> list[Chart]:
-        """The measures, each title once, in the order in which they were declared."""
+        """The charts of the measures, grouped by title, in the order of declaration."""
         groups: dict[str, dict[str, Measure]] = {}
         for name, measure in self.measures.items():
             groups.setdefault(measure.chart, {})[name] = measure
@@ -78,8 +78,8 @@ class Declared:
 
     @property
     def judged(self) -> list[Chart]:
-        """The judgements, a chart for each."""
-        return [chart_of(name, judgement) for name, judgement in self.judgements.items()]
+        """The charts of the judgements, one for each."""
+        return [judgement_chart(name, judgement) for name, judgement in self.judgements.items()]
 
     def write(self, path: str | os.PathLike) -> None:
         """Write declared.json. Raises OSError if it can't be written."""
@@ -87,7 +87,7 @@ class Declared:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> Declared:
-        """Read declared.json. If it is missing or damaged, nothing is declared: names in records stand for words."""
+        """Read declared.json. A missing or damaged file counts as empty: the names in the records are shown instead."""
         try:
             with open_file(path) as file:
                 values = json.loads(file.read(LARGEST_FILE))
@@ -102,15 +102,15 @@ class Declared:
             return cls()
 
 
-def chart_of(name: str, judgement: Judgement) -> Chart:
-    """The chart of one judgement."""
+def judgement_chart(name: str, judgement: Judgement) -> Chart:
+    """Return the chart of one judgement."""
     title, note = judgement.words[:1].upper() + judgement.words[1:], f"{judgement.better} is better"
     return Chart(title, {name: judgement.words}, judgement.scale, judgement.note or note * bool(judgement.better))
 
 
 def _made(kind: Any, value: dict[str, Any]) -> Any:
-    """A measure or judgement of what JSON gave; raises ValueError or TypeError for what is none."""
-    texts = {name: _text(text) for name, text in value.items() if name != "healthy"}  # that is for the doctor
+    """Build a Measure or Judgement from parsed JSON. Raises ValueError, TypeError or KeyError if it is invalid."""
+    texts = {name: _text(text) for name, text in value.items() if name != "healthy"}  # used by the doctor only
     if texts["scale"] not in SCALES:
         raise ValueError(f"{texts['scale']!r} is none of {', '.join(SCALES)}")
     return kind(**texts)

@@ -1,6 +1,6 @@
-"""Sets of pictures for `minigan.metrics`, a batch at a time: of a data set, or of a generator.
+"""Sets of real or generated pictures for `minigan.metrics`, produced in batches.
 
-Nothing here holds more than a batch of pictures.
+Only one batch of pictures is in memory at a time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ DIGIT_SETS = ("digits", "mnist")
 
 @dataclass(frozen=True)
 class Pictures:
-    """`n` pictures of one shape. `source` says for people what they are.
+    """`n` pictures of one shape. `source` describes them for users.
 
-    Iterating yields (pictures (b, H, W, C) in [-1, 1] on the device, the labels (b,) that they were asked for by, on
-    the host, or None), the same every time. `dataset` and `indices` are where real ones come from.
+    Iteration yields (pictures (b, H, W, C) in [-1, 1] on the device, labels (b,) on the host or None). The labels are
+    the classes requested from a conditional generator. Every iteration yields the same pictures. `dataset` and
+    `indices` are the origin of real pictures.
     """
 
     source: str
@@ -40,10 +41,9 @@ class Pictures:
 
 
 def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, split: str = "") -> Pictures:
-    """`n` pictures of a data set in an order that the seed draws; all if n is None or more than there are.
+    """Return `n` pictures of a data set in random order; all if n is None or larger than the data set.
 
-    In the order in which they are kept, sorted by class perhaps, the first thousands would be no sample of them all.
-    `split` is only named.
+    The order is random because data may be stored sorted by class. `split` is only used in the description.
     """
     chosen, source = np.random.default_rng(seed).permutation(len(dataset)), dataset.describe()
     if n is not None and n < len(dataset):
@@ -60,10 +60,10 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
 
 
 def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
-    """`n` pictures of a generator, from latents that the seed decides.
+    """Return `n` pictures of a generator, from latents drawn with the seed.
 
-    A conditional GAN is asked for each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as a
-    picture file would have them.
+    A conditional GAN draws each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as in a picture
+    file.
     """
 
     def batches() -> Iterator[tuple[Any, Any]]:
@@ -79,22 +79,22 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
 
 
 def usual_features(*datasets: Dataset | None) -> str:
-    """The name of the feature network that suits data sets: the classifier of digits if one of them is of digits."""
+    """Return the default feature network: "digits" if one of the data sets contains digits, else "inception"."""
     named = (data.name for data in datasets if data is not None and not isinstance(data, FolderDataset))
     return "digits" if any(name in DIGIT_SETS for name in named) else "inception"
 
 
 def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:
-    """The means of "ssim" and "psnr" over pairs of pictures, each pair whole and at its own size.
+    """Return the means of "ssim" and "psnr" over pairs of pictures, without cropping or resizing.
 
-    Pictures count as bytes, L = 255; the SSIM of colours is the mean of those of red, green and blue. The mean of PSNR
-    is infinite if a pair is equal. Raises DataError, naming the file, as `Pairs` does, and for a picture that is
-    smaller than SSIM's window.
+    The data range is 255. The SSIM of a color picture is the mean over its channels. The mean PSNR is infinite if a
+    pair is identical. Raises DataError, with the name of the file, as `Pairs` does, and for a picture smaller than the
+    window of SSIM.
     """
     sums = dict.fromkeys(metrics, 0.0)
     for (one, _), (x, y) in zip(pairs.files, bar(pairs, desc="comparing", unit=" pairs"), strict=True):
         if "ssim" in metrics:
-            try:  # a channel at a time: a large photo takes a dozen arrays of float64
+            try:  # a channel at a time: SSIM of a large photo needs a dozen arrays of float64
                 channels = [ssim(x[..., c : c + 1], y[..., c : c + 1], 255) for c in range(x.shape[2])]
             except ShapeError as error:
                 raise DataError(f"{one} can't be compared: {error}") from error

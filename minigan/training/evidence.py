@@ -1,4 +1,4 @@
-"""Pictures that show what the numbers of an evaluation can't: is it memorising, and which classes does it draw?"""
+"""Pictures that complement the metrics of an evaluation: nearest real neighbors, and the classes of the samples."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from minigan.training.curves import FAINT, INK, SHARP, WIDTH, ticks
 from minigan.training.evaluation import Pictures
 from minigan.training.pictures import grid
 
-SHOWN, NEIGHBOURS = 8, 7  # samples, and real pictures beside each of them
+SHOWN, NEIGHBORS = 8, 7  # samples, and real pictures beside each of them
 DRAWN, REAL = (31, 104, 180), (190, 190, 190)
 HEIGHT = 320  # pixels of the histogram
 
 
 class Evidence:
-    """Gathers while the reference goes by what the pictures need: neighbours of the first samples, and real classes."""
+    """Collects, in the same pass over the reference as the metrics, the neighbors of a few samples and real classes."""
 
     def __init__(self, network: FeatureNetwork, pictures: Pictures, real: Any) -> None:
         self.real = real if isinstance(real, Pictures) else None
@@ -29,16 +29,16 @@ class Evidence:
         self.counts = ClassCounts(network.classes) if network.knows_none else None
 
     def watch(self, features: Any, probabilities: Any, labels: Any) -> None:
-        """Take in a batch of the reference."""
+        """Add a batch of the reference."""
         self.near.update(features)
         if self.counts:
             self.counts.update(probabilities)
 
     def draw(self, values: dict[str, Any]) -> dict[str, Image.Image]:
-        """The pictures by file name, as far as there is something to draw."""
+        """Return the available pictures by file name."""
         drawn = {}
         if self.real is not None:
-            drawn["neighbours.png"] = draw_neighbours(self.samples, self.near, self.real)
+            drawn["neighbours.png"] = draw_neighbors(self.samples, self.near, self.real)
         if "shares" in values:
             real = self.counts.result()["shares"] if self.counts and self.real else None
             drawn["classes.png"] = draw_histogram(values["shares"], real, "share of each class")
@@ -46,18 +46,18 @@ class Evidence:
 
 
 class NearestReal:
-    """Finds the real pictures whose features are nearest to those of some samples, while the real ones go by.
+    """Finds the real pictures with the features nearest to those of some samples, in one pass over batches.
 
-    The distance is between features, not pixels: a copy that is shifted by a pixel is far away in pixels.
+    The distance is between features: in pixels, a copy that is shifted by one pixel would be far away.
     """
 
-    def __init__(self, queries: np.ndarray, k: int = NEIGHBOURS) -> None:
+    def __init__(self, queries: np.ndarray, k: int = NEIGHBORS) -> None:
         self.queries, self.seen = queries, 0  # (Q, F)
         self.distances = np.full((len(queries), k), np.inf)  # ascending in each row
         self.indices = np.full((len(queries), k), -1)
 
     def update(self, features: Any) -> None:
-        """Take in the features (N, F) of the next N real pictures."""
+        """Add the features (N, F) of the next N real pictures."""
         real, k = to_numpy(features), self.indices.shape[1]
         new_indices, new = nearest(self.queries, real, min(k, len(real)))  # (Q, ≤ k) each
         indices = np.hstack([self.indices, self.seen + new_indices])
@@ -68,11 +68,11 @@ class NearestReal:
         self.seen += len(real)
 
 
-def draw_neighbours(samples: np.ndarray, found: NearestReal, real: Pictures) -> Image.Image:
-    """Draw each sample (Q, H, W, C), and right of a white gap the real pictures nearest to it, the nearest first.
+def draw_neighbors(samples: np.ndarray, found: NearestReal, real: Pictures) -> Image.Image:
+    """Draw a row for each sample (Q, H, W, C): the sample, a white gap, and its nearest real pictures, nearest first.
 
-    `real` are the pictures that `found` saw. Those of another size or another number of channels are fitted to the
-    samples.
+    `real` must be the set that `found` was computed from. Pictures of another size or another number of channels are
+    converted to those of the samples.
     """
     rows = []
     for sample, indices in zip(samples, found.indices, strict=True):
@@ -83,7 +83,7 @@ def draw_neighbours(samples: np.ndarray, found: NearestReal, real: Pictures) -> 
 
 
 def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Bring a picture (h, w, c) to a shape (H, W, C): pixels by the nearest, colour by the mean of the channels."""
+    """Convert a picture (h, w, c) to (H, W, C): nearest-neighbor resizing, and the mean over channels if c ≠ C."""
     (h, w, c), (H, W, C) = picture.shape, shape
     if c != C:
         picture = np.broadcast_to(picture.mean(axis=2, keepdims=True), (h, w, C))
@@ -92,7 +92,7 @@ def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def draw_histogram(shares: dict[str, float], real: dict[str, float] | None = None, title: str = "") -> Image.Image:
-    """Draw the share of each class among samples as bars, and beside them, in grey, among real pictures."""
+    """Draw the share of each class among samples as bars, beside grey bars for real pictures."""
     canvas = Image.new("RGB", (WIDTH * SHARP, HEIGHT * SHARP), (255, 255, 255))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13 * SHARP)
     left, right, top, bottom = 64 * SHARP, (WIDTH - 20) * SHARP, 40 * SHARP, (HEIGHT - 34) * SHARP
@@ -106,15 +106,15 @@ def draw_histogram(shares: dict[str, float], real: dict[str, float] | None = Non
     width = 0.72 * slot / len(sets)
     for i, name in enumerate(shares):
         pen.text((left + (i + 0.5) * slot, bottom + 8 * SHARP), name, INK, font, "ma")
-        for j, (_, some, colour) in enumerate(sets):
+        for j, (_, some, color) in enumerate(sets):
             start = left + (i + 0.14) * slot + j * width
-            pen.rectangle([start, bottom - some[name] * scale, start + width - SHARP, bottom], colour)
+            pen.rectangle([start, bottom - some[name] * scale, start + width - SHARP, bottom], color)
     pen.line([(left, bottom), (right, bottom)], INK, SHARP)
     pen.text((left, top - 10 * SHARP), title, INK, font, "lb")
     x = right
-    for label, _, colour in reversed(sets) if real else ():
+    for label, _, color in reversed(sets) if real else ():
         pen.text((x, top - 10 * SHARP), label, INK, font, "rb")
         x -= int(font.getlength(label)) + 20 * SHARP
-        pen.rectangle([x, top - 24 * SHARP, x + 12 * SHARP, top - 12 * SHARP], colour)
+        pen.rectangle([x, top - 24 * SHARP, x + 12 * SHARP, top - 12 * SHARP], color)
         x -= 16 * SHARP
     return canvas.reduce(SHARP)

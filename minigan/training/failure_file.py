@@ -1,4 +1,4 @@
-"""failure.npz: a checkpoint of the state before the step that failed, with the batches that were handed out in it.
+"""Reads and writes failure.npz: a checkpoint of the state before the step that failed, with the batches of that step.
 
 batch.0.real, batch.0.label, batch.1.real, …     (N, …) by the number of the batch and the name of the array
 """
@@ -20,17 +20,17 @@ BATCH = "batch."
 def save_failure(path: str | os.PathLike, model: Any, state: dict[str, Any], batches: list[dict[str, Any]]) -> None:
     """Write failure.npz: `model` and `state` before the step that failed, and its batches.
 
-    `state` is that of a checkpoint, with the settings of the run as state["config"]. Raises CheckpointError if the
-    state isn't finite itself, or cannot be written.
+    `state` is the state of a checkpoint, with the settings of the run in state["config"]. Raises CheckpointError if
+    the state before the step isn't finite, OSError if the file can't be written.
     """
     arrays = {f"{BATCH}{i}.{name}": to_numpy(a) for i, batch in enumerate(batches) for name, a in batch.items()}
     save_checkpoint(path, model, state, arrays)
 
 
 def load_failure(path: str | os.PathLike) -> tuple[Checkpoint, list[dict[str, np.ndarray]]]:
-    """Read what `save_failure` wrote: the checkpoint, without the batches, and the batches.
+    """Read failure.npz: the checkpoint without the batches, and the batches.
 
-    Raises CheckpointError if the file isn't there, is damaged, or holds no batches.
+    Raises CheckpointError if the file doesn't exist, is damaged, or contains no batches.
     """
     checkpoint = load_checkpoint(path)
     batches: dict[int, dict[str, np.ndarray]] = {}

@@ -1,4 +1,4 @@
-"""Writing a file so that it is whole or not there: to a temporary name, then renamed."""
+"""Atomic file writes: to a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 @contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Give `path` as the file of an OSError in this block: a full disk names none, a temporary name helps nobody."""
+    """Context manager: report `path` as the file of an OSError, instead of a temporary name or none (full disk)."""
     try:
         yield
     except OSError as error:
@@ -22,9 +22,9 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` for writing. It takes the name `path` when the block ends well.
+    """Context manager: open a temporary file beside `path` for writing, and rename it to `path` on success.
 
-    Whoever reads `path` meanwhile, or after a crash, finds the old file or the new one, never a part.
+    A concurrent reader of `path`, or a reader after a crash, finds the complete old or the complete new file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -37,20 +37,20 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
             temporary.replace(path)
             _flush_folder(path.parent)
     finally:
-        with suppress(OSError):  # it has its new name, or the disk is read-only by now
+        with suppress(OSError):  # it was renamed, or the disk has become read-only
             temporary.unlink()
 
 
 def _flush_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, too: without it a power cut could undo a rename."""
-    if os.name == "posix":  # elsewhere a folder can't be opened
+    """Flush a directory to disk: otherwise a power failure could undo a rename."""
+    if os.name == "posix":  # Windows can't open directories
         number = os.open(path, os.O_RDONLY)
-        with suppress(OSError):  # some network file systems can't
+        with suppress(OSError):  # unsupported by some network file systems
             os.fsync(number)
         os.close(number)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with replacing(path) as file:
         file.write(text.encode())

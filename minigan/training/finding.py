@@ -1,4 +1,4 @@
-"""What the search for a NaN tells: how large numbers are, and the first that isn't finite."""
+"""The results of the search for a NaN: the magnitudes of arrays, and the first array that isn't finite."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ WHEN = {
 
 @dataclass(frozen=True)
 class Finding:
-    """The first number that isn't finite.
+    """The first array in a step that isn't finite.
 
-    network: "D", or "" for the data and for what a step returned.
-    layer:   its name in the network, such as "3" or "5.body.0"; "" for the network itself, and for no layer.
-    what:    the repr of the layer, or what it is else, such as "the loss of D on fakes".
-    verb:    "forward", "backward", "double backward" or "update"; or "start" (there already before the step), "data",
+    network: "D", or "" for the data and for the measures that a step returned.
+    layer:   its name in the network, such as "3" or "5.body.0"; "" for the network itself, and outside of layers.
+    what:    the repr of the layer, or a description such as "the loss of D on fakes".
+    verb:    "forward", "backward", "double backward" or "update"; or "start" (already before the step), "data",
              "loss", "step" (among the measures that the step returned).
-    part:    which array of it: "the output", "dx", "dgamma", "Adam's v for W", …
-    detail:  how many of its numbers, and how large those are that it was made from.
+    part:    the array: "the output", "dx", "dgamma", "Adam's v for W", …
+    detail:  how many of its numbers aren't finite, and the magnitudes of the inputs it was computed from.
     """
 
     network: str
@@ -40,7 +40,7 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """One sentence for people."""
+        """The finding as one sentence."""
         of = f"of {self.what}" if self.what else ""
         place = f"(layer {self.network}.{self.layer})" if self.layer else ""
         where = " ".join(filter(None, (self.part, of, place, WHEN.get(self.verb, f"in {self.verb}"))))
@@ -48,10 +48,10 @@ class Finding:
 
 
 @dataclass
-class Seen:
-    """One thing that happened in a step, and the largest magnitude in each array that came of it, by name.
+class Event:
+    """One computation in a step, with the largest magnitude in each of its results, by name.
 
-    Names are as in `Finding`. `begins` says that a pass through a whole network starts here.
+    The fields are named as in `Finding`. `begins` marks the start of a pass through a whole network.
     """
 
     network: str
@@ -64,7 +64,7 @@ class Seen:
 
 @dataclass
 class Tally:
-    """Of the numbers in an array, or in several: the largest finite magnitude, and how many aren't finite."""
+    """Statistics of one or more arrays: the largest finite magnitude, and the counts of NaN and infinite numbers."""
 
     largest: float = 0.0
     nan: int = 0
@@ -73,7 +73,7 @@ class Tally:
 
     @property
     def finite(self) -> bool:
-        """Whether all are."""
+        """Whether all numbers are finite."""
         return not self.nan and not self.infinite
 
     def __str__(self) -> str:
@@ -82,7 +82,7 @@ class Tally:
 
 
 def tally(x: Any) -> Tally:
-    """Look at every number of an array, or of a tuple of arrays; labels and None have none to look at."""
+    """Return the statistics of an array or a tuple of arrays. Integers, such as labels, and None count as empty."""
     if isinstance(x, tuple):
         parts = [tally(one) for one in x]
         nan, infinite, size = (sum(getattr(part, n) for part in parts) for n in ("nan", "infinite", "size"))
@@ -96,7 +96,7 @@ def tally(x: Any) -> Tally:
 
 
 def short(number: float) -> str:
-    """A magnitude in few characters: 0.031, 12, 4200, 3.1e38."""
+    """Format a magnitude with two significant digits: 0.031, 12, 4200, 3.1e38."""
     rounded = f"{number:.2g}"
     plain = f"{float(rounded):g}" if 1e-3 <= number < 1e5 else rounded
     return plain.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

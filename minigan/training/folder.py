@@ -1,23 +1,23 @@
-"""The folder of a run, in which everything that it makes is kept.
+"""The folder of a run, with all its files.
 
 config.json                     the settings: command, model and its arguments, data, seed, versions
-declared.json                   what the model's measures and layers are called, for the page
-frozen.npz                      the networks that nothing trains, if there are any
+declared.json                   display names of the model's measures and layers, for the page
+frozen.npz                      the frozen networks, if there are any
 metrics.jsonl                   one JSON object for every ten steps
 checkpoints/step-000500.npz     the states at the last few checkpoints
 phase-NAME.npz                  the state at the end of each phase of training but the last, if there are several
 samples/step-000100.png         exhibits, here the one called "samples", and samples.gif, a film of them
 losses.png                      the curves
-report.html                     all of it on a page
+report.html                     all of this on one page
 
-and, with judgements,
+With judgements also
 
-best.npz                        the checkpoint that was judged the best so far
+best.npz                        the best checkpoint so far
 evaluations.png                 the curves of the judgements
 
-and, should a number become infinite or NaN,
+After a NaN or an infinity also
 
-failure.npz                     the state and the data of the step at which it did
+failure.npz                     the state and the data of the step in which it occurred
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from minigan.training.records import Records
 from minigan.training.settings import RunConfig, TrainingError, parse_config
 
 OF_A_STEP = re.compile(r"step-[0-9]+")
-TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process leaves of a file that it was writing
-LONGEST_CONFIG = 1 << 20  # bytes; a usual one has about one thousand
+TEMPORARY = ".*.[0-9]*.tmp"  # partial files of a killed process
+LONGEST_CONFIG = 1 << 20  # bytes; typical are one thousand
 
 
 class RunFolder:
@@ -59,9 +59,9 @@ class RunFolder:
         self._lock, self._made = FolderLock(self.path), list[Path]()
 
     def lock(self) -> None:
-        """Make the folder if need be, and keep other processes from training in it until `unlock`.
+        """Create the folder if it doesn't exist, and lock it against other processes until `unlock`.
 
-        Raises LockedError if one does already.
+        Raises LockedError if another process holds the lock.
         """
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -69,30 +69,30 @@ class RunFolder:
         self._lock.acquire()
 
     def unlock(self) -> None:
-        """Let others train here. Folders that `lock` made and that are still empty are removed."""
+        """Release the lock, and remove folders that `lock` created and that are still empty."""
         self._lock.release()
         while self._made:
-            with suppress(OSError):  # it holds something
+            with suppress(OSError):  # not empty
                 self._made.pop(0).rmdir()
 
     @classmethod
     def lock_free(cls, wish: str | os.PathLike) -> RunFolder:
-        """Lock the folder `wish`, or the first of wish-2, wish-3, … that isn't there, or is empty and not locked."""
+        """Lock and return the first of the folders wish, wish-2, wish-3, … that is missing, or empty and unlocked."""
         folder, number = cls(wish), 1
         while True:
             if not folder.path.exists() or is_empty(folder.path):
                 with suppress(LockedError):
                     folder.lock()
-                    if is_empty(folder.path):  # nobody has trained there meanwhile
+                    if is_empty(folder.path):  # no other process has trained there since the check
                         return folder
                     folder.unlock()
             number += 1
             folder = cls(f"{wish}-{number}")
 
     def check_unused(self) -> None:
-        """Raise TrainingError if there is something in the folder.
+        """Raise TrainingError if the folder isn't empty.
 
-        A run that ended before its first checkpoint doesn't count: nobody can go on with it, so `create` replaces it.
+        A run without a checkpoint can't be resumed, so it is ignored here and replaced by `create`.
         """
         if self.path.exists() and not is_empty(self.path) and not self._failed():
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
@@ -100,14 +100,14 @@ class RunFolder:
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
 
     def _failed(self) -> bool:
-        """Whether a run ended here before its first checkpoint. A config.json of another program is not ours."""
+        """Whether this is the folder of a run without a checkpoint, and not that of another program."""
         try:
             return not self.checkpoints() and bool(self.config())
         except CheckpointError:
             return False
 
     def create(self, config: RunConfig) -> None:
-        """Make the folder if need be, lock it, and write config.json. What a run without a checkpoint left is removed.
+        """Create and lock the folder, remove the files of a run without a checkpoint, and write config.json.
 
         Raises LockedError if another process trains there.
         """
@@ -119,12 +119,12 @@ class RunFolder:
                 old.unlink(missing_ok=True)
         for old in (*self.path.glob(TEMPORARY), *self.path.glob(f"*/{TEMPORARY}")):
             old.unlink(missing_ok=True)
-        # before any other file: a folder with a config.json of ours may be replaced
+        # the first file written: `check_unused` recognizes an aborted run by its config.json
         write_text(self._config, json.dumps(asdict(config), indent=2) + "\n")
         self._checkpoints.mkdir(exist_ok=True)
 
     def config(self) -> RunConfig:
-        """Read config.json. Raises CheckpointError if it isn't there, isn't of a run, or is of an older minigan."""
+        """Read config.json. Raises CheckpointError if it is missing, not of a run, or of an older minigan."""
         if self.path.is_file():
             raise CheckpointError(f"{self.path} is a file: give the folder of the run")
         if not self.path.is_dir():
@@ -140,9 +140,9 @@ class RunFolder:
             raise CheckpointError(f"{self._config} is damaged: {self.path} can't be used as a run") from error
 
     def forget_after(self, step: int) -> None:
-        """Drop records and pictures later than the checkpoint that the run goes on from.
+        """Delete records and pictures of later steps, when a run is resumed from the checkpoint of `step`.
 
-        Later checkpoints are damaged, or it would go on from them: they get the name `….npz.damaged`.
+        Later checkpoints are damaged, otherwise the newest would have been loaded. They are renamed to `….npz.damaged`.
         """
         self.records.forget_after(step)
         for exhibit in self.exhibits():
@@ -154,30 +154,30 @@ class RunFolder:
                 checkpoint.replace(f"{checkpoint}.damaged")
 
     def checkpoint(self, step: int) -> Path:
-        """The name of the checkpoint of a step."""
+        """Return the path of the checkpoint of a step."""
         return self._checkpoints / f"step-{step:06d}.npz"
 
     def phase(self, name: str) -> Path:
-        """The name of the checkpoint at the end of a phase."""
+        """Return the path of the checkpoint at the end of a phase."""
         return self.path / f"phase-{name}.npz"
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints that are there, in the order of their steps."""
+        """Return the existing checkpoints, sorted by step."""
         return _of_steps(self._checkpoints, ".npz")
 
     def keep_newest(self, n: int) -> None:
-        """Delete all checkpoints but the last n."""
+        """Delete all checkpoints except the last n."""
         for old in self.checkpoints()[:-n]:
             old.unlink()
 
     @staticmethod
     def copy(one: Path, other: Path) -> None:
-        """Copy a checkpoint, whole or not at all."""
+        """Copy a checkpoint atomically."""
         with replacing(other) as file, one.open("rb") as source:
             shutil.copyfileobj(source, file)
 
     def exhibits(self) -> list[str]:
-        """The names of the exhibits of which there are pictures."""
+        """Return the names of the exhibits that have pictures."""
         return sorted(folder.name for folder in self.path.glob("*/") if self.pictures(folder.name))
 
     def add_picture(self, exhibit: str, step: int, image: Image.Image) -> None:
@@ -186,21 +186,21 @@ class RunFolder:
         save_image(image, self.path / exhibit / f"step-{step:06d}.png")
 
     def pictures(self, exhibit: str) -> list[Path]:
-        """The pictures of an exhibit, in the order of their steps."""
+        """Return the pictures of an exhibit, sorted by step."""
         return _of_steps(self.path / exhibit, ".png")
 
     def film(self, exhibit: str) -> Path:
-        """The name of the film of an exhibit's pictures."""
+        """Return the path of the film of an exhibit."""
         return self.path / f"{exhibit}.gif"
 
 
 def is_empty(path: Path) -> bool:
-    """Whether `path` is a folder with nothing in it but what a run leaves that is killed before its config.json."""
+    """Whether `path` is a folder that is empty, except for files of a run that was killed before its config.json."""
     return path.is_dir() and all(file.name == LOCK or file.match(".config.json.*.tmp") for file in path.iterdir())
 
 
 def _of_steps(folder: Path, suffix: str) -> list[Path]:
-    """The files step-000100.… of a folder, in the order of their steps; files with other names are not ours."""
+    """Return the files step-000100.… of a folder, sorted by step; other files are ignored."""
     found = [path for path in folder.glob(f"step-*{suffix}") if OF_A_STEP.fullmatch(path.stem) and path.is_file()]
     return sorted(found, key=_step_of)
 

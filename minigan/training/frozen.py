@@ -1,4 +1,4 @@
-"""The networks of a model that nothing trains: written once, to RUN/frozen.npz, and read back whenever it is opened."""
+"""Saves the frozen networks of a model to RUN/frozen.npz, once, and loads them whenever the run is opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minigan.training.folder import RunFolder
 
 
 def save_frozen(folder: RunFolder, model: Any) -> None:
-    """Write the arrays of `model.frozen` as NETWORK.PARAMETER, with their checksum; nothing if there are none."""
+    """Write the arrays of `model.frozen` as NETWORK.PARAMETER, with a checksum; write nothing if there are none."""
     arrays: dict[str, Any] = named_arrays(model.frozen)
     if arrays:
         with replacing(folder.frozen) as file:

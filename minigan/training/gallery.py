@@ -1,4 +1,4 @@
-"""What a run shows: the exhibits of its model, beside real samples."""
+"""Draws the exhibits of a model into the folder of its run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from minigan.training.folder import RunFolder
 from minigan.training.pictures import draw_exhibit
 from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig
 
-BEHIND = 1000  # real points behind generated ones
+REAL_POINTS = 1000  # drawn behind generated points
 
 
 class Gallery:
-    """Asks a model for its exhibits, always with the same random numbers, and draws them into the run's folder."""
+    """Computes a model's exhibits, always from the same random numbers, and draws them into the run's folder."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class Gallery:
     ) -> None:
         self.model, self.feeds, self.seed, self.folder = model, feeds, config.seed, folder
         self.held_out, self.centers = held_out, centers
-        self._real: dict[tuple[str, int], np.ndarray] = {}  # what was read already
+        self._real: dict[tuple[str, int], np.ndarray] = {}  # cache
 
     def show(self) -> dict[str, Exhibit]:
-        """What the model has to show, on the host. Raises ModelError for what can't be shown."""
+        """Return the model's exhibits, on the host. Raises ModelError for an exhibit that can't be drawn."""
         shown = self.model.show(self.held_out, self.model.device.rng([self.seed, EXHIBITED]))
         check_exhibits(self.model, shown)
         return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
@@ -45,11 +45,11 @@ class Gallery:
         """Write a picture of each exhibit."""
         for name, exhibit in shown.items():
             behind = exhibit.samples.ndim == 2 and exhibit.like
-            real = self.real(exhibit.like, BEHIND) if behind else None
+            real = self.real(exhibit.like, REAL_POINTS) if behind else None
             self.folder.add_picture(name, step, draw_exhibit(exhibit, real, self.centers if behind else None))
 
     def real(self, array: str, n: int) -> np.ndarray:
-        """So many real samples, the same every time, from all over the data: a folder may be sorted by class."""
+        """Return n real samples, the same every time, in random order: the data may be sorted by class."""
         if (array, n) not in self._real:
             source = self.feeds.sources[self.model.arrays[array].feed]
             order = np.random.default_rng([self.seed, REAL_SAMPLES]).permutation(len(source))

@@ -1,7 +1,7 @@
-"""How good a model is, asked now and then while it trains. The first judgement decides which checkpoint is the best.
+"""Periodic evaluation during training. The first ranked judgement determines the best checkpoint.
 
-A judge has `judgements`, as a model declares them, and is called with the model: it returns their numbers. Whatever it
-draws comes from a generator of its own, the same every time, so that only the model's weights tell two numbers apart.
+A judge declares its `judgements` like a model; called with the model, it returns their values. It seeds its own random
+generator the same way every time, so that two values differ only because of the model's weights.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from minigan.training.evaluation import generated_pictures, real_pictures
 from minigan.training.folder import RunFolder
 from minigan.training.settings import COUNTED_LATENTS, JUDGED_LATENTS, TrainingError
 
-REFERENCE = 10_000  # pictures of the data that a run is compared with while it is trained
-COUNTED = 10_000  # points among which modes are counted
+REFERENCE = 10_000  # real pictures, at most, for FID during training
+COUNTED = 10_000  # generated points for the count of modes
 
 
 class FeatureJudge:
-    """FID and Inception Score of `n` samples of a generator.
+    """FID and Inception Score of `n` generated samples.
 
-    The reference is the training data without augmentation; of a large set 10,000 pictures. Raises DataError if it has
+    The reference is the training data without augmentation, at most 10,000 pictures. Raises DataError if there are
     fewer than two.
     """
 
@@ -49,23 +49,23 @@ class FeatureJudge:
 
 
 class OwnJudge:
-    """The judgements that a model declares, on items that training doesn't see."""
+    """The judgements that a model declares, on held-out items."""
 
     def __init__(self, model: Any, held_out: Sequence[dict[str, Any]], seed: int) -> None:
         self.judgements, self.held_out, self.seed = model.judgements, held_out, seed
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Return the numbers that are finite. Raises TrainingError if they aren't those that the model declares."""
+        """Return all finite values. Raises TrainingError unless `model.judge` returned exactly the declared ones."""
         found = model.judge(self.held_out, model.device.rng([self.seed, JUDGED_LATENTS]))
         if not isinstance(found, dict) or found.keys() != self.judgements.keys():
-            told = ", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else described(found)
+            returned = ", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else described(found)
             expected = f"but its judgements are {', '.join(self.judgements)}"
-            raise TrainingError(f"{type(model).__name__}.judge returned {told}, {expected}")
+            raise TrainingError(f"{type(model).__name__}.judge returned {returned}, {expected}")
         return {name: float(f"{float(value):.6g}") for name, value in found.items() if np.isfinite(value)}
 
 
 class ModesJudge:
-    """How many of a mixture's centres the generator finds, and the share of its points that are near one."""
+    """The number of modes of a mixture that the generator covers, and the share of its points near a mode."""
 
     judgements = {
         "modes": Judgement("modes found", "higher", "of the data, by the generator"),
@@ -76,27 +76,27 @@ class ModesJudge:
         self.centers, self.std, self.seed = centers, std, seed
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Return {"modes", "quality"} of points from latents that are the same every time."""
+        """Return {"modes", "quality"}, from the same latents every time."""
         z = model.latent(COUNTED, model.device.rng([self.seed, COUNTED_LATENTS]))
         modes, quality = modes_and_quality(to_numpy(model.generate(z)), self.centers, self.std)
         return {"modes": modes, "quality": round(quality, 4)}
 
 
 def modes_judge(model: Any, feeds: Any, seed: int) -> ModesJudge | None:
-    """The judge of a generator of points, if its data is a mixture whose centres are known."""
+    """Return a ModesJudge if the model generates points and the data is a mixture with known centers, else None."""
     sources = [source for source in feeds.sources.values() if source.centers is not None]
     if not sources or not can(model, "generate"):
         return None
     return ModesJudge(sources[0].centers, sources[0].std, seed)
 
 
-def modes_found(found: dict[str, float], of: int) -> str:
-    """Such as `modes 7 of 8, good 93 %`."""
+def describe_modes(found: dict[str, float], of: int) -> str:
+    """Format modes and quality, such as `modes 7 of 8, good 93 %`."""
     return f"modes {found['modes']} of {of}, good {100 * found['quality']:.0f} %"
 
 
 class Best:
-    """Keeps count of the best value of one judgement; there is none if `judgements` is empty."""
+    """Tracks the best value of the first judgement that has a direction, if there is one."""
 
     def __init__(self, judgements: dict[str, Judgement]) -> None:
         ranked = [(key, judgement) for key, judgement in judgements.items() if judgement.better]
@@ -104,7 +104,7 @@ class Best:
         self.value, self.step = 0.0, 0
 
     def update(self, found: dict[str, float], step: int) -> bool:
-        """Whether a value is the best so far. It is remembered then."""
+        """Update the best value; return whether this one is the best so far."""
         value = found.get(self.key)
         if value is None:
             return False
@@ -114,7 +114,7 @@ class Best:
         return self.step == step
 
     def load(self, folder: RunFolder, model: str) -> None:
-        """Take up the best of the records so far; if best.npz can't be read, there has been none."""
+        """Restore the best value from the records, unless best.npz can't be read."""
         try:
             load_checkpoint(folder.best, model)
         except CheckpointError:
@@ -123,5 +123,5 @@ class Best:
             self.update(record, record["step"])
 
     def describe(self, found: dict[str, float]) -> str:
-        """Such as `FID 12.34`; empty if there is no such number."""
+        """Format the value, such as `FID 12.34`; empty if `found` lacks it."""
         return f"{self.judgement.words} {found[self.key]:.4g}" if self.key in found else ""

@@ -1,4 +1,4 @@
-"""How long a run is: from samples to steps and back, where phases may have batches of their own."""
+"""The length of a run: converts samples to steps and back, with phases that may have their own batch sizes."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from minigan.options import Samples, arguments_of
 from minigan.training.build import build_model
 from minigan.training.settings import RunConfig, TrainingError
 
-TRIES = 20  # to find the boundaries of phases that follow from the number of steps; each halves the error at least
+TRIES = 20  # iterations for phase boundaries that depend on the number of steps; each at least halves the error
 
 
 def samples_after(n_steps: int, config: RunConfig, model: Model) -> int:
-    """How many samples of each feed so many steps take."""
+    """Return how many samples of each feed `n_steps` steps use."""
     samples = 0
-    for end, a_step in _stretches(config, model):
+    for end, a_step in _phase_ends(config, model):
         steps = n_steps if end is None else min(n_steps, max(0, ceil((end - samples) / a_step)))
         samples, n_steps = samples + steps * a_step, n_steps - steps
     return samples
 
 
 def steps_for(samples: float, config: RunConfig, model: Model) -> int:
-    """How many steps it takes to go through so many samples; at least one."""
+    """Return how many steps use `samples` samples of each feed; at least one."""
     steps, reached = 0, 0
-    for end, a_step in _stretches(config, model):
+    for end, a_step in _phase_ends(config, model):
         some = max(0, ceil((min(samples, samples if end is None else end) - reached) / a_step))
         steps, reached = steps + some, reached + some * a_step
     return max(1, steps)
 
 
 def steps_per_epoch(config: RunConfig, model: Model) -> float:
-    """Steps in a pass through the longest feed, in the mean over the run."""
+    """Return the mean number of steps in one pass through the longest feed."""
     return config.n_steps * max(config.samples.values()) / samples_after(config.n_steps, config, model)
 
 
 def planned(
     config: RunConfig, cls: type[Model], length: Callable[[RunConfig, Model], int], samples: int
 ) -> tuple[RunConfig, Model]:
-    """The settings of a run of `length(settings, model)` steps, and its model.
+    """Return the settings of a run of `length(settings, model)` steps, and its model.
 
-    Boundaries of phases that are None are filled in, in a run of about so many samples at first: they decide how many
-    samples the steps take, and follow from that number. Raises TrainingError if a phase begins after the end.
+    Phase boundaries that are None are computed by fixed-point iteration, starting from a run of `samples` samples: the
+    boundaries depend on the length in samples, and the length depends on the batch sizes between the boundaries.
+    Raises TrainingError if a phase would begin after the end of the run.
     """
     asked = config.model_args
     for _ in range(TRIES):
@@ -65,8 +66,8 @@ def planned(
     return config, model
 
 
-def _stretches(config: RunConfig, model: Model) -> Iterator[tuple[int | None, int]]:
-    """Of each phase, the count of samples at which it ends (None for the last), and the samples that a step takes."""
+def _phase_ends(config: RunConfig, model: Model) -> Iterator[tuple[int | None, int]]:
+    """Yield for each phase the sample count at which it ends (None for the last), and the samples per step."""
     ends = [phase.begins for phase in model.phases[1:]]
     for phase, end in zip(model.phases, [*ends, None], strict=True):
         yield end, (phase.batch_size or config.batch_size) * model.batches_per_step

@@ -1,7 +1,7 @@
-"""A lock on the folder of a run: two trainings in one folder would write over each other's files.
+"""A lock on the folder of a run, because two processes would overwrite each other's files.
 
-The lock is on an open file, and the operating system lets go of it when the process ends, however it ends: a crash
-leaves a small file behind, but no lock.
+The operating system locks an open file, and releases the lock when the process ends for any reason. After a crash a
+small file remains, but no lock.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ LOCK = ".lock"  # the name of the file
 
 
 class LockedError(MiniganError):
-    """Another process is at work in the folder."""
+    """Another process holds the lock of the folder."""
 
 
 class FolderLock:
-    """Held from `acquire` to `release`. The file says which process holds it, for people."""
+    """A lock between `acquire` and `release`. The file contains the id of the process, for error messages."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, unless it is held already. Raises LockedError, at once, if another process has it."""
+        """Acquire the lock if it isn't held yet. Raises LockedError, without waiting, if another process holds it."""
         while self._file is None:
             with naming(self.path.parent):
-                number = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # NFS locks only what may be written
+                number = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)  # NFS locks only writable files
             if not _lock(number):
                 os.lseek(number, 0, os.SEEK_SET)
                 holder = os.read(number, 20).decode("ascii", "replace").strip()
@@ -46,7 +46,7 @@ class FolderLock:
                 raise LockedError(
                     f"{self.path.parent} is in use by {who}, which trains there: wait, or give another --out"
                 )
-            if not self._is_there(number):  # its holder has just removed it: make it anew
+            if not self._is_there(number):  # the previous holder has just removed the file: create a new one
                 os.close(number)
                 continue
             self._file = number
@@ -65,16 +65,16 @@ class FolderLock:
         return False
 
     def release(self) -> None:
-        """Let go of the lock, and remove its file."""
+        """Remove the file and release the lock."""
         if self._file is not None:
-            if fcntl and self._is_there(self._file):  # while it is held, so that nobody else's is removed
-                with suppress(OSError):  # the disk may be read-only by now
+            if fcntl and self._is_there(self._file):  # before the release: later it may be the lock of another process
+                with suppress(OSError):  # the disk may have become read-only
                     self.path.unlink()
             os.close(self._file)
             self._file = None
 
     def _is_there(self, number: int) -> bool:
-        """Whether the open file is still the one of that name."""
+        """Whether the open file still exists under its name."""
         try:
             return os.path.samestat(os.fstat(number), os.stat(self.path))
         except FileNotFoundError:
@@ -84,13 +84,13 @@ class FolderLock:
 def _lock(number: int) -> bool:
     """Lock an open file. Returns False if another process has locked it.
 
-    On a file system without locks there is none: better no lock than no training.
+    Also returns True if the file system doesn't support locks: training must still be possible there.
     """
     try:
         if fcntl:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            os.lseek(number, 1 << 20, os.SEEK_SET)  # beyond the text, which is still to be written and read
+            os.lseek(number, 1 << 20, os.SEEK_SET)  # beyond the text: a locked range can't be read or written
             msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
             os.lseek(number, 0, os.SEEK_SET)
     except (BlockingIOError, PermissionError):

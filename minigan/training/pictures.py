@@ -1,4 +1,4 @@
-"""Drawing samples: exhibits, a grid of pictures, points on the plane, a walk through the latent space, a film."""
+"""Draws samples: exhibits, grids of pictures, scatter plots of points, latent interpolations, films."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from minigan.errors import ShapeError
 from minigan.model import Exhibit
 from minigan.training.files import replacing
 
-GUTTER = 2  # pixels between the pictures of a grid, before it is enlarged
+GUTTER = 2  # pixels between the pictures of a grid
 BACKGROUND = (255, 255, 255)
-CELL = 64  # small pictures are enlarged by a whole factor, up to this size
-MOST_PIXELS = 2**24  # of a picture of a run; a larger file isn't one
+CELL = 64  # small pictures are enlarged by an integer factor, up to this size
+MOST_PIXELS = 2**24  # of a picture of a run; larger files are rejected
 PLOT = 480  # width and height of a picture of points
 FRAMES, FRAME_MS, LAST_FRAME_MS = 60, 120, 2000  # of a film
-SIDE = 640  # pixels of a frame, at most; in a wider grid, captions are larger
+SIDE = 640  # pixels of a frame, at most; captions are enlarged in wider grids
 INK, FONT, MOST_LINES = (60, 60, 60), 12, 4  # of captions
 # What Pillow raises for a damaged file
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -31,14 +31,14 @@ DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, *BOMBS)
 
 
 def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.ndarray | None = None) -> Image.Image:
-    """Draw pictures (N, H, W, C), C = 1 or 3, or points (N, F), the first two coordinates of each.
+    """Draw pictures (N, H, W, C), C = 1 or 3, or points (N, F), by their first two coordinates.
 
-    Points are drawn over the `real` ones, which decide the frame, and `centers` are marked. Raises ShapeError for
-    samples of another kind.
+    Points are drawn over the `real` ones, which determine the range of the axes; `centers` are marked. Raises
+    ShapeError for samples of any other shape.
     """
     samples = np.asarray(exhibit.samples)
     if samples.ndim == 2 and len(samples):
-        return scatter(*map(_plane, (samples, real, centers)))
+        return scatter(*map(_in_plane, (samples, real, centers)))
     if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:
         shape = "×".join(map(str, samples.shape))
         raise ShapeError(f"an exhibit has samples of shape {shape}: show pictures (N, H, W, 1 or 3) or points (N, 2)")
@@ -48,17 +48,17 @@ def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.n
     return _captioned(image, exhibit.captions) if exhibit.captions else image
 
 
-def _plane(points: Any) -> Any:
-    """Points (N, F) on a plane (N, 2); those with one coordinate lie on its axis."""
+def _in_plane(points: Any) -> Any:
+    """Reduce points (N, F) to (N, 2): the first two coordinates, with zeros for the second if F = 1."""
     if points is None:
         return None
     return points[:, :2] if points.shape[1] > 1 else np.pad(points, ((0, 0), (0, 1)))
 
 
 def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
-    """A grid with a caption above each of its columns, broken into lines where it is wider than the column."""
+    """Add a caption above each column of a grid, wrapped to the width of the column."""
     size, width = max(FONT, FONT * image.width // SIDE), (image.width - GUTTER) // len(captions)
-    letters = max(2, 3 * width // (2 * size))  # nearly all are narrower than two thirds of their height
+    letters = max(2, 3 * width // (2 * size))  # assumes letters two thirds as wide as the font size
     lines = [wrap(caption, letters, max_lines=MOST_LINES, placeholder="…") for caption in captions]
     line, font = size * 4 // 3, ImageFont.load_default(size)
     head = line * max(map(len, lines)) + GUTTER
@@ -66,23 +66,23 @@ def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
     canvas.paste(image, (0, head))
     pen = ImageDraw.Draw(canvas)
     for i, some in enumerate(lines):
-        for j, text in enumerate(reversed(some)):  # the last one stands on the picture
+        for j, text in enumerate(reversed(some)):  # upward from the picture
             pen.text((GUTTER + (i + 0.5) * width, head - j * line - GUTTER), text, INK, font, "md")
     return canvas
 
 
 def to_bytes(pictures: np.ndarray) -> np.ndarray:
-    """Turn pictures in [-1, 1] into bytes; what lies outside is clipped."""
+    """Convert pictures in [-1, 1] to bytes; values outside are clipped."""
     return np.clip(np.rint((np.asarray(pictures, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def to_image(picture: np.ndarray) -> Image.Image:
-    """Turn one picture (H, W, C) of bytes, C = 1 or 3, into an image in colour."""
+    """Convert one picture (H, W, C) of bytes, C = 1 or 3, to an RGB image."""
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
 
 
 def grid(pictures: np.ndarray, columns: int | None = None) -> Image.Image:
-    """Lay out pictures (N, H, W, C) in [-1, 1], row by row, on a canvas about as wide as high."""
+    """Arrange pictures (N, H, W, C) in [-1, 1] row by row, in an approximately square grid if `columns` is None."""
     n, h, w, _ = pictures.shape
     columns = min(n, columns or ceil(sqrt(n * h / w)))
     scale = max(1, CELL // max(h, w))
@@ -99,20 +99,20 @@ def scatter(
 ) -> Image.Image:
     """Draw generated points (N, 2) in blue over real ones in grey; `centers` (K, 2) are marked by crosses.
 
-    The frame depends on the real points alone, so that the pictures of a run can be compared. `lines` takes `points`
-    as (paths, steps, 2) and joins the steps of each path.
+    The range of the axes depends on the real points only, so that the pictures of a run are comparable. With `lines`,
+    `points` is (paths, steps, 2), and the points of each path are connected.
     """
     reach = 1.25 * float(np.abs(points if real is None else real).max() or 1)
-    scale = PLOT  # drawn at twice the size, then reduced: Pillow's lines and dots have no smooth edges of their own
+    scale = PLOT  # drawn at twice the size, then reduced: Pillow has no antialiasing
     canvas = Image.new("RGB", (2 * PLOT, 2 * PLOT), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
 
     def pixels(xy: np.ndarray) -> list[tuple[float, float]]:
         return [(scale + x / reach * scale, scale - y / reach * scale) for x, y in xy.reshape(-1, 2).tolist()]
 
-    def dots(xy: np.ndarray, radius: float, colour: tuple[int, int, int]) -> None:
+    def dots(xy: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
         for x, y in pixels(xy):
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), colour)
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), color)
 
     if real is not None:
         dots(real, 4, (190, 190, 190))
@@ -127,41 +127,41 @@ def scatter(
 
 
 def slerp(a: Any, b: Any, t: float) -> Any:
-    """The point at t in [0, 1] on the great circle from a (n, dim) to b (n, dim), with length between theirs.
+    """Interpolate spherically from a (n, dim) to b (n, dim), at t in [0, 1], with linearly interpolated length.
 
-    Nearly all of a Gaussian in many dimensions lies at a distance of √dim from the origin. The straight line between
-    two draws leaves that shell and passes through latents that the generator never saw (White 2016).
+    In many dimensions, nearly all Gaussian latents have a length of about √dim. The straight line between two of them
+    passes through much shorter latents, which the generator was never trained on (White 2016).
     """
     length_a, length_b = (np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
     angle = np.arccos(np.clip((a * b).sum(axis=1, keepdims=True) / (length_a * length_b), -1, 1))
-    angle = np.maximum(angle, 1e-6)  # as a and b come together, the weights below become 1 − t and t
+    angle = np.maximum(angle, 1e-6)  # as the angle goes to 0, the weights below approach 1 − t and t
     along = (np.sin((1 - t) * angle) * a / length_a + np.sin(t * angle) * b / length_b) / np.sin(angle)
     return (along * ((1 - t) * length_a + t * length_b)).astype(a.dtype)
 
 
 def walk(starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
-    """Latents (rows, steps, dim) on the way from each of `starts` (rows, dim) to the same row of `ends`."""
+    """Interpolate from each row of `starts` (rows, dim) to the same row of `ends`: latents (rows, steps, dim)."""
     return np.stack([slerp(starts, ends, t) for t in np.linspace(0, 1, steps)], axis=1)
 
 
 def save_image(image: Image.Image, path: str | os.PathLike) -> None:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG atomically."""
     with replacing(path) as file:
         image.save(file, "PNG")
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture of a run, in colour. Raises one of DAMAGED for a file that isn't one."""
+    """Read a picture of a run as RGB. Raises one of DAMAGED if the file is invalid."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=["PNG"]) as file:
             if file.width * file.height > MOST_PIXELS:
-                raise ValueError(f"{path} is larger than any picture of a run")
+                raise ValueError(f"{path} is too large for a picture of a run")
             return file.convert("RGB")
 
 
 def shrink(image: Image.Image) -> bool:
-    """Reduce a picture to SIDE pixels each way; whether it was larger."""
+    """Reduce a picture in place to at most SIDE pixels each way; return whether it was larger."""
     larger = max(image.size) > SIDE
     if larger:
         image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
@@ -169,9 +169,9 @@ def shrink(image: Image.Image) -> bool:
 
 
 def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
-    """Make an animated GIF from picture files, of at most 60 frames of at most 640 pixels; the last one stays.
+    """Write an animated GIF of at most 60 frames, of at most 640 pixels each way; the last frame is shown longest.
 
-    Damaged ones are left out; if all are, nothing is written.
+    Damaged pictures are skipped. If all are damaged, nothing is written.
     """
     chosen = np.linspace(0, len(pictures) - 1, min(FRAMES, len(pictures))).round().astype(int)
     frames = []

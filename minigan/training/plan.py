@@ -1,4 +1,4 @@
-"""The plan of a new run: what was asked for, and what follows from the model and the data."""
+"""The plan of a new run: its complete settings, from the given ones, the model and the data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from minigan.model import Model, can
 from minigan.options import arguments_of
 from minigan.threads import blas
 from minigan.training.build import model_class
-from minigan.training.changes import as_kept, fingerprint
+from minigan.training.changes import fingerprint, normalized
 from minigan.training.evaluation import usual_features
 from minigan.training.length import planned, steps_for
 from minigan.training.settings import (
@@ -41,15 +41,15 @@ from minigan.training.settings import (
 from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, samples_of, shapes_of
 
 DEFAULT_DATA = "digits"
-PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays that a named data set has
+PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays in the built-in data sets
 OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment")
 OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
-AS_GIVEN = OF_DATA + OF_RUN  # or else as RunConfig has it
+AS_GIVEN = OF_DATA + OF_RUN  # settings with the defaults of RunConfig
 SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "init_from"}
 
 
 class Plan(NamedTuple):
-    """A run that could begin, or go on: its settings, the class of its model, its data, and what it holds out."""
+    """The inputs of a new or resumed run: its settings, the class of its model, its data, and its held-out data."""
 
     config: RunConfig
     cls: type[Model]
@@ -58,14 +58,17 @@ class Plan(NamedTuple):
 
 
 def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
-    """The plan of a new run.
+    """Return the plan of a new run.
 
-    given: values of SETTINGS and of the model's arguments. `cls` and `data` are a user's own, and given["model"] and
-    given["data"] then say so in words. Raises MiniganError for what doesn't fit.
+    given: values of SETTINGS and of the model's arguments
+    cls:   a user's own model class, whose name is given["model"]
+    data:  a user's own data; given["data"] then describes it
+
+    Raises MiniganError for unknown or invalid settings.
     """
     if "model" not in given:
         raise TrainingError(f"which model? give {either(MODELS)}, or one of your own as my_gan.py:MyGAN")
-    given, cls = as_kept(given), cls or model_class(given["model"])
+    given, cls = normalized(given), cls or model_class(given["model"])
     _check(given, cls)
     word = str(given.get("data") or (IN_MEMORY if data is not None else _usual_data(given["model"], cls)))
     config = RunConfig(
@@ -101,13 +104,13 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
 
 
 def check_names(cls: type[Model], model: str) -> None:
-    """Raise TrainingError for an argument of a model that is called as something that every run has."""
+    """Raise TrainingError for a model argument that has the name of a setting of every run."""
     for name in arguments_of(cls).keys() & (SETTINGS | {"out", "resume", "dry_run", "quiet", "help"}):
-        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: call it otherwise")
+        raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: rename it")
 
 
 def _check(given: dict[str, Any], cls: type[Model]) -> None:
-    """Raise TrainingError for a name that neither a run nor the model has, and for a value that it can't have."""
+    """Raise TrainingError for an unknown setting or an invalid value."""
     own, model = arguments_of(cls), given["model"]
     check_names(cls, model)
     learns = "n_classes" in inspect.signature(cls).parameters
@@ -124,26 +127,26 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
 
 
 def _usual_data(name: str, cls: type[Model]) -> str:
-    """The data set where none is given. Raises TrainingError if no named one suits the model."""
+    """Return the default data set of a model. Raises TrainingError if no built-in data set fits the model."""
     kinds = cls.arrays.values()
     feeds = dict.fromkeys(kind.feed for kind in kinds)
     if len(feeds) > 1 or any(kind.what not in PLAIN for kind in kinds):
         how = ",".join(f"{feed}=DATA" for feed in feeds) if len(feeds) > 1 else "my_data.py:make_data"
-        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: say by `data` where they are, as {how}")
+        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: give their paths by `data`, as {how}")
     return DEFAULT_DATA
 
 
 def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:
-    """Whether a model with these arguments is given labels."""
+    """Whether a model with these arguments needs labels."""
     return any(kind.what == "label" for kind in cls.needs(**model_args).values())
 
 
 def _number_of_classes(
     given: dict[str, Any], cls: type[Model], config: RunConfig, sources: Sources
 ) -> dict[str, int | None]:
-    """The argument `n_classes` of a model that asks for it.
+    """Return {"n_classes": n} for a model with that argument, else {}.
 
-    Raises TrainingError for a number that was given: below that of the labels, or above that of the samples.
+    Raises TrainingError for a given number below the number of classes in the data, or above the number of samples.
     """
     if "n_classes" not in inspect.signature(cls).parameters:
         return {}
@@ -163,7 +166,7 @@ def _number_of_classes(
 
 
 def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], data: str) -> tuple[RunConfig, Model]:
-    """The settings with the number of steps, no fewer for a small data set unless it was given; and the model."""
+    """Return the settings with the number of steps, by default at least LEAST_STEPS and LEAST_EPOCHS, and the model."""
     epoch, n_steps = max(config.samples.values()), given.get("n_steps", DEFAULT_STEPS.get(data))
 
     def length(config: RunConfig, model: Model) -> int:
@@ -175,9 +178,9 @@ def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], dat
 
 
 def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sources: Sources) -> RunConfig:
-    """The settings with what is judged while training: the model's own judgements always, FID and others if asked for.
+    """Return the settings with the evaluations during training: the model's own judgements, and FID if requested.
 
-    Raises TrainingError for settings that say nothing about this model and its data.
+    Raises TrainingError for settings that don't apply to this model and its data.
     """
     pictures = any(len(shape) == 3 for shape in config.shapes.values())
     if config.augment and not pictures:

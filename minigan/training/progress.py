@@ -1,4 +1,4 @@
-"""What the user sees of a run: a bar on a terminal, a plain line now and then elsewhere. And Ctrl-C."""
+"""Progress output of a run: a bar on a terminal, otherwise occasional plain lines. Also handles Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from minigan.common.terminal import is_terminal
 from minigan.training.declared import LOSSES, Declared
 
 LINE, BAR = 100, 42  # characters for the measures in a plain line, and beside a bar
-HUGE = 1e5  # a value from which on digits behind the point don't count
-TELL_AFTER_S = 2.0  # of steps: how long a run takes is told as soon as these are measured
+HUGE = 1e5  # values from here on are shown in exponential form
+FORECAST_AFTER_S = 2.0  # seconds of training before the duration of the run is estimated
 
 try:
     import resource
@@ -29,18 +29,23 @@ except ImportError:  # Windows
 
 
 def describe(record: dict, declared: Declared) -> str:
-    """The measures of the first two charts, as many as there is room for, and the speed."""
-    parts = _told(record, declared, (3, 2), LINE, " loss")
+    """Format the speed and as many measures of the first two charts as fit into LINE characters."""
+    parts = _measure_texts(record, declared, (3, 2), LINE, " loss")
     return "  ".join([*parts, f"{record['pictures_per_second']:,.0f} samples/s"])
 
 
 def abridge(record: dict, declared: Declared, note: str = "") -> str:
-    """The same so short that a bar has room beside it in 80 columns; with a note, the first chart and the note."""
-    return " ".join(_told(record, declared, (2,) if note else (2, 2), BAR - len(note)) + ([note] if note else []))
+    """Format as many measures as fit beside a bar in 80 columns; with a note, those of the first chart and the note."""
+    return " ".join(
+        _measure_texts(record, declared, (2,) if note else (2, 2), BAR - len(note)) + ([note] if note else [])
+    )
 
 
-def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, loss: str = "") -> list[str]:
-    """Such as `D loss 1.234`: words up to a comma, and the value with so many digits, of each chart's measures."""
+def _measure_texts(record: dict, declared: Declared, digits: tuple[int, ...], room: int, loss: str = "") -> list[str]:
+    """Return texts such as `D loss 1.234` for the measures of each chart, as many as fit into `room` characters.
+
+    `digits` are the decimal places for each chart, and `loss` is appended to the names of losses.
+    """
     parts = []
     for chart, n in zip(declared.charts, digits, strict=False):
         for name in [name for name in chart.curves if name in record]:
@@ -52,12 +57,12 @@ def _told(record: dict, declared: Declared, digits: tuple[int, ...], room: int, 
 
 
 def count_steps(n: int) -> str:
-    """Such as `1 step` or `2 steps`."""
+    """Return `1 step`, `2 steps` and so on."""
     return "1 step" if n == 1 else f"{n:,} steps"
 
 
 def say(line: str, stream: Any = None) -> None:
-    """Print a line at once. If its reader has gone, as `head` or a closed terminal, training goes on without it."""
+    """Print a line unbuffered. If the reader has closed the stream (`head`, a closed terminal), discard all output."""
     stream = stream or sys.stdout
     try:
         print(line, file=stream, flush=True)
@@ -68,7 +73,7 @@ def say(line: str, stream: Any = None) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, in its two largest units: 40 s, 12 min, 3 h 20 min, 2 d 7 h."""
+    """Format a time in its two largest units: 40 s, 12 min, 3 h 20 min, 2 d 7 h."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -79,12 +84,12 @@ def duration(seconds: float) -> str:
 
 
 def resume_command(folder: Path) -> str:
-    """What to type to go on with a run."""
+    """Return the command that resumes a run."""
     return f"minigan train --resume {shlex.quote(str(folder))}"
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has had so far; None where the system doesn't say."""
+    """Return the peak memory of this process so far; None if the operating system doesn't report it."""
     if resource is None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -92,7 +97,7 @@ def peak_bytes() -> int | None:
 
 
 def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -> str:
-    """How long so many steps take, in a line."""
+    """Describe in one line how long `steps` steps take, given the seconds of one."""
     epochs = steps / steps_per_epoch if steps_per_epoch else 0
     passes = f" ({epochs:.2g} epochs)" if 0 < epochs < 10 else f" ({epochs:,.0f} epochs)" if epochs else ""
     pace = f"{seconds:.2g} s a step" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms a step"
@@ -100,11 +105,11 @@ def forecast(steps: int, seconds: float, steps_per_epoch: float | None = None) -
 
 
 class Progress:
-    """Show how far training is: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
+    """Shows progress: a bar if stderr is a terminal, otherwise one plain line for each call of `line`.
 
-    `declared` has the words for measures; `note`, which the run sets, is what was found out last besides. How long it
-    will take is told once, after some seconds, and in every plain line: from all steps but the first, with the pictures
-    and checkpoints between them. `steps_per_epoch` is for people, too.
+    `declared` has the display names of measures. The run sets `note` to its latest evaluation. The remaining time is
+    printed once, after some seconds, and in every plain line. It is estimated from all steps except the first one,
+    including the pictures and checkpoints between them. `steps_per_epoch` adds the number of epochs to the estimate.
     """
 
     def __init__(
@@ -117,39 +122,39 @@ class Progress:
     ) -> None:
         self.total, self.quiet, self.note, self.declared = total, quiet, "", declared or Declared()
         self.steps_per_epoch, self.step = steps_per_epoch, start
-        self._measured = (start, 0.0)  # from which step on, and its time
-        self._told = False
+        self._measured = (start, 0.0)  # the first step of the measurement, and its time
+        self._forecast_printed = False
         self._plain = quiet or not is_terminal(sys.stderr)
         layout = "{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
         how: Any = {"bar_format": layout, "dynamic_ncols": True, "mininterval": 0.2, "disable": self._plain}
         self._bar = tqdm(total=total, initial=start, **how)
 
     def advance(self) -> None:
-        """One more step is done."""
+        """Count one step."""
         self.step += 1
-        if not self._measured[1]:  # the first one also makes what is made only once
+        if not self._measured[1]:  # the first step includes one-time setup
             self._measured = (self.step, time.perf_counter())
-        elif not self._told and time.perf_counter() - self._measured[1] > TELL_AFTER_S:
-            self._told = True
+        elif not self._forecast_printed and time.perf_counter() - self._measured[1] > FORECAST_AFTER_S:
+            self._forecast_printed = True
             seconds, left = self.seconds_a_step() or 0.0, self.total - self.step
-            if seconds * left > TELL_AFTER_S:
+            if seconds * left > FORECAST_AFTER_S:
                 self.say(forecast(left, seconds, self.steps_per_epoch))
         self._bar.update()
 
     def seconds_a_step(self) -> float | None:
-        """As this process has measured them; None after fewer than two steps."""
+        """Return the measured seconds per step; None after fewer than two steps."""
         step, then = self._measured
         return (time.perf_counter() - then) / (self.step - step) if self.step > step else None
 
     def go_back(self, step: int) -> None:
-        """The run goes on from an earlier step."""
+        """Continue from an earlier step, after a rollback."""
         self.step, self._measured = step, (step, 0.0)
         if not self._plain:
             self._bar.n = step
             self._bar.refresh()
 
     def say(self, line: str) -> None:
-        """Print a line beside the bar, or as one of the plain lines."""
+        """Print a line above the bar, or as a plain line."""
         if not self._plain:
             self._bar.clear()
             say(line, sys.stderr)
@@ -158,7 +163,7 @@ class Progress:
             say(line)
 
     def warn(self, step: int, sentence: str) -> None:
-        """Print what the doctor has to say."""
+        """Print a note of the doctor."""
         self.say(f"step {step}: {sentence}")
 
     def show(self, record: dict) -> None:
@@ -167,7 +172,7 @@ class Progress:
             self._bar.set_postfix_str(abridge(record, self.declared, self.note), refresh=False)
 
     def line(self, record: dict) -> None:
-        """Print the measures of a record, where there is no bar."""
+        """Print the measures of a record if there is no bar."""
         if self._plain and not self.quiet:
             seconds, left = self.seconds_a_step(), self.total - record["step"]
             more = [self.note] if self.note else []
@@ -176,15 +181,15 @@ class Progress:
             say("  ".join([place, describe(record, self.declared), *more]))
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar, which stays on the screen."""
         self._bar.close()
 
 
 class Interrupts:
-    """Within this block Ctrl-C, TERM or the hang-up of a terminal only asks for an end: `signal` is its number, or 0.
+    """Context manager: defers the first SIGINT, SIGTERM or SIGHUP. `signal` becomes its number, and is 0 before.
 
-    A second one acts as ever. What is ignored when the block begins stays so, as the hang-up is after `nohup`. In a
-    thread other than the main one, where Python has no signals, nothing is changed.
+    A second signal has its usual effect. Signals that are ignored on entry stay ignored, such as SIGHUP under `nohup`.
+    Outside of the main thread, where Python can't handle signals, nothing is changed.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""What steps return, until it becomes a record.
+"""Accumulates the measures of the steps until a record is written.
 
-Measures are 0-d arrays that stay on the device: fetching them after every step would make the device wait for the host.
-They are fetched all at once, when a record or a checkpoint is due.
+Measures are 0-d arrays that stay on the device, because a transfer after every step would stall it. They are fetched in
+one transfer when a record or a checkpoint is due.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import numpy as np
 from minigan.backend import array_module, to_numpy
 from minigan.training.checkpoint import NotFiniteError
 
-STATES, MOMENTS = "running statistics", "optimiser's vectors"
+STATES, MOMENTS = "running statistics", "optimizer's vectors"
 
 
 class Recorder:
-    """Holds the measures of the steps since the newest record."""
+    """Holds the measures of all steps since the last record."""
 
     def __init__(self) -> None:
         self._fetched: list[tuple[int, dict[str, float]]] = []
         self._waiting: list[tuple[int, dict[str, Any]]] = []  # on the device
 
     def add(self, step: int, measured: dict[str, Any]) -> None:
-        """Take in what a step returned: not always every measure."""
+        """Store the measures of a step, which may be a subset of all measures."""
         self._waiting.append((step, measured))
 
     def fetch(self) -> list[tuple[int, dict[str, float]]]:
-        """Each step and its measures, in one transfer. Raises NotFiniteError for the first that isn't finite."""
+        """Return each step with its measures. Raises NotFiniteError for the first that isn't finite."""
         values = iter(_fetch([array for _, measured in self._waiting for array in measured.values()]))
         for step, measured in self._waiting:
             self._fetched.append((step, {name: next(values) for name in measured}))
@@ -40,7 +40,7 @@ class Recorder:
         return self._fetched
 
     def close(self) -> dict[str, float]:
-        """The mean of each measure over those steps that returned it; begins anew."""
+        """Return the mean of each measure over the steps that returned it, and clear the measures."""
         columns: dict[str, list[float]] = {}
         for _, measured in self.fetch():
             for name, value in measured.items():
@@ -49,24 +49,25 @@ class Recorder:
         return {name: float(f"{np.mean(values):.7g}") for name, values in columns.items()}
 
     def state(self) -> list[Any]:
-        """What a checkpoint holds of it, as plain JSON."""
+        """Return the stored measures as plain JSON, for a checkpoint."""
         return [[step, measured] for step, measured in self.fetch()]
 
     def load(self, state: list[Any]) -> None:
-        """Take up what `state` returned. Raises ValueError, TypeError or AttributeError for what it never returns."""
+        """Restore the result of `state`. Raises ValueError, TypeError or AttributeError for anything else."""
         loaded = [(int(step), {str(name): float(value) for name, value in found.items()}) for step, found in state]
         self._fetched, self._waiting = loaded, []
 
 
 def _fetch(arrays: list[Any]) -> list[float]:
-    """The numbers of 0-d arrays, in one transfer."""
+    """Copy 0-d arrays to the host, in one transfer."""
     return to_numpy(array_module(arrays[0]).stack(arrays)).tolist() if arrays else []
 
 
 def fetch_norms(measured: dict[str, Any], model: Any, step: int) -> dict[str, dict[str, float]]:
-    """Fetch the norms that the doctor measures, "gradients.G.0", "weights.G", as tables {"gradients": {"G.0": …}, …}.
+    """Fetch the doctor's norms, "gradients.G.0", "weights.G", as tables {"gradients": {"G.0": …}, …}.
 
-    Raises NotFiniteError if one isn't finite, or a running statistic or a moment, which no loss need know of.
+    Raises NotFiniteError if a norm isn't finite, or a running statistic or a vector of an optimizer: those may become
+    NaN while all losses are still finite.
     """
     measured = measured | _state_sums(model)
     tables: dict[str, dict[str, float]] = {}
@@ -80,9 +81,9 @@ def fetch_norms(measured: dict[str, Any], model: Any, step: int) -> dict[str, di
 
 
 def _state_sums(model: Any) -> dict[str, Any]:
-    """A number for each network that is finite if all arrays are that its layers keep besides parameters.
+    """Return the sum of the running statistics of each network, and of the vectors of each optimizer.
 
-    And one for the vectors of each optimiser: an infinite one of Adam's stops its weight without a word.
+    A sum is finite only if all its terms are. An infinite second moment of Adam would silently freeze its weight.
     """
     found = {}
     for name, network in model.networks.items():

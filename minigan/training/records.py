@@ -1,4 +1,4 @@
-"""metrics.jsonl: one JSON object for every ten steps of a run.
+"""Reads and writes metrics.jsonl: one JSON object for every ten steps of a run.
 
 {"step": 10, "epoch": 0.3, "seconds": 1.2, "d_loss": 1.3, …, "gradients": {"G.0": 0.1, …}, "weights": {…}, "notes": […]}
 """
@@ -13,13 +13,13 @@ from typing import Any
 from minigan.common.untrusted import open_file
 from minigan.training.files import naming, write_text
 
-LARGEST = 1e39  # a little more than float32 can hold
-TABLES, WORDS = ("gradients", "weights"), ("phase",)  # what isn't a number in a record
+LARGEST = 1e39  # just above the largest float32
+TABLES, WORDS = ("gradients", "weights"), ("phase",)  # fields of a record that aren't numbers
 NOTE = {"check", "sentence"}
 
 
 class Records:
-    """The records in a file, which need not be there yet."""
+    """The records in a file. The file need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class Records:
             file.write(json.dumps(record) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """All records. Lines that are none, such as one that a crash cut off, are left out."""
+        """Return all records. Invalid lines, such as one truncated by a crash, are skipped."""
         try:
             with open_file(self.path) as file:
                 lines = file.read().splitlines()
@@ -39,18 +39,18 @@ class Records:
         return [record for record in map(_parse, lines) if record]
 
     def forget_after(self, step: int) -> None:
-        """Drop the records of later steps."""
+        """Delete the records of later steps."""
         write_text(self.path, "".join(json.dumps(r) + "\n" for r in self.read() if r["step"] <= step))
 
     def flush(self) -> None:
-        """Have the records on the disk: a checkpoint must not outlive what was recorded before it."""
+        """Flush the records to disk: after a crash, a checkpoint must not be newer than the records before it."""
         if self.path.exists():
             with naming(self.path), self.path.open("ab") as file:
                 os.fsync(file.fileno())
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Read one line; None if it isn't a step with numbers, tables of numbers, and notes."""
+    """Parse one line; return None unless it is a valid record."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _fits(name: str, value: Any) -> bool:
-    """Whether a value of a record is of the kind that it has under this name."""
+    """Whether a value has the type that a record has under this name."""
     if name in TABLES:
         return isinstance(value, dict) and all(map(_is_number, value.values()))
     if name == "notes":

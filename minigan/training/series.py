@@ -1,4 +1,4 @@
-"""From the records of a run to curves: which numbers they have, a running mean, and fewer points of the same shape."""
+"""Converts the records of a run to curves, and thins out long curves."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from minigan.training.records import TABLES
 
-LATEST = 2**53  # step: JavaScript knows no larger whole numbers
-BUCKETS = 300  # parts into which a long curve is cut; each keeps its extremes
+LATEST = 2**53  # step: larger integers aren't exact in JavaScript
+BUCKETS = 300  # parts of a long curve, each of which keeps its extremes
 
 
 class Records:
-    """The records of a run, sorted by what they tell. Of several with one step the last counts.
+    """The records of a run as columns. If a step has several records, the last one counts.
 
     Numbers in tables have names such as "gradients.G.0".
 
-    last_step: 0 if there are none
+    last_step: 0 if there are no records
     notes:     (step, check, sentence), in order
-    phases:    (step, name) of each phase but the first: it began after the last record of the one before
+    phases:    (step, name) of each phase after the first; the step is that of the last record before the phase
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
@@ -46,23 +46,23 @@ class Records:
 
     @property
     def names(self) -> list[str]:
-        """The names of all numbers, in the order in which they turned up."""
+        """The names of all columns, in the order of their first appearance."""
         return list(self._columns)
 
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The steps (n,) at which there are numbers of this name, and the numbers (n,)."""
+        """Return the steps (n,) at which this number was recorded, and its values (n,)."""
         return self._columns.get(name, (np.zeros(0, int), np.zeros(0)))
 
     def last(self, name: str) -> float | None:
-        """The newest number of this name; None if there is none."""
+        """Return the last value of this number; None if it was never recorded."""
         return float(self._columns[name][1][-1]) if name in self._columns else None
 
 
 def thin(y: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
-    """Which of the n points of a curve (n,) are enough to draw it: indices, rising.
+    """Return the ascending indices of the points of a curve (n,) that are sufficient to draw it.
 
-    The curve is cut into `buckets` parts. Of each part stays where it is lowest and where it is highest, so no peak is
-    lost; and the first and the last point stay. A curve with few points keeps them all.
+    The curve is divided into `buckets` parts, each of which keeps its minimum and its maximum, so that no peak is lost.
+    The first and the last point are kept. A curve of at most 2 · `buckets` points is not thinned out.
     """
     n = len(y)
     if n <= 2 * buckets:

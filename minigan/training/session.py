@@ -1,4 +1,4 @@
-"""From settings and data to a run that trains: for the command line, and in a program of ten lines.
+"""Starts and resumes runs, for the command line and for Python programs.
 
 run = train(DCGAN, pictures, "runs/mine", n_steps=2000)      # (N, H, W, C), a dict of arrays, or a data set
 samples = run.model.generate(run.model.latent(64, run.model.device.rng(0)))
@@ -44,15 +44,16 @@ def train(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Train a model in the folder `out`, and return the run: its `model`, its `folder`, its newest `record`.
+    """Train a model in the folder `out`, and return the run, with its `model`, its `folder` and its newest `record`.
 
     model:    a class, or a name as on the command line
     data:     an array, a dict of arrays by name, a dict of feeds, a data set, or a name or path
-    held_out: data of the same kind that training doesn't see, for models that want such; else a tenth is kept apart
+    held_out: data of the same kind, for models that judge on held-out data; by default a tenth of `data` is held out
     settings: n_steps, batch_size, seed, … and the model's own arguments
-    resume:   go on with the run in `out`; n_steps makes it longer
+    resume:   resume the run in `out`; a larger n_steps extends it
 
-    Raises MiniganError for what doesn't fit, and KeyboardInterrupt when it was interrupted and has saved a checkpoint.
+    Raises MiniganError for invalid arguments or data, and KeyboardInterrupt after an interrupted run has saved a
+    checkpoint.
     """
     if isinstance(model, str):
         words, cls = {"model": model}, own_model(model)[0] if is_own(model) else None
@@ -63,7 +64,7 @@ def train(
         data = own_data(words["data"])[0] if is_own(words["data"]) else None
     folder = RunFolder(out)
     if resume:
-        plan = reopened(extend(folder.config(), settings | words, cls), cls, data, held_out)
+        plan = plan_of_resumed(extend(folder.config(), settings | words, cls), cls, data, held_out)
     else:
         folder.check_unused()
         plan = new_plan(settings | words, cls, data, held_out)
@@ -76,14 +77,14 @@ def train(
 
 @contextmanager
 def opened(plan: Plan, folder: RunFolder, resume: bool = False, warn: Warn = lambda _: None) -> Iterator[Run]:
-    """A run that is ready to train, in its folder, which is locked. `warn` is told what is different when it goes on.
+    """Context manager: lock the folder and yield a run that is ready to train. `warn` receives changes on resume.
 
-    Raises LockedError if another process trains there, TrainingError if a new run's folder holds something.
+    Raises LockedError if another process trains there, TrainingError if the folder of a new run isn't empty.
     """
     config, cls, sources, held_out = plan
     try:
         folder.lock()
-        if not resume:  # somebody may have trained there since it was last looked at
+        if not resume:  # another process may have trained there since the last check
             folder.check_unused()
         checkpoint = open_checkpoint(folder, config.model, warn=warn) if resume else None
         model = build_model(config, cls)
@@ -94,7 +95,7 @@ def opened(plan: Plan, folder: RunFolder, resume: bool = False, warn: Warn = lam
             config = replace(config, changes=(*config.changes, *(f"step {step:,}: {change}" for change in found)))
         else:
             model.fill_frozen()
-            config = _begin_with(model, config) if config.init_from else config
+            config = _load_initial_weights(model, config) if config.init_from else config
         with feeds_of(config, sources, model) as feeds:
             damage = getattr(model, "damage", None)
             kept = HeldOut(held_out, model.arrays, model.device, config.seed, damage) if held_out else NothingHeldOut()
@@ -107,14 +108,14 @@ def opened(plan: Plan, folder: RunFolder, resume: bool = False, warn: Warn = lam
 
 
 def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
-    """The stream of batches of a run, from its beginning."""
+    """Return the stream of batches of a run, positioned at its beginning."""
     augment: list[Any] = [AUGMENTATIONS[name] for name in config.augment]
     damage = getattr(model, "damage", None)
     return Feeds(sources, model.arrays, config.batch_size, config.seed, augment, device=model.device, damage=damage)
 
 
-def reopened(config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
-    """The plan of a run that goes on, with its data as it is by now. Raises MiniganError if that is of another kind."""
+def plan_of_resumed(config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
+    """Return the plan of a resumed run, with its data opened again. Raises MiniganError if the data no longer fits."""
     cls = cls or model_class(config.model)
     sources, kept = open_sources(config, cls, data, held_out)
     check_sources(config, sources)
@@ -123,25 +124,28 @@ def reopened(config: RunConfig, cls: type[Model] | None = None, data: Any = None
 
 
 def progress_of(run: Run, quiet: bool) -> Progress:
-    """The progress of a run, to be closed at its end; shown unless `quiet`."""
+    """Return the progress display of a run, which the caller closes. It shows nothing if `quiet`."""
     epoch = steps_per_epoch(run.config, run.model)
     return Progress(run.config.n_steps, run.stepper.step, quiet, epoch, run.declared)
 
 
 def name_of(cls: type[Model]) -> str:
-    """The name of a model as the command line has it, such as `dcgan`, or my_gan.py:MyGAN for one of a user's own."""
+    """Return the command-line name of a model, such as `dcgan`, or my_gan.py:MyGAN for a user's own class."""
     for name, one in MODELS.items():
         if one is cls:
             return name
     try:
         file = Path(inspect.getsourcefile(cls) or "program.py").name
-    except (TypeError, OSError):  # typed at a prompt
+    except (TypeError, OSError):  # defined at a prompt
         file = "program.py"
     return f"{file}:{cls.__name__}"
 
 
-def _begin_with(model: Any, config: RunConfig) -> RunConfig:
-    """Give a new run the weights of another one. Raises CheckpointError if they don't fit."""
+def _load_initial_weights(model: Any, config: RunConfig) -> RunConfig:
+    """Copy the weights of the checkpoint `config.init_from` into `model`; return `config` with its path and step.
+
+    Raises CheckpointError if they don't fit.
+    """
     other = Path(config.init_from)
     folder, file = (RunFolder(other), None) if other.is_dir() else (RunFolder(other.parent), other)
     checkpoint = open_checkpoint(folder, config.model, file)
@@ -150,7 +154,7 @@ def _begin_with(model: Any, config: RunConfig) -> RunConfig:
 
 
 def _judges(config: RunConfig, sources: Sources, model: Any) -> list[Any]:
-    """What is asked besides the model's own judgements: FID and others of the samples that it generates."""
+    """Return the evaluations besides the model's own judgements: FID and Inception Score of generated samples."""
     if not (config.eval_interval and config.eval_features):
         return []
     array = next(name for name, kind in model.arrays.items() if len(config.shapes.get(name, ())) == 3)

@@ -1,4 +1,4 @@
-"""The settings of a run, as they stand in its config.json."""
+"""The settings of a run, as stored in its config.json."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
 from minigan.options import Argument, Count, Fraction, WholeNumber
 
-# Streams of random numbers that belong to one seed: none disturbs another.
+# Independent streams of random numbers, each seeded by [seed, stream, …].
 INITIAL_WEIGHTS, TRAINING, EXHIBITED, COUNTED_LATENTS, JUDGED_LATENTS, EVALUATED_LATENTS, REAL_SAMPLES, HOST = range(8)
 DEFAULT_STEPS = {"digits": 2000, "ring": 10_000, "grid": 10_000}  # digits: two minutes on two CPU cores
-LEAST_STEPS, LEAST_EPOCHS = 4000, 25  # for other data, whichever is longer: few pictures need no fewer steps than many
-MIN_INTERVAL, PICTURES = 100, 50  # of the pictures of a run
-FEWEST_JUDGED = 10  # samples: Inception Score takes the mean over ten parts
-ON_NAN = ("stop", "rollback")  # what to do when a number becomes infinite or NaN
-# Of the learning rate: from the number of steps of a run to the factor at each of them.
+LEAST_STEPS, LEAST_EPOCHS = 4000, 25  # for other data, whichever is longer: small data sets don't need fewer steps
+MIN_INTERVAL, PICTURES = 100, 50  # pictures of a run: steps between them at least, and about how many
+FEWEST_JUDGED = 10  # samples: the Inception Score is a mean over ten parts
+ON_NAN = ("stop", "rollback")  # the reactions to an infinite number or NaN
+# Learning-rate schedules: from the number of steps of a run to the factor at each step
 DECAYS: dict[str, Callable[[int], Callable[[int], float]]] = {
     "none": lambda n_steps: constant(),
     "linear": lambda n_steps: linear_decay(0, n_steps),
@@ -28,26 +28,26 @@ DECAYS: dict[str, Callable[[int], Callable[[int], float]]] = {
 
 
 class TrainingError(MiniganError):
-    """A run that can't start, or can't go on."""
+    """A run that can't be started or continued."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What was asked for.
+    """The settings of a run.
 
     model         a name in MODELS, or a user's own as my_gan.py:MyGAN; model_args: its constructor's options
     data          a name or path, or a user's own function as my_data.py:make_data
-    shapes        of a sample of each array of a batch that isn't a label, such as {"real": (28, 28, 1)}
-    samples       of each feed, at the beginning
+    shapes        of one sample of each array of a batch except labels, such as {"real": (28, 28, 1)}
+    samples       the number of samples of each feed, at the beginning
     n_steps       the length of training
-    img_size      (H, W) that pictures were brought to, or None
-    classes       names, by label, of the classes that a conditional model learns
+    img_size      (H, W) that pictures are resized to, or None
+    classes       names, by label, of the classes of a conditional model
     ema           the decay of the average of weights, or None; lr_decay: one of DECAYS; on_nan: one of ON_NAN
-    eval_interval steps between judgements, or None; eval_features: the feature network that measures eval_samples
-                  samples then, or ""
-    fingerprint   tells whether the data is still the same; own: the SHA-256 of each of the user's own files
-    init_from     the checkpoint whose weights the run began with
-    changes       what was changed when it went on (changes.py)
+    eval_interval steps between judgements, or None; eval_features: the feature network for FID of eval_samples
+                  samples, or ""
+    fingerprint   a checksum that detects changed data; own: the SHA-256 of each of the user's own files
+    init_from     the checkpoint with the initial weights
+    changes       descriptions of the changes made on resume (changes.py)
     """
 
     model: str
@@ -83,7 +83,7 @@ class RunConfig:
     versions: dict[str, str] | None = None
 
 
-# The settings that are numbers: their limits, and what help says of them.
+# Numeric settings, with their limits and help texts
 _length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
 _length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
 _pictures = f"{MIN_INTERVAL}, or for about {PICTURES}"
@@ -113,7 +113,7 @@ CHOICES: dict[str, Collection[Any]] = {
 
 
 def problem_of(name: str, value: Any) -> str:
-    """What is wrong with the value of a setting, as the end of a sentence; empty if nothing is."""
+    """Return what is wrong with the value of a setting, as the end of a sentence; empty if it is valid."""
     if name in CHOICES and value not in CHOICES[name]:
         return f"is none of {', '.join(map(str, CHOICES[name]))}"
     problem = NUMBERS[name].check(value) if name in NUMBERS else ""
@@ -123,10 +123,10 @@ def problem_of(name: str, value: Any) -> str:
 
 
 def parse_config(values: dict[str, Any]) -> RunConfig:
-    """Make the settings of what JSON gave.
+    """Build the settings from parsed JSON.
 
-    Raises CheckpointError for the settings of an older minigan; ValueError, TypeError, KeyError or AttributeError for
-    what are none.
+    Raises CheckpointError for settings of an older minigan, and ValueError, TypeError, KeyError or AttributeError for
+    invalid ones.
     """
     if "shape" in values and "shapes" not in values:
         raise CheckpointError("it was made by an older minigan, and this one can't go on with it: start a new run")
@@ -145,7 +145,7 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
 
 
 def _check(config: RunConfig) -> None:
-    """Raise TypeError or ValueError if a field read from JSON isn't of the kind in its annotation, or out of range."""
+    """Raise TypeError if a field from JSON doesn't have its annotated type, ValueError if it is out of range."""
     for field in fields(config):
         value = getattr(config, field.name)
         kinds = [kind.split("[")[0].strip() for kind in str(field.type).split("|")]

@@ -1,4 +1,4 @@
-"""The data of a run: opened as its settings say, with a part that training doesn't see where a model wants one."""
+"""Opens the data of a run according to its settings, with a held-out part if the model needs one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ Sources = dict[str, Source]  # by feed
 
 
 def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = None) -> Sources:
-    """The sources of a run, by feed; `data` is what a program hands over instead of a name or path.
+    """Return the sources of a run, by feed. `data` replaces the name or path in `config.data` if it is given.
 
-    Raises DataError if they can't be opened, TrainingError for data that only a program can hand over.
+    Raises DataError if the data can't be opened, TrainingError if `config.data` stands for objects in memory and `data`
+    is missing.
     """
     if data is None and is_own(config.data):
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
@@ -33,9 +34,9 @@ def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = Non
 def open_sources(
     config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None
 ) -> tuple[Sources, Sources]:
-    """What a run trains on, and what it holds out, if its model wants that.
+    """Return the training data of a run, and its held-out data if the model needs any.
 
-    Held out is what a program hands over, else the data's own val or test part, else a tenth that the seed chooses.
+    The held-out data is `held_out` if given, else the data set's own val or test part, else a random tenth.
     """
     sources = open_data(config, cls, data)
     if not (cls or model_class(config.model)).holds_out:
@@ -59,9 +60,9 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
 
 
 def check_sources(config: RunConfig, sources: Sources) -> None:
-    """Number the classes of a resumed run's data as when the run began.
+    """Check the data of a resumed run, and assign the labels of classes as when the run began.
 
-    There may be more samples than then, fewer, or others. Raises TrainingError for samples or classes of another kind.
+    The samples may have changed. Raises TrainingError if their shape or the classes have changed.
     """
     shapes = shapes_of(sources)
     for name, shape in config.shapes.items():
@@ -76,11 +77,11 @@ def check_sources(config: RunConfig, sources: Sources) -> None:
                 number_classes(source, config.classes)  # type: ignore[arg-type]
     except DataError as error:
         changed = f"the classes of {config.data} have changed since this run began"
-        raise TrainingError(f"{changed}: it can't go on with others") from error
+        raise TrainingError(f"{changed}: it can't be resumed with others") from error
 
 
 def by_feed(data: str) -> str | dict[str, str]:
-    """A name or path, or one for each feed if it says so: `a=photos,b=paintings`."""
+    """Parse a name or path, or one for each feed, such as `a=photos,b=paintings`."""
     parts = [part.partition("=") for part in re.split(r",(?=\w+=)", data)]
     if os.path.exists(data) or not all(equals and feed.isidentifier() for feed, equals, _ in parts):
         return data
@@ -88,7 +89,7 @@ def by_feed(data: str) -> str | dict[str, str]:
 
 
 def absolute(data: str) -> str:
-    """Make paths absolute, so that the run can go on from another directory; names stay names."""
+    """Make paths absolute, so that the run can be resumed from another directory; names are unchanged."""
     feeds = by_feed(data)
     if isinstance(feeds, dict):
         return ",".join(f"{feed}={absolute(path)}" for feed, path in feeds.items())
@@ -98,7 +99,7 @@ def absolute(data: str) -> str:
 
 
 def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
-    """The shape of a sample of each array that isn't a label."""
+    """Return the shape of one sample of each array except labels."""
     return {
         name: tuple(shape)
         for source in sources.values()
@@ -108,5 +109,5 @@ def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
 
 
 def samples_of(sources: Sources) -> dict[str, int]:
-    """How many samples each feed has."""
+    """Return the number of samples of each feed."""
     return {feed: len(source) for feed, source in sources.items()}

@@ -1,8 +1,8 @@
-"""Steps that can be made again: a model, its data, and all that the next step depends on.
+"""Reproducible training steps: a model, its data, and the complete state that the next step depends on.
 
-A checkpoint is the state of a Stepper on the disk, `recovery.Memory` is that state in memory, and `restore` is the way
-back from either: for a run that goes on, for the search for a NaN, for a rollback. The generators of a step follow from
-(seed, step), and the data from a count of samples, so neither has a state.
+A checkpoint stores the state of a Stepper on disk; `rollback.Snapshots` stores it in memory. `restore` loads either: to
+resume a run, to search for the origin of a NaN, or to roll back. Random generators are seeded by (seed, step), and the
+position in the data is a count of samples, so the generators need no saved state.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from minigan.training.settings import DECAYS, HOST, TRAINING, RunConfig
 
 
 class Stepper:
-    """Makes the steps of a run.
+    """Runs the training steps.
 
-    step      steps made since the beginning of the run
-    seconds   of training so far, when the state is taken
+    step      the number of steps so far
+    seconds   of training so far
     phase     the name of the phase of the last step
-    lr_factor of all learning rates; it falls with every rollback, of which there were `rollbacks`
-    notes     of the doctor and others, for the next record
+    lr_factor the factor on all learning rates, which decreases with each of the `rollbacks`
+    notes     of the doctor and of rollbacks, for the next record
     """
 
     def __init__(self, model: Any, feeds: Feeds, config: RunConfig, doctor: Doctor) -> None:
@@ -43,7 +43,7 @@ class Stepper:
         self.recorder = Recorder()
         self._lr = {name: optimizer.lr for name, optimizer in model.optimizers.items()}
         self._decay = DECAYS[config.lr_decay](config.n_steps)
-        self._checked: set[tuple[str, ...]] = set()  # names of measures that a step has returned together
+        self._checked: set[tuple[str, ...]] = set()  # combinations of measures that were validated once
 
     @property
     def finished(self) -> bool:
@@ -51,23 +51,23 @@ class Stepper:
         return self.step >= self.config.n_steps
 
     def now(self) -> Now:
-        """The moment of the next step."""
+        """Return the `Now` of the next step."""
         samples, rng = self.feeds.position, np.random.default_rng([self.config.seed, HOST, self.step])
         return Now(self.step, samples, rng, self.step / self.config.n_steps, phase_at(self.model.phases, samples))
 
     @property
     def at_boundary(self) -> bool:
-        """Whether the next step is of another phase than the last one."""
+        """Whether the next step begins another phase."""
         return not self.finished and phase_at(self.model.phases, self.feeds.position).name != self.phase
 
     def advance(self) -> None:
-        """Make one step, and keep what it measured."""
-        self.count(self.model.step(self.feeds.next, *self.prepare()))
+        """Run one step and store its measures."""
+        self.end_step(self.model.step(self.feeds.next, *self.begin_step()))
 
-    def prepare(self) -> tuple[Any, Now]:
-        """What comes before a step: the beginning of a phase, the size of its batch, and the learning rates.
+    def begin_step(self) -> tuple[Any, Now]:
+        """Begin a phase if one is due, and set the batch size and the learning rates of the next step.
 
-        Returns the generator of the step, on the device, and its moment.
+        Returns the random generator of the step, on the device, and its `Now`.
         """
         now = self.now()
         if now.phase.name != self.phase:
@@ -80,8 +80,8 @@ class Stepper:
             optimizer.lr = rates[name] * self._decay(self.step) * self.lr_factor
         return self.model.device.rng([self.config.seed, TRAINING, self.step]), now
 
-    def count(self, measured: dict[str, Any]) -> None:
-        """What follows a step: the averages of weights, the count, the measures."""
+    def end_step(self, measured: dict[str, Any]) -> None:
+        """Validate the measures of a step, update the averages of the weights, and count the step."""
         names = tuple(measured) if isinstance(measured, dict) else ()
         if names not in self._checked or not names:
             check_measures(self.model, measured)
@@ -91,12 +91,12 @@ class Stepper:
         self.step += 1
         self.recorder.add(self.step, measured)
 
-    def present(self) -> Checkpoint:
-        """What a checkpoint would hold now, in memory."""
+    def snapshot(self) -> Checkpoint:
+        """Return the current state as a checkpoint in memory."""
         return Checkpoint(Path("memory"), model_arrays(self.model), self.state())
 
     def state(self) -> dict[str, Any]:
-        """Everything that a checkpoint holds besides arrays. Raises NotFiniteError if a measure isn't finite."""
+        """Return all state of a checkpoint except arrays. Raises NotFiniteError if a measure isn't finite."""
         return {
             "model": self.config.model,
             "config": asdict(self.config),
@@ -114,7 +114,7 @@ class Stepper:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Restore the state that a checkpoint holds. Raises CheckpointError if it doesn't fit."""
+        """Restore the state from a checkpoint. Raises CheckpointError if it doesn't fit."""
         state = checkpoint.state
         try:
             self.recorder.load(state["measured"])
@@ -129,13 +129,13 @@ class Stepper:
         self.step, self.seconds, self.phase = state["step"], state["seconds"], state["phase"]
         self.feeds.seek(state["samples"])
 
-    def watched(self, step: Callable[..., Any]) -> tuple[Any, list[dict[str, Any]]]:
-        """Make the next step through `step(next_batch, rng, now)`; return what it returned, and the batches it took."""
+    def with_batches(self, step: Callable[..., Any]) -> tuple[Any, list[dict[str, Any]]]:
+        """Run the next step as `step(next_batch, rng, now)`; return its result and copies of the batches it took."""
         batches: list[dict[str, Any]] = []
 
         def hand_out() -> dict[str, Any]:
             batch = self.feeds.next()
-            batches.append({name: array.copy() for name, array in batch.items()})  # the step may change its own
+            batches.append({name: array.copy() for name, array in batch.items()})  # a step may modify its batch
             return batch
 
-        return step(hand_out, *self.prepare()), batches
+        return step(hand_out, *self.begin_step()), batches

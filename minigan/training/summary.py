@@ -1,7 +1,7 @@
-"""What a dry run shows: layers, shapes, parameters, memory, and the operations of a step.
+"""The output of a dry run: layers, shapes, parameters, memory, and the operations of a step.
 
-Nothing of it is worked out on paper. One real step is made in each phase, on a few random samples with throw-away
-weights, while every layer notes what it is asked to do; so the numbers hold for whatever a model's step consists of.
+All figures are measured: one real step is run in each phase, on a few random samples with disposable weights, with
+hooks on every layer that count its operations. Therefore they are correct for any model's step.
 """
 
 from __future__ import annotations
@@ -18,66 +18,66 @@ import numpy as np
 from minigan.common.small_models import moments, random_batch
 from minigan.layers import Layer
 from minigan.model import Now
+from minigan.training.hooks import Call, LayerHooks
 from minigan.training.settings import RunConfig
-from minigan.training.watching import Call, Watching
 
-# Matrix products that each pass makes, each with as many multiply-adds as a forward pass. A layer that is linear in x
-# makes two in double backward: ddy, which is a forward pass, and its parameters' gradient.
+# Matrix products in each pass, each with as many multiply-adds as a forward pass. The double backward pass of a layer
+# that is linear in x has two: ddy, which is a forward pass, and the gradient of its parameters.
 PRODUCTS = {"forward": 1, "backward (input)": 1, "backward (params)": 1, "backward (both)": 2, "double backward": 2}
 PASSES = {"forward": "forward", "output": "forward", "double_backward": "double backward"}
-PROBE = 8  # samples in the step that is watched
-MEMORY_PROBE = 32  # at most, in the step whose memory is measured: with fewer, scratch space grows with the batch
+PROBE = 8  # samples in the step whose operations are counted
+MEMORY_PROBE = 32  # samples, at most, in the step whose memory is measured; below that, scratch space grows with them
 PEAKS = 3  # measurements of a step's memory
-MIDST = 1001  # steps that the model believes to have made before it
+STEPS_BEFORE = 1001  # the step number of the measured step: some models have longer steps at the beginning
 
 Shapes = dict[str, tuple[int, ...]]  # of a sample of each array; those that are missing are labels
 
 
 def summarize(model: Any, config: RunConfig, shapes: Shapes) -> str:
-    """Describe the networks, and memory and cost of a step in each phase. The weights of `model` are spoilt."""
-    watches, activations, costs = [], {}, []
+    """Describe the networks, and the memory and cost of a step in each phase. Overwrites the weights of `model`."""
+    counters, activations, costs = [], {}, []
     for now in moments(model):
-        watches.append(_watched(model, shapes, now))
+        counters.append(_count_passes(model, shapes, now))
         several, batch_size = len(model.phases) > 1, now.phase.batch_size or config.batch_size
         name = f"phase {now.phase.name}, " * several
         activations[f"{name}activations, batch of {batch_size}"] = _activations(model, shapes, now, batch_size)
-        costs += ["", _cost_table(name, watches[-1], batch_size)]
-    seen = {key: shapes for watch in reversed(watches) for key, shapes in watch.shapes.items()}
+        costs += ["", _cost_table(name, counters[-1], batch_size)]
+    seen = {key: shapes for counter in reversed(counters) for key, shapes in counter.shapes.items()}
     tables = [_layer_table(name, network, seen) for name, network in model.networks.items()]
     tables += [_layer_table(f"{name}, frozen", network, seen) for name, network in model.frozen.items()]
     return "\n".join(["\n\n".join(tables), "", _memory_table(model, activations), *costs])
 
 
 def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None) -> float:
-    """Multiply-adds of the matrix products of one step, for each sample of the batch. The weights are spoilt.
+    """Return the multiply-adds in the matrix products of one step, per sample. Overwrites the weights of `model`.
 
-    step: what to count instead of `model.step`, a function of (model, next_batch, rng, now).
+    step: counted instead of `model.step`, a function of (model, next_batch, rng, now).
     """
-    return sum(_watched(model, shapes, next(moments(model)), step).macs.values()) / PROBE
+    return sum(_count_passes(model, shapes, next(moments(model)), step).macs.values()) / PROBE
 
 
-def _watched(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any] | None = None) -> Watch:
-    """What the layers were asked to do in a step on PROBE samples."""
-    watch = Watch(model)
-    with watch:
+def _count_passes(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any] | None = None) -> PassCounter:
+    """Run a step on PROBE samples, and return the counts of its passes and operations."""
+    counter = PassCounter(model)
+    with counter:
         _step(model, shapes, now, PROBE, step)
-    return watch
+    return counter
 
 
 def _step(model: Any, shapes: Shapes, now: Now, n: int, step: Callable[..., Any] | None = None) -> None:
-    """Make one step on `n` random samples, in the midst of a phase: some models begin with longer steps."""
+    """Run one step on `n` random samples, as step number STEPS_BEFORE of a phase."""
     rng, shapes = np.random.default_rng(0), {name: shapes.get(name, ()) for name in model.arrays}
     for optimizer in model.optimizers.values():
-        optimizer.t = MIDST
+        optimizer.t = STEPS_BEFORE
 
     def next_batch(some: int | None = None) -> dict[str, Any]:
         return random_batch(model, shapes, some or n, rng)
 
-    (step or type(model).step)(model, next_batch, rng, replace(now, step=MIDST))
+    (step or type(model).step)(model, next_batch, rng, replace(now, step=STEPS_BEFORE))
 
 
-class Watch(Watching):
-    """Counts, until `close`, the passes through a model's networks and the products of their layers."""
+class PassCounter(LayerHooks):
+    """Counts the passes through a model's networks and the multiply-adds of their layers, until `close`."""
 
     def __init__(self, model: Any) -> None:
         self.shapes: dict[int, tuple[tuple, tuple]] = {}  # id of a layer: `shape_of` its first input and output
@@ -89,12 +89,12 @@ class Watch(Watching):
         super().__init__(networks)
 
     def around(self, call: Call) -> Any:
-        """Count the pass, if it is one through a whole network, and the products of a layer without inner layers."""
+        """Count a pass through a whole network, or the multiply-adds of a layer without inner layers."""
         layer, leaf = call.place.layer, not call.place.layer.children()
         if call.verb == "output" and leaf:  # it calls forward
             return call.proceed()
         verb = PASSES.get(call.verb, f"backward ({call.wrt})")
-        if not call.place.name:  # what the layers inside do from here on belongs to this pass
+        if not call.place.name:  # a pass through a whole network: the following calls of layers belong to it
             self._current = (call.place.network, verb)
             self.passes[self._current] += 1
         result = call.proceed()
@@ -107,12 +107,12 @@ class Watch(Watching):
 
 
 def shape_of(x: Any) -> tuple:
-    """The shape of an array, or of each array in a tuple; () of a number, such as a level."""
+    """Return the shape of an array, or of each array in a tuple; () for a number."""
     return tuple(map(shape_of, x)) if isinstance(x, tuple) else tuple(getattr(x, "shape", ()))
 
 
 def _shown(shape: tuple) -> str:
-    """A shape without the batch, for people: 16×16×1, or `100, label` for two arrays."""
+    """Format a shape without the batch axis: 16×16×1, or `100, label` for two arrays."""
     if not shape:
         return "number"
     if isinstance(shape[0], tuple):
@@ -121,12 +121,12 @@ def _shown(shape: tuple) -> str:
 
 
 def _batch(shape: tuple) -> int:
-    """The length of the first axis, of the first array if there are several."""
+    """Return the length of the first axis, of the first array if there are several."""
     return _batch(shape[0]) if isinstance(shape[0], tuple) else shape[0]
 
 
 def _layer_table(name: str, network: Layer, shapes: dict[int, tuple[tuple, tuple]]) -> str:
-    """One row for each layer without inner layers that a step has used."""
+    """Format one row for each layer without inner layers that the step has used."""
     rows = [("", "layer", "output", "parameters", "MFLOP")]
     for prefix, layer in network.walk():
         if layer.children() or id(layer) not in shapes:
@@ -140,21 +140,20 @@ def _layer_table(name: str, network: Layer, shapes: dict[int, tuple[tuple, tuple
 
 
 def _memory_table(model: Any, activations: dict[str, float]) -> str:
-    """Bytes of what stays, and the peak of what a step needs besides."""
+    """Format the bytes of persistent arrays, and the peak of temporary ones during a step."""
     sizes = {name: net.parameters().values.nbytes for name, net in {**model.networks, **model.frozen}.items()}
     trained = sum(sizes[name] for name in model.networks)
     state = sum(getattr(o, name).nbytes for o in model.optimizers.values() for name in o.state_names)
-    rows = {"parameters": sum(sizes.values()), "gradients": trained, "optimiser state": state}
+    rows = {"parameters": sum(sizes.values()), "gradients": trained, "optimizer state": state}
     rows |= {f"average of {name}'s weights": sizes[name] for name in model.averages}
     title = "memory (activations: measured on small batches, at their peak, with all scratch space)"
     return f"{title}\n{table([(name, mib(size)) for name, size in (rows | activations).items()], '<>')}"
 
 
 def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float:
-    """Bytes that a step on a batch needs for a time, reckoned from two smaller ones.
+    """Return the bytes of temporary arrays in a step on a batch, extrapolated from two smaller batches.
 
-    On a busy machine a thread may start too late to take scratch space of its own, so the largest of several peaks
-    counts.
+    The largest of several peaks counts: on a busy machine, a thread may start too late to allocate its scratch space.
     """
     n = max(4, min(MEMORY_PROBE, batch_size))
     small, large = (max(_peak(partial(_step, model, shapes, now, size)) for _ in range(PEAKS)) for size in (n // 2, n))
@@ -162,7 +161,7 @@ def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float
 
 
 def _peak(action: Callable[[], None]) -> int:
-    """Bytes that `action` allocates at most, at one time, beyond what was there before."""
+    """Return the peak of the bytes that `action` allocates."""
     tracemalloc.start()
     try:
         action()
@@ -171,25 +170,25 @@ def _peak(action: Callable[[], None]) -> int:
         tracemalloc.stop()
 
 
-def _cost_table(phase: str, watch: Watch, batch_size: int) -> str:
-    """Passes through the networks, and operations: a multiply-add counts as two."""
+def _cost_table(phase: str, counter: PassCounter, batch_size: int) -> str:
+    """Format the passes through the networks and their operations; a multiply-add counts as two."""
     rows = [("network", "pass", "times", "GFLOP")]
     scale = 2e-9 * batch_size / PROBE
-    for name in watch.networks:
+    for name in counter.networks:
         for verb in PRODUCTS:
-            if times := watch.passes[name, verb]:
-                rows.append((name, verb, str(times), f"{scale * watch.macs[name, verb]:,.3f}"))
-    total = scale * sum(watch.macs.values())
+            if times := counter.passes[name, verb]:
+                rows.append((name, verb, str(times), f"{scale * counter.macs[name, verb]:,.3f}"))
+    total = scale * sum(counter.macs.values())
     return f"{phase}a step on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
 
 
 def mib(size: float) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes in MiB."""
     return f"{size / 2**20:,.1f} MiB"
 
 
 def table(rows: Sequence[tuple[str, ...]], align: str) -> str:
-    """Set rows in columns; `align` has < or > for each."""
+    """Align rows in columns; `align` has < or > for each."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
     return "\n".join(
         "  " + "  ".join(f"{cell:{a}{w}}" for cell, a, w in zip(row, align, widths, strict=True)).rstrip()

@@ -6,7 +6,7 @@ from bench_results import result
 from PIL import Image
 
 from minigan.bench.plot import _mib, _ms, draw
-from minigan.training.curves import COLOURS, Panel
+from minigan.training.curves import COLORS, Panel
 
 
 def rows_of(image):
@@ -25,7 +25,7 @@ def test_there_is_a_row_for_each_thing_that_grows(results, rows):
     image = draw(results)
     assert rows_of(image) == rows
     found = {colour for _, colour in image.getcolors(1 << 20)}
-    assert COLOURS[2] in found  # the last contender lies on top of the others here
+    assert COLORS[2] in found  # the last contender lies on top of the others here
 
 
 def test_the_order_of_measuring_does_not_matter_and_figures_are_for_a_sample():

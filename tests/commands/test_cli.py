@@ -105,7 +105,7 @@ def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
     assert run("train dcgan --features 4 --limit 200 --dry-run --out run") == 0
     out, _ = capsys.readouterr()
     warned = "note: each of only 200 pictures is seen 640 times"
-    for text in ("ConvTranspose2D(", "parameters", "optimiser state", "GFLOP", "backward (input)", warned):
+    for text in ("ConvTranspose2D(", "parameters", "optimizer state", "GFLOP", "backward (input)", warned):
         assert text in out
     assert os.listdir() == []
 

@@ -134,7 +134,7 @@ def test_a_file_that_has_changed_is_told(capsys):
     Path("my_layers.py").write_text(LAYERS + "# another one\n")
     capsys.readouterr()
     run("sample run --model my_gan.py:MyGAN")
-    said = "my_layers.py isn't what it was: the run goes by what it says now"
+    said = "my_layers.py has changed: the new version is used"
     assert capsys.readouterr().err == f"minigan: warning: {said}\n"
     assert run(f"train --resume run --n-steps 20 --quiet {AGAIN}") == 0
     assert json.loads(Path("run/config.json").read_text())["changes"] == [f"step 12: {said}"]

@@ -65,16 +65,16 @@ WRONG = {  # what is done to a good model: what is said of it
     "no dict": (put("optimizers", []), "self.optimizers is no dict"),
     "nothing to move": (
         lambda m: m.optimizers.update({"AA": m.optimizers["A"]}),
-        "the optimiser 'AA' has no network of that name: did you mean A?",
+        "the optimizer 'AA' has no network of that name: did you mean A?",
     ),
     "frozen moves": (
         lambda m: m.optimizers.update(features=SGD(m.frozen["features"].parameters(), 0.1)),
-        "the optimiser 'features' .* frozen",
+        "the optimizer 'features' .* frozen",
     ),
-    "moves another": (lambda m: m.optimizers.update({"A": m.optimizers["B"]}), "the optimiser 'A' moves B"),
+    "moves another": (lambda m: m.optimizers.update({"A": m.optimizers["B"]}), "the optimizer 'A' moves B"),
     "moves others": (
         lambda m: m.optimizers.update({"A": SGD(dense().parameters(), 0.1)}),
-        "the optimiser 'A' moves other parameters",
+        "the optimizer 'A' moves other parameters",
     ),
     "idle network": (lambda m: m.optimizers.pop("A"), "nothing trains the network A"),
     "averaged": (put("averaged", ("G",)), "averaged has 'G', which isn't there: use A, B, front"),

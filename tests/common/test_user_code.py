@@ -9,9 +9,9 @@ from command_line import in_an_empty_folder  # noqa: F401
 
 from minigan.common.user_code import (
     OwnError,
-    about_data,
     is_own,
     load_own,
+    locate_data_errors,
     own_data,
     own_model,
     place_in_own,
@@ -118,9 +118,9 @@ def test_what_can_not_be_data_is_one_sentence(name, said):
 
 def test_an_error_about_data_begins_with_the_place_of_the_function():
     Path("my_data.py").write_text(DATA)
-    with pytest.raises(OwnError, match="^my_data.py, line 4: no pictures$"), about_data("my_data.py:good"):
+    with pytest.raises(OwnError, match="^my_data.py, line 4: no pictures$"), locate_data_errors("my_data.py:good"):
         raise DataError("no pictures")
-    with pytest.raises(DataError, match="^no pictures$"), about_data("digits"):
+    with pytest.raises(DataError, match="^no pictures$"), locate_data_errors("digits"):
         raise DataError("no pictures")
 
 

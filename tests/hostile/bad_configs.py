@@ -170,7 +170,7 @@ CONFIGS = [
         "data of other sizes",
         put(samples={"data": 99}),
         RESUME,
-        "the data isn't what it was (99 before, 16 now)",
+        "the data has changed (99 before, 16 now)",
         warns=True,
     ),
     *(

@@ -11,7 +11,7 @@ from minigan.layers import Conv2D, ConvTranspose2D, Dense, Embedding, Flatten, L
 from minigan.optim import WeightAverage
 from minigan.testing import check_layer, smooth_point
 from minigan.testing.strategies import LAYERS, seeds
-from minigan.training.summary import Watch
+from minigan.training.summary import PassCounter
 
 WRAPPED = [
     (Dense(6, 4), (5, 6)),
@@ -252,7 +252,7 @@ def test_a_dry_run_counts_the_inner_layer_once():
         networks = {"D": Sequential(wrap(Conv2D(2, 3, 3)), Flatten(), wrap(Dense(12, 1)))}
 
     x = np.random.default_rng(0).standard_normal((2, 4, 4, 2))
-    D, watch = Gan.networks["D"], Watch(Gan)
+    D, watch = Gan.networks["D"], PassCounter(Gan)
     y, cache = D.forward(x)
     D.backward(y, cache, wrt="input")
     D.double_backward(x, y, cache)

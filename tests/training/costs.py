@@ -21,8 +21,8 @@ from minigan.backend import keep_freed_memory
 from minigan.training import RunFolder, load_checkpoint
 from minigan.training.plan import new_plan
 from minigan.training.recorder import fetch_norms
-from minigan.training.recovery import SHARE
 from minigan.training.report import Report, Status
+from minigan.training.rollback import SHARE
 from minigan.training.run import RECORD_INTERVAL
 from minigan.training.session import opened
 
@@ -55,9 +55,9 @@ def measure(size: int, folder: Path) -> str:
 
         record, shown = {"step": 10, **stepper.recorder.close(), **norms()}, run.gallery.show()
         looked = milliseconds(norms) + milliseconds(lambda: doctor.check(record))
-        looked_at = milliseconds(lambda: doctor.look_at(stepper.step, shown))
+        looked_at = milliseconds(lambda: doctor.inspect(stepper.step, shown))
         share = (looked / RECORD_INTERVAL + looked_at / config.sample_interval) / step
-        kept = milliseconds(run.memory.keep)
+        kept = milliseconds(run.snapshots.take)
         saved = milliseconds(run.save)
         path = run_folder.checkpoints()[-1]
         loaded = milliseconds(lambda: load_checkpoint(path))

@@ -44,7 +44,7 @@ def doctor_of(model, config, real=None):
 
 def healthy(step, doctor, noise=0.0):
     """A record like those of runs that go well, of any of these GANs."""
-    probability = isinstance(doctor.case.model.games[0].objective, Minimax)
+    probability = isinstance(doctor.context.model.games[0].objective, Minimax)
     return {
         "step": step,
         "d_loss": 0.9 * math.exp(noise),
@@ -52,14 +52,14 @@ def healthy(step, doctor, noise=0.0):
         "d_real": 0.7 if probability else 0.6,
         "d_fake": 0.3 if probability else -0.6,
         "gradients": dict.fromkeys(places(doctor), 0.05 * math.exp(noise)),
-        "weights": {name: rms * math.exp(abs(noise)) for name, rms in doctor.case.initial.items()},
+        "weights": {name: rms * math.exp(abs(noise)) for name, rms in doctor.context.initial.items()},
         "penalty": math.exp(noise),
     }
 
 
 def places(doctor):
     """The layers that have parameters."""
-    return [place for place, layer in doctor.case.layers() if layer.parameter_names]
+    return [place for place, layer in doctor.context.layers() if layer.parameter_names]
 
 
 def sick(record, what):
@@ -88,7 +88,7 @@ def exhibit(samples):
 
 def look(doctor, *samples, start=100):
     """Diversity, or NaN, and notes for samples at every hundredth step."""
-    found = [doctor.look_at(start + 100 * i, exhibit(x)) for i, x in enumerate(samples)]
+    found = [doctor.inspect(start + 100 * i, exhibit(x)) for i, x in enumerate(samples)]
     return [(numbers.get("diversity", math.nan), notes) for numbers, notes in found]
 
 

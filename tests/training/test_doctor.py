@@ -75,7 +75,7 @@ def test_only_options_that_the_model_has_are_advised(model):
         doctor = make(model, lr=10.0)
         records = [healthy(10 * i, doctor) for i in range(1, 30)]
         notes += [note for _, note in say(doctor, records + [sick(r, what) for r in records for _ in range(5)])]
-    notes += [note for i in range(1, 5) for note in doctor.look_at(1000 * i, exhibit(np.zeros_like(REAL)))[1]]
+    notes += [note for i in range(1, 5) for note in doctor.inspect(1000 * i, exhibit(np.zeros_like(REAL)))[1]]
     flags = {"--" + name.replace("_", "-") for name in arguments_of(MODELS[model])}
     known = flags | {"--seed", "--batch-size", "--n-steps"}
     advised = {flag for note in notes for flag in re.findall(r"--[a-z0-9-]+", note.sentence)}
@@ -132,7 +132,7 @@ def test_defaults_are_fine_from_the_start(model):
 def test_few_pictures_that_are_seen_again_and_again():
     (note,) = make(changes={"samples": {"data": 200}, "n_steps": 4000}).at_start()
     assert note.check == "pictures"
-    assert "each of only 200 pictures is seen 1,280 times, so they are learned by heart" in note.sentence
+    assert "each of only 200 pictures is seen 1,280 times, so they are memorized" in note.sentence
     assert note.sentence.endswith("try --augment flip or more pictures")
     (note,) = make(changes={"samples": {"data": 64}, "augment": ("flip",)}).at_start()
     assert note.sentence.endswith("try more pictures")
@@ -151,7 +151,7 @@ def test_few_pictures_that_are_seen_again_and_again():
 @pytest.mark.parametrize("model", ["dcgan", "cdcgan", "sngan"])
 def test_measures_are_norms_of_layers_and_rms_of_networks_and_stay_on_the_device(model):
     doctor = make(model, device=STRICT)
-    gan = doctor.case.model
+    gan = doctor.context.model
     rng = STRICT.rng(3)
     for network in gan.networks.values():
         network.parameters().grads[...] = rng.standard_normal(len(network.parameters()), dtype=np.float32)
@@ -174,7 +174,7 @@ def test_measures_are_norms_of_layers_and_rms_of_networks_and_stay_on_the_device
 def test_weights_that_were_tiny_may_grow():
     """The first discriminator began at 0.003; that it has grown a hundredfold means nothing."""
     doctor = make()
-    doctor.case.initial["D"] = 0.003
+    doctor.context.initial["D"] = 0.003
     assert say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 0.3}} for i in range(1, 20)]) == []
     ((_, note),) = say(doctor, [healthy(10 * i, doctor) | {"weights": {"D": 3.0}} for i in range(20, 40)])
     assert "the weights of D explode: they are 3 in root mean square since step 200, 1000 times" in note.sentence
@@ -192,6 +192,6 @@ def test_a_composite_layers_own_gradient_is_not_that_of_the_layers_inside():
     model, network = Model(), Gain(Dense(2, 2, rng=np.random.default_rng(0)))
     model.networks, model.optimizers = {"D": network}, {}
     network.parameters().grads[...] = 1
-    measured = doctor_of(model, make().case.config).measure()
+    measured = doctor_of(model, make().context.config).measure()
     assert measured["gradients.D"] == pytest.approx(3**0.5)
     assert measured["gradients.D.0"] == pytest.approx(6**0.5)

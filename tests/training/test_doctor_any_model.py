@@ -39,7 +39,7 @@ def record(i, doctor, **measures):
     return {
         "step": 10 * i,
         "gradients": dict.fromkeys(places(doctor), 0.05),
-        "weights": dict(doctor.case.initial),
+        "weights": dict(doctor.context.initial),
         **measures,
     }
 
@@ -60,7 +60,7 @@ def test_three_networks_and_no_game():
         one["weights"]["prior"] = 500.0
     assert [note.sentence.split(" since")[0] for _, note in say(doctor, ill)] == [
         "the weights of prior explode: they are 5e+02 in root mean square",
-        "nothing comes down to layer decoder.1, whose gradient has been zero",
+        "no gradient reaches layer decoder.1: it has been zero",
     ]
 
 
@@ -169,15 +169,16 @@ def test_a_phase_starts_the_counts_again_but_not_what_the_weights_were():
     doctor = phased()
     ill = [still(i, doctor, "G.0") for i in range(PATIENCE - 1)]
     assert say(doctor, ill) == []
-    initial, doctor.case.diverse = doctor.case.initial, {"samples"}
+    initial, doctor.context.diverse = doctor.context.initial, {"samples"}
     doctor.begin(PHASES[1])
     assert say(doctor, ill) == []  # one more would have been enough
-    assert (doctor.case.initial, doctor.case.diverse, doctor.case.trends.keys()) == (initial, {"samples"}, {"G"})
+    context = doctor.context
+    assert (context.initial, context.diverse, context.trends.keys()) == (initial, {"samples"}, {"G"})
     assert len(say(doctor, [still(99, doctor, "G.0")])) == 1
     doctor.begin(PHASES[1])  # it has begun
     resumed = phased()
     resumed.load_state_dict(json.loads(json.dumps(doctor.state_dict())))
-    assert resumed.case.phase == PHASES[1]
+    assert resumed.context.phase == PHASES[1]
     assert resumed.state_dict() == doctor.state_dict()
 
 
@@ -199,7 +200,7 @@ def test_a_model_that_shows_nothing_of_latents():
     doctor = doctor_of(Several("net"), CONFIG)
     shown = exhibit(np.zeros((64, 8, 6, 3), np.float32))
     shown = {name: replace(one, like="") for name, one in shown.items()}
-    assert [doctor.look_at(100 * i, shown) for i in range(1, 60)] == [({}, [])] * 59
+    assert [doctor.inspect(100 * i, shown) for i in range(1, 60)] == [({}, [])] * 59
 
 
 def test_a_network_whose_optimiser_is_never_asked_is_named_unless_it_is_idle():

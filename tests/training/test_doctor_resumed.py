@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 @given(st.data())
 def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
     whole, before, after = (make("wgan-gp") for _ in range(3))
-    after.case.model.networks["D"].parameters().values[...] *= 7  # the initial size must come from the state
-    after = doctor_of(after.case.model, after.case.config, REAL)
+    after.context.model.networks["D"].parameters().values[...] *= 7  # the initial size must come from the state
+    after = doctor_of(after.context.model, after.context.config, REAL)
     spans = data.draw(st.lists(st.tuples(st.sampled_from((None, *KINDS)), st.integers(1, 70)), min_size=1, max_size=8))
     kinds = [kind for kind, length in spans for _ in range(length)]
     cut = data.draw(st.integers(0, len(kinds)))
@@ -23,7 +23,7 @@ def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
     def live(doctor, i):
         record = healthy(10 * i, whole)
         notes = doctor.check(sick(record, kinds[i]) if kinds[i] else record)
-        return notes + doctor.look_at(10 * i, exhibit(shown[i % len(shown)]))[1] if i % 5 == 0 else notes
+        return notes + doctor.inspect(10 * i, exhibit(shown[i % len(shown)]))[1] if i % 5 == 0 else notes
 
     unbroken = [live(whole, i) for i in range(len(kinds))]
     first = [live(before, i) for i in range(cut)]
@@ -38,7 +38,7 @@ def test_nothing_that_a_check_remembers_is_lost(cut):
     def live(doctor, i):
         record = healthy(5 * i, whole)
         notes = doctor.check(record if i < 40 else sick(record, "vanishing"))
-        return notes + (doctor.look_at(5 * i, exhibit(OTHERS if i < 40 else grey(0.1)))[1] if i % 10 == 0 else [])
+        return notes + (doctor.inspect(5 * i, exhibit(OTHERS if i < 40 else grey(0.1)))[1] if i % 10 == 0 else [])
 
     whole, before, after = (make() for _ in range(3))
     unbroken = [live(whole, i) for i in range(120)]
@@ -60,7 +60,7 @@ GARBAGE = st.recursive(
 def test_a_damaged_memory_is_refused_or_harmless_and_changes_nothing(data):
     doctor = make()
     doctor.check(healthy(10, doctor))
-    doctor.look_at(10, exhibit(REAL))
+    doctor.inspect(10, exhibit(REAL))
     good = doctor.state_dict()
     bad = good | {data.draw(st.sampled_from(sorted(good))): data.draw(GARBAGE)}
     other = make()
@@ -70,4 +70,4 @@ def test_a_damaged_memory_is_refused_or_harmless_and_changes_nothing(data):
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         assert other.state_dict() == before
     other.check(healthy(20, other))
-    other.look_at(20, exhibit(REAL))
+    other.inspect(20, exhibit(REAL))

@@ -62,7 +62,7 @@ def test_a_generator_that_has_known_better_is_given_none():
 def test_the_picture_before_the_first_step_does_not_count():
     doctor = make()
     for _ in range(10):
-        assert doctor.look_at(0, exhibit(np.zeros_like(REAL)))[1] == []
+        assert doctor.inspect(0, exhibit(np.zeros_like(REAL)))[1] == []
 
 
 def test_points_that_leave_half_of_the_modes_alone():
@@ -84,10 +84,10 @@ def test_points_that_leave_half_of_the_modes_alone():
 
 def test_samples_of_which_nothing_can_be_said():
     doctor = make()
-    assert doctor.look_at(100, exhibit(np.full_like(REAL, np.nan))) == ({}, [])
+    assert doctor.inspect(100, exhibit(np.full_like(REAL, np.nan))) == ({}, [])
     assert said(look(doctor, REAL[:1], *[np.full_like(REAL, np.inf)] * 9)) == []
     for one_real in (make(real=REAL[:1]), make(real=None)):
-        assert one_real.look_at(100, exhibit(np.zeros_like(REAL))) == ({}, [])
+        assert one_real.inspect(100, exhibit(np.zeros_like(REAL))) == ({}, [])
 
 
 NOISE = np.random.default_rng(0).standard_normal(REAL.shape)
@@ -100,10 +100,10 @@ def test_a_short_run_is_told_at_its_end_and_if_its_samples_are_noise_that_too():
     assert note.check == "steps"
     few = "75 steps are few for pictures, however few of those there are"
     assert note.sentence == f"{few}: try --resume with --n-steps 4000"
-    doctor.case.config = replace(doctor.case.config, n_steps=150)  # resumed
+    doctor.context.config = replace(doctor.context.config, n_steps=150)  # resumed
     assert said(look(doctor, OTHERS, start=150))[0].sentence.startswith("150 steps are few")
     (note,) = said(look(make(changes={"n_steps": 75}), NOISE, start=75))
-    assert f"{few}, and the samples are still noise (neighbouring pixels correlate by " in note.sentence
+    assert f"{few}, and the samples are still noise (neighboring pixels correlate by " in note.sentence
     assert "in the data by 0.8" in note.sentence
 
 
@@ -143,14 +143,14 @@ def test_pictures_at_a_lower_resolution_are_compared_with_real_ones_of_that_size
     assert note.check == "collapse"
     for shape in ((5, 5, 1), (8, 8, 3), (2,)):
         assert fitted(OTHERS, shape) is None
-        assert doctor.look_at(100, exhibit(np.zeros((64, *shape)))) == ({}, [])
+        assert doctor.inspect(100, exhibit(np.zeros((64, *shape)))) == ({}, [])
 
 
 def test_several_exhibits_have_signs_of_their_own_and_others_are_left_alone():
     """Only samples of latents can collapse: a translation of one picture may be shown 64 times."""
     doctor, same = make(), np.repeat(REAL[:1], 64, axis=0)
     shown = {"translations": Exhibit(same), "good": Exhibit(OTHERS, like="real"), "bad": Exhibit(same, like="real")}
-    found = [doctor.look_at(100 * i, shown) for i in range(1, 10)]
+    found = [doctor.inspect(100 * i, shown) for i in range(1, 10)]
     assert found[0][0].keys() == {"diversity", "diversity.bad"}
     (note,) = said(found)
     assert note.sentence.startswith("mode collapse in bad: all 64 samples are the same, since step 100: try ")

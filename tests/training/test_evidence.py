@@ -6,7 +6,7 @@ import pytest
 from minigan.backend import CPU
 from minigan.data.dataset import ArrayDataset
 from minigan.training.evaluation import generated_pictures, real_pictures
-from minigan.training.evidence import NearestReal, draw_histogram, draw_neighbours, fitted
+from minigan.training.evidence import NearestReal, draw_histogram, draw_neighbors, fitted
 
 
 def test_neighbours_are_found_across_batches():
@@ -33,7 +33,7 @@ def test_beside_a_sample_are_the_real_pictures_that_were_found():
     near = NearestReal(np.array([[0.0], [120.0]]), k=3)
     for batch, _ in real:
         near.update((batch[:, 0, 0] + 1) * 127.5)
-    drawn = np.asarray(draw_neighbours(np.zeros((2, 4, 4, 1), np.float32), near, real))[:, :, 0]
+    drawn = np.asarray(draw_neighbors(np.zeros((2, 4, 4, 1), np.float32), near, real))[:, :, 0]
     cell = 64 + 2
     shown = drawn[2 + 32 :: cell, 2 + 32 :: cell]  # the middle of each cell
     assert shown[0].tolist() == [128, 255, 0, 10, 20]

@@ -8,7 +8,7 @@ from failing import ARGS, build, data, ddy, dx, find, last_gradient, layers, now
 
 from minigan.testing import STRICT
 from minigan.training.failure import first_not_finite
-from minigan.training.watching import VERBS, Watching
+from minigan.training.hooks import VERBS, LayerHooks
 
 
 def leaves(model, network, having="forward"):
@@ -189,7 +189,7 @@ class Interruption(Exception):
 def traces(gan):
     """Whatever a watcher could leave behind."""
     found = {key: (type(layer), {verb: vars(layer).get(verb) for verb in VERBS}) for key, layer in layers(gan).items()}
-    watched = ["_watching" in vars(layer) for layer in layers(gan).values()]
+    watched = ["_hooks" in vars(layer) for layer in layers(gan).values()]
     return found, any(watched), [vars(o).get("step") for o in gan.optimizers.values()], vars(gan).get("loss")
 
 
@@ -221,7 +221,7 @@ def test_a_watched_network_is_given_back_if_the_watching_itself_fails():
     gan = build("dcgan")
     before = traces(gan)
     with pytest.raises(AttributeError):
-        Watching({"G": gan.networks["G"], "D": None})
+        LayerHooks({"G": gan.networks["G"], "D": None})
     assert traces(gan) == before
 
 

@@ -52,8 +52,8 @@ def test_a_model_that_shows_nothing_trains_and_has_a_page_on_the_way(tmp_path):
 def test_the_first_pictures_come_early_and_only_regular_ones_are_looked_at_by_the_doctor(tmp_path):
     run = make_run(tmp_path / "run", replace(CONFIG, sample_interval=30, checkpoint_interval=100, n_steps=60))
     doctor, looked_at = run.stepper.doctor, []
-    look_at = doctor.look_at
-    doctor.look_at = lambda step, shown: looked_at.append(step) or look_at(step, shown)
+    look_at = doctor.inspect
+    doctor.inspect = lambda step, shown: looked_at.append(step) or look_at(step, shown)
     train(run)
     assert [int(path.stem[5:]) for path in run.folder.pictures("samples")] == [0, 20, 30, 50, 60]
     assert looked_at == [30, 60]
@@ -214,7 +214,7 @@ def test_nothing_is_left_behind_if_the_first_batch_is_broken(tmp_path):
 
 def test_a_finished_run_has_nothing_to_resume(tmp_path):
     train(make_run(tmp_path / "run"))
-    with pytest.raises(TrainingError, match="has 12 steps behind it: give a larger `n_steps`"):
+    with pytest.raises(TrainingError, match="has already made 12 steps: give a larger `n_steps`"):
         resume_run(tmp_path / "run")
 
 

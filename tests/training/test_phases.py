@@ -88,7 +88,7 @@ def test_the_doctor_counts_anew_in_each_phase(tmp_path):
     run.stepper.doctor.begin = lambda phase: begun.append(phase.name) or begin(phase)
     train(run)
     assert begun == ["second"]
-    assert run.stepper.doctor.case.phase.name == "second"
+    assert run.stepper.doctor.context.phase.name == "second"
 
 
 def test_idle_layers_dont_move(tmp_path):

@@ -39,7 +39,7 @@ def test_the_search_leads_to_the_step_with_everything_that_belongs_to_it(tmp_pat
     assert_same(checkpoint.arrays, arrays_of(unbroken))
     again = odd_run(tmp_path / "again")
     again.stepper.restore(checkpoint)
-    again.stepper.prepare()
+    again.stepper.begin_step()
     with again.feeds:
         expected = again.feeds.next()
     assert len(batches) == 1

@@ -15,7 +15,7 @@ from minigan.training import RunConfig
 from minigan.training.doctor import Doctor
 from minigan.training.failure import first_not_finite
 from minigan.training.failure_file import load_failure, save_failure
-from minigan.training.finding import Seen
+from minigan.training.finding import Event
 from minigan.training.settings import TRAINING
 
 
@@ -168,10 +168,10 @@ def test_data_that_was_not_finite_itself(capsys):
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 8))
 def test_any_list_of_what_was_seen_can_be_printed(begins, passes):
-    seen = [Seen("D", "" if b else "1", "Dense(1, 2)", "forward", {"output": 1.0}, b) for b in begins]
-    table = timetable(seen, passes)
+    events = [Event("D", "" if b else "1", "Dense(1, 2)", "forward", {"output": 1.0}, b) for b in begins]
+    table = timetable(events, passes)
     assert table.count("D, forward") == min(passes, sum(begins))
-    assert timetable(seen, None).count("D.1") == begins.count(False)
+    assert timetable(events, None).count("D.1") == begins.count(False)
 
 
 def test_a_state_that_is_json_is_all_that_is_needed(tmp_path):

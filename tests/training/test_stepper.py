@@ -62,7 +62,7 @@ def test_after_every_step_the_state_is_all_that_the_next_steps_need(tmp_path, de
         for step in range(9):
             save_checkpoint(tmp_path / f"{step}.npz", unbroken.model, unbroken.stepper.state())
             unbroken.stepper.advance()
-    end = unbroken.stepper.present()
+    end = unbroken.stepper.snapshot()
     for step in range(9):
         run = odd_run(tmp_path, replace(ODD, n_steps=9), device)
         run.model.frozen["target"].load_state_dict(unbroken.model.frozen["target"].state_dict())
@@ -80,7 +80,7 @@ def test_a_state_in_memory_stays_what_it_was():
     run = odd_run("nowhere")
     with run.feeds:
         run.stepper.advance()
-        remembered = run.stepper.present()
+        remembered = run.stepper.snapshot()
         before = {name: array.copy() for name, array in remembered.arrays.items()}
         for _ in range(2):
             for _ in range(3):
@@ -159,7 +159,7 @@ def test_a_state_that_no_run_has_written_changes_no_array(name, value):
     run = odd_run("nowhere")
     with run.feeds:
         run.stepper.advance()
-        checkpoint = run.stepper.present()
+        checkpoint = run.stepper.snapshot()
         run.stepper.advance()
         before = arrays_of(run)
         checkpoint.state[name] = value
@@ -175,7 +175,7 @@ def test_a_model_whose_own_arrays_are_others_changes_nothing(tmp_path):
     del checkpoint.arrays["model.pool"]
     other = odd_run(tmp_path / "run")
     before = arrays_of(other)
-    with pytest.raises(CheckpointError, match="doesn't fit: the model's own arrays are others"):
+    with pytest.raises(CheckpointError, match="doesn't fit: the model's own arrays are different"):
         checkpoint.restore(other.model)
     assert_same(arrays_of(other), before)
     other.feeds.close()
@@ -189,4 +189,4 @@ def test_what_a_model_keeps_besides_must_be_numbers():
         run.feeds,
         pytest.raises(ValueError, match=r"Odd.state_dict: level holds no numbers: return arrays of numbers"),
     ):
-        run.stepper.present()
+        run.stepper.snapshot()

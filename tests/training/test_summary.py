@@ -11,7 +11,7 @@ from minigan.layers import Dense, Reshape, Sequential
 from minigan.model import Kind, Model, Phase
 from minigan.optim import SGD, WeightAverage
 from minigan.training.build import build_model
-from minigan.training.summary import Watch, step_macs, summarize
+from minigan.training.summary import PassCounter, step_macs, summarize
 
 DCGAN16 = replace(CONFIG, model_args={}, batch_size=64)
 SHAPES = DCGAN16.shapes
@@ -26,7 +26,7 @@ def step(model, n):
 def test_a_step_is_counted_as_it_is_made():
     config = replace(DCGAN16, model_args={"features": 4, "latent_dim": 5, "n_critic": 2})
     gan = build_model(config)
-    watch = Watch(gan)
+    watch = PassCounter(gan)
     step(gan, 8)()
     watch.close()
     assert watch.passes["D", "forward"] == 2 * 2 + 1

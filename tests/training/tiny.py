@@ -58,7 +58,7 @@ def weights(model):
 
 def arrays_of(run):
     """Everything that the model of a run would keep in a checkpoint."""
-    return run.stepper.present().arrays
+    return run.stepper.snapshot().arrays
 
 
 def assert_same(one, other):

@@ -1,4 +1,4 @@
-"""What a rule of the doctor is, what it is given and returns, and the advice that goes with it."""
+"""The interface of the doctor's rules: their inputs and results, and the advice in their notes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from minigan.layers import Layer
 from minigan.model import Model, Phase
 from minigan.options import arguments_of
-from minigan.training.doctor.likeness import Look
+from minigan.training.doctor.likeness import Comparison
+from minigan.training.hooks import places
 from minigan.training.settings import LEAST_STEPS, RunConfig
-from minigan.training.watching import places
 
 WELL = 50  # records or pictures without a sign before it may be reported again
-SMOOTHING = 0.1  # of Salimans et al. 2016
-SINCE = "since step …"  # stands in a sentence for the step at which a sign began
+SMOOTHING = 0.1  # the label smoothing of Salimans et al. 2016
+SINCE = "since step …"  # placeholder in a sentence for the first step of a sign
 
 
 @dataclass(frozen=True)
 class Note:
-    """What a check has to say: the name of the check, and one sentence."""
+    """A report: the name of the check, and one sentence."""
 
     check: str
     sentence: str
@@ -31,15 +31,15 @@ class Note:
 
 @dataclass
 class Sign:
-    """How long something has been seen, or not been seen any more."""
+    """The persistence of a symptom."""
 
-    seen: int = 0  # times in a row
+    seen: int = 0  # consecutive observations
     since: int = 0  # the step of the first of them
-    gone: int = 0  # times in a row, after it was said
-    said: bool = False
+    gone: int = 0  # consecutive absences
+    said: bool = False  # whether it was reported
 
     def watch(self, there: int, step: int, patience: int) -> bool:
-        """Count; return whether it is to be said now."""
+        """Count an observation or an absence; return whether a report is due."""
         if not there:
             self.seen, self.gone = 0, self.gone + 1
             self.said = self.said and self.gone < WELL
@@ -50,46 +50,52 @@ class Sign:
         return first
 
 
-class Seen(NamedTuple):
-    """Whether a sign is there, or how many times it counts; the sentence if it is; of which network, layer, measure."""
+class Observation(NamedTuple):
+    """One result of a rule.
 
-    there: int
+    present:  whether the symptom is present, or how many times this observation counts
+    sentence: the report
+    subject:  the network, layer or measure concerned
+    """
+
+    present: int
     sentence: str
-    of: str = ""
+    subject: str = ""
 
 
 class Rule(NamedTuple):
-    """One thing to look for. A function gets the case and what is looked at, and leaves out what can't be told now.
+    """One symptom and how to detect it. `look` omits subjects for which it can't be determined at this step.
 
-    patience: how many records, or looks at exhibits, in a row must have the sign before it is reported
-    tried:    kinds of `advice`. only_one: of several signs that are due at once, the first is reported
+    patience: the number of consecutive observations before a report
+    tried:    kinds of `advice`
+    only_one: report only the first of several subjects at the same time
     """
 
     check: str
     patience: int
-    look: Callable[[Case, Any], Iterable[Seen]]
+    look: Callable[[Context, Any], Iterable[Observation]]
     tried: tuple[str, ...] = ()
     only_one: bool = False
 
 
-class Drawn(NamedTuple):
-    """An exhibit of samples beside real ones, or None, of the same shape. `which` names it where there are several."""
+class SampledExhibit(NamedTuple):
+    """An exhibit of samples, and real samples of the same shape or None. `which` names it if there are several."""
 
     step: int
     exhibit: str
     which: str
     samples: np.ndarray
     real: np.ndarray | None
-    look: Look
+    comparison: Comparison
 
 
 @dataclass
-class Case:
-    """What all rules may draw on.
+class Context:
+    """The data shared by all rules.
 
-    initial: the root mean square of each network's weights at the beginning
-    trends:  of each generator, log10 of its gradient's norm: the running mean, and the largest that it has been
-    diverse: exhibits whose samples have once differed as real ones do
+    initial: the root mean square of each network's initial weights
+    trends:  for each generator, the running mean of log10 of its gradient norm, and the maximum of that mean
+    diverse: the exhibits that have reached the diversity DIVERSE
     """
 
     model: Model
@@ -100,17 +106,17 @@ class Case:
     diverse: set[str] = field(default_factory=set)
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
-        """All layers of all networks that learn, by place, such as "G.8"."""
+        """Yield all layers of the trained networks, with their places, such as "G.8"."""
         return ((str(place), place.layer) for place in places(self.model.networks))
 
 
 def is_idle(place: str, phase: Phase) -> bool:
-    """Whether a layer is one of those that learn nothing in this phase, or inside of one."""
+    """Whether a layer isn't trained in this phase, by itself or as part of another layer."""
     return any(place == idle or place.startswith(f"{idle}.") for idle in phase.idle)
 
 
 def advice(model: Model, config: RunConfig) -> dict[str, str]:
-    """What to try, by kind, such as `--lr 0.0001`; empty where the model has no such option, or tries it already."""
+    """Return the remedies by kind, such as `--lr 0.0001`; empty if the model lacks the option, or uses it already."""
     arguments = arguments_of(type(model))
     values = {name: config.model_args.get(name, argument.default) for name, argument in arguments.items()}
     rate = values.get("lr") or max((optimizer.lr for optimizer in model.optimizers.values()), default=0.0)

@@ -1,4 +1,4 @@
-"""The page of a run, report.html: one file that tells how training goes, and needs nothing else."""
+"""The page of a run, report.html: one self-contained file that shows the state of the training."""
 
 from minigan.training.report.page import Report, Status
 

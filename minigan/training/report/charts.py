@@ -1,7 +1,7 @@
-"""The curves of a run, as HTML that can be read without JavaScript.
+"""The curves of a run, as HTML that is readable without JavaScript.
 
-A drawing is stretched to the room that there is (`preserveAspectRatio="none"`), and its lines keep their width.
-Numbers and names stand beside it as ordinary text, placed in per cent: they are as large on a phone as anywhere.
+An SVG is stretched to the available space (`preserveAspectRatio="none"`) with constant line widths. Numbers and names
+are ordinary HTML text at positions in percent, so that their size doesn't depend on the size of the chart.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import numpy as np
 
 from minigan.model import Judgement
 from minigan.training.curves import running_mean, ticks, value_range
-from minigan.training.declared import Chart, Declared, chart_of
+from minigan.training.declared import Chart, Declared, judgement_chart
 from minigan.training.report.markup import Html, join, number, tag, tick
 from minigan.training.series import Records, thin
 
-WIDTH, HEIGHT = 2000, 1000  # units of a drawing
-FEW = 60  # values that are shown as dots, as they are; more are smoothed
-MOST_CHARTS, MOST_CURVES, COLOURS = 30, 12, 6  # the colours of page.css go round
+WIDTH, HEIGHT = 2000, 1000  # of a chart, in SVG units
+FEW = 60  # curves with at most this many values are drawn as dots, longer ones are smoothed
+MOST_CHARTS, MOST_CURVES, COLORS = 30, 12, 6  # page.css has six colors, which are reused cyclically
 LONGEST = 40  # characters of a name
 
 
 def diversities(records: Records) -> dict[str, Judgement]:
-    """The diversity of each exhibit, which the doctor measures."""
+    """Return the diversities of the exhibits, which the doctor measures, as judgements."""
     names = [name for name in records.names if name.partition(".")[0] == "diversity"]
     note = "1: as real data; 0: all alike"
     return {name: Judgement(name.replace(".", " of "), "higher", note, "share") for name in names}
 
 
 def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
-    """The large charts, which are the first two of the measures, and the small ones."""
+    """Return the large charts, which are the first two of the measures, and the small ones."""
     place = {f"weights.{network}": i for i, network in enumerate(declared.networks)}
     weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
     small = [
         *declared.judged,
-        *(chart_of(name, judgement) for name, judgement in diversities(records).items()),
+        *(judgement_chart(name, judgement) for name, judgement in diversities(records).items()),
         *declared.charts[2:],
         Chart("Weights", {name: name.partition(".")[2] for name in weights}, "positive", "root mean square"),
         Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),
@@ -49,10 +49,9 @@ def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[C
 
 
 def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
-    """The chart over the steps 0 to `last`, and what page.js needs to read it off. None if there is nothing to show.
+    """Return the chart over the steps 0 to `last`, and its data for page.js. None if there is no data.
 
-    The data: "title", "range" of the axis, and "curves", each with the "steps" of the points that are drawn and their
-    "values".
+    The data: "title", "range" of the axis, and "curves", each with the "steps" and "values" of the drawn points.
     """
     curves = [(words[:LONGEST], *records.series(name)) for name, words in chart.curves.items() if name in records.names]
     curves = curves[:MOST_CURVES]
@@ -61,12 +60,12 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     low, high = value_range(np.concatenate([y for *_, y in curves]), chart.scale)
     below, above, drawn = [tag("path", class_="grid", d=_grid(low, high))], [], []
     for i, (_, steps, y) in enumerate(curves):
-        kept, few, colour = thin(y), len(y) <= FEW, f"c{i % COLOURS}"
+        kept, few, color = thin(y), len(y) <= FEW, f"c{i % COLORS}"
         x = np.rint(steps[kept] / max(last, 1) * WIDTH)
         raw, mean = (_heights(some, low, high) for some in (y[kept], running_mean(y, kept)))
-        below.append(tag("path", class_=f"{'mean' if few else 'raw'} {colour}", d=_line(x, raw)))
+        below.append(tag("path", class_=f"{'mean' if few else 'raw'} {color}", d=_line(x, raw)))
         kind, drawing = ("dots", _dots(x, raw)) if few else ("mean", _line(x, mean))
-        above.append(tag("path", class_=f"{kind} {colour}", d=drawing))
+        above.append(tag("path", class_=f"{kind} {color}", d=drawing))
         drawn.append({"steps": steps[kept].tolist(), "values": [float(f"{v:.6g}") for v in y[kept]]})
     whole = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"}
     picture = tag("svg", *below, *above, **whole, role="img", aria_label=_in_words(chart, curves))
@@ -78,7 +77,7 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
 
 
 def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) -> str:
-    """The chart for those who can't see it."""
+    """Return a text alternative for screen readers."""
     parts = []
     for words, _, y in curves:
         ends = f"{words} from {number(y[0])} to {number(y[-1])}"
@@ -88,11 +87,11 @@ def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) ->
 
 
 def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], shown: tuple[float, float]) -> Html:
-    """Title, and a legend with the last values; page.js puts those at the cursor in their place."""
+    """Return the title and a legend with the last values, which page.js replaces by the values at the cursor."""
     entries = []
     for i, (words, _, y) in enumerate(curves):
-        colour = tag("i", class_=f"c{i % COLOURS}")
-        entries.append(tag("li", colour, words, " ", tag("b", number(y[-1])), class_="curve"))
+        color = tag("i", class_=f"c{i % COLORS}")
+        entries.append(tag("li", color, words, " ", tag("b", number(y[-1])), class_="curve"))
     last = max(steps[-1] for _, steps, _ in curves)
     entries.append(tag("li", "step ", tag("b", f"{last:,.0f}"), class_="at"))
     values, note = np.concatenate([y for *_, y in curves]), chart.note[: 2 * LONGEST]
@@ -111,7 +110,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def _dots(x: np.ndarray, y: np.ndarray) -> str:
-    """Lines of no length: their round ends stay round however the drawing is stretched."""
+    """Draw dots as lines of zero length, whose round caps aren't distorted when the SVG is stretched."""
     return "".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(x, y, strict=True))
 
 
@@ -120,7 +119,7 @@ def _grid(low: float, high: float) -> str:
 
 
 def _labels(low: float, high: float, side: str) -> list[Html]:
-    """Numbers at an axis, each so far from a side, "left" or "top", as its value demands."""
+    """Return the numbers at an axis, positioned by their distance from a side, "left" or "top"."""
     labels = []
     for value in ticks(low, high, 4):
         share = (value - low if side == "left" else high - value) / (high - low)
@@ -129,12 +128,12 @@ def _labels(low: float, high: float, side: str) -> list[Html]:
 
 
 def x_axis(last: int) -> Html:
-    """The numbers below a drawing over the steps 0 to `last`."""
+    """Return the axis of the steps 0 to `last`, below a chart."""
     return tag("div", tag("em", "step"), *_labels(0, max(last, 1), "left"), class_="x", aria_hidden="true")
 
 
 def _phases(records: Records, last: int) -> Html:
-    """A line where each phase of training began, with its name, which has the room up to the next one."""
+    """Mark the beginning of each phase by a line and its name, which may extend to the next mark."""
     ends = [100 * step / max(last, 1) for step, _ in records.phases] + [100.0]
     marks = [
         tag("span", name[:LONGEST], style=f"left:{start:.2f}%;width:{end - start:.2f}%")

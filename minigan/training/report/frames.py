@@ -1,4 +1,4 @@
-"""The pictures of a run as `data:` URIs, small enough for a page that holds them all."""
+"""Encodes the pictures of a run as `data:` URIs, small enough for one page with all of them."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from minigan.training.pictures import DAMAGED, open_picture, shrink
 
 MOST = 57  # frames: a run draws one at the beginning, up to 5 early ones, about 50 more, and one at its end
 MOST_BYTES = 56 * 1024  # of a frame
-FEW_BYTES = 16 * 1024  # a file that isn't worth the time to make it smaller
+FEW_BYTES = 16 * 1024  # smaller files are not recompressed
 QUALITIES = (80, 50)
 
 
 def read(paths: Sequence[Path], most: int = MOST) -> list[tuple[int, str]]:
-    """(step, data URI) of pictures called step-000100.png, in the order of `paths`: `most` of them, evenly spread.
+    """Return (step, data URI) for at most `most` of the pictures step-000100.png, …, evenly spread over `paths`.
 
-    Damaged and missing files are left out.
+    Damaged and missing files are skipped.
     """
     found = []
     for path in (paths[i] for i in spread(len(paths), most)):
         try:
             status = path.stat()
             source = encoded(path, status.st_mtime_ns, status.st_size)
-        except OSError:  # gone, or not ours to look at
+        except OSError:  # deleted, or not readable
             continue
         if source:
             found.append((int(path.stem.removeprefix("step-")), source))
     return found
 
 
-@lru_cache(2 * MOST)  # the next page wants nearly all of them again
+@lru_cache(2 * MOST)  # nearly all of them are needed again for the next page
 def encoded(path: Path, changed: int, size: int) -> str:
-    """As `encode`; the time of change and the size tell whether the file is still the same."""
+    """Return `encode(path)`, cached by modification time and size."""
     return encode(path)
 
 
 def spread(n: int, most: int) -> list[int]:
-    """Indices of at most `most` of n things, evenly spread, the first and the last among them.
+    """Return the indices of at most `most` of n items, evenly spread, including the first and the last.
 
-    They are 2^k apart, but for the last one: as n grows, those that were chosen before are chosen again, or every
-    second of them. Choosing at equal distances would choose others every time, to be encoded anew.
+    They are multiples of 2^k, except the last one. As n grows, the same items are selected again, or every second of
+    them, so that their encodings can be cached. Equal distances would select different items every time.
     """
     stride = 1
     while len(range(0, n - 1, stride)) + 1 > most:
@@ -55,10 +55,10 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def encode(path: Path) -> str:
-    """The picture as a data URI, or "" if the file is none: the file as it is if it is small, or encoded anew.
+    """Return the picture as a data URI, recompressed unless its file is small; "" if the file is no picture.
 
-    Grids of small pictures are smallest without loss, which WebP does better than PNG. Photographs are not, and get as
-    many pixels and as much quality as MOST_BYTES hold.
+    Lossless WebP is the smallest format for grids of small pictures. Photographs are compressed with loss, with as many
+    pixels and as high a quality as fit into MOST_BYTES.
     """
     try:
         image = open_picture(path)
@@ -77,7 +77,7 @@ def encode(path: Path) -> str:
 
 
 def _ways(image: Image.Image, lossless: bool) -> Iterator[tuple[Image.Image, str, dict[str, Any]]]:
-    """Picture, format and options to try one after the other, each smaller than the one before."""
+    """Yield pictures with formats and options, in the order of decreasing file size."""
     form, quick = ("webp", {"method": 2}) if features.check("webp") else ("jpeg", {})
     if lossless and form == "webp":
         yield image, form, {"lossless": True, "quality": 20, "method": 1}

@@ -1,4 +1,4 @@
-"""The gradient of every layer over time, as a heat map: a row for a layer, a colour for the logarithm of the norm."""
+"""Heat maps of the gradient norms: a row for each layer, a column for each interval of steps, a logarithmic color."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from minigan.training.series import Records
 COLUMNS = 120  # at most, in a row
 MOST_NETWORKS, MOST_LAYERS = 8, 64  # of each
 TABLE = "gradients."
-# Viridis at nine places (Smith and van der Walt 2015, matplotlib): lightness rises evenly, also for the colour-blind
-COLOURS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
-ANCHORS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in COLOURS], float)
+# Viridis (Smith and van der Walt 2015, matplotlib): perceptually uniform, also for color-blind readers
+COLORS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
+ANCHORS = np.array([[int(color[i : i + 2], 16) for i in (0, 2, 4)] for color in COLORS], float)
 
 
 def draw(records: Records, last: int, declared: Declared) -> tuple[list[Html], Html, list[Any]] | None:
-    """A map for each network, the key to the colours, and what page.js needs to read them off; None without gradients.
+    """Return a map for each network, the color key, and the data for page.js; None if there are no gradients.
 
-    The data, for each network: "key", "steps" at which columns end, "rows" of norms.
+    The data for each network: "key", "steps" at which columns end, "rows" of norms.
     """
     networks: dict[str, list[str]] = {}
     for name in (name.removeprefix(TABLE) for name in records.names if name.startswith(TABLE)):
@@ -48,7 +48,7 @@ def draw(records: Records, last: int, declared: Declared) -> tuple[list[Html], H
 
 
 def _row(steps: np.ndarray, norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The largest of norms (n,) in each column; one without a record has what the column before it has, or NaN."""
+    """Return the maximum of norms (n,) in each column; a column without records repeats the one before, or is NaN."""
     largest = np.full(len(ends), np.nan)
     np.fmax.at(largest, np.minimum(np.searchsorted(ends, steps), len(ends) - 1), np.abs(norms))
     filled = np.maximum.accumulate(np.where(np.isnan(largest), 0, np.arange(len(ends))))
@@ -56,7 +56,7 @@ def _row(steps: np.ndarray, norms: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 def _decades(norms: np.ndarray) -> tuple[int, int]:
-    """The powers of ten between which the colours lie: all norms, but for the smallest hundredth."""
+    """Return the powers of ten at the ends of the color scale, which covers all norms except the smallest 1 %."""
     positive = norms[norms > 0]
     if not len(positive):
         return -1, 0
@@ -65,7 +65,7 @@ def _decades(norms: np.ndarray) -> tuple[int, int]:
 
 
 def _map(network: str, rows: dict[str, np.ndarray], decades: tuple[int, int], last: int, declared: Declared) -> Html:
-    """A table: the layer, its strip of colours, the norm at the end; page.js puts the one at the cursor there."""
+    """Return a table of layers with rows of the heat map and last norms, or the norms at the cursor (page.js)."""
     lines = []
     for name, norm in rows.items():
         what = declared.layers.get(name, "")
@@ -81,23 +81,23 @@ def _map(network: str, rows: dict[str, np.ndarray], decades: tuple[int, int], la
 
 
 def _strip(norm: np.ndarray, low: int, high: int) -> str:
-    """A row of pixels as a data URI; a norm of 0, and one that isn't known, is transparent."""
+    """Return a row of pixels as a data URI, transparent where the norm is 0 or unknown."""
     known = norm > 0
     place = np.clip((np.log10(np.where(known, norm, 1.0)) - low) / (high - low), 0, 1) * (len(ANCHORS) - 1)
-    colour = np.stack([np.interp(place, np.arange(len(ANCHORS)), channel) for channel in ANCHORS.T], axis=1)
-    pixels = np.concatenate([colour.round(), 255.0 * known[:, None]], axis=1).astype(np.uint8)  # (columns, 4)
+    color = np.stack([np.interp(place, np.arange(len(ANCHORS)), channel) for channel in ANCHORS.T], axis=1)
+    pixels = np.concatenate([color.round(), 255.0 * known[:, None]], axis=1).astype(np.uint8)  # (columns, 4)
     buffer = io.BytesIO()
     Image.fromarray(pixels[None]).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _key(low: int, high: int) -> Html:
-    """The colours with their powers of ten."""
+    """Return the color key, labeled with powers of ten."""
     marks = []
     for k in range(low, high + 1, max(1, ceil((high - low) / 6))):
         power, place = tag("sup", str(k).replace("-", "−")), 100 * (k - low) / (high - low)
         marks.append(tag("span", "10", power, style=f"left:{place:.2f}%"))
-    bar = tag("div", class_="bar", style=f"background:linear-gradient(to right,{','.join('#' + c for c in COLOURS)})")
+    bar = tag("div", class_="bar", style=f"background:linear-gradient(to right,{','.join('#' + c for c in COLORS)})")
     axis = tag("div", *marks, class_="x", aria_hidden="true")
-    words = f"Colours from 10 to the power of {low}, dark, to 10 to the power of {high}, light"
+    words = f"Colors from 10 to the power of {low}, dark, to 10 to the power of {high}, light"
     return tag("div", bar, axis, class_="key", role="img", aria_label=words)

@@ -1,4 +1,4 @@
-"""HTML in which escaping can't be forgotten: strings are text, only `tag` makes markup. And how numbers look."""
+"""Builds HTML with automatic escaping: plain strings are text, and only `tag` returns markup. Also formats numbers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-VOID = {"img", "meta", "link", "input"}  # elements that have nothing inside
-# What has no place in a page: control characters, halves of surrogate pairs, and marks that reverse the reading order
+VOID = {"img", "meta", "link", "input"}  # elements without content and end tag
+# Replaced in text: control characters, lone surrogates, and bidirectional formatting marks
 UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 THOUSAND, MILLION, MILLIONTH = 1e3, 1e6, 1e-3
 
 
 class Html(str):
-    """Markup. Any other string is text."""
+    """Markup. All other strings are text."""
 
 
 def escape(text: str) -> Html:
-    """Turn text into markup that shows it."""
+    """Convert text to markup; markup is returned unchanged."""
     if isinstance(text, Html):
         return text
     text = UNWANTED.sub("\ufffd", text)
@@ -29,10 +29,10 @@ def escape(text: str) -> Html:
 
 
 def tag(name: str, *inside: str, **attributes: str | bool | None) -> Html:
-    """An element. Text inside and in attributes is escaped; markup made by `tag` stays.
+    """Return an element. Text in its content and its attributes is escaped; markup isn't.
 
-    An attribute that is Python's word is spelt with an underscore at its end (`class_`), a dash as one within
-    (`aria_label`). None leaves an attribute out, True writes it without a value.
+    Attribute names that are Python keywords get a trailing underscore (`class_`), and dashes become underscores
+    (`aria_label`). None omits an attribute, True writes it without a value.
     """
     shown = []
     for key, value in attributes.items():
@@ -46,18 +46,18 @@ def tag(name: str, *inside: str, **attributes: str | bool | None) -> Html:
 
 
 def table(titles: Iterable[str], rows: Iterable[Html], *foot: Html, **attributes: str) -> Html:
-    """A table with titles above its columns."""
+    """Return a table with a header row."""
     head = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in titles)))
     return tag("table", head, tag("tbody", *rows), *foot, **attributes)
 
 
 def join(parts: Iterable[str]) -> Html:
-    """Markup of several parts, one after the other."""
+    """Concatenate parts; text is escaped."""
     return Html("".join(map(escape, parts)))
 
 
 def script_data(value: Any) -> Html:
-    """JSON for a <script> element: no text in it can end the element, or begin a comment."""
+    """Return JSON for a <script> element, escaped so that no text in it can end the element or start a comment."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -65,7 +65,7 @@ def script_data(value: Any) -> Html:
 
 
 def number(value: float) -> str:
-    """A measured number for people, to about four figures. page.js has the same, as `number`."""
+    """Format a measured number with about four significant digits, like `number` in page.js."""
     size = abs(value)
     if size >= MILLION or 0 < size < MILLIONTH:
         mantissa, exponent = f"{value:.2e}".split("e")
@@ -76,7 +76,7 @@ def number(value: float) -> str:
 
 
 def tick(value: float) -> str:
-    """A round number at an axis, in few characters: 2,000 and 50k and 1.5M and 2e−5."""
+    """Format the number at an axis: 2,000, 50k, 1.5M, 2e−5."""
     size = abs(value)
     if MILLION <= size < 1e3 * MILLION:
         shown = f"{value / MILLION:.6g}M"
@@ -89,7 +89,7 @@ def tick(value: float) -> str:
 
 
 def when(time: datetime | str) -> str:
-    """A time for people; text that is no time stays as it is."""
+    """Format a time; text that isn't an ISO time is returned unchanged."""
     try:
         time = datetime.fromisoformat(time) if isinstance(time, str) else time
     except ValueError:
@@ -98,5 +98,5 @@ def when(time: datetime | str) -> str:
 
 
 def memory(size: float) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes in MiB or GiB."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,6 +1,6 @@
 "use strict";
-// What can be touched on the page of a run: a cursor that goes through all curves and heat maps at once, the slider over
-// the pictures, light or dark. The numbers are in the element "data": see charts.py, layers.py and frames.py.
+// The interaction on the page of a run: one cursor in all curves and heat maps, sliders over the pictures, and the color
+// scheme. The numbers are in the element "data": see charts.py, layers.py and frames.py.
 const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
 root.classList.add("script");
@@ -16,7 +16,7 @@ function number(value) {
 }
 const atStep = (step) => "step " + step.toLocaleString("en-US");
 
-// The index of the value in a rising list that is nearest to x
+// The index of the value nearest to x in an ascending list
 function nearest(list, x) {
   let low = 0, high = list.length - 1;
   while (high - low > 1) {
@@ -33,8 +33,8 @@ function add(parent, name) {
   return parent.appendChild(element);
 }
 
-// A view shows the values at a step, or again what it showed at first. It has: steps at which it has values, show(index)
-// and show(null), words(index) for screen readers, and area(), where on the screen the time is.
+// A view shows the values at one of its `steps`: show(index), or show(null) for the initial state. words(index) returns
+// text for screen readers, area() the rectangle of the time axis on the screen.
 function chartView(figure, { curves, range }) {
   const plot = figure.querySelector(".plot");
   const values = [...figure.querySelectorAll(".curve b")], at = figure.querySelector(".at b");
@@ -101,8 +101,8 @@ function pointAt(step) {
   for (const view of views) view.show(step === null ? null : nearest(view.steps, step));
 }
 
-// The pictures of an exhibit over time. The cursor goes through the curves with the slider; a press on a curve turns all
-// exhibits to their pictures of that time.
+// The pictures of an exhibit over time. The slider moves the cursor in the curves; a press on a curve selects the
+// pictures of that time in all exhibits.
 function filmView(section, frames) {
   const picture = section.querySelector("img"), slider = section.querySelector("input");
   const label = section.querySelector("output"), button = section.querySelector("button");
@@ -148,7 +148,7 @@ for (const view of views) {
   element.addEventListener("pointermove", (event) => follow(event, false));
   element.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") pointAt(null); });
 
-  // Keys: arrows go from point to point, Page Up and Page Down ten at a time
+  // Keys: arrows move by one point, Page Up and Page Down by ten
   let index = view.steps.length - 1;
   const tell = () => {
     element.setAttribute("aria-valuenow", view.steps[index]);
@@ -173,7 +173,7 @@ for (const view of views) {
   element.addEventListener("blur", () => pointAt(null));
 }
 
-// While training runs: look at the page anew twice a minute, also after it has been written anew
+// During training: reload the page twice a minute; the setting persists across reloads
 const followed = document.getElementById("follow");
 if (followed) {
   const key = "minigan " + location.pathname;
@@ -181,12 +181,12 @@ if (followed) {
   const again = () => { if (followed.checked) location.reload(); };
   followed.checked = recall() === "yes";
   followed.addEventListener("change", () => {
-    try { sessionStorage.setItem(key, followed.checked ? "yes" : "no"); } catch { /* a browser that keeps nothing */ }
+    try { sessionStorage.setItem(key, followed.checked ? "yes" : "no"); } catch { /* storage is disabled */ }
   });
   setInterval(again, 30000);
 }
 
-// Light or dark: as the system has it, until somebody asks for the other one
+// Color scheme: that of the system, until the user selects the other one
 const theme = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 let dark = system.matches;

@@ -1,6 +1,6 @@
-"""The page of a run: report.html, one file with everything in it that can be opened from anywhere, also offline.
+"""The page of a run: report.html, one self-contained file that can be opened offline.
 
-page.html is the frame, page.css its looks, page.js what can be touched. Without JavaScript everything can be seen.
+page.html is its template, page.css its style, page.js its interaction. All content is visible without JavaScript.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 PHASES = ("running", "finished", "interrupted", "stopped")
-MOST_NOTES, LONGEST = 50, 1000  # and characters of one
-MOST_EXHIBITS, FEWEST_FRAMES = 8, 9  # and of each of them, where several share the room of one
+MOST_NOTES, LONGEST = 50, 1000  # notes, and characters of each
+MOST_EXHIBITS, FEWEST_FRAMES = 8, 9  # exhibits, and frames of each of them: more exhibits have fewer frames each
 FLAG = re.compile(r"(?<!\S)(--[a-z][a-z0-9-]*)")
-RECENT = 20  # records from which the time left is reckoned
+RECENT = 20  # records for the estimate of the remaining time
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands. `seconds` of training; `peak_bytes` of memory that the process has had at most, if known.
+    """The status of a run. `seconds` of training; `peak_bytes` of memory of the process, if known.
 
-    phase:  "running", "finished", "interrupted" (somebody wanted it to end) or "stopped" (it couldn't go on)
-    reason: why it ended, in a sentence
-    go_on:  the command that continues it
+    phase:  "running", "finished", "interrupted" (by a signal) or "stopped" (by an error)
+    reason: the error, in a sentence
+    go_on:  the command that resumes the run
     """
 
     phase: str
@@ -54,18 +54,18 @@ class Status:
 
 
 class Report:
-    """Writes the page of a run again and again, as training goes on. Pictures are encoded once."""
+    """Writes the page of a run, repeatedly during training. Each picture is encoded only once."""
 
     def __init__(self, folder: RunFolder, config: RunConfig, declared: Declared) -> None:
         self.folder, self.path, self.config, self.declared = folder, folder.report, config, declared
 
     def write(self, status: Status) -> None:
-        """Write report.html from what the folder holds. Raises OSError if it can't be written."""
+        """Write report.html from the files in the folder. Raises OSError if it can't be written."""
         pictures = {name: self.folder.pictures(name) for name in self.folder.exhibits()}
         write_text(self.path, self.html(status, self.folder.records.read(), pictures))
 
     def html(self, status: Status, records: Sequence[Any], pictures: Mapping[str, Sequence[Path]] | None = None) -> str:
-        """The page. Records and pictures, by the names of exhibits, that are damaged are left out."""
+        """Return the page. `pictures` has the files by exhibit. Damaged records and pictures are skipped."""
         found = Records(records)
         films = self._films(pictures or {})
         last = max(status.step, found.last_step, 1)
@@ -88,7 +88,7 @@ class Report:
         return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
 
     def _films(self, pictures: Mapping[str, Sequence[Path]]) -> list[tuple[str, list[tuple[int, str]]]]:
-        """The frames, (step, data URI), of each exhibit of which there are any; the model's first one comes first."""
+        """Return the frames, (step, data URI), of each exhibit that has any, in the order of the model's exhibits."""
         place = {name: i for i, name in enumerate(self.declared.exhibits)}
         names = sorted(pictures, key=lambda name: place.get(name, len(place)))[:MOST_EXHIBITS]
         most = max(FEWEST_FRAMES, frames.MOST // max(1, len(names)))
@@ -120,7 +120,7 @@ def _part(name: str) -> str:
 
 
 def fill(title: str, body: Html, data: Html) -> str:
-    """Put a page together. The browser is told to run page.js and no other script, and to fetch nothing."""
+    """Fill in the template. Its content security policy allows only the script page.js and no network access."""
     script = _part("page.js")
     fingerprint = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{fingerprint}'"
@@ -130,7 +130,7 @@ def fill(title: str, body: Html, data: Html) -> str:
 
 
 def _row(name: str, figures: Sequence[Html]) -> Html:
-    """Small figures side by side, if there are any."""
+    """Return a row of small figures; nothing if there are none."""
     return tag("section", *figures, class_="small", aria_label=name) if figures else Html("")
 
 
@@ -163,7 +163,7 @@ def _header(title: str, config: RunConfig, status: Status, records: Records) -> 
 
 
 def time_left(records: Records, steps: int) -> float | None:
-    """Seconds that so many steps will take at the speed of the last records; None if there are too few of them."""
+    """Estimate the seconds for `steps` steps from the last records; None if there are fewer than two."""
     at, seconds = records.series("seconds")
     at, seconds = at[-RECENT:], seconds[-RECENT:]
     if steps <= 0 or len(at) < 2 or seconds[-1] <= seconds[0]:
@@ -172,7 +172,7 @@ def time_left(records: Records, steps: int) -> float | None:
 
 
 def _notes(records: Records, status: Status, n_steps: int) -> Html:
-    """What the doctor had to say, or that there was nothing. That a run is short isn't so any more if it goes on."""
+    """List the doctor's notes, or state that there are none. Notes on a short run are dropped once it was extended."""
     notes = [note for note in records.notes if note[1] != "steps" or note[0] >= n_steps]
     if not notes and status.phase == "stopped":
         return Html("")
@@ -188,12 +188,12 @@ def _notes(records: Records, status: Status, n_steps: int) -> Html:
 
 
 def _with_flags(text: str) -> list[str]:
-    """The parts of a text; options such as --lr are marked, so that no line ends within them."""
+    """Split a text, with options such as --lr marked up so that lines don't break within them."""
     return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
 def _film(name: str, frames: Sequence[tuple[int, str]]) -> Html:
-    """The last picture of an exhibit; page.js gives it a slider over time."""
+    """Return the last picture of an exhibit, with a slider over the frames (page.js)."""
     (step, source), last, words = frames[-1], str(len(frames) - 1), name.replace("_", " ").replace("-", " ")
     title = tag("h2", words[:1].upper() + words[1:], " ", tag("small", tag("output", f"step {step:,}")))
     slider = tag("input", type="range", min="0", max=last, value=last, aria_label=f"{words} over time")

@@ -1,4 +1,4 @@
-"""What a page tells in tables: what was asked for, how good it became, time and memory."""
+"""The tables of a page: settings, judgements, speed and data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from minigan.training.report.markup import Html, number, table, tag, when
 from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
-# What isn't in the table of settings: most of it stands elsewhere on the page
+# Fields that aren't in the table of settings; most are elsewhere on the page
 ELSEWHERE = {"model", "model_args", "shapes", "samples", "classes", "fingerprint", "own", "changes", "command"}
 ELSEWHERE |= {"started", "versions"}
-WIDE = 22  # characters; a longer fact gets a line of its own
+WIDE = 22  # characters; longer values get a separate line
 
 
 def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
-    """(name, value, default for people, whether it differs) for each thing that can be set; those that differ first.
+    """Return (name, value, formatted default, whether they differ) for each setting; differing ones first.
 
-    Defaults of a user's own model aren't known: its file isn't loaded for a page.
+    The defaults of a user's own model are unknown, because its file isn't loaded for the page.
     """
     model = MODELS.get(config.model)
     own = arguments_of(model) if model else {}
@@ -32,7 +32,7 @@ def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
     for name, value in config.model_args.items():
         default = own[name].default if name in own else None
         shown = plain(default) if isinstance(default, float) else own[name].shown if name in own else ""
-        differs = name in own and value != default and name != "n_classes"  # that is the data's
+        differs = name in own and value != default and name != "n_classes"  # n_classes depends on the data
         found.append((name, value, shown, differs))
     usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
     for field in fields(config):
@@ -44,7 +44,7 @@ def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
 
 
 def configuration(config: RunConfig) -> Html:
-    """The table of settings."""
+    """Return the table of settings."""
     rows = []
     for name, value, default, differs in settings(config):
         mark = tag("span", "changed", class_="mark") if differs else ""
@@ -55,7 +55,7 @@ def configuration(config: RunConfig) -> Html:
 
 
 def plain(value: Any) -> str:
-    """A setting for people."""
+    """Format the value of a setting."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):
@@ -66,7 +66,7 @@ def plain(value: Any) -> str:
 
 
 def judgements(records: Records, declared: Declared) -> Html | None:
-    """The last and the best value of everything that is judged now and then; None if nothing was."""
+    """Return a table with the last and the best value of each judgement; None if there are none."""
     rows = []
     for name, judgement in (declared.judgements | diversities(records)).items():
         steps, values = records.series(name)
@@ -81,7 +81,7 @@ def judgements(records: Records, declared: Declared) -> Html | None:
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Html:
-    """Names and values in a list; those without a value are left out."""
+    """Return a list of names and values, without empty values."""
     entries = []
     for name, value in pairs:
         if value:
@@ -91,7 +91,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
 
 
 def about(config: RunConfig, records: Records, step: int, seconds: float) -> Html:
-    """How fast the run is, what it learns from, and where it began; the header has time and memory."""
+    """Return the facts about speed, data and versions that aren't in the header."""
     _, speeds = records.series("pictures_per_second")
     epoch = records.last("epoch")
     return facts(

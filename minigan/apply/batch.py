@@ -12,7 +12,7 @@ import numpy as np
 from minigan.apply.applier import Applier
 from minigan.apply.output import write_picture
 from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats
-from minigan.apply.places import Job
+from minigan.apply.targets import Job
 from minigan.common.terminal import bar
 from minigan.errors import DataError, MiniganError, printable
 
@@ -29,7 +29,7 @@ class Outcome:
 def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outcome: Outcome | None = None) -> Outcome:
     """Do all jobs. A file is written whole or not at all, and those that are written stay, also after Ctrl-C.
 
-    colour: for grey pictures keep the colours that the network makes. outcome: is filled while the work goes on.
+    colour: for grey pictures keep the colors that the network makes. outcome: is filled while the work goes on.
     """
     outcome = outcome or Outcome()
     with bar(total=len(jobs), desc="applying", unit=" files", **({"disable": True} if len(jobs) == 1 else {})) as shown:
@@ -52,7 +52,7 @@ def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
     picture, notes = read_picture(job.source), []
     floats = job.target.suffix.lower() == FLOATS
     if floats and picture.alpha is not None:
-        notes.append(f"its transparency isn't in {job.target}, which holds the colours alone")
+        notes.append(f"its transparency isn't in {job.target}, which holds the colors alone")
     progress: Callable[..., Any] = partial(bar, desc=printable(job.source.name), unit=" parts")
     try:
         pixels = picture.with_channels(applier.channels).pixels

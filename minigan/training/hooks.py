@@ -1,4 +1,4 @@
-"""Looking on while the layers of networks work: a hook around every verb, and no trace of it afterwards."""
+"""Hooks around every pass of every layer of a network, which can be removed without a trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VERBS = ("forward", "output", "backward", "double_backward")
 
 
 class Place(NamedTuple):
-    """Where a layer stands: in the network called `network`, under `name` there, which is "" for the network itself."""
+    """The position of a layer: its network and its name there, which is "" for the network itself."""
 
     network: str
     name: str
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 
 def places(networks: dict[str, Layer]) -> Iterator[Place]:
-    """All layers of networks, outer ones before those inside of them."""
+    """Yield all layers of networks, each before its inner layers."""
     for name, network in networks.items():
         for prefix, layer in network.walk():
             yield Place(name, prefix.rstrip("."), layer)
@@ -31,11 +31,12 @@ def places(networks: dict[str, Layer]) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class Call:
-    """A verb of a layer, about to be called. `proceed()` calls it.
+    """An intercepted call of one of VERBS. `proceed()` runs the original method.
 
-    layer: who is called. Not always `place.layer`: SpectralNorm computes with a copy of its inner layer.
-    given: what it gets, by the names in docs/architecture.md: {"x": …}, {"dy": …} or {"ddx": …, "dy": …}.
-    wrt:   of backward; "both" for the other verbs.
+    layer: the layer that is called. It differs from `place.layer` if a layer works on a copy of its inner layer, as
+           SpectralNorm does.
+    given: the arguments by the names in docs/architecture.md: {"x": …}, {"dy": …} or {"ddx": …, "dy": …}.
+    wrt:   the argument of backward; "both" for the other verbs.
     """
 
     place: Place
@@ -46,12 +47,12 @@ class Call:
     proceed: Callable[[], Any]
 
 
-class Watching:
-    """Hooks every verb of every layer of `networks`: until `close`, calls go through `around`.
+class LayerHooks:
+    """Routes every call of VERBS on every layer of `networks` through `around`, until `close`.
 
-    A watched layer is of a class of its own, derived from the layer's: unlike functions that are hung on a layer, it
-    computes with whatever it is called on, so a copy of the layer computes with what the copy holds. Verbs that were
-    hung on a layer by others are called, and are there again afterwards.
+    The class of a hooked layer is replaced by a subclass. A function stored on the instance would be bound to the
+    original layer; a method of a subclass also works on a copy of the layer, with the parameters of the copy.
+    Functions that other code has stored on the instance are still called, and `close` restores them.
     """
 
     def __init__(self, networks: dict[str, Layer]) -> None:
@@ -64,18 +65,18 @@ class Watching:
             raise
 
     def around(self, call: Call) -> Any:
-        """What happens in place of a verb: return `call.proceed()`, and look on."""
+        """Handle an intercepted call; subclasses override this and return the result of `call.proceed()`."""
         return call.proceed()
 
     def close(self) -> None:
-        """Leave the layers as they were."""
+        """Restore the original layers."""
         while self._watched:
             layer, kind, own = self._watched.pop()
             layer.__class__ = kind
-            del vars(layer)["_watching"]
+            del vars(layer)["_hooks"]
             vars(layer).update(own)
 
-    def __enter__(self) -> Watching:
+    def __enter__(self) -> LayerHooks:
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -84,16 +85,16 @@ class Watching:
     def _watch(self, place: Place) -> None:
         layer, kind = place.layer, type(place.layer)
         own = {verb: vars(layer).pop(verb) for verb in VERBS if verb in vars(layer)}
-        vars(layer)["_watching"] = (self, place, own)
-        layer.__class__ = _watched_class(kind)
+        vars(layer)["_hooks"] = (self, place, own)
+        layer.__class__ = _hooked_class(kind)
         self._watched.append((layer, kind, own))
 
 
-def _watched_class(kind: type) -> type:
-    """A class like `kind`, of the same name, whose verbs are called through the `around` of whoever watches."""
+def _hooked_class(kind: type) -> type:
+    """Return a subclass of `kind`, of the same name, whose VERBS call the `around` of its LayerHooks."""
 
     def through(layer: Any, verb: str, given: dict[str, Any], args: tuple, wrt: str = "both") -> Any:
-        watching, place, own = vars(layer)["_watching"]
+        watching, place, own = vars(layer)["_hooks"]
 
         def proceed() -> Any:
             return own[verb](*args) if verb in own else getattr(kind, verb)(layer, *args)
