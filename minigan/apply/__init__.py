@@ -1,4 +1,4 @@
-"""Pictures of any size, kind and number through a trained network: `minigan apply`, and the same in Python."""
+"""Applies a trained network to pictures of any size and kind: the implementation of `minigan apply`, and its API."""
 
 from minigan.apply.applier import Applier
 from minigan.apply.batch import Outcome, apply_all, apply_one

@@ -1,16 +1,17 @@
-"""A trained network on pictures of any size.
+"""Applies a trained network to pictures of any size.
 
     applier = Applier(model)
     y = applier(x)                  x (H, W, C) → y (OH, OW, K), of the same dtype: uint8, uint16, or floats in [−1, 1]
 
-**Size.** Height and width are padded to the next multiple of `model.multiple`, at the bottom and at the right, with
-what stands before the edge, mirrored: so the network sees there what it was trained on, structure that goes on. Zeros
-would be an edge, and the last row repeated would be stripes. What the padding became is cut off again.
+**Size.** Height and width are padded to the next multiple of `model.multiple`, at the bottom and on the right, by
+reflection. Reflected structure resembles the training data; zeros would introduce an edge, and a repeated last row
+would introduce stripes. The output of the padding is cropped.
 
-**Memory.** If all layers of the networks in `model.applied` are local, a picture larger than one tile is cut into tiles
-of a fixed size, and their middles are put together. They are what the whole gives, up to rounding: see `reach.py`.
-On a CPU each thread takes tiles, as many at once as memory allows; the bits of the result don't depend on that. Any
-other network gets the whole picture, if memory suffices.
+**Memory.** If all layers of the networks in `model.applied` are local, a picture larger than one tile is cut into
+overlapping tiles of a fixed size, and the valid part of each result is kept. The result equals that of the whole
+picture up to rounding (see `reach.py`). On a CPU, tiles are processed on several threads, as many at once as memory
+permits; the bits of the result don't depend on their number. Other networks process the whole picture, if memory
+suffices.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ from minigan.errors import DataError, ShapeError
 from minigan.model import can
 from minigan.threads.crew import count, in_parallel
 
-TRIED = (64, 128)  # sides of the pictures that memory is measured with, rounded up to the multiple
+TRIED = (64, 128)  # sides of the pictures for the measurement of memory, rounded up to the multiple
 ADVICE = "end other programs, or use a machine with more"
 Size = tuple[int, int]
 Plan = tuple[Cuts, Cuts]
 
 
 class Applier:
-    """Sends pictures through `model.apply`. Raises DataError if the model has none.
+    """Calls `model.apply` on pictures. Raises DataError if the model has no `apply`.
 
-    channels: what the network takes, 3 or 1, found by trying unless it is given; None if it takes neither.
+    channels: the number of input channels, 3 or 1, determined by trial if it isn't given; None if neither works.
     """
 
     def __init__(self, model: Any, channels: int | None = None) -> None:
         if not can(model, "apply"):
-            raise DataError(f"{type(model).__name__} has no apply: it changes no pictures")
+            raise DataError(f"{type(model).__name__} has no apply: it doesn't transform pictures")
         if more := _further_arguments(model.apply):
             needs = f"{type(model).__name__}.apply needs more than a picture: {', '.join(more)}"
             raise DataError(f"{needs}; call it in Python")
@@ -64,10 +65,10 @@ class Applier:
         self.channels = channels or next((c for c in (3, 1) if self._takes(c)), None)
 
     def __call__(self, pixels: np.ndarray, grey: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
-        """Send a picture (H, W, C) through. `grey`: what comes out in color becomes grey.
+        """Apply the model to a picture (H, W, C). `grey` converts a result in color to grey.
 
-        progress: wraps a list of groups of tiles, to show how far it is. Raises DataError if memory doesn't suffice or
-        the result isn't finite, and ShapeError for a size that the network can't take, neither with the file's name.
+        progress: wraps the list of groups of tiles, for a progress bar. Raises DataError if memory doesn't suffice or
+        the result isn't finite, and ShapeError for a size that the network doesn't accept.
         """
         size: Size = pixels.shape[:2]
         padding = [-n % m for n, m in zip(size, self.multiple, strict=True)]
@@ -85,7 +86,7 @@ class Applier:
         return out[:height, :width]
 
     def _plan(self, size: Size) -> tuple[Plan | None, str]:
-        """How to cut a picture of that size; or None, and why it can't be cut."""
+        """Return how to cut a picture of this size into tiles, or None and the reason why that is impossible."""
         if not self.networks:
             return None, f"{type(self.model).__name__} names no networks in `applied`"
         try:
@@ -106,7 +107,8 @@ class Applier:
 
         out: Any = None
         for group in progress([places[i : i + at_once] for i in range(0, len(places), at_once)]):
-            # None makes every tile one of several parts, whose products are never split: the same bits in any group
+            # with None there are always at least two parts, so products in them are never split over threads: a group
+            # of one tile gives the same bits as a larger one
             *tiles, _ = in_parallel(work, [*group, None], on_host=self.device.xp is np)
             for (i, j), tile in zip(group, tiles, strict=True):
                 if tile.shape[:2] != (rows.made, columns.made):
@@ -121,38 +123,38 @@ class Applier:
         return out
 
     def _apply(self, pixels: np.ndarray, grey: bool = False) -> np.ndarray:
-        """(N, H, W, C) of any dtype → what the model makes of it, on the host and of the same dtype."""
+        """Apply the model to (N, H, W, C) of any dtype; return the result on the host, of the same dtype."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             y = to_numpy(self.model.apply(self.device.array(to_floats(pixels), np.float32)))
         if y.ndim != 4 or len(y) != len(pixels):
             raise ShapeError(f"{type(self.model).__name__}.apply returned {y.shape} for {pixels.shape}")
         if not np.isfinite(y).all():
-            raise DataError("the network makes numbers of it that aren't finite: use an older checkpoint")
+            raise DataError("the network's output isn't finite: use an older checkpoint")
         return from_floats(to_grey(y) if grey and y.shape[3] == 3 else y, pixels.dtype)
 
     def _takes(self, channels: int) -> bool:
         try:
             self._blank(self._tried()[0], channels)
-        except (ValueError, IndexError):  # ShapeError is a ValueError; a model's own code may fail otherwise
+        except (ValueError, IndexError):  # ShapeError is a ValueError; a user's model may raise others
             return False
         return True
 
     def _blank(self, size: Size, channels: int) -> None:
-        """Send a picture of zeros through."""
+        """Apply the model to a picture of zeros."""
         self.model.apply(self.device.array(np.zeros((1, *size, channels), np.float32)))
 
     def _tried(self) -> list[Size]:
         return [tuple(-(-side // m) * m for m in self.multiple) for side in TRIED]  # type: ignore[misc]
 
     def _check_memory(self, shape: tuple[int, ...], what: str, advice: str) -> int:
-        """How many pictures or tiles of a shape may be worked on at once. Raises DataError if not even one can."""
+        """Return how many pictures or tiles of a shape fit into memory at once. Raises DataError if none does."""
         height, width, channels = shape
         small, large = self._tried()
         free = available(self.device)
         if free is None or height * width <= prod(large):
             return 1
         if channels not in self._measured:
-            self._blank(small, channels)  # what is made only once
+            self._blank(small, channels)  # one-time allocations
             self._measured[channels] = {
                 size: peak(partial(self._blank, size, channels), self.device) for size in (small, large)
             }
@@ -166,6 +168,6 @@ class Applier:
 
 
 def _further_arguments(apply: Callable[..., Any]) -> list[str]:
-    """The names of arguments that must be given besides the picture."""
+    """Return the names of required arguments besides the picture."""
     others = list(signature(apply).parameters.values())[1:]
     return [p.name for p in others if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -1,4 +1,4 @@
-"""Many files through one network: what goes wrong with one of them doesn't end the others."""
+"""Applies a network to many files. An error in one file doesn't affect the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minigan.errors import DataError, MiniganError, printable
 
 @dataclass
 class Outcome:
-    """Sentences: of files that failed, and notes about others. `done` counts files that were written."""
+    """The number of files written, the error messages of failed files, and notes on others."""
 
     done: int = 0
     failed: list[str] = field(default_factory=list)
@@ -27,9 +27,10 @@ class Outcome:
 
 
 def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outcome: Outcome | None = None) -> Outcome:
-    """Do all jobs. A file is written whole or not at all, and those that are written stay, also after Ctrl-C.
+    """Run all jobs. Files are written atomically, and finished files are kept after Ctrl-C.
 
-    colour: for grey pictures keep the colors that the network makes. outcome: is filled while the work goes on.
+    colour:  keep a result in color if the input is grey
+    outcome: updated after each job, so that it is complete after an interruption
     """
     outcome = outcome or Outcome()
     with bar(total=len(jobs), desc="applying", unit=" files", **({"disable": True} if len(jobs) == 1 else {})) as shown:
@@ -37,7 +38,7 @@ def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outco
             try:
                 outcome.notes += [f"{job.source}: {note}" for note in apply_one(applier, job, colour)]
                 outcome.done += 1
-            except (DataError, OSError) as error:  # they name the file
+            except (DataError, OSError) as error:  # the message has the file
                 outcome.failed.append(str(error))
             except MiniganError as error:
                 outcome.failed.append(f"{job.source}: {error}")
@@ -48,11 +49,11 @@ def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outco
 
 
 def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
-    """Do one job and return notes. Raises DataError, ShapeError and OSError."""
+    """Run one job and return notes. Raises DataError, ShapeError and OSError."""
     picture, notes = read_picture(job.source), []
     floats = job.target.suffix.lower() == FLOATS
     if floats and picture.alpha is not None:
-        notes.append(f"its transparency isn't in {job.target}, which holds the colors alone")
+        notes.append(f"its transparency isn't in {job.target}, which only has the colors")
     progress: Callable[..., Any] = partial(bar, desc=printable(job.source.name), unit=" parts")
     try:
         pixels = picture.with_channels(applier.channels).pixels

@@ -1,8 +1,8 @@
-"""How much memory a network needs for a picture, measured and not guessed, and how much is there.
+"""The memory that a network needs for a picture, estimated from measurements, and the memory that is available.
 
-What `apply` does is a model's own affair: it may chain networks, keep what it needs later, or compare every pixel with
-every other one. So it is asked to work on two small pictures, and the most memory that it has meanwhile is continued to
-the size of the real one by a power of the number of pixels: 1 for convolutions, up to 2 for attention.
+A model's `apply` may be any code: it may chain networks, keep intermediate results, or compare all pairs of pixels.
+Therefore its peak memory is measured on two small pictures, and extrapolated to the real size by a power law in the
+number of pixels, with an exponent from 1 (convolutions) to 2 (attention).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-SPARE = 1.1  # of what was measured: allocators round up
+SPARE = 1.1  # safety factor, because allocators round up
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def peak(work: Callable[[], Any], device: Device) -> int:
-    """Call `work`, and return the most memory, in bytes, that arrays took meanwhile beyond what was there before."""
+    """Call `work`, and return the peak memory of the arrays that it allocates, in bytes."""
     if device.name.startswith("cuda"):
         pool = device.xp.get_default_memory_pool()
         pool.free_all_blocks()
@@ -48,14 +48,14 @@ def peak(work: Callable[[], Any], device: Device) -> int:
 
 
 def needed(size: tuple[int, int], measured: dict[tuple[int, int], int]) -> int:
-    """Bytes for a picture of that size, from what two smaller ones took."""
+    """Return the bytes needed for a picture of this size, extrapolated from the measured bytes of two smaller ones."""
     (small, low), (large, high) = sorted((prod(size), bytes_) for size, bytes_ in measured.items())
     power = min(2.0, max(1.0, log(max(1, high) / max(1, low)) / log(large / small)))
     return int(SPARE * high * max(1.0, prod(size) / large) ** power)
 
 
 def available(device: Device) -> int | None:
-    """Bytes that are free on a device, within the limits of this process; None where the system doesn't tell."""
+    """Return the free bytes on a device, within the limits of this process; None if the system doesn't report them."""
     if device.name.startswith("cuda"):
         free, _ = device.xp.cuda.runtime.memGetInfo()
         return int(free + device.xp.get_default_memory_pool().free_bytes())
@@ -63,7 +63,7 @@ def available(device: Device) -> int | None:
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         known.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    with suppress(OSError, ValueError):  # a container's limit; "max" is none
+    with suppress(OSError, ValueError):  # the limit of a container; int("max") means no limit
         known.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()))
     if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
         with suppress(OSError, ValueError):
@@ -73,5 +73,5 @@ def available(device: Device) -> int | None:
 
 
 def gigabytes(n: int) -> str:
-    """Such as `12.4 GB`."""
+    """Format a number of bytes, such as `12.4 GB`."""
     return f"{n / 1e9:,.1f} GB" if n >= 1e8 else f"{n / 1e6:,.0f} MB"

@@ -1,4 +1,4 @@
-"""Writing a picture: whole or not at all, in a format that can hold it.
+"""Writes pictures atomically, in formats that store them without loss where possible.
 
 .png                8 or 16 bits, grey or color, with alpha or without; the default
 .tif .tiff          8 bits, or 16 of grey without alpha
@@ -33,14 +33,14 @@ SUFFIXES = (*OPTIONS, FLOATS)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """Write a file of the format that its name says. Raises DataError if that can't hold the picture, and OSError."""
+    """Write a file in the format of its suffix. Raises DataError if the format can't store the picture, and OSError."""
     data = encode(path, picture)
     with replacing(path) as file:
         file.write(data)
 
 
 def encode(path: Path, picture: Picture) -> bytes:
-    """The bytes of the file. Raises DataError, naming it, if its format can't hold the picture."""
+    """Return the bytes of the file. Raises DataError, with its name, if the format can't store the picture."""
     suffix, pixels, file = path.suffix.lower(), picture.pixels, io.BytesIO()
     if suffix == FLOATS:
         np.save(file, pixels[..., 0] if picture.flat and picture.grey else pixels, allow_pickle=False)
@@ -48,7 +48,7 @@ def encode(path: Path, picture: Picture) -> bytes:
     if pixels.shape[2] not in (1, 3):
         raise DataError(f"{path}: a picture has 1 or 3 channels, and the network makes {pixels.shape[2]}: use .npy")
     if suffix in (".jpg", ".jpeg") and picture.alpha is not None:
-        raise DataError(f"{path}: JPEG knows no transparency: use .png")
+        raise DataError(f"{path}: JPEG has no transparency: use .png")
     whole = pixels if picture.alpha is None else np.concatenate([pixels, picture.alpha], axis=-1)
     if suffix == ".png" and whole.dtype == np.uint16:
         return write_png(whole, picture.profile)
@@ -57,6 +57,6 @@ def encode(path: Path, picture: Picture) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole))
     try:
         image.save(file, **OPTIONS[suffix], icc_profile=picture.profile or None)
-    except (OSError, ValueError) as error:  # such as more pixels in a row than the format can count
+    except (OSError, ValueError) as error:  # such as a width above the limit of the format
         raise DataError(f"{path} can't be written ({error}): use .png") from error
     return file.getvalue()

@@ -1,8 +1,8 @@
-"""One picture of any kind as numbers, without loss, and back: colors, alpha, color profile.
+"""Reads pictures of any kind without loss: pixels, alpha, color profile.
 
-* Grey has 1 channel and color 3; palettes and CMYK become color. 8 bits stay 8 bits, 16 stay 16.
+* Grey has 1 channel and color 3; palettes and CMYK are converted to RGB. The depth of 8 or 16 bits is kept.
 * EXIF orientation is applied. Of an animation, the first frame is used.
-* A .npy file has floats in [−1, 1], (H, W) or (H, W, C), as networks take them; nothing of them is rounded or clipped.
+* A .npy file contains floats in [−1, 1], (H, W) or (H, W, C), the range of networks; they are not rounded or clipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minigan.errors import DataError
 
 FLOATS = ".npy"
 ORIENTATION = 0x0112  # the number of an EXIF tag
-LUMINANCE = (19595, 38470, 7471)  # of 65536: ITU-R BT.601, as Pillow and therefore training have it
+LUMINANCE = (19595, 38470, 7471)  # of 65536: ITU-R BT.601, as in Pillow, which is used for training
 TURNS = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -38,7 +38,7 @@ TURNS = {
 class Picture:
     """pixels (H, W, C): uint8 or uint16 with C 1 or 3, or float32. alpha (H, W, 1) of the same dtype, or None.
 
-    profile: the ICC profile that says what the numbers mean as colors. flat: the file had (H, W), without channels.
+    profile: the ICC color profile. flat: the file had the shape (H, W), without a channel axis.
     """
 
     pixels: np.ndarray
@@ -52,19 +52,19 @@ class Picture:
         return self.pixels.shape[2] == 1
 
     def with_channels(self, channels: int | None) -> Picture:
-        """Grey as color, or color as grey, where a network takes the other. Raises DataError for anything else."""
+        """Convert between grey and color if necessary. Raises DataError for other numbers of channels."""
         there = self.pixels.shape[2]
         if channels in (None, there):
             return self
         if {channels, there} != {1, 3}:
             raise DataError(f"the network takes {channels} channels, and this has {there}")
-        if channels == 3:  # a view: three channels in the memory of one
+        if channels == 3:  # a view: all three channels share the memory of one
             return replace(self, pixels=np.broadcast_to(self.pixels, (*self.pixels.shape[:2], 3)), profile=b"")
         return replace(self, pixels=to_grey(self.pixels), profile=b"")
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:
-    """(…, 3) → the luminance (…, 1), of the same dtype."""
+    """Return the luminance (…, 1) of (…, 3), of the same dtype."""
     if pixels.dtype.kind == "f":
         return pixels @ (np.array(LUMINANCE, np.float32)[:, None] / 65536)
     total = np.full(pixels.shape[:-1], 1 << 15, np.uint32)  # at most 65535 · 65536 + 32768 < 2^32
@@ -74,7 +74,7 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_floats(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of any dtype → float32 in [−1, 1]; floats are returned as they are."""
+    """Convert pixels of an integer dtype to float32 in [−1, 1]; floats are returned unchanged."""
     if pixels.dtype.kind == "f":
         return pixels
     floats = pixels.astype(np.float32)
@@ -84,7 +84,7 @@ def to_floats(pixels: np.ndarray) -> np.ndarray:
 
 
 def from_floats(floats: np.ndarray, dtype: Any) -> np.ndarray:
-    """Numbers in [−1, 1] → the nearest levels of an integer dtype; what lies outside is clipped, floats stay floats."""
+    """Clip numbers to [−1, 1] and round them to the levels of an integer dtype; with a float dtype, change nothing."""
     if np.dtype(dtype).kind == "f":
         return floats
     most = np.iinfo(dtype).max
@@ -92,7 +92,7 @@ def from_floats(floats: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 def resized(alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Alpha (H, W, 1) at another size (h, w), by bicubic interpolation."""
+    """Resize alpha (H, W, 1) to (h, w), by bicubic interpolation."""
     if alpha.shape[:2] == size:
         return alpha
     image = Image.fromarray(alpha[..., 0].astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC)
@@ -100,7 +100,7 @@ def resized(alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a picture or a .npy file. Raises DataError, naming it, if that can't be done without loss."""
+    """Read a picture or a .npy file. Raises DataError, with its name, if it can't be read without loss."""
     if path.suffix.lower() == FLOATS:
         return _read_floats(path)
     with no_warnings():
@@ -129,7 +129,7 @@ def _read_floats(path: Path) -> Picture:
 
 def _read(image: Image.Image, path: Path) -> Picture:
     profile = image.info.get("icc_profile") or b""
-    kept = str(getattr(image, "tile", ""))  # how the samples lie in the file
+    kept = str(getattr(image, "tile", ""))  # the sample format in the file
     if image.format == "PNG" and "16B" in kept:
         turn = TURNS.get(image.getexif().get(ORIENTATION, 1), np.asarray)
         pixels, alpha = read_png(path.read_bytes())
@@ -142,7 +142,7 @@ def _read(image: Image.Image, path: Path) -> Picture:
         return Picture(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)[..., None], None, profile)
     grey = image.mode in ("1", "L", "LA", "La")
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
-        profile = b""  # it is of the space that the picture leaves
+        profile = b""  # it applies to the original color space only
     key = image.info.get("transparency")
     if image.mode == "1" and key is not None:
         image = image.convert("L")

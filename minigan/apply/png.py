@@ -1,17 +1,17 @@
-"""PNG with 16 bits for each number, read and written without loss: of color, Pillow keeps the upper 8 bits only.
+"""Lossless 16-bit PNG: Pillow reduces 16-bit color to 8 bits.
 
     file      8 bytes, then chunks: length (4), kind (4), data, CRC-32 of kind and data (4)
     IHDR      width, height (4 each), bits, color type, compression, filter, interlace (1 each)
-    tRNS      one color that is transparent, if there is no alpha channel
-    IDAT      all of them together: a zlib stream of rows, each a filter byte and the row's bytes
+    tRNS      the transparent color, if there is no alpha channel
+    IDAT      concatenated: a zlib stream of rows, each a filter byte and the row's bytes
 
-A filter predicts a byte x from the bytes of the pixel to the left a, above b and above left c, and keeps x minus
+A filter predicts a byte x from the bytes of the pixel to the left a, above b and above left c, and stores x minus
 
     0: nothing    1: a    2: b    3: ⌊(a + b)/2⌋    4: of a, b and c the one that is nearest to a + b − c
 
-modulo 256 (PNG Specification, third edition, §9). Every pixel needs its left neighbor, so a row can't be undone at
-one go. But the pixels of an antidiagonal, y + x = t, need pixels of t − 1 and t − 2 only: they are undone together, all
-rows at a time.
+modulo 256 (PNG Specification, third edition, §9). Every pixel depends on its left neighbor, so a row can't be decoded
+in one vectorized operation. But the pixels of an antidiagonal, y + x = t, depend only on those of t − 1 and t − 2:
+each antidiagonal is decoded in one operation, across all rows.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import numpy as np
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by color type: grey, color, grey with alpha, color with alpha
 COLOR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
-# The seven parts of an interlaced picture: first row and column, and steps
+# The seven passes of an interlaced picture: first row and column, row and column steps
 PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
 def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
-    """The pixels uint16 (H, W, 1 or 3) of a PNG with 16 bits, and its alpha (H, W, 1) or None.
+    """Return the pixels uint16 (H, W, 1 or 3) of a 16-bit PNG, and its alpha (H, W, 1) or None.
 
-    Raises ValueError if it is damaged. Memory: that of the pixels three times, whatever the file says it unpacks to.
+    Raises ValueError if it is damaged. Memory is limited to three times the pixels, even if the stream unpacks to more.
     """
     header, key, packed = b"", None, []
     for kind, content in _chunks(data):
@@ -68,7 +68,7 @@ def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def write_png(pixels: np.ndarray, profile: bytes = b"") -> bytes:
-    """A PNG of pixels uint16 (H, W, C): grey or color, with alpha as a second or fourth channel."""
+    """Encode pixels uint16 (H, W, C): grey or color, optionally with alpha as the last channel."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
     filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)  # filter 1
@@ -99,7 +99,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _unfilter(rows: np.ndarray, pixel: int) -> np.ndarray:
-    """Rows (H, 1 + bytes) of filtered bytes, a filter number first → the bytes (H, W·pixel)."""
+    """Decode rows (H, 1 + W·pixel), each with its filter number first, to bytes (H, W·pixel). `pixel` is in bytes."""
     filters, coded = rows[:, 0], rows[:, 1:]
     height, width = len(rows), coded.shape[1] // pixel
     if filters.max() > 4:
@@ -107,7 +107,7 @@ def _unfilter(rows: np.ndarray, pixel: int) -> np.ndarray:
     coded = coded.reshape(height, width, pixel)
     if (filters < 3).all():
         return _unfilter_sums(filters, coded).reshape(height, -1)
-    done = np.zeros((height + 1, width + 1, pixel), np.uint8)  # with a row above and a column before, of zeros
+    done = np.zeros((height + 1, width + 1, pixel), np.uint8)  # with a row of zeros above and a column on the left
     for t in range(height + width - 1):
         y = np.arange(max(0, t - width + 1), min(height, t + 1))
         x, filter_ = t - y, filters[y][:, None]
@@ -120,7 +120,7 @@ def _unfilter(rows: np.ndarray, pixel: int) -> np.ndarray:
 
 
 def _unfilter_sums(filters: np.ndarray, coded: np.ndarray) -> np.ndarray:
-    """The first three filters alone: sums along a row, or with the row above."""
+    """Decode rows that only use filters 0 to 2: cumulative sums along a row, or sums with the row above."""
     done = coded.copy()
     for y, filter_ in enumerate(filters.tolist()):
         if filter_ == 1:

@@ -1,34 +1,34 @@
-"""How far a network looks, and where a picture may be cut so that tiles give what the whole gives.
+"""The receptive field of a network, and how to cut a picture into tiles whose results equal that of the whole picture.
 
-Everything here happens along one axis; height and width don't know of each other. Take a tile, the input pixels
-a … a + n − 1 of a longer line, and send it through the network by itself. At its ends the layers see their own padding
-where the whole line goes on, so some of what comes out is wrong there. How many entries, `left` at the beginning and
-`right` at the end, follows layer by layer. In a tile that begins where the picture begins `left` doesn't count, because
-the padding belongs there, and likewise at the end.
+Height and width are independent, so everything here concerns one axis. Apply the network to a tile, the input pixels
+a … a + n − 1 of a longer line. At the ends of the tile, the layers see their padding instead of the rest of the line.
+Outputs near the ends are therefore invalid: `left` of them at the beginning and `right` at the end. These numbers are
+computed layer by layer. At the border of the picture, the padding is correct and all outputs of the tile are valid.
 
-**Gathering** (convolution, pooling; kernel k, stride s, padding p). Output o is made of the inputs from o·s − p to
+**Gathering** (convolution, pooling; kernel k, stride s, padding p). Output o depends on the inputs from o·s − p to
 o·s − p + k − 1:
 
     n'     = ⌊(n + 2p − k)/s⌋ + 1
-    right outputs have  o·s − p ≥ left   and   o·s − p + k − 1 ≤ n − 1 − right, so
+    valid outputs have  o·s − p ≥ left   and   o·s − p + k − 1 ≤ n − 1 − right, so
     left'  = ⌈(left + p)/s⌉
     right' = n' − 1 − ⌊(n − right − k + p)/s⌋
 
-**Spreading** (transposed convolution, enlargement). Input i goes to the outputs from i·s − p to i·s − p + k − 1, so
-output o is made of the inputs from ⌈(o + p − k + 1)/s⌉ to ⌊(o + p)/s⌋:
+**Spreading** (transposed convolution, upsampling). Input i contributes to the outputs from i·s − p to i·s − p + k − 1,
+so output o depends on the inputs from ⌈(o + p − k + 1)/s⌉ to ⌊(o + p)/s⌋:
 
     n'     = (n − 1)·s − 2p + k + extra
-    right outputs have  o + p − k + 1 > (left − 1)·s   and   o + p < (n − right)·s, so
-    left'  = (left − 1)·s + k − p
-    right' = n' − (n − right)·s + p                                                        none of them less than 0
+    valid outputs have  o + p − k + 1 > (left − 1)·s   and   o + p < (n − right)·s, so
+    left'  = max(0, (left − 1)·s + k − p)
+    right' = max(0, n' − (n − right)·s + p)
 
-**Several ways** end in one size, or they can't be added. What is wrong in one of them is wrong in the sum: the maximum.
+**Parallel paths** that are added have the same output size. An output is invalid if it is invalid in any path, so
+`left` and `right` are the maxima over the paths.
 
-**The jump** j is the number of entries that one input pixel takes: it begins at 1, gathering divides it by s, spreading
-multiplies it. If a tile begins a pixels later, its entries stand j·a places later. The network does the same things in
-both places only if that is a whole number behind every layer, so a is a multiple of `align`, the least common multiple
-of the jumps' denominators. And as ⌊(n + 2p − k)/s⌋ may leave pixels over at the end, n is the picture's size up to a
-multiple of `align`: then just as many are left over.
+**The jump** j is the number of entries per input pixel: it is 1 at the input, gathering divides it by s, spreading
+multiplies it by s. If a tile starts a pixels later, its entries are shifted by j·a. The results agree only if this is
+an integer after every layer, so a must be a multiple of `align`, the least common multiple of the denominators of all
+jumps. As ⌊(n + 2p − k)/s⌋ may ignore pixels at the end, the tile and the picture must have the same remainder modulo
+`align`, so that the same number of pixels is ignored.
 
 The radius of the receptive field, in input pixels, is left/j or right/j.
 """
@@ -43,16 +43,16 @@ from math import ceil, floor, lcm
 from minigan.layers import Chain, Layer, Ways, Window
 
 TILE = 256  # pixels of a tile's side, at least
-RADII = 6  # and at least so many radii: of a tile, 2 are overlap
+RADII = 6  # a tile's side, at least, in radii of the receptive field, 2 of which are overlap
 
 
 class NotLocal(Exception):
-    """An output may depend on the whole picture. The message says because of which layer."""
+    """An output may depend on the whole picture. The message names the layer."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A tile along one axis, somewhere in the network: entries, how many are wrong at either end, the jump, `align`."""
+    """The extent of a tile along one axis after some layer: entries, invalid ones at either end, the jump, `align`."""
 
     n: int
     left: int = 0
@@ -62,7 +62,7 @@ class Line:
 
 
 def follow(layer: Layer | None, line: Line, axis: int) -> Line:
-    """A line behind a layer, along axis 0 (height) or 1 (width). Raises NotLocal."""
+    """Return the line after a layer, along axis 0 (height) or 1 (width). Raises NotLocal."""
     reach = Window() if layer is None else layer.reach()
     if isinstance(reach, Chain):
         for inner in reach.layers:
@@ -71,11 +71,11 @@ def follow(layer: Layer | None, line: Line, axis: int) -> Line:
     if isinstance(reach, Ways):
         ends = [follow(way, line, axis) for way in reach.layers]
         if len({(end.n, end.jump) for end in ends}) > 1:
-            raise NotLocal(f"the ways of {layer!r} end in different sizes")
+            raise NotLocal(f"the paths of {layer!r} end in different sizes")
         left, right = max(end.left for end in ends), max(end.right for end in ends)
         return replace(ends[0], left=left, right=right, align=lcm(*(end.align for end in ends)))
     if not isinstance(reach, Window):
-        raise NotLocal(f"{type(layer).__name__} looks at the whole picture")
+        raise NotLocal(f"{type(layer).__name__} depends on the whole picture")
     return _spread(reach, line, axis) if reach.spread else _gather(reach, line, axis)
 
 
@@ -96,9 +96,9 @@ def _spread(window: Window, line: Line, axis: int) -> Line:
 
 @dataclass(frozen=True)
 class Cuts:
-    """How one axis is cut. Tiles of `tile` pixels begin at `starts`, and give `made` entries each.
+    """The tiles along one axis. Tiles of `tile` pixels begin at `starts`, and yield `made` entries each.
 
-    Tile i makes the outputs from `ends[i]` to `ends[i + 1]` of the whole, and output `firsts[i]` is its first entry.
+    Tile i provides the outputs from `ends[i]` to `ends[i + 1]`, and its first entry is output `firsts[i]`.
     """
 
     tile: int
@@ -110,22 +110,22 @@ class Cuts:
 
     @property
     def whole(self) -> bool:
-        """Whether there is one tile only."""
+        """Whether there is only one tile."""
         return len(self.starts) == 1
 
     def target(self, i: int) -> slice:
-        """The outputs of the whole that tile i makes."""
+        """Return the outputs that tile i provides."""
         return slice(self.ends[i], self.ends[i + 1])
 
     def source(self, i: int) -> slice:
-        """Where they stand in what tile i gives."""
+        """Return their position in the result of tile i."""
         return slice(self.ends[i] - self.firsts[i], self.ends[i + 1] - self.firsts[i])
 
 
 def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radii: int = RADII) -> Cuts:
-    """Cut an axis of `size` pixels. The tile's size depends on the networks and on `size`, and on nothing else.
+    """Cut an axis of `size` pixels into tiles, whose size depends only on the arguments.
 
-    Raises NotLocal if a network has a layer that looks at the whole picture.
+    Raises NotLocal if a layer depends on the whole picture.
     """
 
     def through(n: int) -> Line:
@@ -136,7 +136,7 @@ def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radi
 
     whole = through(size)
     align = whole.align
-    far = through(size + align * (1 << 16))  # so long that its ends don't meet
+    far = through(size + align * (1 << 16))  # long enough that the invalid ends don't overlap
     radius = max(far.left, far.right) / far.jump
     tile = ceil(Fraction(max(least, ceil(radii * radius)), align)) * align + size % align
     while True:

@@ -1,12 +1,12 @@
-"""Which files are read, and where the result of each goes; decided, and refused if need be, before anything is written.
+"""Lists the input files and the output file for each, and rejects conflicts before anything is written.
 
     apply RUN photo.jpg -o clean.png            one file to one file, in the format that its name says
     apply RUN a.jpg b.tif -o clean              to clean/a.png, clean/b.png
     apply RUN photos -o clean                   photos/cats/a.jpg to clean/cats/a.png, and so on
 
-A .npy file becomes a .npy file. No input is ever written over, not by a link or another spelling of its name either:
-what counts is the file on the disk. And no two inputs may have one output: a.jpg and a.png are refused in a sentence.
-Results of an earlier call are written over, and they are no inputs where OUT lies inside of IN.
+A .npy file becomes a .npy file. An input is never overwritten: files are compared by inode, so links and other
+spellings of a name are recognized. Two inputs with the same output, such as a.jpg and a.png, are an error. Results of
+an earlier call are overwritten. If OUT is inside IN, the files in OUT are not inputs.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from minigan.errors import DataError
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read, and the one to write."""
+    """An input file and its output file."""
 
     source: Path
     target: Path
 
 
 def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]:
-    """What is to be done, and notes. Raises DataError, before anything is written, if it can't be done like that."""
+    """Return the jobs, and notes on skipped files. Raises DataError for missing inputs and conflicting outputs."""
     single = len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir()
     if single and out.suffix.lower() in WRITTEN:
         found, passed_over = [(inputs[0], out)], list[str]()
@@ -54,7 +54,7 @@ def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]
 
 
 def _below(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Every file with its place below the folder `out`, and the names of files that are no pictures."""
+    """Return each input with its output below the folder `out`, and the names of files that aren't pictures."""
     found, passed_over = [], []
     for place in inputs:
         if not place.is_dir():
@@ -65,7 +65,7 @@ def _below(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], 
         for folder, names in walk(place):
             parts = folder.relative_to(place).parts
             if out.is_dir() and any(os.path.samefile(out, place.joinpath(*parts[: i + 1])) for i in range(len(parts))):
-                continue  # results of an earlier call
+                continue  # output of an earlier call
             for name in sorted(name for name in names if not name.startswith(".")):
                 if name.lower().endswith((*SUFFIXES, FLOATS)):
                     found.append((folder / name, out.joinpath(*parts, _named(name))))
@@ -88,8 +88,8 @@ def _check(found: list[tuple[Path, Path]], out: Path) -> None:
         if target.is_dir():
             raise DataError(f"{target} is a folder: give another name, or a folder for the results")
         if target.exists() and (same := inputs.get(_identity(target))):
-            raise DataError(f"{target} is the input {same}, which is never written over: give another place")
-        name = unicodedata.normalize("NFC", str(target)).casefold()  # one file to macOS and Windows
+            raise DataError(f"{target} is the input {same}, which is never overwritten: give another place")
+        name = unicodedata.normalize("NFC", str(target)).casefold()  # macOS and Windows ignore case
         if name in names:
             raise DataError(f"{names[name]} and {source} would both become {target}: rename one, or apply one by one")
         names[name] = source

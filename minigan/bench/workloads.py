@@ -21,7 +21,7 @@ from minigan.errors import MiniganError
 from minigan.gans import MODELS
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
 from minigan.model import Now
-from minigan.training.summary import Watch, step_macs
+from minigan.training.summary import PassCounter, step_macs
 
 # The two updates of D draw their fakes with the generator in training mode, as in training, without updating it.
 # Sampling is in inference mode, with as many pictures as a batch has. Arguments: (model, next_batch, rng, now).
@@ -103,7 +103,7 @@ class SingleLayer:
         """Return the multiply-adds of both passes' matrix products, for each sample of the batch."""
         layer = self.build()
         step = self.ready(layer, PROBE, CPU)
-        watch = Watch(SimpleNamespace(networks={"layer": layer}))
+        watch = PassCounter(SimpleNamespace(networks={"layer": layer}))
         step()
         watch.close()
         return sum(watch.macs.values()) / PROBE

@@ -1,1 +1,1 @@
-"""The commands of `minigan`: each module has `add_arguments(parser)` and `main(args) -> exit status`."""
+"""The commands of `minigan`. Each module defines `add_arguments(parser)` and `main(args) -> exit status`."""

@@ -1,4 +1,4 @@
-"""`minigan apply`: pictures of any size, kind and number through a trained network."""
+"""`minigan apply`: applies a trained network to pictures of any size and kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minigan.commands.cli import INTERRUPTED, Parser
 from minigan.commands.options import add_run_options, check_writable, open_run, place, print_notes, read_run, warn
 from minigan.errors import DataError
 
-SHOWN = 20  # files that failed
+SHOWN = 20  # error messages of failed files, at most
 
 
 def add_arguments(parser: Parser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Apply, and say where the results are: 0 if all are, 2 if a file failed."""
+    """Apply the model, and print where the results are. Returns 0, or 2 if a file failed."""
     keep_freed_memory()
     work, notes = jobs(args.inputs, args.out)
     check_writable(work[0].target.parent)

@@ -1,4 +1,4 @@
-"""`minigan bench`: speed and memory, with PyTorch beside where it is installed."""
+"""`minigan bench`: measures speed and memory, also of PyTorch if it is installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from minigan.training.pictures import save_image
 
 
 def add_arguments(parser: Parser) -> None:
-    """Declare the options."""
+    """Add the options."""
     what = f"any of {', '.join(WORKLOADS)}; or {', '.join(GROUPS)}, which is all single ones (default: dcgan-64)"
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", default=["dcgan-64"], help=what)
     sizes = "samples a batch; several: each (default: 64)"
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
             results.append(measure(name, size, args.rounds, args.device, args.tf32))
             print(table(results[-1]), flush=True)
             figures = {"machine": machine(device), **kernels(), "results": results}
-            if args.json:  # after each, so that a long run which is interrupted leaves what it has measured
+            if args.json:  # after each workload, so that an interrupted run keeps its results
                 write_text(args.json, json.dumps(figures, indent=1) + "\n")
     if len(results) > 1:
         print(summary(results))
@@ -68,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None:
-    """Raise UsageError, before anything is measured, for options that can't be served."""
+    """Raise UsageError for invalid options, before anything is measured."""
     if min(sizes) < 2 or args.rounds < 1:
         raise UsageError("a benchmark needs batches of at least 2 (--batch-size) and at least 1 round (--rounds)")
     if args.profile and (args.json or args.plot):

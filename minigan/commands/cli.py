@@ -1,7 +1,7 @@
-"""The command line: finds the command, and turns every error into one sentence.
+"""The command line: runs a command, and reports every expected error as one sentence.
 
-Exit status: 0 for success, 1 for a check that failed, 2 for something the user can put right, 128 + signal for a run
-that was interrupted (Ctrl-C: 130).
+Exit status: 0 for success, 1 for a failed check, 2 for an error that the user can fix, 128 + signal for an interrupted
+run (Ctrl-C: 130).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minigan.common.user_code import OwnError, place_in_own
 from minigan.common.words import nearest, with_flags
 from minigan.errors import MiniganError, printable
 
-# name: (module with `add_arguments(parser)` and `main(args) -> exit status`, what it does)
+# name: (module, description)
 COMMANDS = {
     "train": ("minigan.commands.train", "train a model, or go on with a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
@@ -38,14 +38,11 @@ INTERRUPTED = 130
 
 
 class UsageError(MiniganError):
-    """A command line that can't be understood."""
+    """An invalid command line."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help with room for the longest option, so that every option has one line where the terminal allows it.
-
-    No line ends inside a name such as wgan-gp.
-    """
+    """Formats help with a column wide enough for the longest option. Lines don't break at hyphens, as in wgan-gp."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
@@ -55,7 +52,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of printing its usage and leaving. `words` is the command line that it will parse."""
+    """Raises UsageError instead of printing the usage and exiting. `words` is the command line that it will parse."""
 
     def __init__(self, words: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False, formatter_class=_Help)
@@ -74,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no × gets a ?, not an error
+            stream.reconfigure(errors="replace")  # print ? for characters that the encoding lacks, such as ×
     try:
         status = _run([_with_dashes(word) for word in (sys.argv[1:] if argv is None else argv)])
         sys.stdout.flush()
@@ -83,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_with_place(error, str(error)))
     except MemoryError:
         return _fail("there is not enough memory: make --batch-size, --img-size, --features or --latent-dim smaller")
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has exited, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -94,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, RuntimeError) and "new thread" in str(error):
             return _fail("the system gives no more threads: end other programs, or raise the limit (ulimit -u)")
-        if not place_in_own(error):  # a mistake of ours
+        if not place_in_own(error):  # a bug in minigan: show the traceback
             raise
         return _fail(_with_place(error, f"{type(error).__name__}: {error}"))
 
@@ -130,7 +127,7 @@ def _run(argv: list[str]) -> int:
         raise UsageError(f"minigan {name} has no {word}: {nearest(word.partition('=')[0], options)}")
     try:
         return command.main(args) or 0
-    except MiniganError as error:  # the library names arguments, which have options here
+    except MiniganError as error:  # replace the names of arguments in the message by options
         error.args = (with_flags(str(error), {o for action in parser._actions for o in action.option_strings}),)
         raise
 
@@ -141,7 +138,7 @@ def _overview() -> str:
 
 
 def _with_dashes(word: str) -> str:
-    """Spell an option with dashes: --n_epochs=3 becomes --n-epochs=3."""
+    """Replace underscores in an option by dashes: --n_epochs=3 becomes --n-epochs=3."""
     if not word.startswith("--"):
         return word
     option, equals, value = word.partition("=")
@@ -149,14 +146,14 @@ def _with_dashes(word: str) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """What an exception has to say to the user."""
+    """Return the message of an exception for the user."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _with_place(error: Exception, what: str) -> str:
-    """What an error says, after the place in a user's own file that it came through."""
+    """Prefix an error message with its place in a user's own file, if it passed through one."""
     place = "" if isinstance(error, OwnError) else place_in_own(error)
     return f"{place}: {what}" if place and not what.startswith(place.partition(",")[0]) else what
 

@@ -1,4 +1,4 @@
-"""`minigan data`: the data sets, or one of them."""
+"""`minigan data`: lists the data sets, or describes and draws one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minigan.errors import DataError, printable
 from minigan.training import pictures
 from minigan.training.summary import table
 
-PICTURES, POINTS = 64, 1000  # samples that are drawn
+PICTURES, POINTS = 64, 1000  # default numbers of samples in a picture
 
 
 def add_arguments(parser: Parser) -> None:
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
         options.check_png(args.out)
         options.check_writable(args.out.parent)
     dataset = _open_own(args) if is_own(args.spec) else _open(args)
-    sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before a word is said: a picture may be damaged
+    sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before any output: a picture may be damaged
     print(printable(dataset.describe()))
     print_notes(dataset.notes)
     if dataset.labels is not None and dataset.classes:
@@ -68,9 +68,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _open_own(args: argparse.Namespace) -> Dataset:
-    """What a user's own function returns: of several arrays the first that holds pictures or points.
+    """Open the data of a user's own function; of several arrays, the first one with pictures or points.
 
-    The shapes of the others are printed. Raises DataError if none does.
+    Prints the shapes of the others. Raises DataError if there are no pictures and no points.
     """
     with locate_data_errors(args.spec):
         found = own_data(args.spec)[0]
@@ -87,7 +87,7 @@ def _open_own(args: argparse.Namespace) -> Dataset:
 
 
 def _open(args: argparse.Namespace) -> Dataset:
-    """Open the data set, having looked at every picture. If there are bad ones all are listed, and DataError raised."""
+    """Open a data set and check all pictures. Lists bad ones, and raises DataError for them without --skip-bad."""
     try:
         dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split, skip_bad=True)
     except BadFilesError as error:
@@ -100,13 +100,13 @@ def _open(args: argparse.Namespace) -> Dataset:
 
 
 def _list(problems: list[str]) -> None:
-    """Print what is wrong with each file."""
+    """Print the problem of each bad file."""
     for problem in problems:
         print(f"bad: {printable(with_flags(problem))}")
 
 
 def _listed(problems: list[str]) -> str:
-    """Print what is wrong with each file, if there are several, and return the sentence to end with."""
+    """Print the problem of each bad file if there are several, and return the message of the error."""
     if len(problems) == 1:
         return problems[0]
     _list(problems)
@@ -114,7 +114,7 @@ def _listed(problems: list[str]) -> str:
 
 
 def _sheet(dataset: Dataset, n: int | None, seed: int) -> pictures.Image.Image:
-    """Draw some samples, chosen by the seed."""
+    """Draw random samples."""
     points = len(dataset.shape) == 1
     chosen = np.random.default_rng(seed).permutation(len(dataset))[: n or (POINTS if points else PICTURES)]
     samples = dataset.batch(chosen)

@@ -1,4 +1,4 @@
-"""`minigan evaluate`: how good are the pictures of a run, or of a folder."""
+"""`minigan evaluate`: measures the quality of the samples of a run, or of the pictures in a folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from minigan.training.pictures import save_image
 from minigan.training.settings import RunConfig
 from minigan.training.sources import open_sources
 
-PR = {"precision": "pr", "recall": "pr"}  # what they are measured by
+PR = {"precision": "pr", "recall": "pr"}  # aliases for the metric with both
 
 
 def add_arguments(parser: Parser) -> None:
@@ -74,7 +74,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure, and print."""
+    """Evaluate, and print the results."""
     keep_freed_memory()
     if args.metrics is not None:
         args.metrics = tuple(dict.fromkeys(PR.get(name, name) for name in args.metrics))
@@ -113,7 +113,7 @@ def main(args: argparse.Namespace) -> int:
 def _measure(
     args: argparse.Namespace, subject: Subject, pictures: Pictures, draws: bool, device: Device
 ) -> tuple[metrics.Evaluation, metrics.Statistics, dict[str, Image.Image]]:
-    """Measure pictures, beside a reference if there is one: the answer, statistics that can be kept, and drawings."""
+    """Evaluate pictures, against a reference if there is one; return the results, statistics to save, and images."""
     real = open_reference(args, subject, device)
     if args.features:
         features = args.features
@@ -134,7 +134,7 @@ def _measure(
 
 
 def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dict[str, float]:
-    """A model's own judgements, on what its run held out, or on what is held out of the data that is given."""
+    """Return a model's own judgements on the held-out data of its run, or on that of the data set in --against."""
     model, spec = subject.model, args.against
     if not model.judgements:
         return {}
@@ -149,7 +149,7 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise UsageError for what can't be measured. A second word becomes `against`."""
+    """Raise UsageError for invalid arguments. A second positional argument is moved to `against`."""
     if len(args.what) > 2 or (len(args.what) == 2 and args.against is not None):
         raise UsageError("give one set to measure, and one reference: as a second word or with --against")
     if is_statistics(args.what[0]):
@@ -169,7 +169,7 @@ def _check(args: argparse.Namespace) -> None:
 def _look_at(
     real: Pictures | Path | None, network: metrics.FeatureNetwork, wanted: tuple[str, ...], evidence: Evidence | None
 ) -> metrics.Statistics | None:
-    """The statistics of the reference."""
+    """Return the statistics of the reference, or None without a reference."""
     if not isinstance(real, Pictures):
         return None if real is None else metrics.read_statistics(real, network)
     keep = any(name in wanted for name in metrics.NEEDS_FEATURES)
@@ -177,16 +177,16 @@ def _look_at(
 
 
 def _numbers(config: RunConfig | None, network: metrics.FeatureNetwork) -> np.ndarray | None:
-    """The network's number of each class of a run: (n_classes,); None if there is one that it doesn't know."""
+    """Return the network's index of each class of a run: (n_classes,); None if the network lacks one of them."""
     if config is None or not config.classes or not set(config.classes) <= set(network.classes):
         return None
-    if len(config.classes) != config.model_args.get("n_classes"):  # some were asked for that have no name
+    if len(config.classes) != config.model_args.get("n_classes"):  # a larger --n-classes: classes without names
         return None
     return np.array([network.classes.index(name) for name in config.classes])
 
 
 def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> Iterator[tuple[Any, Any]]:
-    """The batches, with a progress bar where there is a terminal, and `numbers` in the place of labels, or None."""
+    """Yield the batches with a progress bar, and with labels converted by `numbers`, or None without `numbers`."""
     with bar(total=pictures.n, desc=what, unit=" pictures") as shown:
         for batch, labels in pictures:
             yield batch, None if numbers is None or labels is None else numbers[labels]
@@ -194,10 +194,10 @@ def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> It
 
 
 def _write(folder: Path, found: dict[str, Any], drawn: dict[str, Image.Image], quiet: bool) -> None:
-    """Keep the answer and its pictures."""
+    """Write the results and the images."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in {"neighbours.png", "classes.png"} - drawn.keys():
-        (folder / name).unlink(missing_ok=True)  # of an evaluation before this one
+        (folder / name).unlink(missing_ok=True)  # from an earlier evaluation
     write_text(folder / "evaluation.json", json.dumps(found, indent=2) + "\n")
     for name, image in drawn.items():
         save_image(image, folder / name)

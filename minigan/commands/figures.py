@@ -1,4 +1,4 @@
-"""What `minigan evaluate` prints, and its comparison of two folders picture by picture."""
+"""The output of `minigan evaluate`, and its comparison of two folders picture by picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = {"fid": "FID", "is": "Inception Score", "kid": "KID", "precision": "prec
 
 
 def print_judgements(found: dict[str, float], judgements: dict[str, Judgement], source: str) -> None:
-    """A model's own judgements, on `source`."""
+    """Print a model's own judgements, on `source`."""
     print(f"judged on  {source}\n")
     for name, value in found.items():
         one = judgements[name]
@@ -31,7 +31,7 @@ def print_judgements(found: dict[str, float], judgements: dict[str, Judgement], 
 
 
 def print_answer(answer: Evaluation) -> None:
-    """The figures of an evaluation, what was measured, and what they can't be compared with."""
+    """Print the results of an evaluation, what was measured, and the caveats."""
     print(f"pictures   {answer.source}")
     if answer.reference:
         print(f"reference  {answer.reference}")
@@ -50,7 +50,7 @@ def print_answer(answer: Evaluation) -> None:
 
 
 def print_classes(values: dict[str, Any]) -> None:
-    """What a classifier says: how sure it is, of which classes the samples are, and whether that was asked for."""
+    """Print the results of a classifier: confidence, shares of classes, and agreement with the requested classes."""
     shares, right = values["shares"], values.get("right_of", {})
     print(f"{'sure of a class':20} {100 * values['sure']:7.1f} %")
     print(f"{'classes drawn':20} {values['classes_present']:4} of {len(right) or len(shares) - 1}")

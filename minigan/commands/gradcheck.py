@@ -1,4 +1,4 @@
-"""`minigan gradcheck`: every gradient of layers and of models against differences, in float64."""
+"""`minigan gradcheck`: compares all gradients of layers and models with finite differences, in float64."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the table. Returns 1 if any gradient is wrong."""
+    """Print the errors of all gradients. Returns 1 if any gradient is wrong."""
     layers = sorted({type(case.layer).__name__ for case in standard_cases()})
     for name in args.names:
         if name not in layers and name not in MODELS and not is_own(name):
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     title = f"relative errors                              first   second   (at most {LIMITS[0]:g} and {LIMITS[1]:g})"
     worst, wrong = [0.0, 0.0], 0
     for number, check in enumerate(checks(args.names or [*layers, *MODELS], args.seed)):
-        print(check.title if number else f"{title}\n{check.title}")  # nothing is printed if it ends in a sentence
+        print(check.title if number else f"{title}\n{check.title}")  # no table header before an early error
         try:
             first, second = check.run()
             for array in first | second:
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def checks(names: list[str], seed: int = 0) -> Iterator[Check]:
-    """What is checked: layers and models by name, and a user's own."""
+    """Yield the checks of layers and models by name, built-in and user-defined."""
     for name in names:
         found = load_own(name)[0] if is_own(name) else MODELS.get(name, name)
         if isinstance(found, str):
@@ -70,7 +70,7 @@ def checks(names: list[str], seed: int = 0) -> Iterator[Check]:
 
 
 def _layer(name: str, seed: int) -> tuple[dict[str, float], dict[str, float]]:
-    """All cases of one kind of layer: the largest error of each array."""
+    """Run all cases of a layer type; return the largest first-order and second-order error of each array."""
     first: dict[str, float] = {}
     second: dict[str, float] = {}
     for row in check_cases([name], seed):
@@ -81,7 +81,7 @@ def _layer(name: str, seed: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _print(array: str, *errors: float | None) -> bool:
-    """Print the largest errors of an array's gradients, None for no such gradient; whether one is above its limit."""
+    """Print the errors of an array's gradients (None: no such gradient); return whether one exceeds its limit."""
     failed = any(error is not None and not error <= limit for error, limit in zip(errors, LIMITS, strict=True))
     cells = ["        " if error is None else f"{error:8.1e}" for error in errors]
     print(f"  {array:40}{cells[0]} {cells[1]}{'   WRONG' if failed else ''}".rstrip(), flush=True)

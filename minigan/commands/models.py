@@ -1,4 +1,4 @@
-"""`minigan models`: what can be trained, what it needs, and when to choose it."""
+"""`minigan models`: lists the models, their inputs and outputs, and when to use them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from minigan.model import Kind, Model, can
 
 WIDTH = 110
 KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}
-VERBS = {"generate": "sample", "apply": "apply"}  # of a model: the command that it is for
+VERBS = {"generate": "sample", "apply": "apply"}  # methods of a model, and the commands that use them
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
-    what = f"any of {', '.join(MODELS)}, or your own as my_gan.py:MyGAN (default: all that ship)"
+    what = f"any of {', '.join(MODELS)}, or your own as my_gan.py:MyGAN (default: all built-in ones)"
     parser.add_argument("names", nargs="*", metavar="MODEL", help=what)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print each model's paper, what it needs and makes, and when to choose it."""
+    """Print each model's paper, its inputs and outputs, and when to use it."""
     for name in args.names:
         if name not in MODELS and not is_own(name):
             raise UsageError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def described(name: str, cls: type[Model]) -> str:
-    """The lines about one model."""
+    """Return the description of one model."""
     verbs = [f"minigan {command}" for verb, command in VERBS.items() if can(cls, verb)]
     lines = {
         "paper": cls.paper,
@@ -44,7 +44,7 @@ def described(name: str, cls: type[Model]) -> str:
         "suits": cls.suits,
         "used by": ", ".join(["minigan train", *verbs]),
     }
-    if not (cls.paper or cls.makes or cls.suits):  # a user's own says it in its docstring
+    if not (cls.paper or cls.makes or cls.suits):  # a user's own model is described by its docstring
         lines["about"] = (inspect.cleandoc(vars(cls).get("__doc__") or "")).partition("\n\n")[0].replace("\n", " ")
     return "\n".join([name, *(_line(title, text) for title, text in lines.items() if text)])
 
@@ -54,7 +54,7 @@ def _line(title: str, text: str) -> str:
 
 
 def _needs(arrays: dict[str, Kind]) -> str:
-    """The arrays of a batch, feed by feed: those of one feed belong together."""
+    """List the arrays of a batch, grouped by feed."""
     feeds: dict[str, list[str]] = {}
     for name, kind in arrays.items():
         feeds.setdefault(kind.feed, []).append(f"{name} ({KINDS.get(kind.what, kind.what)})")

@@ -1,4 +1,4 @@
-"""What commands share: the kinds of values that options take, a model's options, and opening the folder of a run."""
+"""Shared by the commands: types of option values, options of models, and opening the folder of a run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from minigan.training.settings import NUMBERS, RunConfig
 
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"
-FEW = 3  # models: where no more have an option, its help names them
+FEW = 3  # the help of an option lists its models if there are at most this many
 
 
 def typed(kind: type, option: Option) -> Callable[[str], Any]:
-    """A function that makes a number of what was typed. It raises ArgumentTypeError for what `option` doesn't take."""
+    """Return a function that parses a number. It raises ArgumentTypeError for values that `option` doesn't allow."""
 
     def parse(text: str) -> Any:
         try:
@@ -53,20 +53,20 @@ positive, fraction = typed(float, Positive()), typed(float, Fraction())
 
 
 def place(text: str) -> Path:
-    """A file or a folder."""
+    """Parse the path of a file or a folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
     return Path(text)
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them, each once; `none` is no name."""
+    """Parse a comma-separated list of names, without duplicates; `none` is the empty list."""
     found = (name.strip().lower() for name in text.split(","))
     return tuple(dict.fromkeys(name for name in found if name not in ("", "none")))
 
 
 def size(text: str) -> tuple[int, int]:
-    """Height and width of pictures: `64`, or `96x64` in the order of arrays."""
+    """Parse the height and width of pictures: `64`, or `96x64` (height first)."""
     try:
         return as_size(parse_size(text))
     except DataError as error:
@@ -74,7 +74,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise UsageError if nothing could be written into `folder`, or if it can't be made, before any work is done."""
+    """Raise UsageError if `folder` isn't writable or can't be created; called before any work is done."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not nearest.is_dir():
         raise UsageError(f"nothing can be written into {folder}, because {nearest} is not a folder: give another --out")
@@ -83,7 +83,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_png(path: Path) -> None:
-    """Raise UsageError for a file of another kind."""
+    """Raise UsageError unless the suffix is .png."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"pictures are written as PNG: call the file {path.with_suffix('.png')}")
 
@@ -100,7 +100,7 @@ def add_model(parser: Any) -> None:
 def read_run(
     command: str, path: Path, model: str | None = None, data: str | None = None
 ) -> tuple[RunFolder, RunConfig, type[Model] | None]:
-    """The folder of a run, its settings, and the class of its model if that is a user's own; see `own_class`."""
+    """Return the folder of a run, its settings, and the class of a user's own model; see `own_class`."""
     folder = RunFolder(path)
     config, cls = own_class(command, path, folder.config(), model, data)
     check_arguments(config, folder.path / "config.json", cls)
@@ -110,10 +110,10 @@ def read_run(
 def own_class(
     command: str, path: Path, config: RunConfig, model: str | None, data: str | None = None
 ) -> tuple[RunConfig, type[Model] | None]:
-    """The class of a run's model if that is a user's own, named by --model, and the settings with its checksums.
+    """Return the settings, with checksums of the user's own files, and the class in --model (None: a built-in model).
 
-    data: what was given for the data, "" for nothing; None if the command needs none. Raises UsageError, with what to
-    type, where a user's own file is needed and wasn't named.
+    data: the value of --data, "" if it was left out; None if the command needs no data. Raises UsageError, with the
+    complete command, if a user's own file is needed and wasn't given.
     """
     if not is_own(config.model) and model not in (None, config.model):
         raise UsageError(f"the model {model} doesn't fit this run, which began with {config.model}: leave it out")
@@ -134,9 +134,9 @@ def own_class(
 def open_run(
     folder: RunFolder, config: RunConfig, cls: type[Model] | None, checkpoint: Path | None = None, device: str = "cpu"
 ) -> tuple[Any, Checkpoint]:
-    """The model of a run as it was trained, and the checkpoint that it is of.
+    """Return the trained model of a run, and its checkpoint.
 
-    A user's own file that isn't what it was when the run began is warned of, and so are damaged checkpoints.
+    Prints warnings for changed files of the user, and for damaged checkpoints.
     """
     if checkpoint and not checkpoint.is_file():
         raise UsageError(f"there is no file {checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
@@ -146,7 +146,7 @@ def open_run(
 
 
 def add_run_options(parser: Any, weights: str = "") -> None:
-    """Add what commands on a run share: --checkpoint, whose `weights` do what the word says, --model and --device."""
+    """Add --model, --device and --checkpoint. `weights` is the verb in the help of --checkpoint; "" leaves it out."""
     if weights:
         whose = f"whose weights {weights}, such as RUN/best.npz (default: the newest in RUN/checkpoints)"
         parser.add_argument("--checkpoint", type=place, metavar="FILE", help=whose)
@@ -155,24 +155,24 @@ def add_run_options(parser: Any, weights: str = "") -> None:
 
 
 def add_seed(parser: Any, what: str) -> None:
-    """Add --seed, which decides `what`."""
+    """Add --seed, whose purpose is `what`."""
     parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help=f"{what} (default: 0)")
 
 
 def add_skip_bad(parser: Any) -> None:
-    """Add --skip-bad. None is its default: then nobody gave it."""
+    """Add --skip-bad. The default None means that it wasn't given."""
     what = "go on without pictures that can't be read (default: end)"
     parser.add_argument("--skip-bad", action="store_true", default=None, help=what)
 
 
 def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:
-    """Print what the user should know about data, a line each."""
+    """Print notes on data, one per line."""
     for note in notes:
         print(f"note: {printable(with_flags(note))}", file=file)
 
 
 def warn(sentence: str) -> None:
-    """Print something that the user should know, and go on."""
+    """Print a warning."""
     print(f"minigan: warning: {printable(sentence)}", file=sys.stderr)
 
 
@@ -180,14 +180,14 @@ def warn(sentence: str) -> None:
 
 
 def add_number(parser: Any, name: str, default: str = "") -> None:
-    """Add the option of a setting that is a number; `default` words its default where that depends on the model."""
+    """Add the option of a numeric setting. `default` describes its default if that depends on the model."""
     argument = NUMBERS[name]
     help_ = f"{argument.option.help} (default: {default or argument.shown})"
     parser.add_argument(flag(name), type=typed(argument.type, argument.option), metavar="N", help=help_)
 
 
 def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = None) -> None:
-    """Add the options of all models, and of a user's own; the help is about the model `shown`, if there is one."""
+    """Add the options of all models, and of a user's own. The help covers the model `shown`, or all if that is None."""
     offers: dict[str, dict[str, Argument]] = {}
     if own:
         check_names(own, str(shown))
@@ -215,6 +215,6 @@ def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = 
 
 
 def defaults(by_model: dict[str, Any]) -> str:
-    """Say what is the default: the value that all these models have, if they agree."""
+    """Describe a default: the value of all these models if they agree."""
     shown = set(map(str, by_model.values()))
     return shown.pop() if len(shown) == 1 else "by model"

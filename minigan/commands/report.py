@@ -1,4 +1,4 @@
-"""`minigan report`: the page of a run, from the files that training left."""
+"""`minigan report`: rewrites the page of a run from the files in its folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write report.html anew, and print its path. The model isn't needed: what the page says of it is in the folder."""
+    """Rewrite report.html, and print its path. The model isn't needed: declared.json has its display names."""
     folder = RunFolder(args.run)
     config = folder.config()
     check_writable(folder.path)
@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _status(folder: RunFolder, config: RunConfig) -> Status:
-    """How the run stands, by its last record, and by whether a process still trains there."""
+    """Determine the status of the run from its last record, its lock and its checkpoints."""
     record: dict[str, Any] = next(reversed(folder.records.read()), {"step": 0})
     step, seconds = record["step"], max(0.0, float(record.get("seconds", 0.0)))
     if step >= config.n_steps:

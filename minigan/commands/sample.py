@@ -1,4 +1,4 @@
-"""`minigan sample`: pictures from the generator of a run."""
+"""`minigan sample`: draws samples with the generator of a run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from minigan.training.judges import describe_modes
 from minigan.training.settings import RunConfig
 from minigan.training.sources import open_data
 
-PICTURES, POINTS = 64, 1000  # samples in a picture
-CLASS_ROWS, MOST_COLUMNS = 8, 16  # of a conditional run, which has a column for every class if they are few
-ROWS, STEPS = 8, 10  # of a walk through the latent space
-AT_ONCE = 256  # samples generated together
-GRID_LIMIT = 4096  # pictures that one grid may have
-SHOWN = 12  # class names in a sentence
-LONGEST = 60  # characters of a class in a file name
+PICTURES, POINTS = 64, 1000  # default numbers of samples
+CLASS_ROWS, MOST_COLUMNS = 8, 16  # a grid with a column for each class: default rows, and columns at most
+ROWS, STEPS = 8, 10  # of an interpolation
+AT_ONCE = 256  # samples in a batch
+GRID_LIMIT = 4096  # pictures in a grid, at most
+SHOWN = 12  # class names in an error message, at most
+LONGEST = 60  # characters of a class in a file name, at most
 
 
 def add_arguments(parser: Parser) -> None:
@@ -44,14 +44,14 @@ def add_arguments(parser: Parser) -> None:
     where = "a .png file, or a folder (default: RUN/generated.png, RUN/interpolation.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
-    walk = f"{ROWS} ways between two latents each, in {STEPS} steps, along a great circle; if there are classes, "
-    walk += "one way in each (default: separate latents)"
+    walk = f"{ROWS} interpolations between two latents each, in {STEPS} steps, along a great circle; if there are "
+    walk += "classes, one for each (default: independent latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
     options.add_run_options(parser, "draw")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Draw, and say where."""
+    """Draw samples, and print the path of the file."""
     _check(args)
     folder = args.out or args.run / "generated"
     path = _file(args.out or args.run, "interpolation.png" if args.interpolate else "generated.png")
@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def check_generates(model: Any, config: RunConfig) -> None:
-    """Raise UsageError for a model that draws nothing from latents; it says what the model can do instead."""
+    """Raise UsageError, with alternatives, for a model that doesn't generate samples from latents."""
     if not can(model, "generate") or not can(model, "latent"):
         instead = ", ".join(f"minigan {verb}" if verb == "apply" else verb for verb in VERBS if can(model, verb))
         has = f"what it has is {instead}" if instead else "it only trains"
@@ -87,17 +87,17 @@ def check_generates(model: Any, config: RunConfig) -> None:
 
 
 def class_columns(model: Any) -> int | None:
-    """The columns of a grid in which each holds one class; None for a grid that is about square."""
+    """Return the number of columns of a grid with one column per class; None for an approximately square grid."""
     return model.n_classes if 0 < model.n_classes <= MOST_COLUMNS else None
 
 
 def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
-    """Return the label that a user's word means: a class's name, or else its number. Raises UsageError if it is none.
+    """Return the label of a class, given by its name or its number. Raises UsageError if there is no such class.
 
-    Folders may be called 1, 2, 3: there the name 1 is class 0, and a name comes first.
+    Names take precedence over numbers: if classes are called 1, 2, 3, the text 1 is the first class, with label 0.
     """
     if not n_classes:
-        raise UsageError("this run knows no classes, because its model was trained without labels: leave out --class")
+        raise UsageError("this run has no classes, because its model was trained without labels: leave out --class")
     if text in names:
         return names.index(text)
     if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) < n_classes:
@@ -110,7 +110,7 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
 
 
 def generate(model: Any, z: Any, labels: Any = None) -> np.ndarray:
-    """Generate samples on the host, some at a time. Raises MiniganError if a number in them isn't finite."""
+    """Generate samples in batches; return them on the host. Raises MiniganError if one isn't finite."""
     parts = []
     for i in range(0, len(z), AT_ONCE):
         some = slice(i, i + AT_ONCE)
@@ -123,16 +123,16 @@ def generate(model: Any, z: Any, labels: Any = None) -> np.ndarray:
 
 
 def _labels(model: Any, n: int, label: int | None) -> Any:
-    """Labels (n,) of a conditional model: one class, or all in turn."""
+    """Return n labels for a conditional model: the given one, or all classes in turn; None without classes."""
     if not model.n_classes:
         return None
     return model.device.array(np.arange(n) % model.n_classes if label is None else np.full(n, label))
 
 
 def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, folder: Path) -> int:
-    """Draw n pictures and write each as a file, some at a time; return the exit status. The names tell the classes.
+    """Draw n pictures in batches, and write each to a file named by number and class; return the exit status.
 
-    Latents are drawn some at a time, too: the same numbers as all at once. After Ctrl-C what is written stays.
+    Drawing the latents in batches gives the same numbers as drawing them at once. Finished files are kept after Ctrl-C.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = dict(enumerate(config.classes))
@@ -173,7 +173,7 @@ def _check_points(args: argparse.Namespace, points: bool) -> None:
 
 
 def _file(out: Path, name: str) -> Path:
-    """The file to write: `out` itself if it is called .png, otherwise `name` in the folder `out`."""
+    """Return the path to write: `out` if it ends in .png, otherwise `name` in the folder `out`."""
     if not _is_picture(out):
         return out / name
     options.check_png(out)
@@ -181,12 +181,12 @@ def _file(out: Path, name: str) -> Path:
 
 
 def _is_picture(out: Path) -> bool:
-    """Whether a path is called like a picture file, and no folder."""
+    """Whether a path has the suffix of a picture format and isn't a folder."""
     return not out.is_dir() and out.suffix.lower() in Image.registered_extensions()
 
 
 def _walk(model: Any, config: RunConfig, cls: Any, label: int | None, rng: Any, points: bool) -> Image.Image:
-    """Draw rows of samples on the way from one latent to another; each of one class, if there are classes."""
+    """Draw rows of interpolations between two latents; with classes, one class in each row."""
     rows = (label is None and class_columns(model)) or ROWS
     starts, ends = (to_numpy(model.latent(rows, rng)) for _ in range(2))
     z = pictures.walk(starts, ends, 10 * STEPS if points else STEPS)  # (rows, steps, latent_dim)
@@ -202,9 +202,9 @@ def _walk(model: Any, config: RunConfig, cls: Any, label: int | None, rng: Any, 
 def _draw(
     config: RunConfig, cls: Any, samples: np.ndarray, label: int | None, count_modes: bool = False
 ) -> Image.Image:
-    """Draw points over real ones as far as they can be had; (paths, steps, 2) are joined. Also count modes, and print.
+    """Draw points over real ones, if the data can be opened. Paths (paths, steps, 2) are drawn as lines.
 
-    Points of one class are to hit one mode only.
+    With `count_modes`, also print the number of modes found; with a label, only the modes of that class count.
     """
     real = centers = None
     dataset: Any

@@ -1,4 +1,4 @@
-"""`minigan selftest`: what a new GPU makes of minigan, in eight minutes, without a network."""
+"""`minigan selftest`: checks and measures minigan on a new GPU, in eight minutes, without network access."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the parts. Returns 1 if something was wrong in one of them."""
+    """Run the parts. Returns 1 if one of them failed."""
     for name in args.parts:
         if name not in PARTS:
             raise UsageError(f"there is no part {name!r}: {nearest(name, PARTS)}")

@@ -1,4 +1,4 @@
-"""What `minigan evaluate` measures, and what it compares with: opened as the command line says."""
+"""Opens the subject and the reference of `minigan evaluate`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAMPLES = 10_000  # of a run
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: pictures, if there are any, and for a run its settings, its model, and its class if own."""
+    """The subject of an evaluation: its pictures, and for a run its settings, its model, and a user's own class."""
 
     pictures: Pictures | None
     config: RunConfig | None = None
@@ -36,7 +36,7 @@ class Subject:
 
 
 def open_subject(args: argparse.Namespace, device: Device) -> Subject:
-    """Open what is to be measured: a run, if its folder holds one, or else a folder or a data set."""
+    """Open the subject: a run, if the path is its folder, else a folder of pictures or a data set."""
     what = args.what[0]
     if (Path(what) / "config.json").is_file():
         return _open_run(args, what)
@@ -51,7 +51,7 @@ def open_subject(args: argparse.Namespace, device: Device) -> Subject:
 
 
 def _open_run(args: argparse.Namespace, what: str) -> Subject:
-    """The model of a run, and the pictures that it draws from latents if it draws any."""
+    """Open the model of a run, and the pictures that it generates, if it does."""
     if args.img_size:
         raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
     folder, config, cls = read_run("evaluate", Path(what), args.model)
@@ -70,7 +70,7 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
 
 
 def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -> Pictures | Path | None:
-    """Open what to compare with: a file of statistics, pictures, or nothing. A run's own data if nothing is given."""
+    """Open the reference: a file of statistics, pictures, or None. The default for a run is its training data."""
     spec, config = args.against, subject.config
     if spec is None and config is None:
         if args.split or args.n_against:
@@ -94,16 +94,16 @@ def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -
     else:
         data = _open_data(spec, args.img_size, None, split, args.skip_bad)
     shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
-    return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # other pictures than those measured
+    return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # another seed than for the subject
 
 
 def _picture_shape(config: RunConfig) -> tuple[int, ...] | None:
-    """(H, W, C) of the first array of pictures of a run; None if it has none."""
+    """Return (H, W, C) of a run's first array of pictures; None if it has none."""
     return next((tuple(shape) for shape in config.shapes.values() if len(shape) == 3), None)
 
 
 def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -> Dataset:
-    """The pictures that a run was trained on; `spec` names a user's own function that returns them."""
+    """Open the training pictures of a run. `spec` is the name of a user's own function that returns them."""
     if is_own(config.data) and spec is None:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     with locate_data_errors(spec):
@@ -115,7 +115,7 @@ def _pictures_of(config: RunConfig, cls: type[Model] | None, spec: str | None) -
 def _open_data(
     spec: str, img_size: Size | None, channels: int | None = None, split: str = "train", skip_bad: bool | None = False
 ) -> Dataset:
-    """Open pictures, those in a folder as large as its first one if nothing else is said."""
+    """Open pictures. By default, those in a folder are resized to the size of the first one."""
     if is_own(spec):
         with locate_data_errors(spec):
             return ArrayDataset(spec, own_data(spec)[0]).fit(img_size, channels)
@@ -129,7 +129,7 @@ def _open_data(
 
 
 def is_statistics(path: str) -> bool:
-    """Whether a path is that of statistics, and not of pictures: what can't be opened is taken for the former."""
+    """Whether a path is a .npz file of statistics, and not of pictures. Unreadable files count as statistics."""
     if not path.lower().endswith(".npz") or Path(path).is_dir():
         return False
     if not Path(path).is_file():  # reading a pipe or a device may never end
@@ -137,6 +137,6 @@ def is_statistics(path: str) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except Exception:  # a damaged archive may fail in any step, with any exception
+    except Exception:  # zipfile may raise any exception for a damaged archive
         return True
     return not names or "mu.npy" in names or "sigma.npy" in names

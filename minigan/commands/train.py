@@ -1,4 +1,4 @@
-"""`minigan train`: a new run, a run that goes on, or a dry run."""
+"""`minigan train`: starts a run, resumes one, or makes a dry run."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from minigan.training.summary import summarize
 
 EMA = 0.999
 RUNS = Path("runs")
-TIMED_S = 3.0  # of steps in a dry run
+TIMED_S = 3.0  # seconds of steps in a dry run
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add the options. If a model is named on the command line, the help is about that one."""
+    """Add the options. If the command line has a model, the help only covers the options of that model."""
     parser.usage = "minigan train MODEL [options]\n       minigan train --resume RUN [options]"
     shown = _named_model(parser.words)
     own = own_model(shown)[0] if shown and is_own(shown) else None
@@ -120,7 +120,7 @@ def main(args: argparse.Namespace) -> int:
         plan = plan._replace(config=replace(plan.config, own=(more | files) or None, command=command))
         name = f"{short_name(plan.config.model)}-{next(iter(plan.sources.values())).name}"
         folder = RunFolder(args.out or RUNS / name)
-    chosen = args.resume or args.out  # else the folder of that name, or the next that is free
+    chosen = args.resume or args.out  # otherwise the first free folder of RUNS/NAME, NAME-2, …
     options.check_writable(chosen or RUNS)
     if args.dry_run:
         return _dry_run(plan)
@@ -132,10 +132,10 @@ def main(args: argparse.Namespace) -> int:
 def _go_on(
     args: argparse.Namespace, given: dict[str, Any], word: str | None, data: Any, files: dict[str, str]
 ) -> tuple[RunFolder, Plan]:
-    """The folder and the plan of a run that goes on."""
+    """Return the folder and the plan of a resumed run."""
     for name in ("out", "init_from"):
         if getattr(args, name):
-            raise UsageError(f"{flag(name)} can't be given with --resume: a run goes on in its own folder")
+            raise UsageError(f"{flag(name)} can't be given with --resume: a run continues in its own folder")
     folder, config, cls = options.read_run("train --resume", args.resume, word, args.data or "")
     config = extend(config, given, cls)
     config = replace(config, own=((config.own or {}) | files) or None)
@@ -144,7 +144,7 @@ def _go_on(
 
 
 def _dry_run(plan: Plan) -> int:
-    """Show the networks and what a step costs, and make some that leave nothing behind."""
+    """Print the networks and the cost of a step, and time a few steps, without writing any file."""
     config, cls, sources, _ = plan
     print(summarize(build_model(config, cls, CPU), config, config.shapes))
     model = build_model(config, cls)
@@ -166,7 +166,7 @@ def _dry_run(plan: Plan) -> int:
 
 
 def _train(run: Run, quiet: bool) -> int:
-    """Train, and say what came of it."""
+    """Train, and print a summary. Returns the exit status."""
     signal = _train_on(run, quiet)
     stepper, folder = run.stepper, run.folder
     if signal:
@@ -181,7 +181,7 @@ def _train(run: Run, quiet: bool) -> int:
 
 
 def _train_on(run: Run, quiet: bool) -> int:
-    """Train, and return the number of the signal that ended it, or 0."""
+    """Train, and return 0 or the number of the signal that interrupted training."""
     config, folder, sources = run.config, run.folder, run.feeds.sources.values()
     if not quiet:
         on = " and ".join(source.describe() for source in sources)
@@ -202,7 +202,7 @@ def _train_on(run: Run, quiet: bool) -> int:
 
 
 def _named_model(words: Sequence[str]) -> str | None:
-    """The model on a command line, before it is parsed."""
+    """Find the model in a command line that isn't parsed yet."""
     for before, word in zip(["", *words], words, strict=False):
         named = word.removeprefix("--model=")
         if named in MODELS or (is_own(named) and not named.startswith("-") and before != "--data"):

@@ -104,7 +104,7 @@ def test_the_number_of_threads_decides_no_bit():
 @pytest.mark.parametrize(
     "network, applied, why",
     [
-        (global_one(), ("F",), "has to see it whole: InstanceNorm looks at the whole picture"),
+        (global_one(), ("F",), "has to see it whole: InstanceNorm depends on the whole picture"),
         (smoother(), (), "Changes names no networks in `applied`"),
     ],
 )

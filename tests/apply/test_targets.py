@@ -49,9 +49,9 @@ def test_results_inside_of_the_folder_are_no_inputs():
 
 
 def test_an_input_is_never_written_over():
-    with pytest.raises(DataError, match="is the input one.png, which is never written over"):
+    with pytest.raises(DataError, match="is the input one.png, which is never overwritten"):
         planned("one.png", out="one.png")
-    with pytest.raises(DataError, match="never written over"):
+    with pytest.raises(DataError, match="never overwritten"):
         planned("one.png", out=".")
     with pytest.raises(DataError, match="where the pictures are"):
         planned("photos", out="./photos/../photos")
@@ -60,7 +60,7 @@ def test_an_input_is_never_written_over():
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_nor_by_a_link(link):
     link(os.path.abspath("one.png"), "link.png")
-    with pytest.raises(DataError, match="never written over"):
+    with pytest.raises(DataError, match="never overwritten"):
         planned("one.png", out="link.png")
     os.symlink(os.path.abspath("photos"), "other")
     with pytest.raises(DataError, match="where the pictures are"):

@@ -62,8 +62,8 @@ def test_notes_are_told(denoiser, capsys):
 @pytest.mark.parametrize(
     "line, why",
     [
-        ("in.png -o in.png", "in.png is the input in.png, which is never written over"),
-        ("in.png -o link.png", "never written over"),
+        ("in.png -o in.png", "in.png is the input in.png, which is never overwritten"),
+        ("in.png -o link.png", "never overwritten"),
         ("nothing.png -o out", "there is no file nothing.png"),
         ("broken.png -o out", "broken.png is damaged"),
         ("five.npy -o out", "five.npy: the network takes 3 channels, and this has 5"),

@@ -287,7 +287,7 @@ def test_mistakes_with_a_run_end_in_one_sentence(capsys):
         ("sample run --class 10", "there is no class '10' in this run: use 0 to 9\n"),
         ("sample run --class -1", "there is no class '-1'"),
         ("sample run --class " + "9" * 5000, "there is no class"),
-        ("sample gan --class 1", "this run knows no classes"),
+        ("sample gan --class 1", "this run has no classes"),
         ("train --resume run --projection", "--projection yes doesn't fit this run, which began with no"),
         ("train --resume run --n-classes 12", "--n-classes 12 doesn't fit this run, which began with 10"),
     ]:
