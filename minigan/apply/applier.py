@@ -129,7 +129,7 @@ class Applier:
         if y.ndim != 4 or len(y) != len(pixels):
             raise ShapeError(f"{type(self.model).__name__}.apply returned {y.shape} for {pixels.shape}")
         if not np.isfinite(y).all():
-            raise DataError("the network's output isn't finite: use an older checkpoint")
+            raise DataError("the network's output has numbers that aren't finite: use an older checkpoint")
         return from_floats(to_grey(y) if grey and y.shape[3] == 3 else y, pixels.dtype)
 
     def _takes(self, channels: int) -> bool:

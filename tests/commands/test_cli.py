@@ -79,7 +79,7 @@ def test_resume_goes_on_to_the_same_weights():
 def test_resume_refuses_what_would_change_the_run(capsys):
     run(TINY + " --out run")
     capsys.readouterr()
-    assert "has 4 steps behind it" in refused(capsys, "train --resume run")
+    assert "has already made 4 steps" in refused(capsys, "train --resume run")
     assert "the model gan doesn't fit this run, which began with dcgan" in refused(capsys, "train gan --resume run")
     assert "--label-smoothing 0.1 doesn't fit" in refused(capsys, "train --resume run --label-smoothing 0.1")
     assert "--img-size 28 doesn't fit this run, which began with 16:" in refused(
