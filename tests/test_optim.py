@@ -9,7 +9,7 @@ from crews import number_of_threads
 
 from minigan import optim
 from minigan.backend import CPU, to_numpy
-from minigan.errors import CheckpointError
+from minigan.errors import CheckpointError, LayerError
 from minigan.layers import BatchNorm, Dense, Sequential
 from minigan.optim import SGD, Adam, RMSprop, WeightAverage, clip_grad_norm, clip_weights
 from minigan.testing import devices_under_test, forbid_transfers
@@ -274,24 +274,50 @@ def test_a_rule_with_more_state_is_refused():
         RMSprop(network().parameters()).load_state_dict(Adam(network().parameters()).state_dict())
 
 
+def test_a_rate_and_decays_of_0_are_allowed_and_an_infinite_rate_or_a_decay_of_1_are_not():
+    parameters = network().parameters()
+    assert (SGD(parameters, 0).lr, Adam(parameters, betas=(0, 0)).betas) == (0, (0, 0))
+    for wrong in (lambda: SGD(parameters, inf), lambda: SGD(parameters, "0.1"), lambda: SGD(parameters, -0.1)):
+        with pytest.raises(LayerError, match="takes a learning rate of at least 0"):
+            wrong()
+    for betas in ((0.9, 1), (1, 0.9), (-0.1, 0.9), (0.9, 0.99, 0.999), 0.9):
+        with pytest.raises(LayerError, match="Adam takes two betas of at least 0 and less than 1"):
+            Adam(parameters, betas=betas)
+
+
+@each_rule
+def test_an_optimizer_takes_parameters_not_a_network(make):
+    with pytest.raises(LayerError, match="takes the parameters, not the Sequential itself"):
+        make(network())
+
+
+def test_a_network_that_moved_after_its_optimizer_was_made_is_refused():
+    net = network()
+    optimizer = Adam(net.parameters())
+    net.to(dtype=np.float32)
+    with pytest.raises(LayerError, match="the network moved after Adam was made"):
+        optimizer.step()
+
+
 # Schedules
 
 
 @pytest.mark.parametrize(
-    ("schedule", "points"),
+    ("make", "arguments", "points"),
     [
-        (optim.constant(), {0: 1, 7: 1, 1e9: 1}),
-        (optim.linear_decay(100, 100), {0: 1, 99: 1, 100: 1, 125: 0.75, 150: 0.5, 200: 0, 300: 0}),
-        (optim.linear_decay(0, 4), {0: 1, 1: 0.75, 4: 0, 5: 0}),
-        (optim.exponential_decay(0.5), {0: 1, 1: 0.5, 3: 0.125, 0.5: sqrt(0.5)}),
-        (optim.step_decay(30), {0: 1, 29: 1, 30: 0.1, 59: 0.1, 60: 0.01, 90: 1e-3}),
-        (optim.step_decay(2, 0.5), {1: 1, 2: 0.5, 3.9: 0.5, 4: 0.25}),
-        (optim.cosine_decay(10), {0: 1, 2.5: (1 + sqrt(0.5)) / 2, 5: 0.5, 7.5: (1 - sqrt(0.5)) / 2, 10: 0, 20: 0}),
-        (optim.cosine_decay(10, 0.2), {0: 1, 5: 0.6, 10: 0.2, inf: 0.2}),
+        (optim.constant, (), {0: 1, 7: 1, 1e9: 1}),
+        (optim.linear_decay, (100, 100), {0: 1, 99: 1, 100: 1, 125: 0.75, 150: 0.5, 200: 0, 300: 0}),
+        (optim.linear_decay, (0, 4), {0: 1, 1: 0.75, 4: 0, 5: 0}),
+        (optim.exponential_decay, (0.5,), {0: 1, 1: 0.5, 3: 0.125, 0.5: sqrt(0.5)}),
+        (optim.step_decay, (30,), {0: 1, 29: 1, 30: 0.1, 59: 0.1, 60: 0.01, 90: 1e-3}),
+        (optim.step_decay, (2, 0.5), {1: 1, 2: 0.5, 3.9: 0.5, 4: 0.25}),
+        (optim.cosine_decay, (10,), {0: 1, 2.5: (1 + sqrt(0.5)) / 2, 5: 0.5, 7.5: (1 - sqrt(0.5)) / 2, 10: 0, 20: 0}),
+        (optim.cosine_decay, (10, 0.2), {0: 1, 5: 0.6, 10: 0.2, inf: 0.2}),
     ],
     ids=["constant", "cyclegan", "linear", "exponential", "step", "step by half", "cosine", "cosine to a floor"],
 )
-def test_schedule_at_known_points(schedule, points):
+def test_schedule_at_known_points(make, arguments, points):
+    schedule = make(*arguments)
     for t, factor in points.items():
         assert schedule(t) == pytest.approx(factor, abs=1e-15), t
 
@@ -330,6 +356,7 @@ def test_the_decay_of_an_average_grows_up_to_the_one_that_was_asked_for():
 
 @pytest.mark.parametrize("decay", [-0.1, 1, 1.5, nan])
 def test_a_decay_that_makes_no_average_is_refused(decay):
+    assert WeightAverage(network(), 0).decay == 0
     with pytest.raises(ValueError, match="the decay of a moving average must be"):
         WeightAverage(network(), decay)
 

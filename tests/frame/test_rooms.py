@@ -41,6 +41,12 @@ def test_no_module_imports_itself_by_a_detour():
         walk(module)
 
 
+def test_layers_losses_penalties_optimizers_and_gans_know_nothing_of_threads():
+    readers = ("layers", "losses", "penalties", "optim", "model", "options", "gans")
+    found = {m: all_imports(FILES[name]) for m, name in MODULES.items() if room_of(m) in readers}
+    assert {m for m, others in found.items() if any(room_of(other) == "threads" for other in others)} == set()
+
+
 def test_reference_kernels_have_no_threads_and_fast_kernels_no_reference():
     for module, name in MODULES.items():
         if room_of(module) == "kernels":
