@@ -15,7 +15,7 @@ REASONS: dict[str, list[Name]] = {
     "zeros are divided by 1 or by −1": [("penalties.py", "norm_and_direction", "largest + (largest == 0)" + OPPOSITE)],
     "at 0 both branches are the same": [
         ("layers/activations.py", "sigmoid", "x >= 0" + COMPARED),
-        ("layers/activations.py", "PReLU.forward", "x > 0" + COMPARED),
+        ("layers/activations.py", "PReLU._leaky", "x > 0" + COMPARED),
     ],
     "two ways of computing the same, each the faster one on its device": [
         ("layers/activations.py", "_times_step", "if xp is not np:" + CONDITION),

@@ -185,6 +185,9 @@ class NeedsBackwardWithTheCache(Tanh):
     def double_backward(self, ddx, dy, cache):
         return super().double_backward(ddx, cache.get("dy", 0 * dy), cache["y"])
 
+    def shapes(self, cache):
+        return super().shapes(cache["y"] if isinstance(cache, dict) else cache)
+
 
 class KeepsState(Tanh):
     count = 0
