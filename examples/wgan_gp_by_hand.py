@@ -1,4 +1,4 @@
-"""WGAN-GP written out with NumPy alone, with the gradient of the gradient penalty in four passes.
+"""WGAN-GP written out with NumPy alone, with the gradient of the gradient penalty in four sweeps.
 
 Shows second-order backpropagation. The penalty of WGAN-GP (Gulrajani et al. 2017) is a function of the critic's input
 gradient, so training differentiates that gradient: `gradient_penalty` does it, docs/double-backward.md derives it. The
@@ -15,7 +15,7 @@ about 0. grid.png shows real points (gray) and generated points (red). As in rin
 Gaussian have less variance than the real ones, and a few stay between Gaussians, because G is continuous.
 
 G has ReLUs, which allow steep transitions between Gaussians. The critic has a smooth activation, Swish(a) = a ·
-sigmoid(βa), so f″ isn't zero and the fourth pass has nonzero terms. He initialization, a G that is deeper than the
+sigmoid(βa), so f″ isn't zero and the fourth sweep has nonzero terms. He initialization, a G that is deeper than the
 critic and has twice its learning rate, and decaying learning rates all improved the result. The authors' script (λ .1,
 512 ReLUs per layer, five critic steps) takes 100,000 steps.
 
@@ -105,12 +105,12 @@ def penalty_of(dx):
 def gradient_penalty(D, x, f):
     """Return P at the points x (N, 2), and ∂P/∂(W, b) of every layer of D as [(dW, db), …].
 
-    Biases get gradients only in pass 4, because they don't occur in pass 2; for a ReLU critic these are zero.
+    Biases get gradients only in sweep 4, because they don't occur in sweep 2; for a ReLU critic these are zero.
     """
-    # Pass 1, forward
+    # Sweep 1, forward
     logits, (hs, f1s, f2s) = forward(D, x, f)
 
-    # Pass 2, backward: dx = ∂(Σ logits)/∂x, without parameter gradients
+    # Sweep 2, backward: dx = ∂(Σ logits)/∂x, without parameter gradients
     last = len(D) - 1
     das, dhs = [None] * len(D), [None] * len(D)
     das[last] = np.ones_like(logits)  # (N, 1)
@@ -120,7 +120,7 @@ def gradient_penalty(D, x, f):
             das[i - 1] = dhs[i] * f1s[i - 1]
     P, ddx = penalty_of(dhs[0])
 
-    # Pass 3, forward: the lines of pass 2 reversed, from ddx to ddy
+    # Sweep 3, forward: the lines of sweep 2 reversed, from ddx to ddy
     dWs, da2s = [], []
     ddh = ddx  # (N, 2)
     for i in range(len(D)):
@@ -132,7 +132,7 @@ def gradient_penalty(D, x, f):
             ddh = dda * f1s[i]
             da2s.append(dda * dhs[i + 1] * f2s[i])
 
-    # Pass 4, backward: da2 = ∂P/∂a, starting from the terms through f′(a_i), by ordinary backpropagation
+    # Sweep 4, backward: da2 = ∂P/∂a, starting from the terms through f′(a_i), by ordinary backpropagation
     dbs = [np.zeros_like(b) for _, b in D]
     dh2 = 0
     for i in reversed(range(last)):

@@ -2,7 +2,7 @@
 
 A penalty P is a scalar function of the input gradients ∇D(x_n) at points x_n near the data. Training with it requires
 ∂P/∂parameters, the derivative of a gradient, so `backward` itself is differentiated (docs/double-backward.md). With the
-notation ddx = ∂P/∂(dx) and dx2 = ∂P/∂x, this takes four passes through the network:
+notation ddx = ∂P/∂(dx) and dx2 = ∂P/∂x, these are four sweeps through the network:
 
     1. forward    logits = D(x)                       critic.forward
     2. backward   dx = ∂(Σ_n D(x_n))/∂x               critic.backward with dlogits = 1 and wrt="input"
@@ -14,9 +14,9 @@ notation ddx = ∂P/∂(dx) and dx2 = ∂P/∂x, this takes four passes through 
 
 Row n of dx is ∇D(x_n) if D(x_n) depends on x_n alone. The norms ‖∇‖ below are per sample, over all other axes.
 
-Pass 4 starts at activations, with dx2 = ddx · dy · f″(x); f″ is zero for ReLU, LeakyReLU, PReLU and Maxout. In a critic
-of these and of linear layers every dx2 is None: pass 4 computes nothing, and biases get no gradient from P. With Tanh,
-Softplus or a norm, pass 4 is needed; training doesn't reveal its omission, only a gradient check does.
+Sweep 4 starts at activations, with dx2 = ddx · dy · f″(x); f″ is zero for ReLU, LeakyReLU, PReLU and Maxout. With these
+and linear layers alone, every dx2 is None: sweep 4 computes nothing, and biases get no gradient from P. With Tanh,
+Softplus or a norm, sweep 4 is needed. Training doesn't reveal its omission, only a gradient check does.
 
 Which layers a critic may have:
 
@@ -24,9 +24,9 @@ Which layers a critic may have:
   2017, section 4). LayerNorm and InstanceNorm normalize each sample separately.
 * MinibatchStdDev mixes samples too, but only into one feature per group. It is allowed, as in progressive growing
   (Karras et al. 2017); dx is then the gradient of the sum of the batch's logits.
-* SpectralNorm does one power iteration in pass 1, as in every training forward, which brings σ closer to the largest
-  singular value. All four passes use the same u and v.
-* Dropout draws one mask in pass 1, and all four passes use it.
+* SpectralNorm does one power iteration in sweep 1, as in every training forward, which brings σ closer to the largest
+  singular value. All four sweeps use the same u and v.
+* Dropout draws one mask in sweep 1, and all four sweeps use it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from minigan.layers import BatchNorm, Layer
 
 
 class Penalty:
-    """The base class of penalties, with the four passes. A subclass defines `points` and `of_gradient`.
+    """The base class of penalties, with the four sweeps. A subclass defines `points` and `of_gradient`.
 
     `penalty(critic, real, fake, rng)` returns P as a 0-d array on the device and *adds* ∂P/∂parameter to the gradients
     of the critic. It changes nothing else, except state that every training forward updates (SpectralNorm's u and v).

@@ -35,9 +35,22 @@ class LatentGAN(Model):
     }
 
     def setup(
-        self, shape: tuple[int, ...], latent_dim: int, G: Sequential, D: Sequential, loss: Any, device: Device | str
+        self,
+        shape: tuple[int, ...],
+        latent_dim: int,
+        G: Sequential,
+        D: Sequential,
+        loss: Any,
+        device: Device | str,
+        n_critic: int = 1,
     ) -> None:
-        """Store the sizes, move both networks to the device, and declare `loss` as the objective of G and D."""
+        """Move both networks to the device, and declare the objective `loss` and `n_critic` updates of D per step.
+
+        Raises ValueError if `n_critic` is less than 1.
+        """
+        if n_critic < 1:
+            raise ValueError(f"`n_critic` is {n_critic}: D needs at least one update for each of G's")
+        self.n_critic = self.batches_per_step = n_critic
         self.shape, self.latent_dim, self.device = tuple(shape), latent_dim, get_device(device)
         self.networks = {"G": G.to(self.device), "D": D.to(self.device)}
         self.loss, self.losses, self.games = loss, {"loss": loss}, (Game(loss),)
@@ -71,13 +84,6 @@ class LatentGAN(Model):
         columns = self.n_classes if len(self.shape) == 3 and 0 < self.n_classes <= MAX_COLUMNS else None
         n = SHOWN_POINTS if len(self.shape) == 1 else SHOWN_ROWS * columns if columns else SHOWN_PICTURES
         return {"samples": Exhibit(self.generate(self.latent(n, rng)), columns, like="real")}
-
-
-def check_n_critic(n_critic: int) -> int:
-    """Return `n_critic`. Raises ValueError if it is less than 1."""
-    if n_critic < 1:
-        raise ValueError(f"`n_critic` is {n_critic}: D needs at least one update for each of G's")
-    return n_critic
 
 
 def choose(option: str, name: str, table: dict[str, Any]) -> Any:

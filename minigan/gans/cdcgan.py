@@ -22,7 +22,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN, check_n_critic
+from minigan.gans.base import LatentGAN
 from minigan.layers import Branches, Concat, Dense, Embedding, Flatten, Projection, Reshape, Sequential, normal
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
@@ -70,9 +70,8 @@ class CDCGAN(LatentGAN):
         )
         D = (_projection_discriminator if projection else _channel_discriminator)(shape, features, n_classes, rng)
         self.n_classes = n_classes
-        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D `n_critic` times, then G once. Returns both losses and the means of D(x, y) and D(G(z, y), y)."""

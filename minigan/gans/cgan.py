@@ -39,8 +39,8 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, check_n_critic, with_defaults
-from minigan.gans.gan import grow_momentum, make_optimizers, uniform_latent
+from minigan.gans.base import with_defaults
+from minigan.gans.gan import GAN, grow_momentum, make_optimizers
 from minigan.gans.networks import point_features
 from minigan.layers import (
     Branches,
@@ -62,10 +62,10 @@ from minigan.model import LABEL, SAMPLES, Now
 from minigan.options import Count, Fraction, Positive
 
 
-class CGAN(LatentGAN):
+class CGAN(GAN):
     """A conditional GAN with dense layers, for pictures (H, W, C) of any size or points (2,) of `n_classes` classes.
 
-    Raises ShapeError for other shapes, and ValueError without `n_classes`.
+    `latent` and `generate` are those of GAN. Raises ShapeError for other shapes, and ValueError without `n_classes`.
     """
 
     paper = "Conditional Generative Adversarial Nets (Mirza and Osindero 2014)"
@@ -91,23 +91,12 @@ class CGAN(LatentGAN):
             raise ShapeError(f"cgan generates pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
         if not n_classes or n_classes < 1:
             raise ValueError(f"cgan needs the number of classes, but `n_classes` is {n_classes}")
-        self.pictures, self.n_classes = len(shape) == 3, n_classes
+        self.pictures, self.b1, self.n_classes = len(shape) == 3, b1, n_classes
         latent_dim, lr = with_defaults((latent_dim, lr), (100, 0.1) if self.pictures else (2, 5e-4))
         networks = picture_networks if self.pictures else _point_networks
         G, D = networks(shape, latent_dim, n_classes, rng)
-        self.setup(shape, latent_dim, G, D, Minimax(), device)
+        self.setup(shape, latent_dim, G, D, Minimax(), device, n_critic)
         self.optimizers = make_optimizers(self.networks, self.pictures, lr, b1, b2)
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
-        self.b1 = b1
-
-    def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, latent_dim): uniform in [−√3, √3] for pictures, N(0, 1) for points."""
-        return uniform_latent(n, self.latent_dim, rng) if self.pictures else super().latent(n, rng)
-
-    def generate(self, z: Any, labels: Any = None) -> Any:
-        """Map z (n, latent_dim) and labels (n,) to pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
-        x = super().generate(z, labels)
-        return 2 * x - 1 if self.pictures else x
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D `n_critic` times, then G once. Returns both losses and the means of D(x, y) and D(G(z, y), y)."""
@@ -117,11 +106,8 @@ class CGAN(LatentGAN):
             measured = self.discriminator_step((real + 1) / 2 if self.pictures else real, labels, rng)
         return measured | self.generator_step(labels, rng)
 
-    def discriminator_step(self, real: Any, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update D on real samples and on new fakes of the same classes (N,).
-
-        Minimizes −½ mean log D(x, y) − ½ mean log(1 − D(G(z, y), y)). `real` is (N, H, W, C) in [0, 1], or (N, 2).
-        """
+    def discriminator_step(self, real: Any, labels: Any, rng: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Update D to minimize −½ mean log D(x, y) − ½ mean log(1 − D(G(z, y), y)), with new fakes of classes y."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
         fake = G.output((self.latent(len(real), rng), labels), rng=rng)  # (N, latent_dim), (N,) → the shape of real
         optimizer.zero_grad()
@@ -141,8 +127,8 @@ class CGAN(LatentGAN):
         optimizer.step()
         return {"d_loss": (loss_real + loss_fake) / 2, "d_real": d_real, "d_fake": d_fake}
 
-    def generator_step(self, labels: Any, rng: Any) -> dict[str, Any]:
-        """Update G on new fakes of the classes (N,) to minimize −mean log D(G(z, y), y), through D and then G."""
+    def generator_step(self, labels: Any, rng: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Update G on new fakes of classes y to minimize −mean log D(G(z, y), y): backpropagate through D, then G."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
 

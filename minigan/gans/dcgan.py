@@ -34,7 +34,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, check_n_critic
+from minigan.gans.base import LatentGAN
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -87,8 +87,7 @@ class DCGAN(LatentGAN):
         device: Device | str = "cpu",
     ) -> None:
         G, D = networks(shape, latent_dim, features, rng)
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
-        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:

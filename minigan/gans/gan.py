@@ -37,7 +37,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, check_n_critic, with_defaults
+from minigan.gans.base import LatentGAN, with_defaults
 from minigan.gans.networks import point_networks
 from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
@@ -73,17 +73,18 @@ class GAN(LatentGAN):
     ) -> None:
         if len(shape) not in (1, 3):
             raise ShapeError(f"gan generates pictures (H, W, C) or points (2,), not samples of shape {tuple(shape)}")
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.pictures, self.b1 = len(shape) == 3, b1
         latent_dim, lr = with_defaults((latent_dim, lr), (100, 0.1) if self.pictures else (2, 5e-4))
         networks = picture_networks if self.pictures else point_networks
         G, D = networks(shape, latent_dim, rng)
-        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device)
+        self.setup(shape, latent_dim, G, D, Minimax(label_smoothing=label_smoothing), device, n_critic)
         self.optimizers = make_optimizers(self.networks, self.pictures, lr, b1, b2)
 
     def latent(self, n: int, rng: Any) -> Any:
-        """Draw z (n, latent_dim): uniform in [−√3, √3] for pictures, N(0, 1) for points."""
-        return uniform_latent(n, self.latent_dim, rng) if self.pictures else super().latent(n, rng)
+        """Draw z (n, latent_dim): uniform in [−√3, √3] for pictures, N(0, 1) for points. Both have variance 1."""
+        if not self.pictures:
+            return super().latent(n, rng)
+        return (2 * sqrt(3)) * (rng.random((n, self.latent_dim), dtype=np.float32) - np.float32(0.5))
 
     def generate(self, z: Any, labels: Any = None) -> Any:
         """Map z (n, latent_dim) to pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
@@ -98,10 +99,7 @@ class GAN(LatentGAN):
         return measured | self.generator_step(len(real), rng)
 
     def discriminator_step(self, real: Any, rng: Any) -> dict[str, Any]:
-        """Update D on one batch of real samples and one of new fakes (algorithm 1, inner loop).
-
-        Minimizes −½ mean log D(x) − ½ mean log(1 − D(G(z))). `real` is (N, H, W, C) in [0, 1], or (N, 2).
-        """
+        """Update D to minimize −½ mean log D(x) − ½ mean log(1 − D(G(z))), with new fakes (algorithm 1, inner loop)."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["D"]
         fake = G.output(self.latent(len(real), rng), rng=rng)  # (N, latent_dim) → the shape of real
         optimizer.zero_grad()
@@ -138,11 +136,6 @@ class GAN(LatentGAN):
         return {"g_loss": loss}
 
 
-def uniform_latent(n: int, latent_dim: int, rng: Any) -> Any:
-    """Draw z (n, latent_dim), uniform in [−√3, √3], which has mean 0 and variance 1."""
-    return (2 * sqrt(3)) * (rng.random((n, latent_dim), dtype=np.float32) - np.float32(0.5))
-
-
 def make_optimizers(networks: dict[str, Any], sgd: bool, lr: float, b1: float, b2: float) -> dict[str, Optimizer]:
     """One optimizer per network: SGD with momentum b1, or Adam with (b1, b2)."""
     return {
@@ -152,10 +145,7 @@ def make_optimizers(networks: dict[str, Any], sgd: bool, lr: float, b1: float, b
 
 
 def grow_momentum(optimizer: Optimizer, start: float) -> None:
-    """Set SGD's momentum for the next step: it grows linearly from `start` to max(start, .7) over 250 × 500 steps.
-
-    Once in 500 steps, as MomentumAdjustor in the authors' code does at every epoch. Other optimizers stay unchanged.
-    """
+    """Increase SGD's momentum from `start` to max(start, .7), linearly, every 500 steps until step 250 · 500."""
     if isinstance(optimizer, SGD):
         epoch = optimizer.t // 500
         optimizer.momentum = start + (max(0.7, start) - start) * min(1, epoch / 250)

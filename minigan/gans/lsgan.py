@@ -24,7 +24,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN, check_n_critic, choose, with_defaults
+from minigan.gans.base import LatentGAN, choose, with_defaults
 from minigan.gans.networks import point_networks
 from minigan.losses import LeastSquares
 from minigan.model import Now
@@ -61,9 +61,8 @@ class LSGAN(LatentGAN):
             G, D = point_networks(shape, latent_dim, rng)
         else:
             G, D = dcgan.networks(shape, latent_dim, features, rng, "lsgan")
-        self.setup(shape, latent_dim, G, D, LeastSquares(*choose("coding", coding, CODINGS)), device)
+        self.setup(shape, latent_dim, G, D, LeastSquares(*choose("coding", coding, CODINGS)), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D `n_critic` times, then G once. Returns both losses and the mean logits of real and fake samples."""

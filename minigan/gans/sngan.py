@@ -35,7 +35,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, check_n_critic, choose, with_defaults
+from minigan.gans.base import LatentGAN, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import (
     BatchNorm,
@@ -104,9 +104,8 @@ class SNGAN(LatentGAN):
         latent_dim, b1, b2, n_critic, features = with_defaults(values, defaults)
         self.n_classes, self.arrays = n_classes or 0, self.needs(labels)
         G, D = make(shape, latent_dim, features, self.n_classes, rng)
-        self.setup(shape, latent_dim, G, D, Hinge(), device)
+        self.setup(shape, latent_dim, G, D, Hinge(), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D `n_critic` times, then G once. Returns both losses and the mean logits of real and fake samples."""

@@ -28,7 +28,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN, check_n_critic
+from minigan.gans.base import LatentGAN
 from minigan.gans.networks import point_networks
 from minigan.losses import Wasserstein
 from minigan.model import Now
@@ -70,9 +70,8 @@ class WGAN(LatentGAN):
             G, D = point_networks(shape, latent_dim, rng)
         else:
             G, D = dcgan.networks(shape, latent_dim, features, rng, "wgan")
-        self.setup(shape, latent_dim, G, D, Wasserstein(), device)
+        self.setup(shape, latent_dim, G, D, Wasserstein(), device, n_critic)
         self.optimizers = {name: RMSprop(net.parameters(), lr) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.clip_value, self.extra_critic = clip_value, extra_critic
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:

@@ -39,7 +39,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, check_n_critic, choose, with_defaults
+from minigan.gans.base import LatentGAN, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal
 from minigan.losses import Wasserstein
@@ -81,9 +81,8 @@ class WGANGP(LatentGAN):
         values = (latent_dim, lr, b1, lambda_gp, features)
         latent_dim, lr, b1, lambda_gp, features = with_defaults(values, defaults)
         G, D = make(shape, latent_dim, features, rng)
-        self.setup(shape, latent_dim, G, D, Wasserstein(), device)
+        self.setup(shape, latent_dim, G, D, Wasserstein(), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
-        self.n_critic = self.batches_per_step = check_n_critic(n_critic)
         self.penalty = GradientPenalty(lambda_gp)
         self.games = (Game(self.loss, penalty="penalty", penalty_weight=lambda_gp),)
 
