@@ -55,16 +55,9 @@ Wrt = Literal["both", "input", "params"]
 class Layer(Parameterized):
     """A differentiable map y = f(x; parameters) with its first and second derivatives.
 
-    A subclass registers its parameters with `add_parameters` in its constructor and writes
-
-        forward(x, train, rng)          → y and a cache: all that the methods below need of this call
-        backward_input(dy, cache)       → dx
-        backward_params(dy, cache)      adds to self.dW and its like; only if there are parameters
-        double_backward(ddx, dy, cache) → ddy and dx2, and adds to self.dW and its like; only for gradient penalties
-        shapes(cache)                   → the shapes of x and y, which the checks compare ddx and dy with
-
-    Other arrays that are saved with a network are named in `state_names`, inner layers are returned by `children`.
-    All layers promise that
+    A subclass registers its parameters in its constructor and writes the five methods shown above. Without parameters
+    it needs no `backward_params`, and `double_backward` is for gradient penalties alone. Other arrays that are saved
+    with a network are named in `state_names`, and inner layers are returned by `children`. All layers promise that
 
         gradients are added to self.dW, never assigned: real and fake pictures go through one after the other
         nothing of a call is kept on the layer, and nothing written into x, dy, ddx or the cache
@@ -79,7 +72,10 @@ class Layer(Parameterized):
     per_pixel = False  # True: at inference an output pixel depends on nothing but the input pixel in the same place
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """Map x to y; return `(y, cache)`. `rng` is a generator of x's device, for layers that draw."""
+        """Map x to y; return `(y, cache)`. The cache holds all that the methods below need of this call.
+
+        `rng` is a generator of x's device, for layers that draw.
+        """
         raise self._lacks("forward", "forward(self, x, train, rng)")
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
@@ -161,10 +157,6 @@ class Layer(Parameterized):
     def check_dy(self, dy: Any, y_shape: Any, wrt: Wrt = "both") -> None:
         """Raise ShapeError unless dy has the shape of y, and ValueError for an unknown `wrt`."""
         self._check_gradient("dy", dy, y_shape, "output")
-        self.check_wrt(wrt)
-
-    def check_wrt(self, wrt: Wrt) -> None:
-        """Raise ValueError for an unknown `wrt`."""
         if wrt not in ("both", "input", "params"):
             raise ValueError(f"wrt is {wrt!r}: use 'both', 'input' or 'params'")
 
@@ -199,19 +191,15 @@ class Layer(Parameterized):
         """Show the constructor call, leaving out what has its default value."""
         shown = []
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
-            required = parameter.default is inspect.Parameter.empty
+            required = parameter.default is parameter.empty
             if name == "self" or parameter.kind.name.startswith("VAR_") or not (required or hasattr(self, name)):
                 continue
             value = getattr(self, name, None)
-            if is_array(value) or not hasattr(self, name):  # too long to be read, or not to be found
-                shown.append("…" if required else f"{name}=…")
-                continue
             if name in ("kernel_size", "stride", "padding", "dilation", "output_padding") and value[0] == value[1]:
                 value = value[0]
-            if required:
-                shown.append(repr(value))
-            elif value is not parameter.default and value != parameter.default:
-                shown.append(f"{name}={value!r}")
+            text = "…" if is_array(value) or not hasattr(self, name) else repr(value)
+            if required or is_array(value) or value != parameter.default:
+                shown.append(text if required else f"{name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -1,4 +1,4 @@
-"""Several inputs: a layer for each of them, and one array made of them. And one input on several paths.
+"""Several inputs: a layer for each of them, and one array made of them. And several layers for one input.
 
     Sequential(Branches(None, Embedding(10, 50)), Concat(), Dense(100 + 50, 256), …)
 
@@ -11,44 +11,34 @@ computes two outputs of the same picture and joins their channels: an Inception 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import reduce
 from itertools import accumulate
 from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.layers.base import Layer, Wrt, checked_pair
-from minigan.layers.composite import Identity, add, check_layers, double_backward_of, is_zero
+from minigan.layers.composite import Composite, Identity, add, double_backward_of, is_zero
 from minigan.layers.reach import Ways
 
 
-class Branches(Layer):
+class Branches(Composite):
     """(x_1, …, x_n) → (f_1(x_1), …, f_n(x_n)), with None for an f_i that returns a copy of its input.
 
     No branch depends on another, so forward, backward and double backward are those of every branch, at its own entry
-    of the tuple. f_i is called "i" in the names of parameters, from "0" on.
+    of the tuple.
 
     None is zero: there is no gradient at labels that are passed on, and P may not depend on every dx_i. The derivatives
     of a branch are linear in the gradients it gets, so for a None it isn't called, and its result is None.
     """
 
-    def __init__(self, *layers: Layer | None) -> None:
-        if not layers:
-            raise ValueError("Branches needs at least one branch")
-        self.layers = layers
-        check_layers("Branches", *self._branches())
-
-    def children(self) -> dict[str, Layer]:
-        """The branches by position, without those that are None: {"0": …, "1": …}."""
-        return {str(i): layer for i, layer in enumerate(self.layers) if layer is not None}
-
-    def _branches(self) -> tuple[Layer, ...]:
+    def _inner(self) -> tuple[Layer, ...]:
         return tuple(Identity() if layer is None else layer for layer in self.layers)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """(x_1, …, x_n) → (y_1, …, y_n)."""
         self.check_several(x, len(self.layers))
-        branches = zip(self._branches(), x, strict=True)
+        branches = zip(self._inner(), x, strict=True)
         ys, caches = zip(*(checked_pair(f, f.forward(entry, train, rng)) for f, entry in branches), strict=True)
         return _copied(ys, x), (caches, _shape(ys))
 
@@ -57,10 +47,8 @@ class Branches(Layer):
         caches, y_shapes = cache
         self.check_dy(dy, y_shapes, wrt)  # here, because a branch whose dy is None isn't called
         # forward: y_i = f_i(x_i)
-        dx = [
-            None if is_zero(entry) else f.backward(entry, inner, wrt)
-            for f, entry, inner in zip(self._branches(), dy, caches, strict=True)
-        ]
+        branches = zip(self._inner(), dy, caches, strict=True)
+        dx = [None if is_zero(entry) else f.backward(entry, inner, wrt) for f, entry, inner in branches]
         return _copied(dx, dy) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
@@ -69,16 +57,13 @@ class Branches(Layer):
         self.check_several(ddx, len(self.layers), "ddx")
         self.check_dy(dy, y_shapes)
         # backward: dx_i = f_i.backward(dy_i)
-        results = [double_backward_of(*branch) for branch in zip(self._branches(), ddx, dy, caches, strict=True)]
+        results = [double_backward_of(*branch) for branch in zip(self._inner(), ddx, dy, caches, strict=True)]
         ddy, dx2 = zip(*results, strict=True)
         return _copied(ddy, ddx), None if is_zero(dx2) else dx2
 
     def reach(self) -> Ways:
-        """That of each branch; their inputs lie on one grid."""
+        """That of each layer; their inputs lie on one grid."""
         return Ways(self.layers)
-
-    def __repr__(self) -> str:
-        return f"Branches({', '.join(map(repr, self.layers))})"
 
 
 def _shape(y: Any) -> tuple[Any, ...]:
@@ -104,19 +89,22 @@ class Concat(Layer):
         self.check_several(x, None)
         for entry in x:
             self.check_input(entry, None, None)
-        _channels(self, [entry.shape for entry in x])
+        shapes = [tuple(entry.shape) for entry in x]
+        if any(not shape or shape[:-1] != shapes[0][:-1] for shape in shapes):
+            raise ShapeError(f"{self!r} joins along the last axis, so the others must agree: got {shapes}")
         return _joined(x, x[0]), [(entry.shape, entry.dtype) for entry in x]
 
     def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (…, C_1 + … + C_n) → (dx_1 (…, C_1), …)."""
         # forward: y = concatenate(x)
-        parts = _channels(self, [shape for shape, _ in cache])
-        return tuple(dy[..., part].astype(dtype) for part, (_, dtype) in zip(parts, cache, strict=True))  # a copy
+        ends = list(accumulate(shape[-1] for shape, _ in cache))
+        parts = zip([0, *ends], ends, cache, strict=False)
+        return tuple(dy[..., start:stop].astype(dtype) for start, stop, (_, dtype) in parts)  # astype copies
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """(ddx_1, …, ddx_n), None being zeros → ddy; dx2 is nothing."""
         self.check_second(ddx, dy, cache)
-        # backward: dx_i = dy[..., part_i]
+        # backward: dx_i = dy[..., start:stop]
         xp = array_module(dy)
         zeros = (xp.zeros(shape, dy.dtype) if v is None else v for v, (shape, _) in zip(ddx, cache, strict=True))
         return _joined(zeros, dy), None
@@ -127,10 +115,15 @@ class Concat(Layer):
         return shapes, (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
 
 
-class Parallel(Layer):
-    """y = (f_1(x), …, f_n(x)) along the last axis: (…, C) → (…, K_1 + … + K_n). f_i is called "i", from "0" on.
+def _joined(arrays: Any, like: Any) -> Any:
+    """The concatenation along the last axis, in the dtype of `like`."""
+    return array_module(like).concatenate([a.astype(like.dtype, copy=False) for a in arrays], axis=-1)
 
-    All paths start at the same x, and each has output channels of its own. With dy_i for their part of dy,
+
+class Parallel(Branches):
+    """y = (f_1(x), …, f_n(x)) along the last axis: (…, C) → (…, K_1 + … + K_n). None is x itself.
+
+    That is `Branches` with the same x for each, and `Concat`. With dy_i for the part of dy in the channels of f_i,
 
         dx = Σ f_i.backward(dy_i)        ddy = (ddy_1, …, ddy_n) along the last axis        dx2 = Σ dx2_i
 
@@ -138,69 +131,22 @@ class Parallel(Layer):
     same ddx.
     """
 
-    def __init__(self, *layers: Layer) -> None:
-        if not layers:
-            raise ValueError("Parallel needs at least one layer")
-        check_layers("Parallel", *layers)
-        self.layers = layers
-
-    def children(self) -> dict[str, Layer]:
-        """The layers by position: {"0": …, "1": …}."""
-        return {str(i): layer for i, layer in enumerate(self.layers)}
-
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y. Raises ShapeError if the outputs differ in an axis before the last."""
-        ys, caches = zip(*(checked_pair(f, f.forward(x, train, rng)) for f in self.layers), strict=True)
-        shapes = [y.shape for y in ys]
-        _channels(self, shapes)
-        return array_module(x).concatenate(ys, axis=-1), (caches, shapes)
+        ys, branches = super().forward((x,) * len(self.layers), train, rng)
+        y, concat = Concat().forward(ys)
+        return y, (branches, concat)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dy → dx, the sum of all paths."""
-        dx = None
+        """dy → dx."""
+        branches, concat = cache
         # forward: y = concatenate(f_i(x))
-        for f, dy_part, inner in self._parts(dy, cache, wrt):
-            dx = add(dx, f.backward(dy_part, inner, wrt))
-        return dx
+        dx = super().backward(Concat().backward(dy, concat), branches, wrt)
+        return reduce(add, dx) if wrt != "params" else None
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx → (ddy, dx2): those of the paths, joined and summed."""
-        ddys, dx2 = [], None
+        """ddx → (ddy, dx2)."""
+        branches, concat = cache
         # backward: dx = Σ f_i.backward(dy_i)
-        for f, dy_part, inner in self._parts(dy, cache):
-            ddy_part, dx2_part = checked_pair(f, f.double_backward(ddx, dy_part, inner))
-            ddys.append(ddy_part)
-            dx2 = add(dx2, dx2_part)
-        return array_module(dy).concatenate(ddys, axis=-1), dx2
-
-    def reach(self) -> Ways:
-        """That of all paths."""
-        return Ways(self.layers)
-
-    def _parts(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Iterator[tuple[Layer, Any, Any]]:
-        """Check dy, and yield each layer with its part of dy and its cache."""
-        caches, shapes = cache
-        self.check_dy(dy, (*shapes[0][:-1], sum(shape[-1] for shape in shapes)), wrt)
-        for f, inner, part in zip(self.layers, caches, _channels(self, shapes), strict=True):
-            yield f, dy[..., part], inner
-
-    def __repr__(self) -> str:
-        return f"Parallel({', '.join(map(repr, self.layers))})"
-
-
-def _channels(layer: Layer, shapes: list[tuple[int, ...]]) -> list[slice]:
-    """Where arrays of these shapes lie in their concatenation along the last axis.
-
-    Raises ShapeError unless all other axes agree.
-    """
-    if any(not shape or shape[:-1] != shapes[0][:-1] for shape in shapes):
-        raise ShapeError(
-            f"{layer!r} joins along the last axis, so the others must agree: got {list(map(tuple, shapes))}"
-        )
-    ends = list(accumulate(shape[-1] for shape in shapes))
-    return [slice(end - shape[-1], end) for end, shape in zip(ends, shapes, strict=True)]
-
-
-def _joined(arrays: Any, like: Any) -> Any:
-    """The concatenation along the last axis, in the dtype of `like`."""
-    return array_module(like).concatenate([a.astype(like.dtype, copy=False) for a in arrays], axis=-1)
+        ddys, dx2s = super().double_backward((ddx,) * len(self.layers), Concat().backward(dy, concat), branches)
+        return Concat().double_backward(ddys, dy, concat)[0], None if dx2s is None else reduce(add, dx2s)

@@ -11,7 +11,27 @@ from minigan.layers.base import Layer, checked_pair
 
 
 class Composite(Layer):
-    """Inner layers, of which some may be conditional: if the whole is, they get (x, c), and the others x."""
+    """Inner layers by position: layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
+
+    Some of them may be conditional. If the whole is, these get (x, c), and the others x.
+    """
+
+    def __init__(self, *layers: Layer | None) -> None:
+        if not layers:
+            raise ValueError(f"{type(self).__name__} needs at least one layer")
+        self.layers: tuple[Any, ...] = layers  # a tuple: a layer added later would not be among the parameters
+        check_layers(type(self).__name__, *self._inner())
+
+    def _inner(self) -> tuple[Any, ...]:
+        """The inner layers, with the identity for None where that is allowed."""
+        return self.layers
+
+    def children(self) -> dict[str, Layer]:
+        """The layers by position, without those that are None: {"0": …, "1": …}."""
+        return {str(i): layer for i, layer in enumerate(self.layers) if layer is not None}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
     def _join(self, layer: Layer, x: Any, c: Any) -> Any:
         """x and c → the input (or ddx) of one of the layers, or a gradient of the whole."""

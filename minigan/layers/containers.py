@@ -26,7 +26,7 @@ class SequentialCache:
 
 
 class Sequential(Composite):
-    """y = f_{n−1}(… f_1(f_0(x))). Layer i is called "i" in the names of parameters: "0.W", "2.gamma", …
+    """y = f_{n−1}(… f_1(f_0(x))).
 
     Call x_i the input of layer i, so x_{i+1} = f_i(x_i), and dx_i = ∂L/∂x_i. The dy of layer i is dx_{i+1}.
 
@@ -42,16 +42,6 @@ class Sequential(Composite):
     Sweep 4: x_i depends on the parameters of the layers before it. That is the second part of ∂P/∂parameters, and an
     ordinary backward adds it. If all layers are (piecewise) linear in x, every dx2_i is None and sweep 4 does nothing.
     """
-
-    def __init__(self, *layers: Layer) -> None:
-        check_layers(type(self).__name__, *layers)
-        if not layers:
-            raise ValueError("a Sequential needs at least one layer")
-        self.layers = layers  # a tuple: a layer added later would not be among the parameters
-
-    def children(self) -> dict[str, Layer]:
-        """The layers by position: {"0": …, "1": …}."""
-        return {str(i): layer for i, layer in enumerate(self.layers)}
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y, through every layer in turn."""
@@ -115,9 +105,6 @@ class Sequential(Composite):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
-
 
 class Conditional(Sequential):
     """A `Sequential` whose input is (x, c): y = f_{n−1}(… f_1(f_0(x, c), c) …, c).
@@ -150,28 +137,30 @@ class Residual(Composite):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
-        check_layers("Residual", body, *([] if shortcut is None else [shortcut]))
         self.body, self.shortcut = body, shortcut
-        self.conditional = any(path.conditional for path in self._paths())
+        check_layers("Residual", *self._inner())
+        self.conditional = any(path.conditional for path in self._inner())
 
     def children(self) -> dict[str, Layer]:
         """{"body": …} and, where there is one, {"shortcut": …}."""
         return {"body": self.body} | ({} if self.shortcut is None else {"shortcut": self.shortcut})
 
-    def _paths(self) -> tuple[Layer, Layer]:
+    def _inner(self) -> tuple[Layer, Layer]:
         return self.body, Identity() if self.shortcut is None else self.shortcut
+
+    __repr__ = Layer.__repr__
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x, or (x, c) → y. Raises ShapeError if the outputs of the paths differ in shape."""
         x, c = self._split(self, x, "input")
-        results = [checked_pair(path, path.forward(self._join(path, x, c), train, rng)) for path in self._paths()]
-        (y, body_cache), (shortcut_y, shortcut_cache) = results
-        return self._sum(y, shortcut_y), ((body_cache, shortcut_cache), y.shape)
+        results = [checked_pair(path, path.forward(self._join(path, x, c), train, rng)) for path in self._inner()]
+        ys, caches = zip(*results, strict=True)
+        return self._sum(*ys), (caches, ys[0].shape)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """x, or (x, c) → y."""
         x, c = self._split(self, x, "input")
-        return self._sum(*(path.output(self._join(path, x, c), train, rng) for path in self._paths()))
+        return self._sum(*(path.output(self._join(path, x, c), train, rng) for path in self._inner()))
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy → dx, or (dx, dc)."""
@@ -179,7 +168,7 @@ class Residual(Composite):
         self.check_dy(dy, y_shape, wrt)
         dx = dc = None
         # forward: y = body(x) + shortcut(x)
-        for path, path_cache in zip(self._paths(), caches, strict=True):
+        for path, path_cache in zip(self._inner(), caches, strict=True):
             path_dx, path_dc = self._split(path, path.backward(dy, path_cache, wrt))
             dx, dc = add(dx, path_dx), add(dc, path_dc)
         return self._join(self, dx, dc) if wrt != "params" else None
@@ -191,7 +180,7 @@ class Residual(Composite):
         ddx, ddc = self._split(self, ddx, "ddx")
         ddy = dx2 = dc2 = None
         # backward: dx = body.backward(dy) + shortcut.backward(dy)
-        for path, path_cache in zip(self._paths(), caches, strict=True):
+        for path, path_cache in zip(self._inner(), caches, strict=True):
             v = self._join(path, ddx, ddc)
             path_ddy, path_dx2 = double_backward_of(path, v, dy, path_cache)
             path_dx2, path_dc2 = self._split(path, path_dx2)

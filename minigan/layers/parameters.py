@@ -29,7 +29,6 @@ class Parameters:
     grads:  (n,) the gradients, in the same order.
 
     `network.to` replaces the vectors, so read them from this object each time. The object stays the same.
-    Raises LayerError if parameters have no gradient or differ in dtype or device, or if a layer occurs twice.
     """
 
     def __init__(self, network: Parameterized, parent: Parameters | None = None) -> None:
@@ -37,12 +36,10 @@ class Parameters:
         self.parent = parent  # the Parameters of the network that this one is a part of, which calls our `bind`
         if parent is None:
             _check_parameters(network)
-            arrays = [(getattr(layer, name), getattr(layer, "d" + name)) for _, layer, name in _parameters(network)]
-            if arrays:
-                join = array_module(arrays[0][0]).concatenate
-                self.bind(join([value.ravel() for value, _ in arrays]), join([grad.ravel() for _, grad in arrays]))
-            else:  # an activation, for instance
-                self.bind(np.zeros(0, np.float32), np.zeros(0, np.float32))
+            none = np.zeros(0, np.float32)
+            pairs = list(self.named().values()) or [(none, none)]
+            xp = array_module(pairs[0][0])
+            self.bind(*(xp.concatenate([array.ravel() for array in arrays]) for arrays in zip(*pairs, strict=True)))
 
     def bind(self, values: Any, grads: Any) -> None:
         """Make every parameter of the network a view into `values` (n,) and its gradient a view into `grads` (n,)."""
@@ -131,7 +128,6 @@ class Parameterized:
         def __getattr__(self, name: str) -> Any: ...
 
     def _holds_layers(self, value: Any) -> bool:
-        """Whether an attribute is an inner layer, or a tuple or list of them."""
         inner = {id(layer) for layer in self.children().values()}
         return any(id(layer) in inner for layer in (value if isinstance(value, (tuple, list)) else (value,)))
 
@@ -182,10 +178,10 @@ class Parameterized:
     def load_state_dict(self, arrays: dict[str, Any]) -> None:
         """Copy named arrays into this network. Raises CheckpointError, with nothing changed, if they don't fit."""
         own = dict(self._persistent())
-        for problem, names in (("lacks", own.keys() - arrays.keys()), ("has no place for", arrays.keys() - own.keys())):
-            if names:
-                whose = "the saved state" if problem == "lacks" else "this network"
-                raise CheckpointError(f"{whose} {problem} {', '.join(sorted(names)[:3])}: it is of another network")
+        lacking, unknown = sorted(own.keys() - arrays.keys()), sorted(arrays.keys() - own.keys())
+        if lacking or unknown:
+            problem = "the saved state lacks" if lacking else "this network has no place for"
+            raise CheckpointError(f"{problem} {', '.join((lacking or unknown)[:3])}: it is of another network")
         for name, array in own.items():
             if np.shape(arrays[name]) != array.shape:
                 found = tuple(np.shape(arrays[name]))
@@ -224,7 +220,7 @@ def _parameters(network: Parameterized) -> Iterator[tuple[str, Any, str]]:
 
 
 def _check_parameters(network: Parameterized) -> None:
-    """Raise LayerError unless all parameters have gradients, are of one float dtype, and of one array library."""
+    """Raise LayerError unless no layer occurs twice and all parameters have gradients, one dtype and one device."""
     layers = [id(layer) for _, layer in network.walk()]
     if len(set(layers)) < len(layers):
         raise LayerError(f"a layer stands twice in {network!r}: its parameters can only be in one place of the vector")
@@ -260,10 +256,7 @@ def _new_parameter(kind: str, name: str, array: Any) -> Any:
 
 
 def _like_parameter(kind: str, name: str, value: Any, parameter: Any) -> Any:
-    """A copy of an assigned value with the dtype and on the device of the parameter.
-
-    Raises LayerError for another shape, and for anything but real numbers.
-    """
+    """A copy of an assigned value in the dtype and on the device of the parameter. LayerError if it doesn't fit."""
     shape = tuple(parameter.shape)
     if not is_array(value) or value.dtype.kind not in "fiu":
         got = f"one of {value.dtype}" if is_array(value) else described(value)

@@ -27,14 +27,8 @@ _IN_CACHE = "keep what backward needs in the cache, not on the layer, and write 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all promises at `x`. Raises GradientError for the first that is broken."""
     check_layer_and_input(layer, x, order)
-    promises = [
-        everything_is_registered,
-        shapes_are_right,
-        results_are_numbers,
-        inputs_stay_as_they_are,
-        forward_repeats_itself,
-    ]
-    promises += [output_is_the_y_of_forward, outputs_are_new_arrays]
+    promises = [everything_is_registered, shapes_are_right, results_are_numbers, inputs_stay_as_they_are]
+    promises += [forward_repeats_itself, output_is_the_y_of_forward, outputs_are_new_arrays]
     promises += [gradients_are_added, wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
@@ -70,12 +64,8 @@ def inputs_stay_as_they_are(call: Call, order: int) -> None:
 
 def forward_repeats_itself(call: Call, order: int) -> None:
     """The same x, random numbers and state give the same y: nothing of a call stays on the layer."""
-    _same(
-        call,
-        {"y": call.forward()[0]},
-        {"y": call.forward()[0]},
-        "differs in a second forward: keep nothing of a call on the layer, draw from rng alone",
-    )
+    complaint = "differs in a second forward: keep nothing of a call on the layer, draw from rng alone"
+    _same(call, {"y": call.forward()[0]}, {"y": call.forward()[0]}, complaint)
 
 
 def output_is_the_y_of_forward(call: Call, order: int) -> None:
@@ -96,9 +86,8 @@ def outputs_are_new_arrays(call: Call, order: int) -> None:
         outputs.append(floats("ddy", ddy) | floats("dx2", dx2) | floats("ddx", call.ddx) | floats("dy", call.dy))
     for arrays in outputs:
         for (name, array), (other_name, other) in combinations(arrays.items(), 2):
-            _require(
-                not np.may_share_memory(array, other), call, f"{name} shares memory with {other_name}: return a copy"
-            )
+            apart = not np.may_share_memory(array, other)
+            _require(apart, call, f"{name} shares memory with {other_name}: return a copy")
 
 
 def gradients_are_added(call: Call, order: int) -> None:
@@ -108,12 +97,8 @@ def gradients_are_added(call: Call, order: int) -> None:
         verb()
         once = call.grads
         verb()
-        _same(
-            call,
-            {"gradients": 2 * once},
-            {"gradients": call.grads},
-            f"are not added by {verb.__name__}: write += for =",
-        )
+        complaint = f"are not added by {verb.__name__}: write += for ="
+        _same(call, {"gradients": 2 * once}, {"gradients": call.grads}, complaint)
 
 
 def wrt_is_kept_to(call: Call, order: int) -> None:
@@ -123,11 +108,8 @@ def wrt_is_kept_to(call: Call, order: int) -> None:
     marks = np.random.default_rng(call.seed).standard_normal(grads.shape)
     call.layer.parameters().grads[...] = marks
     _same(call, {"dx": dx}, {"dx": call.backward("input")}, 'is another with wrt="input"')
-    _require(
-        np.array_equal(call.grads, marks),
-        call,
-        'backward with wrt="input" changes parameter gradients: leave them alone',
-    )
+    kept = np.array_equal(call.grads, marks)
+    _require(kept, call, 'backward with wrt="input" changes parameter gradients: leave them alone')
     call.zero_grad()
     _require(call.backward("params") is None, call, 'backward with wrt="params" returns something: return None')
     _same(call, {"gradients": grads}, {"gradients": call.grads}, 'are others with wrt="params"')
@@ -166,20 +148,14 @@ def any_strides_will_do(call: Call, order: int) -> None:
 def wrong_shapes_are_refused(call: Call, order: int) -> None:
     """dy or ddx of another shape that NumPy would broadcast is an error (ShapeError), not a wrong gradient."""
     _, cache = call.forward()
-    ddx_check = "self.check_second(ddx, dy, cache)"
     for what, dy in _wrong("dy", call.dy):
-        _refused(
-            call,
-            lambda dy=dy: call.layer.backward(dy, cache),
-            f"backward accepts a {what}",
-            "self.check_dy(dy, y.shape, wrt)",
-        )
-    for what, ddx in _wrong("ddx", call.ddx) if order > 1 else ():
-        verb = lambda ddx=ddx: call.layer.double_backward(ddx, call.dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a {what}", ddx_check)
-    for what, dy in _wrong("dy", call.dy) if order > 1 else ():
-        verb = lambda dy=dy: call.layer.double_backward(call.ddx, dy, cache)  # noqa: E731
-        _refused(call, verb, f"double_backward accepts a {what}", ddx_check)
+        _refused(call, what, "self.check_dy(dy, y.shape, wrt)", "backward", dy, cache)
+    if order > 1:
+        check = "self.check_second(ddx, dy, cache)"
+        for what, ddx in _wrong("ddx", call.ddx):
+            _refused(call, what, check, "double_backward", ddx, call.dy, cache)
+        for what, dy in _wrong("dy", call.dy):
+            _refused(call, what, check, "double_backward", call.ddx, dy, cache)
 
 
 def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
@@ -262,15 +238,16 @@ def _wrong(name: str, a: Any) -> Iterator[tuple[str, Any]]:
             yield f"{name} of {wrong.shape}", wrong
 
 
-def _refused(call: Call, verb: Callable[[], Any], complaint: str, check: str) -> None:
+def _refused(call: Call, what: str, check: str, verb: str, *arguments: Any) -> None:
     try:
-        verb()
+        getattr(call.layer, verb)(*arguments)
+        error = None
     except ShapeError:
         return
-    except Exception as error:
-        complaint += f" as far as {type(error).__name__} ({error})"
-        raise GradientError(f"{call}: {complaint}: begin with {check}, which refuses it") from error
-    raise GradientError(f"{call}: {complaint}: begin with {check}, which refuses it")
+    except Exception as raised:
+        error = raised
+    far = "" if error is None else f" as far as {type(error).__name__} ({error})"
+    raise GradientError(f"{call}: {verb} accepts a {what}{far}: begin with {check}, which refuses it") from error
 
 
 def _require(kept: bool, call: Call, complaint: str) -> None:

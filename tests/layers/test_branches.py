@@ -117,7 +117,7 @@ def test_inputs_that_do_not_fit_are_refused_in_a_sentence(layer, x, sentence):
 
 
 def test_no_branch_at_all_is_refused():
-    with pytest.raises(ValueError, match="at least one branch"):
+    with pytest.raises(ValueError, match="Branches needs at least one layer"):
         Branches()
 
 

@@ -60,7 +60,7 @@ class Conditioned(Identity):
 
 
 def test_a_condition_goes_to_conditional_layers_of_a_conditional_composite():
-    plain, conditional = Composite(), Composite()
+    plain, conditional = Composite(Identity()), Composite(Identity())
     conditional.conditional = True
     assert conditional._join(Conditioned(), 1, 2) == (1, 2)
     assert [whole._join(layer, 1, 2) for whole in (plain, conditional) for layer in (Identity(),)] == [1, 1]
