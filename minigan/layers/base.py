@@ -166,11 +166,6 @@ class Layer(Parameterized):
         self._check_gradient("dy", dy, y_shape, "output")
         self._check_gradient("ddx", ddx, x_shape, "input")
 
-    def check_ddx(self, ddx: Any, x_shape: tuple[int, ...], dy: Any, y_shape: tuple[int, ...]) -> None:
-        """Raise ShapeError unless ddx has the shape of x, and dy that of y."""
-        self._check_gradient("dy", dy, y_shape, "output")
-        self._check_gradient("ddx", ddx, x_shape, "input")
-
     def _check_gradient(self, name: str, gradient: Any, shape: Any, of: str) -> None:
         """Compare with a shape, or with several, whose gradient is a tuple with None for zero. Labels have none."""
         if shape is None:

@@ -173,17 +173,20 @@ class NeedsBackwardFirst(Tanh):
         return (ddy if getattr(self, "seen", False) else 0 * ddy), dx2
 
 
-class NeedsBackwardWithTheCache(Tanh):
+class NeedsBackwardWithTheCache(Identity):
     def forward(self, x, train=True, rng=None):
-        y, _ = super().forward(x)
-        return y, {"y": y}
+        return x + 0, {"shape": x.shape}
 
-    def backward(self, dy, cache, wrt="both"):
+    def backward_input(self, dy, cache):
         cache["dy"] = dy
-        return super().backward(dy, cache["y"], wrt)
+        return dy + 0
 
     def double_backward(self, ddx, dy, cache):
-        return super().double_backward(ddx, cache.get("dy", 0 * dy), cache["y"])
+        ddy, _ = super().double_backward(ddx, dy, cache)
+        return (ddy if "dy" in cache else 0 * ddy), None
+
+    def shapes(self, cache):
+        return cache["shape"], cache["shape"]
 
     def shapes(self, cache):
         return super().shapes(cache["y"] if isinstance(cache, dict) else cache)
