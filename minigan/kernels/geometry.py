@@ -31,7 +31,7 @@ def pair(value: int | Pair, least: int) -> Pair:
 
 def extent(kernel: Pair, dilation: Pair) -> Pair:
     """Height and width of a window, the pixels between its places included: dilation·(kernel − 1) + 1."""
-    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    return dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1
 
 
 def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
@@ -39,14 +39,14 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
 
     Where the stride doesn't divide, the last rows and columns are in no window.
     """
-    axes = zip(size, extent(kernel, dilation), stride, padding, strict=True)
-    return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in axes)
+    (H, W), (h, w) = size, extent(kernel, dilation)
+    return (H + 2 * padding[0] - h) // stride[0] + 1, (W + 2 * padding[1] - w) // stride[1] + 1
 
 
 def input_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
     """The least (H, W) with `output_size` (OH, OW) = `size`: (size − 1)·stride + extent − 2·padding."""
-    axes = zip(size, extent(kernel, dilation), stride, padding, strict=True)
-    return tuple((n - 1) * s + k - 2 * p for n, k, s, p in axes)
+    (OH, OW), (h, w) = size, extent(kernel, dilation)
+    return (OH - 1) * stride[0] + h - 2 * padding[0], (OW - 1) * stride[1] + w - 2 * padding[1]
 
 
 def padded_size(size: Pair, padding: Pair) -> Pair:
