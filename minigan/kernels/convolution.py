@@ -64,13 +64,7 @@ def conv2d(
 
 @runs_as(fast.conv2d_input_grad)
 def conv2d_input_grad(
-    dy: Any,
-    W: Any,
-    size: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
+    dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """Adjoint of `conv2d` in x: dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)

@@ -30,41 +30,25 @@ from minigan.layers.reach import Window
 class _Convolution(Layer):
     """The options and parameters of both layers."""
 
-    in_channels: int
-    out_channels: int
-    kernel_size: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
-
-    def _set_up(
-        self, channels: Pair, kernel_size: Any, stride: Any, padding: Any, bias: bool, dilation: Any, groups: int
-    ) -> None:
-        """Read the options. Raises ShapeError for one that is no such number or pair."""
-        self.in_channels, self.out_channels, self.bias, self.groups = *channels, bias, groups
+    def __init__(self, channels: Pair, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
+        (self.in_channels, self.out_channels), self.groups = channels, groups
         self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
         self.padding, self.dilation = pair(padding, 0), pair(dilation, 1)
-        if groups < 1 or any(C % groups for C in channels):
-            raise ShapeError(
-                f"groups is {groups}: it must divide in_channels {channels[0]} and out_channels {channels[1]}"
-            )
+        self._steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
+        if groups < 1 or any(n % groups for n in channels):
+            both = "in_channels {} and out_channels {}".format(*channels)
+            raise ShapeError(f"groups is {groups}: it must divide {both}")
 
-    def _add_weight(self, C: int, K: int, init: Initializer | None, rng: np.random.Generator | None) -> None:
-        """Make W (R, S, C/groups, K), the weight of a convolution from C to K channels, and b (out_channels,)."""
-        area = self.kernel_size[0] * self.kernel_size[1]
-        fan_in, fan_out = (area * n // self.groups for n in (self.in_channels, self.out_channels))
-        shape = (*self.kernel_size, C // self.groups, K)
-        W = (init or glorot_uniform())(rng or np.random.default_rng(), shape, fan_in, fan_out)
-        self.add_parameters(W=W, b=np.zeros(self.out_channels, np.float32) if self.bias else None)
+    def _add_weights(self, C: int, K: int, bias: bool, init: Initializer | None, rng: Any) -> None:
+        """Make W (R, S, C/groups, K) of a convolution from C to K channels, and b (out_channels,)."""
+        (R, S), G, self.bias = self.kernel_size, self.groups, bias
+        fan_in, fan_out = R * S * self.in_channels // G, R * S * self.out_channels // G
+        W = (init or glorot_uniform())(rng or np.random.default_rng(), (R, S, C // G, K), fan_in, fan_out)
+        self.add_parameters(W=W, b=np.zeros(self.out_channels, np.float32) if bias else None)
 
-    def _geometry(self) -> dict[str, Any]:
-        """What all kernels are told."""
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
-
-    def _sizes(self) -> tuple[Pair, Pair, Pair, Pair]:
-        """What sizes depend on."""
-        return self.kernel_size, self.stride, self.padding, self.dilation
+    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(N, H, W, C), (N, OH, OW, K)."""
+        return cache.shape, (len(cache), *self._y_size(cache), self.out_channels)
 
 
 class Conv2D(_Convolution):
@@ -101,15 +85,15 @@ class Conv2D(_Convolution):
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self._set_up((in_channels, out_channels), kernel_size, stride, padding, bias, dilation, groups)
-        self._add_weight(in_channels, out_channels, init, rng)
+        super().__init__((in_channels, out_channels), kernel_size, stride, padding, dilation, groups)
+        self._add_weights(in_channels, out_channels, bias, init, rng)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y (N, OH, OW, K). Raises ShapeError if the window is larger than the padded picture."""
         self.check_input(x, 4, self.in_channels)
-        if min(output_size(x.shape[1:3], *self._sizes())) < 1:
+        if min(self._y_size(x)) < 1:
             raise ShapeError(f"{self!r}: the kernel is larger than the padded input {tuple(x.shape)}")
-        y = conv2d(x, self.W, **self._geometry())
+        y = conv2d(x, self.W, **self._steps)
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
@@ -118,7 +102,7 @@ class Conv2D(_Convolution):
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
         x = cache
         # forward: y = conv2d(x, W) + b
-        return conv2d_input_grad(dy, self.W, x.shape[1:3], **self._geometry())
+        return conv2d_input_grad(dy, self.W, x.shape[1:3], **self._steps)
 
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add dW (R, S, C/groups, K) and db (K,)."""
@@ -126,28 +110,25 @@ class Conv2D(_Convolution):
         # forward: y = conv2d(x, W) + b
         if self.b is not None:
             self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-        self.dW += conv2d_weight_grad(x, dy, self.kernel_size, **self._geometry())
+        self.dW += conv2d_weight_grad(x, dy, self.kernel_size, **self._steps)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
         self.check_second(ddx, dy, cache)
         # backward: dx = conv2d_input_grad(dy, W)
-        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, **self._geometry())
-        return conv2d(ddx, self.W, **self._geometry()), None
-
-    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """(N, H, W, C), (N, OH, OW, K)."""
-        x = cache
-        return x.shape, (len(x), *output_size(x.shape[1:3], *self._sizes()), self.out_channels)
+        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, **self._steps)
+        return conv2d(ddx, self.W, **self._steps), None
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
-        """Every output sums R·S·C/groups products."""
-        R, S, C_in_group, _ = self.W.shape
-        return int(np.prod(y_shape)) * R * S * C_in_group
+        """Every weight is used once for each pixel of y."""
+        return int(np.prod(y_shape[:-1])) * self.W.size
 
     def reach(self) -> Window:
         """Its own window, with the pixels between its places."""
         return Window(extent(self.kernel_size, self.dilation), self.stride, self.padding)
+
+    def _y_size(self, x: Any) -> Pair:
+        return output_size(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.dilation)
 
 
 class ConvTranspose2D(_Convolution):
@@ -184,18 +165,18 @@ class ConvTranspose2D(_Convolution):
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self._set_up((in_channels, out_channels), kernel_size, stride, padding, bias, dilation, groups)
+        super().__init__((in_channels, out_channels), kernel_size, stride, padding, dilation, groups)
         self.output_padding = pair(output_padding, 0)
         if any(o >= s for o, s in zip(self.output_padding, self.stride, strict=True)):
             raise ShapeError(f"output_padding {output_padding} must be smaller than the stride {stride}")
-        self._add_weight(out_channels, in_channels, init, rng)
+        self._add_weights(out_channels, in_channels, bias, init, rng)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y (N, OH, OW, K). Raises ShapeError if nothing is left of the picture after the padding."""
         self.check_input(x, 4, self.in_channels)
         if min(self._y_size(x)) < 1:
             raise ShapeError(f"{self!r}: nothing is left of an output for the input {tuple(x.shape)}")
-        y = conv2d_input_grad(x, self.W, self._y_size(x), **self._geometry())
+        y = conv2d_input_grad(x, self.W, self._y_size(x), **self._steps)
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
@@ -203,7 +184,7 @@ class ConvTranspose2D(_Convolution):
     def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
         # forward: y = conv2d_input_grad(x, W) + b
-        return conv2d(dy, self.W, **self._geometry())
+        return conv2d(dy, self.W, **self._steps)
 
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add dW (R, S, K/groups, C) and db (K,)."""
@@ -211,24 +192,18 @@ class ConvTranspose2D(_Convolution):
         # forward: y = conv2d_input_grad(x, W) + b
         if self.b is not None:
             self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-        self.dW += conv2d_weight_grad(dy, x, self.kernel_size, **self._geometry())
+        self.dW += conv2d_weight_grad(dy, x, self.kernel_size, **self._steps)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
         self.check_second(ddx, dy, cache)
         # backward: dx = conv2d(dy, W)
-        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, **self._geometry())
-        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], **self._geometry()), None
-
-    def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """(N, H, W, C), (N, OH, OW, K)."""
-        x = cache
-        return x.shape, (len(x), *self._y_size(x), self.out_channels)
+        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, **self._steps)
+        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], **self._steps), None
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
-        """Every input is multiplied with R·S·K/groups weights."""
-        R, S, K_in_group, _ = self.W.shape
-        return int(np.prod(x_shape)) * R * S * K_in_group
+        """Every weight is used once for each pixel of x."""
+        return int(np.prod(x_shape[:-1])) * self.W.size
 
     def reach(self) -> Window:
         """The window of the convolution that it is the adjoint of, spread."""
@@ -236,5 +211,5 @@ class ConvTranspose2D(_Convolution):
         return Window(window, self.stride, self.padding, spread=True, extra=self.output_padding)
 
     def _y_size(self, x: Any) -> Pair:
-        OH, OW = input_size(x.shape[1:3], *self._sizes())  # of the convolution
+        OH, OW = input_size(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.dilation)
         return OH + self.output_padding[0], OW + self.output_padding[1]

@@ -6,7 +6,7 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → with the opposite comparison",
     " → the opposite condition",
 )
-KERNELS, MINIMAL, TILES = (f"layers/{name}.py" for name in ("kernels", "minimal", "tiles"))
+PATCHES, MINIMAL, TILES = (f"kernels/fast/{name}.py" for name in ("patches", "minimal", "tiles"))
 NORMALIZE, REDUCTIONS = "kernels/fast/normalize.py", "kernels/fast/reductions.py"
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
@@ -26,25 +26,25 @@ REASONS: dict[str, list[Name]] = {
     ],
     "how many pictures are in a block decides the time alone": [
         *(
-            (KERNELS, name, f"{size}{LEFT}")
+            (PATCHES, name, f"{size}{LEFT}")
             for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
             for size in ("R * S * C", "R * S")
         ),
-        (KERNELS, "blocks_of_pictures", ANY),
+        (PATCHES, "blocks_of_pictures", ANY),
         (MINIMAL, "_blocks", ANY),
         (MINIMAL, "_over_channels", ANY),
     ],
     "which of two ways is taken decides the time, and the last bits": [(MINIMAL, "pays", ANY)],
     "which threads compute decides the time alone": [
         *((MINIMAL, name, "xp is np" + COMPARED) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")),
-        (KERNELS, "conv2d", "xp is np" + COMPARED),
-        (KERNELS, "conv2d_input_grad", "xp is np" + COMPARED),
-        (KERNELS, "conv2d_weight_grad", "shares(blocks) if xp is np else [blocks]" + CONDITION),
-        (KERNELS, "conv2d_weight_grad", "xp is np" + COMPARED),
-        (KERNELS, "conv2d_weight_grad", "xp is np" + COMPARED + " (2)"),
+        (PATCHES, "conv2d", "xp is np" + COMPARED),
+        (PATCHES, "conv2d_input_grad", "xp is np" + COMPARED),
+        (PATCHES, "conv2d_weight_grad", "shares(blocks) if xp is np else [blocks]" + CONDITION),
+        (PATCHES, "conv2d_weight_grad", "xp is np" + COMPARED),
+        (PATCHES, "conv2d_weight_grad", "xp is np" + COMPARED + " (2)"),
     ],
     "gathering and scattering give the same": [
-        (KERNELS, "conv2d_input_grad", change)
+        (PATCHES, "conv2d_input_grad", change)
         for change in (
             "K <= C" + COMPARED,
             "xp is not np or N * OH * OW >= 16 * K" + OPPOSITE,
@@ -63,10 +63,10 @@ REASONS: dict[str, list[Name]] = {
         )
     ],
     "more is set to zero than has to be": [
-        (KERNELS, "scatter_patches", "stride[0] <= R" + COMPARED),
-        (KERNELS, "scatter_patches", "stride[1] <= S" + COMPARED),
-        (KERNELS, "scatter_patches", "OH * stride[0]" + LEFT),
-        (KERNELS, "scatter_patches", "OW * stride[1]" + LEFT),
+        (PATCHES, "scatter_patches", "stride[0] <= R" + COMPARED),
+        (PATCHES, "scatter_patches", "stride[1] <= S" + COMPARED),
+        (PATCHES, "scatter_patches", "OH * stride[0]" + LEFT),
+        (PATCHES, "scatter_patches", "OW * stride[1]" + LEFT),
     ],
     "only height and width are looked at, or a picture has a channel": [
         ("layers/pooling.py", "_Windows._check_x", "3 → 4"),

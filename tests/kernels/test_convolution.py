@@ -22,10 +22,9 @@ DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (
 
 @st.composite
 def depthwise_geometries(draw):
-    """One input channel in each of two or three groups, and one to three output channels."""
-    g = draw(conv_geometries(most_groups=1))
-    groups = draw(st.integers(2, 3))
-    return replace(g, in_channels=groups, out_channels=groups * g.out_channels, groups=groups)
+    """Each of two or three channels with a window of its own."""
+    channels = draw(st.integers(2, 3))
+    return replace(draw(conv_geometries(most_groups=1)), in_channels=channels, out_channels=channels, groups=channels)
 
 
 def by_definition(x, W, stride, padding, dilation, groups):
@@ -76,7 +75,7 @@ def test_depthwise_equals_the_reference(dtype, tolerance, g, seed, way):
     assert_close(found, three_results(reference, g, *arrays), tolerance)
 
 
-@given(conv_geometries(), seeds())
+@given(st.one_of(conv_geometries(), depthwise_geometries()), seeds())
 def test_blocks_and_threads_change_nothing(g, seed):
     g = replace(g, batch=3 * g.batch)
     arrays = arrays_of(g, seed)

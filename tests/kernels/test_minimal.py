@@ -74,7 +74,7 @@ def test_it_equals_the_reference(dtype, tolerance, g, seed, n_threads, block_byt
 @given(geometries(), seeds())
 def test_its_functions_are_adjoint_to_each_other(g, seed):
     x, W, dy = arrays_of(g, seed)
-    steps = (g.stride, g.padding)
+    steps = (g.stride, g.padding, g.dilation, g.groups)
     y = lambda x, W: minimal.conv2d(x, W, *steps)  # noqa: E731
     check_adjoint(lambda x: y(x, W), lambda dy: minimal.conv2d_input_grad(dy, W, g.size, *steps), x, dy)
     check_adjoint(lambda W: y(x, W), lambda dy: minimal.conv2d_weight_grad(x, dy, g.kernel_size, *steps), W, dy)
@@ -131,10 +131,13 @@ def test_the_choice_is_the_same_for_all_three_and_is_followed(g, seed):
     assert asked == [(g.x_shape, arrays[1].shape, g.stride, g.padding, (1, 1), 1, np)] * 6
 
 
-def test_one_input_channel_in_a_group_is_depthwise():
-    g = Geometry(2, 3, 6, (4, 4), (3, 3), (1, 1), (1, 1), groups=3)
+@pytest.mark.parametrize(
+    ("groups", "channels", "way"), [(3, (3, 3), depthwise), (3, (3, 6), patches), (1, (1, 1), patches)]
+)
+def test_a_window_for_each_channel_is_depthwise(groups, channels, way):
+    g = Geometry(2, *channels, (4, 4), (3, 3), (1, 1), (1, 1), groups=groups)
     arrays = arrays_of(g, 0, np.float32)
-    found, expected = (three_results(way, g, *arrays) for way in (convolution, depthwise))
+    found, expected = (three_results(way, g, *arrays) for way in (convolution, way))
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 

@@ -28,10 +28,11 @@ def test_convolution_and_its_gradients(kernel, stride, size, padding, N, C, K, s
         dx, dW = torch.autograd.grad(y, theirs, torch.tensor(dy).permute(0, 3, 1, 2))
 
     expected = y.detach().permute(0, 2, 3, 1), dx.permute(0, 2, 3, 1), dW.permute(2, 3, 1, 0)
+    steps = (s, padding, (1, 1), 1)
     found = (
-        minimal.conv2d(x, W, s, padding),
-        minimal.conv2d_input_grad(dy, W, size, s, padding),
-        minimal.conv2d_weight_grad(x, dy, R, s, padding),
+        minimal.conv2d(x, W, *steps),
+        minimal.conv2d_input_grad(dy, W, size, *steps),
+        minimal.conv2d_weight_grad(x, dy, R, *steps),
     )
     for ours, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, other.numpy(), rtol=0, atol=1e-13 * float(other.abs().max()))

@@ -2,7 +2,7 @@
 
 * patches.py: any convolution, by one large matrix product;
 * minimal.py: on a CPU, 4×4 kernels at stride 2 and 3×3 at stride 1 with enough channels: half of the multiplications;
-* depthwise.py: one input channel in each group: products of single numbers, not of matrices.
+* depthwise.py: a window of its own for each channel: products of numbers, not of matrices.
 """
 
 from __future__ import annotations
@@ -23,13 +23,7 @@ def conv2d(
 
 
 def conv2d_input_grad(
-    dy: Any,
-    W: Any,
-    size: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
+    dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
     x_shape = (len(dy), *size, W.shape[2] * groups)
@@ -56,5 +50,5 @@ def _way(array: Any, x_shape: tuple, W_shape: tuple, *geometry: Any) -> Any:
     """The module whose function is called: the same for all three kernels of a convolution."""
     if minimal.pays(x_shape, W_shape, *geometry, array_module(array)):
         return minimal
-    *_, groups = geometry
-    return depthwise if groups > 1 and W_shape[2] == 1 else patches
+    (*_, C_in_group, K), groups = W_shape, geometry[-1]
+    return depthwise if C_in_group == 1 and groups == K > 1 else patches

@@ -57,9 +57,7 @@ def pays(
     return C * K >= LEAST_CHANNELS and tiles >= LEAST_TILES and C * K * tiles >= LEAST_WORK[R, stride[0]]
 
 
-def conv2d(
-    x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
-) -> Any:
+def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
     (N, *size, _), (R, _, C, K) = x.shape, W.shape
@@ -75,15 +73,7 @@ def conv2d(
     return y
 
 
-def conv2d_input_grad(
-    dy: Any,
-    W: Any,
-    size: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> Any:
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)
     N, (R, _, C, K) = len(dy), W.shape
@@ -99,15 +89,7 @@ def conv2d_input_grad(
     return dx
 
 
-def conv2d_weight_grad(
-    x: Any,
-    dy: Any,
-    kernel: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> Any:
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     xp = array_module(x)
     (N, *size, C), K = x.shape, dy.shape[-1]

@@ -29,9 +29,7 @@ CPU_BLOCK_BYTES = 4 << 20
 GPU_BLOCK_BYTES = 256 << 20
 
 
-def conv2d(
-    x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
-) -> Any:
+def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
     (N, *size, C), (R, S, C_in_group, K) = x.shape, W.shape
@@ -49,22 +47,14 @@ def conv2d(
     return y
 
 
-def conv2d_input_grad(
-    dy: Any,
-    W: Any,
-    size: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> Any:
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)
     (N, OH, OW, K), (R, S, C_in_group, _) = dy.shape, W.shape
     same_size = stride == (1, 1) and tuple(size) == (OH, OW)
     if groups == 1 and same_size and C_in_group >= K and (xp is not np or N * OH * OW >= 16 * K):
         # dx is a convolution too, of dy with W flipped: if W is small, to gather is less work than to scatter
-        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation)
+        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation, groups)
     C = C_in_group * groups
     dx = xp.empty((N, *size, C), dy.dtype)
     W_matrix = W.reshape(R * S * C_in_group, K).astype(dy.dtype, copy=False)
@@ -84,15 +74,7 @@ def conv2d_input_grad(
     return dx
 
 
-def conv2d_weight_grad(
-    x: Any,
-    dy: Any,
-    kernel: Pair,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> Any:
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
     xp = array_module(x)
     (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
