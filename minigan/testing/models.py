@@ -1,7 +1,7 @@
-"""Check the gradients of a whole model: of each network at the input of a step, and of a generator through its critic.
+"""Check the gradients of a whole model: of each network at its inputs in a step, and of generators through critics.
 
-This works for any model. It makes one step in each of its phases, on a random batch, while the inputs of all networks
-are recorded. Then copies of the networks, with random numbers added to their weights, are checked at these inputs.
+This needs no knowledge of the model. The model makes one step in each of its phases, on a random batch, while the
+inputs of all networks are recorded. Then copies of the networks are checked at these inputs, with perturbed weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minigan.testing.several import each
 
 
 class Pass(NamedTuple):
-    """A pass through a network: its name, a copy of x, and the objects x and y themselves, to be compared by `is`."""
+    """A pass through a network: its name, a copy of x, and the arrays x and y themselves, for identity checks."""
 
     network: str
     x: Any
@@ -31,20 +31,20 @@ class Pass(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One check: `run` returns the largest relative errors, {array: first order}, {array: second order}."""
+    """A gradient check: `run` returns its largest relative errors, {array: first order}, {array: second order}."""
 
     title: str
     run: Any
 
 
 def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[float, float] = (1e-7, 1e-6)) -> Iterator:
-    """Yield the checks of a model, one for each network, then one for each game. The steps change its weights.
+    """Yield a model's checks, for each phase one per network and one per game. The step changes the model's weights.
 
-    Each raises GradientError for a gradient that is wrong.
+    Each check raises GradientError for a wrong gradient.
     """
     how: dict[str, Any] = {"seed": seed, "entries": entries}
     rng = np.random.default_rng([seed, 1])
-    networks = {name: _general(copy.deepcopy(network), rng) for name, network in small.model.networks.items()}
+    networks = {name: _perturbed(copy.deepcopy(network), rng) for name, network in small.model.networks.items()}
     for phase, passes in recorded(small, seed):
         where = f", phase {phase.name}" if len(small.model.phases) > 1 else ""
         for name, network in networks.items():
@@ -62,7 +62,7 @@ def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[fl
 
 
 class AtNumbers(Layer):
-    """A network that takes numbers beside arrays, such as a level, as a function of the arrays with fixed numbers."""
+    """A network with its numeric inputs, such as a level, held fixed: a function of its array inputs alone."""
 
     def __init__(self, network: Layer, x: tuple) -> None:
         self.network, self.given = network, tuple(None if is_array(one) else one for one in x)
@@ -72,15 +72,15 @@ class AtNumbers(Layer):
         return {"network": self.network}
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """The network's y, at the given numbers."""
+        """Return the network's y, with the numbers inserted among the arrays."""
         return self.network.forward(self._with(x, self.given), train, rng)
 
     def backward(self, dy: Any, cache: Any, wrt: Any = "both") -> Any:
-        """The gradients of the arrays."""
+        """Return the gradients of the arrays."""
         return self._without(self.network.backward(dy, cache, wrt))
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """As the network's; the numbers have no gradient."""
+        """Return the network's ddy and dx2, without entries for the numbers."""
         ddy, dx2 = self.network.double_backward(self._with(ddx, (None,) * len(self.given)), dy, cache)
         return ddy, self._without(dx2)
 
@@ -96,7 +96,7 @@ class AtNumbers(Layer):
 
 
 def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
-    """A network and x; if x contains numbers that are no arrays, the network `AtNumbers` and the arrays alone."""
+    """Return a network and x; if entries of x are not arrays, a network with these fixed, and the arrays alone."""
     if not isinstance(x, tuple) or all(is_array(one) for one in x):
         return network, x
     arrays = tuple(one for one in x if is_array(one))
@@ -104,55 +104,56 @@ def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
 
 
 def recorded(small: Small, seed: int = 0) -> Iterator[tuple[Phase, list[Pass]]]:
-    """Make a step in each phase, on a few samples; yield the phase and the passes through whole networks."""
+    """Yield, for a step in each phase, the phase and the passes through whole networks, for a few samples."""
     model, rng = small.model, np.random.default_rng([seed, 2])
     for now in moments(model, seed):
         passes: list[Pass] = []
-        recording = [(network, verb) for network in model.networks.values() for verb in ("forward", "output")]
+        hooks = [(network, method) for network in model.networks.values() for method in ("forward", "output")]
         for name, network in model.networks.items():
             _record(name, network, passes)
         try:
             model.step(lambda n=None: random_batch(model, small.shapes, n or SAMPLES, rng), model.device.rng(seed), now)
         finally:
-            for network, verb in recording:
-                vars(network).pop(verb)
+            for network, method in hooks:
+                vars(network).pop(method)
         yield now.phase, passes
 
 
 def _record(name: str, network: Layer, passes: list[Pass]) -> None:
-    """Wrap forward and output of a network, so that each call appends to `passes`."""
+    """Hook a network's forward and output, so that `passes` records every pass."""
     forward, output = network.forward, network.output
 
-    def recorded_forward(x: Any, train: bool = True, rng: Any = None) -> Any:
-        before = each(_kept, x)
+    def hooked_forward(x: Any, train: bool = True, rng: Any = None) -> Any:
+        before = each(_first_samples, x)
         y, cache = forward(x, train, rng)
         passes.append(Pass(name, before, x, y))
         return y, cache
 
-    def recorded_output(x: Any, train: bool = True, rng: Any = None) -> Any:
-        before = each(_kept, x)
+    def hooked_output(x: Any, train: bool = True, rng: Any = None) -> Any:
+        before = each(_first_samples, x)
         y = output(x, train, rng)
         passes.append(Pass(name, before, x, y))
         return y
 
-    vars(network).update(forward=recorded_forward, output=recorded_output)
+    vars(network).update(forward=hooked_forward, output=hooked_output)
 
 
-def _kept(x: Any) -> Any:
-    """A copy of the first few samples of an array."""
+def _first_samples(x: Any) -> Any:
+    """Return a copy of an array's first few samples; other values as they are."""
     return to_numpy(x)[:SAMPLES].copy() if is_array(x) and x.ndim else x
 
 
 def _path(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
-    """Passes from the generator to the critic, in which the y of each is the x of the next; [] if there are none.
+    """Return passes from the generator to the critic, each applied to the output of the previous one; [] for none.
 
-    With a condition beside the arrays, such as labels, there must be two passes, both with the same condition.
+    Conditions, such as labels, are supported only if there are two networks, and both got the same.
     """
     for last in passes:
         path = [last] if last.network == critic else []
         while path and path[0].network != generator:
             before = [one for one in passes if one.y is _parts(path[0])[0] and not any(one is other for other in path)]
             path = [before[0], *path] if before else []
+
         conditions = [tuple(part for part in _parts(one)[1:] if is_array(part)) for one in path]
         same = all(a is b for these in zip(*conditions, strict=False) for a in these for b in these)
         if path and same and len(set(map(len, conditions))) == 1 and not (conditions[0] and len(path) > 2):
@@ -161,14 +162,14 @@ def _path(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
 
 
 def _parts(one: Pass) -> tuple:
-    """The input of a pass, as a tuple."""
+    """Return the inputs of a pass as a tuple."""
     return one.given if isinstance(one.given, tuple) else (one.given,)
 
 
-def _general(network: Layer, rng: np.random.Generator) -> Layer:
-    """The network in float64, with random numbers added to its weights, and singular vectors that fit them.
+def _perturbed(network: Layer, rng: np.random.Generator) -> Layer:
+    """Return the network in float64, with its weights perturbed and spectral norms at their singular vectors.
 
-    Special weights, such as biases of zero, would hide mistakes.
+    Initial values such as γ = 1 and b = 0 would hide errors.
     """
     return singular_vectors(shake(network.to(dtype=np.float64), rng))
 

@@ -1,6 +1,6 @@
-"""Check what every layer promises besides right derivatives: see `Layer` in layers/base.py.
+"""Check what every layer promises besides correct gradients: see `Layer` in layers/base.py.
 
-Each function checks one promise. Its docstring says what goes wrong without it.
+Each function checks one promise; its docstring says what the promise is for.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from minigan.testing.registered import everything_is_registered
 from minigan.testing.several import each, entries, floats, form, is_float
 from minigan.testing.usable import check_layer_and_input
 
-_IN_CACHE = "keep what backward needs in the cache, not on the layer, and write nothing into the cache"
+_IN_CACHE = "keep what backward needs in the cache, not on the layer, and don't write to the cache"
 
 
 def check_promises(layer: Layer, x: Any, *, train: bool = True, seed: int = 0, order: int = 2) -> None:
     """Check all promises at `x`. Raises GradientError for the first that is broken."""
     check_layer_and_input(layer, x, order)
-    promises = [everything_is_registered, shapes_are_right, results_are_numbers, inputs_stay_as_they_are]
-    promises += [forward_repeats_itself, output_is_the_y_of_forward, outputs_are_new_arrays]
-    promises += [gradients_are_added, wrt_is_kept_to, caches_are_apart, any_strides_will_do, wrong_shapes_are_refused]
+    promises = (everything_is_registered, shapes_are_right, results_are_finite, inputs_are_not_modified)
+    promises += (forward_is_repeatable, output_equals_forward, outputs_are_new_arrays, gradients_accumulate)
+    promises += (wrt_is_respected, caches_are_independent, strides_are_irrelevant, wrong_shapes_are_rejected)
     for promise in promises:
         promise(Call(layer, x, train, seed), order)
-    dtype_of_the_input_decides(layer, x, train, seed, order)
+    dtype_follows_the_input(layer, x, train, seed, order)
 
 
 def shapes_are_right(call: Call, order: int) -> None:
-    """`shapes` returns those of x and y, None for labels: with these dy and ddx are checked."""
+    """`shapes` returns the shapes of x and y, None for labels: dy and ddx are checked against them."""
     if type(call.layer).shapes is not Layer.shapes:
         y, cache = call.forward()
         found = call.layer.shapes(cache)
@@ -44,37 +44,37 @@ def shapes_are_right(call: Call, order: int) -> None:
         _require(found == wanted, call, f"shapes returns {found}: the shapes of x and y are {wanted}")
 
 
-def results_are_numbers(call: Call, order: int) -> None:
-    """At finite numbers everything is finite: a NaN would fail the other checks with misleading reports."""
+def results_are_finite(call: Call, order: int) -> None:
+    """Finite inputs give finite results. Checked early, because NaN would look like any other broken promise."""
     for name, array in _all_results(call, order).items():
         finite = not is_float(array) or np.isfinite(array).all()
         _require(finite, call, f"{name} has NaN or infinity in it, at an x that has none: choose x where y is smooth")
 
 
-def inputs_stay_as_they_are(call: Call, order: int) -> None:
+def inputs_are_not_modified(call: Call, order: int) -> None:
     """No method writes to x, dy, ddx or a parameter: the caller still needs them."""
     arrays = entries("x", call.x) | floats("dy", call.dy) | floats("ddx", call.ddx)
     arrays |= {name: value for name, (value, _) in call.named.items()}
     before = {name: array.copy() for name, array in arrays.items()}
-    for verb in _verbs(call, order):
-        verb()
+    for method in _methods(call, order):
+        method()
         for name, array in arrays.items():
-            _require(np.array_equal(array, before[name]), call, f"{verb.__name__} writes to {name}: make a new array")
+            _require(np.array_equal(array, before[name]), call, f"{method.__name__} writes to {name}: make a new array")
 
 
-def forward_repeats_itself(call: Call, order: int) -> None:
-    """The same x, random numbers and state give the same y: nothing of a call stays on the layer."""
+def forward_is_repeatable(call: Call, order: int) -> None:
+    """Equal x, draws and state give equal y: the layer keeps nothing of a call."""
     complaint = "differs in a second forward: keep nothing of a call on the layer, draw from rng alone"
     _same(call, {"y": call.forward()[0]}, {"y": call.forward()[0]}, complaint)
 
 
-def output_is_the_y_of_forward(call: Call, order: int) -> None:
-    """`output` returns the y of `forward`: a network's pictures don't depend on whether backward follows."""
-    _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "is another from output than from forward: change both")
+def output_equals_forward(call: Call, order: int) -> None:
+    """`output`, which needs no cache, returns the y of `forward`."""
+    _same(call, {"y": call.forward()[0]}, {"y": call.output()}, "differs between output and forward: change both")
 
 
 def outputs_are_new_arrays(call: Call, order: int) -> None:
-    """No output shares memory with an input or another output, and all have the right shapes. dx of labels is None."""
+    """No output shares memory with an input or another output, and all have the right shapes. Labels have no dx."""
     y, cache = call.forward()
     dx = call.layer.backward(call.dy, cache)
     _require_gradient(call, "dx", dx, "x", call.x, may_be_none=False)
@@ -90,29 +90,29 @@ def outputs_are_new_arrays(call: Call, order: int) -> None:
             _require(apart, call, f"{name} shares memory with {other_name}: return a copy")
 
 
-def gradients_are_added(call: Call, order: int) -> None:
-    """Gradients of real and fake pictures add up, so a second backward adds to the first."""
-    for verb in _verbs(call, order)[1:]:
+def gradients_accumulate(call: Call, order: int) -> None:
+    """A second backward adds to the gradients of the first, because those of real and fake pictures add up."""
+    for method in _methods(call, order)[1:]:
         call.zero_grad()
-        verb()
+        method()
         once = call.grads
-        verb()
-        complaint = f"are not added by {verb.__name__}: write += for ="
+        method()
+        complaint = f"are not added by {method.__name__}: write += for ="
         _same(call, {"gradients": 2 * once}, {"gradients": call.grads}, complaint)
 
 
-def wrt_is_kept_to(call: Call, order: int) -> None:
-    """wrt="input" doesn't change parameter gradients, wrt="params" returns None, and the other half is the same."""
+def wrt_is_respected(call: Call, order: int) -> None:
+    """wrt="input" leaves parameter gradients alone, wrt="params" returns no dx; everything else is unchanged."""
     call.zero_grad()
     dx, grads = call.backward(), call.grads
     marks = np.random.default_rng(call.seed).standard_normal(grads.shape)
     call.layer.parameters().grads[...] = marks
-    _same(call, {"dx": dx}, {"dx": call.backward("input")}, 'is another with wrt="input"')
+    _same(call, {"dx": dx}, {"dx": call.backward("input")}, 'differs with wrt="input"')
     kept = np.array_equal(call.grads, marks)
     _require(kept, call, 'backward with wrt="input" changes parameter gradients: leave them alone')
     call.zero_grad()
     _require(call.backward("params") is None, call, 'backward with wrt="params" returns something: return None')
-    _same(call, {"gradients": grads}, {"gradients": call.grads}, 'are others with wrt="params"')
+    _same(call, {"gradients": grads}, {"gradients": call.grads}, 'differ with wrt="params"')
     try:
         call.backward("weights")
     except ValueError:
@@ -120,10 +120,10 @@ def wrt_is_kept_to(call: Call, order: int) -> None:
     raise GradientError(f"{call}: backward accepts wrt='weights': begin it with self.check_dy(dy, y.shape, wrt)")
 
 
-def caches_are_apart(call: Call, order: int) -> None:
-    """Several passes, over real, fake and interpolated pictures, don't disturb each other; a cache can be used twice.
+def caches_are_independent(call: Call, order: int) -> None:
+    """Caches of several passes (real, fake, interpolated) exist at the same time, and a cache may be used again.
 
-    Another forward between forward and backward changes nothing, nor does backward before double_backward.
+    Another forward between forward and backward changes nothing, nor does a backward before double_backward.
     """
     expected = _all_results(call, order)
     _, cache = call.forward()
@@ -131,22 +131,22 @@ def caches_are_apart(call: Call, order: int) -> None:
     call.zero_grad()
     for _ in range(2):
         results = {"dx": call.layer.backward(call.dy, cache, "input")}
-        _same(call, expected, results, f"changes when other pictures went through, or when asked twice: {_IN_CACHE}")
+        _same(call, expected, results, f"changes after a forward of other pictures, or in a second call: {_IN_CACHE}")
     if order > 1:
         results = dict(zip(("ddy", "dx2"), call.layer.double_backward(call.ddx, call.dy, cache), strict=True))
         results["second gradients"] = call.grads
         _same(call, expected, results, f"depends on whether backward ran before: {_IN_CACHE}")
 
 
-def any_strides_will_do(call: Call, order: int) -> None:
-    """x, dy and ddx may have any strides; the results are the same up to rounding."""
+def strides_are_irrelevant(call: Call, order: int) -> None:
+    """x, dy and ddx may have negative strides and gaps in memory; the results are equal up to rounding."""
     expected = _all_results(call, order)
     call.x, call.dy, call.ddx = (each(non_contiguous, a) for a in (call.x, call.dy, call.ddx))
     _same(call, expected, _all_results(call, order), "differs for a non-contiguous input")
 
 
-def wrong_shapes_are_refused(call: Call, order: int) -> None:
-    """dy or ddx of another shape that NumPy would broadcast is an error (ShapeError), not a wrong gradient."""
+def wrong_shapes_are_rejected(call: Call, order: int) -> None:
+    """A dy or ddx of another shape that would broadcast raises ShapeError, instead of giving a wrong gradient."""
     _, cache = call.forward()
     for what, dy in _wrong("dy", call.dy):
         _refused(call, what, "self.check_dy(dy, y.shape, wrt)", "backward", dy, cache)
@@ -158,10 +158,10 @@ def wrong_shapes_are_refused(call: Call, order: int) -> None:
             _refused(call, what, check, "double_backward", call.ddx, dy, cache)
 
 
-def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
-    """float32 in, float32 out, whatever dtype the parameters have, and likewise float64. dW has the dtype of W.
+def dtype_follows_the_input(layer: Layer, x: Any, train: bool, seed: int, order: int) -> None:
+    """float32 input gives float32 results, whatever the parameters' dtype; likewise float64. Gradients keep theirs.
 
-    The dtype of labels doesn't matter. A y of labels alone may have the dtype of the parameters.
+    The dtype of labels has no effect. A result that depends on labels but on no float may have the parameters' dtype.
     """
     for of_layer in (np.float32, np.float64):
         for of_input in (np.float32, np.float64):
@@ -179,12 +179,12 @@ def dtype_of_the_input_decides(layer: Layer, x: Any, train: bool, seed: int, ord
                 _require(kept, call, f"{name} is not {np.dtype(wanted[0])} {mixture}: compute with W.astype(x.dtype)")
 
 
-def _verbs(call: Call, order: int) -> list[Callable]:
+def _methods(call: Call, order: int) -> list[Callable]:
     return [call.forward, call.backward, call.double_backward][: order + 1]
 
 
 def _all_results(call: Call, order: int) -> dict[str, np.ndarray | None]:
-    """The results of each method with a new cache; double_backward first, because it must not need a backward."""
+    """Return the results of all methods, each from a new cache; double_backward first, without a backward."""
     results = {}
     if order > 1:
         call.zero_grad()
@@ -210,7 +210,7 @@ def _same(call: Call, expected: dict[str, Any], found: dict[str, Any], complaint
 
 
 def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: Any, may_be_none: bool) -> None:
-    """Require that a gradient has the shape of its variable, entry by entry, and that it is None for labels."""
+    """Require that a gradient has the shape of its variable, entry by entry; for labels it must be None."""
     if gradient is None and may_be_none:
         return
     _require(form(gradient) == form(of), call, f"{name} is {form(gradient)}, but {of_name} is {form(of)}")
@@ -225,7 +225,7 @@ def _require_gradient(call: Call, name: str, gradient: Any, of_name: str, of: An
 def _wrong(name: str, a: Any) -> Iterator[tuple[str, Any]]:
     """Yield `("dy of (1, 3)", a wrong dy)`: arrays of other shapes that broadcast with `a`, one entry at a time.
 
-    Those have an axis of length 1, a new axis in front, or one axis less. For a tuple also one entry less.
+    They have an axis reduced to length 1, a new leading axis, or one axis less. A tuple also loses its last entry.
     """
     if isinstance(a, tuple):
         yield f"{name} of {len(a) - 1} entries", a[:-1]

@@ -1,6 +1,6 @@
-"""Check that a layer and an input can be checked: mistakes of a call are errors of one sentence.
+"""Check that a layer and an input can be checked at all; each mistake is reported in one sentence.
 
-These checks come first, because a NaN in x or a list instead of an array would make other checks fail.
+This comes first, because NaN in x, or a list in place of an array, would otherwise be reported as something else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from minigan.errors import LayerError, ShapeError, described
 from minigan.layers import Layer
 from minigan.testing.several import entries, is_float
 
-# The arguments of each method, and its declaration
-VERBS = {
+# {method: (arguments of a call, declaration)}
+METHODS = {
     "forward": (("x", True, None), "forward(self, x, train=True, rng=None)"),
     "backward": (("dy", "cache", "both"), 'backward(self, dy, cache, wrt="both")'),
     "backward_input": (("dy", "cache"), "backward_input(self, dy, cache)"),
@@ -27,7 +27,7 @@ VERBS = {
 
 
 def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
-    """Raise LayerError unless `layer` has the methods of a layer and finite parameters; ShapeError likewise for x."""
+    """Raise LayerError for a layer, and ShapeError for an input, whose gradients can't be checked."""
     if not isinstance(layer, Layer):
         what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
         how = f"make one, {layer.__name__}(…)" if isinstance(layer, type) else "derive it from minigan.layers.Layer"
@@ -35,8 +35,8 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
     if order not in (1, 2):
         raise LayerError(f"order is {order!r}: 1 checks backward, 2 checks double_backward, too")
     for prefix, inner in layer.walk():
-        for verb in list(VERBS)[: len(VERBS) - (order == 1)]:
-            _check_signature(inner, verb)
+        for method in list(METHODS)[: len(METHODS) - (order == 1)]:
+            _check_signature(inner, method)
         for name in inner.parameter_names:
             array = getattr(inner, name, None)
             if is_array(array) and not np.isfinite(to_numpy(array)).all():
@@ -49,18 +49,18 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
         check_point(name, entry)
 
 
-def _check_signature(layer: Layer, verb: str) -> None:
-    arguments, declaration = VERBS[verb]
+def _check_signature(layer: Layer, method: str) -> None:
+    arguments, declaration = METHODS[method]
     try:
-        inspect.signature(getattr(layer, verb)).bind(*arguments)
+        inspect.signature(getattr(layer, method)).bind(*arguments)
     except TypeError as error:
         raise LayerError(
-            f"{verb} of {type(layer).__name__} can't be called as every layer's is ({error}): declare {declaration}"
+            f"{method} of {type(layer).__name__} can't be called as every layer's is ({error}): declare {declaration}"
         ) from None
 
 
 def check_point(name: str, a: Any) -> None:
-    """Raise ShapeError unless `a` is an array of finite numbers, with a sample at least."""
+    """Raise ShapeError unless `a` is an array of finite numbers with at least one sample."""
     if not is_array(a):
         raise ShapeError(f"{name} must be an array, got {described(a)}")
     if a.dtype.kind not in "fiub":

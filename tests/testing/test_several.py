@@ -162,7 +162,7 @@ class LastLabelsOnSelf(ConditionalAffine):
         (AnyNumberOfDdx(), NUMBERS, "double_backward accepts a ddx of 1 entries"),
         (Twins(None, None), (NUMBERS[0], NUMBERS[0]), r"dx\[0\] shares memory with dx\[1\]"),
         (FollowsTheWeightsDtype(Dense(3, 1), Embedding(3, 3)), POINTS, r"dx\[0\] is not float32"),
-        (LastLabelsOnSelf(3, 3), POINTS, "when other pictures went through"),
+        (LastLabelsOnSelf(3, 3), POINTS, "changes after a forward of other pictures"),
         (Planted(dx=lambda dx, cache: dx[0]), NUMBERS, "dx is one array, but x is a tuple of 2"),
         (Planted(dx=lambda dx, cache: (dx[0], None)), NUMBERS, r"dx\[1\] is None"),
         (Planted(dx=lambda dx, cache: (dx[0], dx[1][0])), NUMBERS, r"dx\[1\] has shape \(3,\) instead of \(5, 3\)"),
