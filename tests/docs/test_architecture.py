@@ -1,9 +1,10 @@
 """The picture of the imports on docs/architecture.md is the one that its script draws, in the order that is tested."""
 
+import re
 import runpy
 from pathlib import Path
 
-from rooms import ENGINE, HEIGHT, WORKSHOP
+from rooms import ENGINE, HEIGHT, PACKAGE, WORKSHOP
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SCRIPT = runpy.run_path(str(PICTURES / "imports.py"))
@@ -28,3 +29,11 @@ def test_every_arrow_leads_down():
 def test_an_arrow_that_follows_from_others_is_left_out():
     graph = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
     assert SCRIPT["without_detours"](graph) == [("a", "b"), ("b", "c")]
+
+
+def test_every_file_that_is_named_exists():
+    page = (PICTURES.parent / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]+\.py\b", page))
+    files = [f"/{path.relative_to(PACKAGE.parent).as_posix()}" for path in PACKAGE.parent.rglob("*.py")]
+    assert len(named) > 50
+    assert {name for name in named if not any(file.endswith(f"/{name}") for file in files)} == set()
