@@ -1,7 +1,7 @@
 """Optimisers over one flat vector, schedules, weight averaging, clipping.
 
 A network's parameters are one vector p and their gradients one vector g (`Layer.parameters()`), so an update rule is
-what the paper prints. On a CPU the threads that there are work on pieces of it that stay in the cache.
+what the paper prints. `change_by_rows` applies it to pieces of the vectors, on several threads.
 """
 
 from __future__ import annotations

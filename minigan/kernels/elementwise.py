@@ -7,7 +7,7 @@
     add_bias(y, b)                      y += b
     step(y, below)                      1 where y > 0, else `below`
 
-The fast kernels cut the arrays into rows that stay in the cache, for several threads.
+The fast kernels compute some rows at a time, on several threads.
 """
 
 from __future__ import annotations

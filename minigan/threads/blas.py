@@ -1,13 +1,12 @@
-"""NumPy's BLAS, the library that multiplies matrices: which one it is, its kernels, and how many threads it has.
+"""BLAS, the library with which NumPy multiplies matrices: its name, its kernels, its number of threads.
 
-OpenBLAS chooses its kernels by the processor when it is loaded. Other kernels round differently, and on the same
-machine one set may be half as fast as another. So a figure means little without the kernels that it was measured with,
-and a run that goes on with other kernels is no longer the same to the last bit: `describe` names them, and
-`environment` returns the variables that overrule the choice.
+OpenBLAS chooses its kernels by the processor when it is loaded. Other kernels round differently, and may be twice as
+fast on the same machine. So a measured time means little without the kernels, and a run resumed with other kernels no
+longer has the same bits: `describe` names the kernels, and `environment` returns the variables that decide the choice.
 
-OpenBLAS has threads of its own. Two Python threads that multiply a matrix each would set four threads to work on two
-cores, and those of OpenBLAS wait by spinning after a product. So when a layer first computes (`crew.in_parallel`),
-OpenBLAS is told to use one, for the rest of the process (`claim`). `all_of_blas` gives the others back for a block.
+OpenBLAS has threads of its own. If two Python threads multiplied matrices, four threads would compete for two cores;
+those of OpenBLAS also spin after each product. So the first `crew.in_parallel` sets OpenBLAS to one thread for the rest
+of the process (`use_one_thread`). `all_of_blas` restores its own number within a block.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class OpenBLAS:
         """Raises ImportError, OSError or AttributeError if NumPy is linked with another BLAS."""
         import numpy.linalg._umath_linalg as linked_with_blas
 
-        library = ctypes.CDLL(linked_with_blas.__file__)  # a symbol is looked for in what this is linked with, too
+        library = ctypes.CDLL(linked_with_blas.__file__)  # finds symbols of the linked OpenBLAS, too
         self.get_threads = library.scipy_openblas_get_num_threads64_
         self.set_threads = library.scipy_openblas_set_num_threads64_
         self.set_threads.argtypes, self.set_threads.restype = [ctypes.c_int], None
@@ -68,14 +67,14 @@ class OpenBLAS:
         self.own = max(1, self.get_threads())  # as many as it was started with
         self.has_one = self.own == 1
 
-    def claim(self) -> None:
-        """Have BLAS use one thread from here on."""
+    def use_one_thread(self) -> None:
+        """Set BLAS to one thread."""
         if not self.has_one:
             self.set_threads(1)
             self.has_one = True
 
-    def give_back(self) -> None:
-        """Have BLAS use its own number of threads from here on."""
+    def use_own_threads(self) -> None:
+        """Set BLAS to the number of threads it was started with."""
         self.set_threads(self.own)
         self.has_one = self.own == 1
 
@@ -90,7 +89,7 @@ def openblas() -> OpenBLAS | None:
 
 
 def describe() -> Description:
-    """Which BLAS multiplies here, with which kernels, in how many threads."""
+    """The BLAS of this process."""
     library = openblas()
     if library is not None:
         return Description(*library.config.split()[:2], library.kernels, library.own)
@@ -105,16 +104,16 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def all_of_blas() -> Iterator[None]:
-    """Within this block BLAS, and LAPACK with it, use as many threads as they would without minigan.
+    """Within this block BLAS and LAPACK use as many threads as they would without minigan.
 
-    It is for NumPy code: a layer of minigan in the block takes the threads back.
+    The block may contain NumPy code only: a layer in it sets BLAS to one thread again.
     """
     library = openblas()
     if library is None or not library.has_one:
         yield
         return
-    library.give_back()
+    library.use_own_threads()
     try:
         yield
     finally:
-        library.claim()
+        library.use_one_thread()

@@ -1,23 +1,23 @@
-"""A few threads that work on the parts of one call side by side.
+"""A thread pool that runs the parts of one call in parallel.
 
-NumPy's loops run on one core, but release the interpreter's lock while they run, so Python threads can run them side by
-side. Four decisions make that pay:
+NumPy's loops run on one core, but release the interpreter's lock while they run, so several Python threads can compute
+at the same time. Four decisions make that pay:
 
-* **The calling thread also takes parts.** A worker that the system starts late finds no parts left, and the caller
-  waits only for workers that have begun one. So on a busy machine a call costs what one thread needs.
-* **Waiting threads spin first, then sleep.** Waking a thread takes up to a third of a millisecond on a virtual machine,
-  as long as a small layer. Between two layers a thread therefore spins for SPIN_TRIES looks at its signal, some tens of
-  microseconds; on a machine with other work to do, longer would take the core from a thread that could use it.
-* **Threads take parts in any order, but the parts and the order of every sum are fixed** by the shapes and the number
-  of threads, and each part writes to memory of its own. So the load of the machine never changes a bit.
+* **The calling thread also runs parts**, and waits only for workers that have begun one. If the system starts a worker
+  late, no part is left for it. So on a busy machine a call takes no longer than with one thread.
+* **Idle workers spin before they sleep.** Waking a thread takes up to a third of a millisecond on a virtual machine, as
+  long as a small layer. So a worker first looks at its signal SPIN_TRIES times, which takes some tens of microseconds.
+  If it spun longer, it would block a core that another program could use.
+* **Scheduling never changes a bit.** Any thread may run any part, but the parts and the order of every sum depend on
+  the shapes and the number of threads alone, and each part writes to memory of its own.
 * **BLAS gets one thread** (`blas.py`): its own threads would compete with these for the cores.
 
-There are as many threads as BLAS would use, but no more than MOST_THREADS: with OPENBLAS_NUM_THREADS=1 or
-OMP_NUM_THREADS=1 there is one here as well. With another BLAS than NumPy's own OpenBLAS there is no way to tell it:
-then everything runs in the caller's thread, and BLAS splits the products.
+There are as many threads as BLAS would use, at most MOST_THREADS: one with OPENBLAS_NUM_THREADS=1 or OMP_NUM_THREADS=1.
+The number of threads of another BLAS than NumPy's own OpenBLAS can't be set from here: then everything runs in the
+caller's thread, and BLAS splits the products.
 
-Only one thread at a time runs Python: between two NumPy calls a thread needs the interpreter's lock, and may have to
-wait for it. So parts should be large: calls of a tenth of a millisecond, not of ten microseconds.
+Between two NumPy calls a thread needs the interpreter's lock and may have to wait for it. So a part should consist of
+calls of a tenth of a millisecond, not of ten microseconds.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def count() -> int:
 class Signal:
     """A POSIX semaphore. `wait` spins, then sleeps, until `send` was called once more than `wait` has returned.
 
-    Spinning must not hold the interpreter's lock, so it is a loop of the C library: lfind(key, base, &n, 0, compare)
-    calls compare(key, base) up to n times, until it returns 0. With the semaphore as the key and `sem_trywait` to
+    Spinning must not hold the interpreter's lock, so it is a loop in the C library: lfind(key, base, &n, 0, compare)
+    calls compare(key, base) until it returns 0, at most n times. With the semaphore as the key and `sem_trywait` as
     compare, it looks at the semaphore n times. Where the C library has no such semaphores, Python's is used, which
     sleeps at once.
     """
@@ -82,7 +82,7 @@ class Signal:
 
 @cache
 def _libc() -> Any:
-    """The C library, or None where it has no semaphores without a name (macOS) or isn't to be had (Windows)."""
+    """The C library, or None where it has no unnamed semaphores (macOS) or can't be loaded so (Windows)."""
     try:
         libc = ctypes.CDLL(None)  # its functions are called without the interpreter's lock
         libc.lfind.restype = ctypes.c_void_p
@@ -94,11 +94,11 @@ def _libc() -> Any:
 
 
 class _Worker:
-    """A thread that does one job after the other. A job that it hasn't begun can be taken back.
+    """A thread that runs one job after the other. The caller can withdraw a job that has not begun.
 
-    Each step of this protocol is one operation under the interpreter's lock, and the order matters: the thread is
-    `busy` before it looks for a job, and the caller takes the job back before it looks whether the thread is busy. So
-    either the caller gets the job, or it sees that the thread is busy and waits.
+    Each step of this protocol is one operation under the interpreter's lock, and the order matters: the thread sets
+    `busy` before it takes a job, and the caller withdraws the job before it reads `busy`. So either the caller gets the
+    job back, or it sees that the thread is busy and waits.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class _Worker:
     def _do(self) -> None:
         try:
             job = self.jobs.pop()
-        except IndexError:  # it was taken back
+        except IndexError:  # it was withdrawn
             return
         try:
             job()
@@ -127,31 +127,31 @@ class _Worker:
             self.problem = error
 
     def begin(self, job: Callable[[], Any]) -> None:
-        """Offer a job."""
+        """Hand over a job."""
         self.jobs.append(job)
         self.start.send()
 
     def end(self) -> None:
-        """Take the job back, or wait for its end if it has begun. To call this again does no harm."""
+        """Withdraw the job, or wait for its end if it has begun. May be called again."""
         self.jobs.clear()
         while self.busy:  # `done` may hold signals of earlier calls, so `busy` is looked at again
             self.done.wait()
 
     def take_problem(self) -> BaseException | None:
-        """What the job raised. It is forgotten here, because its traceback keeps arrays alive."""
+        """Return what the job raised, and drop it here, because its traceback keeps arrays alive."""
         problem, self.problem = self.problem, None
         return problem
 
 
 class _Crew:
-    """The threads besides the caller's."""
+    """The workers, which are started when they are first needed."""
 
     def __init__(self) -> None:
         self.in_use = Lock()  # held while parts run in parallel
         self.workers: list[_Worker] = []
 
     def hire(self) -> list[_Worker]:
-        """The threads, made when they are first needed."""
+        """Start the workers that are missing, and return all."""
         while len(self.workers) < count() - 1:
             self.workers.append(_Worker())
         return self.workers
@@ -169,16 +169,16 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 
 
 def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: bool = True) -> list[Result]:
-    """Call `work` on each part, side by side, and return the results in the order of the parts.
+    """Call `work` on each part, in parallel, and return the results in the order of the parts.
 
-    A thread takes the next part when it is done with one. A single part, or the parts of an `in_parallel` inside
-    another, run in the caller's thread, and so does work for a GPU (`on_host` is False): which GPU is the current one
-    is a matter of each thread. An exception in a part is raised here, when all threads have ended.
+    A thread that has finished a part takes the next one. A single part, and the parts of an `in_parallel` inside
+    another, run in the caller's thread. So does work on a GPU (`on_host` is False), because each thread has a current
+    GPU of its own. An exception in a part is raised here, after all threads have ended.
     """
     crew = _crew
     if not on_host or count() == 1:
         return [work(part) for part in parts]
-    blas.openblas().claim()
+    blas.openblas().use_one_thread()
     if len(parts) < 2:
         return [work(part) for part in parts]
     results: list[Any] = [None] * len(parts)
@@ -213,7 +213,7 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: 
 
 
 def _end(workers: list[_Worker]) -> None:
-    """End the jobs of all, however often Ctrl-C is pressed meanwhile."""
+    """Withdraw or await the jobs of all workers, however often Ctrl-C is pressed meanwhile."""
     try:
         for worker in workers:
             worker.end()
@@ -223,5 +223,5 @@ def _end(workers: list[_Worker]) -> None:
 
 
 def in_a_part() -> bool:
-    """Whether the calling thread is working on one of several parts, so that there is no use in cutting it up."""
+    """Whether the calling thread is running a part, so that cutting its work further would gain nothing."""
     return getattr(_here, "in_a_part", False)

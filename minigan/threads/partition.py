@@ -1,11 +1,11 @@
-"""How work is cut into parts that a few threads share.
+"""How work is cut into parts for several threads.
 
     in_parallel(work, pieces(n, most))        slices of 0…n with at most `most` elements
     in_parallel(work, shares(parts))          one list of parts for each thread: for sums
     over_rows(work, x)                        slices of the first axis of x that stay in the cache
 
-How something is cut depends on its shape and on the number of threads alone, so that results are the same to the last
-bit in every run with the same number of threads.
+The cut depends on the shape and the number of threads alone, so every run with the same number of threads has the same
+bits.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 from minigan.threads.crew import Part, Result, count, in_parallel
 
 ROWS_BYTES = 1 << 21  # of an array, for a piece of element-wise work: a few such pieces stay in the cache
-LEAST_PRODUCT = 1 << 22  # multiplications: handing out fewer takes longer than making them
+LEAST_PRODUCT = 1 << 22  # multiplications: with fewer, handing over parts takes longer than it saves
 
 
 def pieces(n: int, most: int | None = None, threads: int | None = None) -> list[slice]:
-    """Cut 0…n into slices of at most `most` (at least 1), as even as possible, as many of them for each thread.
+    """Cut 0…n into slices of nearly equal length, at most `most` (None: n), at least 1.
 
-    Without `most`, each thread gets one slice.
+    Their number is a multiple of the number of threads, if n is large enough: without `most`, each thread gets one.
     """
     threads = threads or count()
     number = -(-n // max(1, n if most is None else most))
@@ -33,7 +33,7 @@ def pieces(n: int, most: int | None = None, threads: int | None = None) -> list[
 
 
 def shares(parts: Sequence[Part]) -> list[Sequence[Part]]:
-    """Deal out parts, always in the same way: for sums, which would round differently if chance decided."""
+    """One list of parts for each thread: number i gets parts i, i + count, … So each thread always adds up the same."""
     return [parts[i :: count()] for i in range(min(count(), len(parts)))]
 
 
