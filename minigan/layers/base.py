@@ -72,10 +72,7 @@ class Layer(Parameterized):
     per_pixel = False  # True: at inference an output pixel depends on nothing but the input pixel in the same place
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
-        """Map x to y; return `(y, cache)`. The cache holds all that the methods below need of this call.
-
-        `rng` is a generator of x's device, for layers that draw.
-        """
+        """Map x to y; return `(y, cache)`, with all that backward needs. `rng` is a generator of x's device."""
         raise self._lacks("forward", "forward(self, x, train, rng)")
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
@@ -111,10 +108,7 @@ class Layer(Parameterized):
         raise self._lacks("double_backward, which gradient penalties need", "double_backward(self, ddx, dy, cache)")
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """The shapes of x and y in the call that made `cache`: for a tuple, those of its entries, with None for labels.
-
-        A layer that overrides `backward` and checks dy and ddx itself doesn't write this.
-        """
+        """The shapes of x and y in the call that made `cache`; of a tuple those of its entries, with None for labels."""
         raise self._lacks("shapes", "shapes(self, cache), which returns the shapes of x and y")
 
     def _lacks(self, method: str, declaration: str) -> NotImplementedError:

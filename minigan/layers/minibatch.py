@@ -91,5 +91,4 @@ def _append(x: Any, s: Any, G: int) -> Any:
 def _per_number(dy: Any, x_hat: Any) -> Any:
     """t = ds/(G F): what dy's last channel comes to for each number of a group, (1, M, 1, 1, 1)."""
     G, M, H, W, C = x_hat.shape
-    dy_s = dy[..., C:].reshape(G, M, H, W, 1)
-    return sum_over((dy_s,), (0, 2, 3, 4)) / (G * H * W * C)
+    return sum_over((dy[..., C:].reshape(G, M, H, W, 1),), (0, 2, 3, 4)) / (G * H * W * C)

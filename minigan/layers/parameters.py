@@ -1,10 +1,8 @@
 """The parameters of a network: arrays on its layers, by name, which are views into one vector.
 
-    self.add_parameters(W=array)        in the constructor of a layer: the parameter self.W and its gradient self.dW
-    network.parameters()                the vector of all parameters and the vector of all gradients: `Parameters`
-    network.state_dict()                copies of all parameters and running statistics by name, for checkpoints
-
-With one vector, an optimizer is a few lines, and so are weight averaging, clipping and setting gradients to zero.
+self.add_parameters(W=array)        in the constructor of a layer: the parameter self.W and its gradient self.dW
+network.parameters()                the vector of all parameters and the vector of all gradients: `Parameters`
+network.state_dict()                copies of all parameters and running statistics by name, for checkpoints
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ Self = TypeVar("Self", bound="Parameterized")
 
 
 class Parameters:
-    """All parameters of a network in one contiguous vector, all gradients in another.
+    """All parameters of a network in one contiguous vector, all gradients in another: an optimizer is then a few lines.
 
     values: (n,) every parameter, in the order of `walk`.
     grads:  (n,) the gradients, in the same order.
@@ -77,14 +75,10 @@ class Parameters:
 
 
 class Parameterized:
-    """What has named parameters, other arrays that persist, and inner layers: the part of `Layer` without mathematics.
+    """Named parameters, other arrays that persist, and inner layers: the part of `Layer` without mathematics."""
 
-    parameter_names: as `add_parameters` registered them.
-    state_names:     attributes that are saved and moved with the parameters, such as running statistics.
-    """
-
-    parameter_names: tuple[str, ...] = ()
-    state_names: tuple[str, ...] = ()
+    parameter_names: tuple[str, ...] = ()  # as registered by `add_parameters`
+    state_names: tuple[str, ...] = ()  # arrays that are saved and moved with them, such as running statistics
     _vector: Parameters | None = None  # once `parameters()` was called
 
     def add_parameters(self, **arrays: Any) -> None:

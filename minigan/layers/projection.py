@@ -62,9 +62,8 @@ class Projection(Layer):
     def backward_params(self, dy: Any, cache: Any) -> None:
         """dy (N, 1) → the gradients of the two layers."""
         h, _, dense_cache, embedding_cache = cache
-        # forward: y = dense(h) + (h * e).sum(axis=1)
+        # forward: y = dense(h) + (h * e).sum(axis=1), e = embedding(labels)
         self.dense.backward(dy, dense_cache, "params")
-        # forward: e = embedding(labels)
         self.embedding.backward(dy * h, embedding_cache, "params")  # (N, 1) * (N, F)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
