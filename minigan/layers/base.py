@@ -108,7 +108,7 @@ class Layer(Parameterized):
         raise self._lacks("double_backward, which gradient penalties need", "double_backward(self, ddx, dy, cache)")
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """The shapes of x and y in the call that made `cache`; of a tuple those of its entries, with None for labels."""
+        """The shapes of x and y in the call that made `cache`; of a tuple those of its entries, None for labels."""
         raise self._lacks("shapes", "shapes(self, cache), which returns the shapes of x and y")
 
     def _lacks(self, method: str, declaration: str) -> NotImplementedError:
