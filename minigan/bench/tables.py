@@ -38,9 +38,7 @@ def table(result: dict[str, Any]) -> str:
         lines.append(NOTHING)
     else:
         best, middle, low, high = compared
-        lines.append(
-            f"{best} ÷ minigan: {middle:.2f} (median of the rounds' ratios, which are {low:.2f} to {high:.2f})"
-        )
+        lines.append(f"{best} ÷ minigan: {middle:.2f} (median of the rounds' ratios, {low:.2f} to {high:.2f})")
     threads = result["threads"]
     if None not in threads.values() and len(set(threads.values())) > 1:
         lines.append("the numbers of threads differ: OMP_NUM_THREADS sets both, OPENBLAS_NUM_THREADS only minigan's")

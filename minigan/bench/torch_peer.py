@@ -60,12 +60,11 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         case layers.Dense():
             return nn.Linear(layer.in_features, layer.out_features, bias)
         case layers.Conv2D():
-            return nn.Conv2d(
-                layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=bias
-            )
+            geometry = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+            return nn.Conv2d(layer.in_channels, layer.out_channels, *geometry, bias)
         case layers.ConvTranspose2D():
-            geometry = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding)
-            return nn.ConvTranspose2d(layer.in_channels, layer.out_channels, *geometry, bias=bias)
+            geometry = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.groups)
+            return nn.ConvTranspose2d(layer.in_channels, layer.out_channels, *geometry, bias, layer.dilation)
         case layers.BatchNorm():
             return _BatchNorm(layer.channels)
         case layers.SpectralNorm():
@@ -80,6 +79,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return nn.AvgPool2d(*geometry, count_include_pad=layer.count_include_pad)
         case layers.MaxPool2D():
             return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
+        case layers.Flatten():
+            return nn.Flatten()
         case layers.Reshape():
             *size, channels = layer.shape
             return nn.Unflatten(1, (channels, *size))
@@ -88,7 +89,6 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.LeakyReLU: lambda: nn.LeakyReLU(layer.negative_slope, in_place),
         layers.Tanh: nn.Tanh,
         layers.Sigmoid: nn.Sigmoid,
-        layers.Flatten: nn.Flatten,
         layers.Dropout: lambda: nn.Dropout(layer.p),
         layers.Maxout: lambda: _Maxout(layer.pieces),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value

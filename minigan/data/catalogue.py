@@ -76,10 +76,8 @@ def open_dataset(
     Raises DataError, in one sentence, for anything that can't be opened as requested.
     """
     if not isinstance(spec, (str, os.PathLike)):
-        raise DataError(
-            f"a data set is opened by a name or a path, got {type(spec).__name__}: ArrayDataset(name, array) makes one "
-            "of an array"
-        )
+        got = f"got {type(spec).__name__}: ArrayDataset(name, array) takes an array"
+        raise DataError(f"a data set is opened by a name or a path, {got}")
     spec = os.fspath(spec)
     _check_arguments(img_size, channels, seed, split, limit)
     if "/" in spec or os.sep in spec or os.path.exists(spec):
@@ -180,7 +178,5 @@ def _open_path(path: Path, img_size: Size | None, channels: int | None, split: s
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     if magic.startswith(ZIP_MAGIC) or path.suffix.lower() == ".zip":
         return open_folder(path, img_size, channels, split, skip_bad)
-    kinds = (
-        "a CIFAR archive (.tar.gz), a .zip of pictures, a .npy or .npz of arrays, or an IDX file of the MNIST family"
-    )
+    kinds = "a CIFAR archive (.tar.gz), a .zip of pictures, a .npy or .npz of arrays, or an IDX file like MNIST's"
     raise DataError(f"{path} is a file, and not {kinds}: give the folder that holds it")

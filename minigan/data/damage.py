@@ -24,10 +24,8 @@ def damaged(rows: Rows, damage: Damage, rngs: Sequence[np.random.Generator]) -> 
             raise DataError(f"damage(item, rng) returns arrays by name, {{name: array}}, and not {described(one)}")
         made.append({array: np.asarray(x) for array, x in one.items()})
         if _shapes(made[i]) != _shapes(made[0]):
-            raise DataError(
-                f"damage(item, rng) gives each sample arrays of the same shape, and not {_shapes(made[0])} for one and "
-                f"{_shapes(made[i])} for another"
-            )
+            shapes = f"{_shapes(made[0])} for one and {_shapes(made[i])} for another"
+            raise DataError(f"damage(item, rng) gives each sample arrays of the same shape, and not {shapes}")
     stacked = {array: np.stack([one[array] for one in made]) for array in made[0]}
     return rows | {array: x.astype(np.float32) if x.dtype.kind == "f" else x for array, x in stacked.items()}
 

@@ -88,10 +88,8 @@ def _samples(name: str, samples: Any) -> tuple[np.ndarray, tuple[str, ...]]:
             raise DataError(f"{name}: some of the points are NaN or infinite: take those out")
         return samples.astype(np.float32, copy=False), ()
     if pictures is None:
-        raise DataError(
-            f"{name}: expected pictures (N, H, W, 1 or 3), or points (N, 2) in floats, got {samples.dtype} "
-            f"{samples.shape}"
-        )
+        wanted = "pictures (N, H, W, 1 or 3), or points (N, 2) in floats"
+        raise DataError(f"{name}: expected {wanted}, got {samples.dtype} {samples.shape}")
     if pictures.dtype == np.uint8 and pictures.shape[3] in (1, 3):
         return pictures, ()
     try:

@@ -51,9 +51,8 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
     except OSError as error:
-        raise DataError(
-            f"cannot write to the cache folder {path.parent} ({error.strerror}): set MINIGAN_CACHE to another"
-        ) from error
+        what = f"cannot write to the cache folder {path.parent} ({error.strerror})"
+        raise DataError(f"{what}: set MINIGAN_CACHE to another") from error
     failures = []
     for url in urls:
         if reason := _try_mirror(url, part, checksum, timeout):
@@ -66,10 +65,8 @@ def fetch(path: Path, urls: Sequence[str], checksum: str, timeout: float = 20) -
         if new_folder:
             with suppress(OSError):  # not empty if another process has put a file there
                 path.parent.rmdir()
-    raise DataError(
-        f"could not download {path.name} ({'; '.join(failures)}): "
-        f"check the connection, or put the file into {path.parent}"
-    )
+    what = f"could not download {path.name} ({'; '.join(failures)})"
+    raise DataError(f"{what}: check the connection, or put the file into {path.parent}")
 
 
 def _try_mirror(url: str, part: Path, checksum: str, timeout: float) -> str | None:

@@ -60,9 +60,7 @@ class Feeds:
         self.sources, self.kinds, self.batch_size, self.position = dict(sources), dict(kinds), batch_size, position
         for array, kind in kinds.items():
             if not isinstance(sources.get(kind.feed), Source) or array not in sources[kind.feed].kinds:
-                raise DataError(
-                    f'the feed "{kind.feed}" has no array "{array}": open_feeds(data, kinds) opens all feeds'
-                )
+                raise DataError(f'the feed "{kind.feed}" has no array "{array}": open_feeds(data, kinds) opens all')
         self.epoch_length = max(len(sources[kind.feed]) for kind in kinds.values())
         self._feeds = list(dict.fromkeys(kind.feed for kind in kinds.values()))
         self._seed, self._augment, self._damage, self._device = seed, tuple(augment), damage, device

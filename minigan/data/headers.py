@@ -30,10 +30,8 @@ def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> H
     shrink = min(header.size[0] / size[0], header.size[1] / size[1])
     if shrink < 1:
         most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
-        raise DataError(
-            f"{path} is {size_words(*header.size)}{_axis_order(header.size)}, smaller than {size_words(*size)}: "
-            f"use `img_size` {most} or less, or take it out of the folder"
-        )
+        found = f"{path} is {size_words(*header.size)}{_axis_order(header.size)}, smaller than {size_words(*size)}"
+        raise DataError(f"{found}: use `img_size` {most} or less, or take it out of the folder")
     return header
 
 

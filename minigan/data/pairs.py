@@ -46,9 +46,8 @@ class Pairs:
                 x, y = decode_whole(one), decode_whole(other)
             if x.shape[:2] != y.shape[:2]:
                 raise DataError(
-                    f"{one} is {size_words(*x.shape[:2])}, but {other} {size_words(*y.shape[:2])} in height x width: a "
-                    "pair is compared pixel by pixel, so make them anew in one size (a picture that was resized gives "
-                    "another number)"
+                    f"{one} is {size_words(*x.shape[:2])}, but {other} {size_words(*y.shape[:2])} in height x width: "
+                    "pairs are compared pixel by pixel, so make both anew in one size, without resizing"
                 )
             channels = max(x.shape[2], y.shape[2])
             yield tuple(np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in (x, y))

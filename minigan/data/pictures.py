@@ -42,9 +42,8 @@ def as_size(img_size: Any) -> tuple[int, int]:
         raise DataError(f"a size is a number, or a pair (height, width), not {img_size!r}")
     height, width = (whole(side, "pictures", "their size", DataError) for side in pair)
     if min(height, width) < SMALLEST or max(height, width) > LARGEST:
-        raise DataError(
-            f"an image size of {size_words(height, width)} cannot be made: use `img_size` {SMALLEST} to {LARGEST}"
-        )
+        made = f"an image size of {size_words(height, width)} cannot be made"
+        raise DataError(f"{made}: use `img_size` {SMALLEST} to {LARGEST}")
     return height, width
 
 
@@ -167,10 +166,8 @@ def fit_array(pictures: np.ndarray, img_size: Size | None, channels: int | None,
 def _resize_array(pictures: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     n, c = len(pictures), pictures.shape[-1]
     if (needed := n * size[0] * size[1] * c) > ARRAY_BUDGET:
-        raise DataError(
-            f"{name} at {size_words(*size)} takes {needed / 2**30:.1f} GiB of memory: "
-            "use a smaller `img_size`, or fewer pictures with `limit`"
-        )
+        needs = f"{name} at {size_words(*size)} takes {needed / 2**30:.1f} GiB of memory"
+        raise DataError(f"{needs}: use a smaller `img_size`, or fewer pictures with `limit`")
     out = np.empty((n, *size, c), np.uint8)
     for row, picture in zip(out, pictures, strict=True):
         row[...] = _resize(Image.fromarray(picture[..., 0] if c == 1 else picture), size)

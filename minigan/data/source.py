@@ -5,7 +5,7 @@ A source wraps a `Dataset` for pictures or points, and a NumPy array for labels,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,24 +62,19 @@ class Source:
 
     def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Return samples as new arrays {array name: (n, …)}, pictures as float32 in [-1, 1]."""
-        return {
-            array: part[indices] if isinstance(part, np.ndarray) else part.batch(indices)
-            for array, part in self.parts.items()
-        }
+        return self._parts(lambda array: array[indices], lambda dataset: dataset.batch(indices))
 
     def item(self, i: int) -> dict[str, np.ndarray]:
         """Return one sample as {array name: (1, …)}; a picture from a file keeps its own size."""
-        return {
-            array: part[[i]] if isinstance(part, np.ndarray) else part.item(i) for array, part in self.parts.items()
-        }
+        return self._parts(lambda array: array[[i]], lambda dataset: dataset.item(i))
 
     def select(self, indices: np.ndarray) -> Source:
         """Return a source of only these samples."""
-        parts = {
-            array: part[indices] if isinstance(part, np.ndarray) else part.select(indices)
-            for array, part in self.parts.items()
-        }
+        parts = self._parts(lambda array: array[indices], lambda dataset: dataset.select(indices))
         return Source(self.name, parts, self.kinds, self.classes, self.notes)
+
+    def _parts(self, of_array: Callable[[np.ndarray], Any], of_dataset: Callable[[Dataset], Any]) -> dict[str, Any]:
+        return {name: (of_array if isinstance(p, np.ndarray) else of_dataset)(p) for name, p in self.parts.items()}
 
     def describe(self) -> str:
         """Return one line for the user, such as `mine: 100 samples of input 16x16x1 and target 16x16x1, 3 classes`."""
@@ -99,10 +94,8 @@ def source_of(dataset: Dataset, kinds: Mapping[str, Kind]) -> Source:
     """
     shown = [array for array, kind in kinds.items() if kind.what in SHOWN]
     if len(shown) > 1:
-        raise DataError(
-            f"{dataset.name} has one array of samples, but {quoted(shown)} belong together: give both by a function "
-            "that returns arrays"
-        )
+        what = f"{dataset.name} has one array of samples, but {quoted(shown)} belong together"
+        raise DataError(f"{what}: give both by a function that returns arrays")
     parts: dict[str, Dataset | np.ndarray] = {}
     for array, kind in kinds.items():
         if kind.what in SHOWN:

@@ -49,10 +49,8 @@ class ClassCounts:
         if asked is not None:
             asked = labels_of(asked, len(p), None, "what was asked for")
             if len(asked) and asked.max() >= K:
-                raise ShapeError(
-                    f"the classifier has {K} classes, and samples of classes {asked.min()} to {asked.max()} were "
-                    "requested: use a classifier that has them"
-                )
+                found = f"samples of classes {asked.min()} to {asked.max()} were requested"
+                raise ShapeError(f"the classifier has {K} classes, and {found}: use one that has them")
             self.asked += np.bincount(asked, minlength=K)
             self.right += np.bincount(asked[called == asked], minlength=K)
         self.n += len(p)

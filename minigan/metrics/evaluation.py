@@ -80,10 +80,8 @@ def evaluate(
     check_metrics(metrics, n, network, reference is not None)
     for name in NEEDS_FEATURES:
         if name in metrics and reference.features is None:
-            raise DataError(
-                f"{name} needs every picture's features, and the statistics of {reference.source} have only their mean "
-                f"and covariance: save them again with --metrics {name}"
-            )
+            lacking = f"{name} needs every picture's features, which the statistics of {reference.source} lack"
+            raise DataError(f"{lacking}: save them again with --metrics {name}")
     score = InceptionScore(n, SPLITS) if "is" in metrics else None
     counts = ClassCounts(network.classes) if "classes" in metrics else None
 
@@ -150,9 +148,7 @@ def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_r
     if n < 2:
         raise DataError("one picture can't be measured: give two at least")
     if "is" in metrics and n < SPLITS:
-        raise DataError(
-            f"is takes the mean over {SPLITS} parts of the samples, and there are {n}: use more, or other --metrics"
-        )
+        raise DataError(f"is divides the samples into {SPLITS} parts, and there are {n}: use more, or other --metrics")
     if "pr" in metrics and n < FEWEST_FOR_PR:
         raise DataError(f"pr needs third neighbors, and there are {n} samples: use {FEWEST_FOR_PR} at least")
 
@@ -165,10 +161,8 @@ def caveats(
         yield f"not comparable with published numbers: the features are those of {network.describe}"
     fewest = min(found.n, reference.n or found.n) if reference else found.n
     if "fid" in metrics and fewest <= network.n_features:
-        yield (
-            f"{fewest:,} pictures and {network.n_features:,} features: the covariance is singular, and FID is far "
-            f"larger than with enough pictures"
-        )
+        counts = f"{fewest:,} pictures and {network.n_features:,} features"
+        yield f"{counts}: the covariance is singular, and FID is far larger than with enough pictures"
     elif set(metrics) & {"fid", "is", "pr"}:
         counts = f"{found.n:,} pictures" + (f" against {reference.n:,}" if reference and reference.n else "")
         yield f"the number of pictures changes these numbers: compare with others of {counts} only"

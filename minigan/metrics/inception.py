@@ -43,6 +43,9 @@ EPS = 1e-3  # of the batch norms
 CPU_PICTURES, GPU_PICTURES = 4, 64  # at a time; on a CPU a larger batch takes memory and is no faster
 
 
+Weights = Mapping[str, np.ndarray]
+
+
 class Inception(FeatureNetwork):
     """Pictures (N, H, W, C) in [-1, 1] of any size, gray or color → features (N, 2048), probabilities (N, 1008).
 
@@ -56,9 +59,7 @@ class Inception(FeatureNetwork):
     n_features = FEATURES
     classes = tuple(map(str, range(CLASSES)))
 
-    def __init__(
-        self, weights: Mapping[str, np.ndarray] | None, device: Device | str = "cpu", comparable: bool = False
-    ) -> None:
+    def __init__(self, weights: Weights | None, device: Device | str = "cpu", comparable: bool = False) -> None:
         self.device, self.comparable = get_device(device), comparable
         which = "the weights of 2015 that FID is defined by" if comparable else "weights that could not be verified"
         self.describe = f"Inception-v3, {which}"
@@ -87,16 +88,7 @@ class Inception(FeatureNetwork):
             x = block.output(x, train=False)
         return x
 
-    def _conv(
-        self,
-        weights: Mapping[str, np.ndarray],
-        name: str,
-        C: int,
-        K: int,
-        kernel: Any,
-        stride: int = 1,
-        padding: Any = 0,
-    ) -> Layer:
+    def _conv(self, weights: Weights, name: str, C: int, K: int, kernel: Any, **geometry: Any) -> Layer:
         """Return a convolution with its batch norm folded in, followed by ReLU."""
         gamma, beta, mean, var = (
             weights[f"{name}.bn.{part}"].astype(np.float64)
@@ -104,10 +96,8 @@ class Inception(FeatureNetwork):
         )
         s = gamma / np.sqrt(var + EPS)
         W = weights[f"{name}.conv.weight"].transpose(2, 3, 1, 0) * s.astype(np.float32)  # (K, C, R, S) → (R, S, C, K)
-        return Sequential(
-            self._with_weights(Conv2D(C, K, kernel, stride, padding, init=_unset), W, beta - s * mean),
-            ReLU(),
-        )
+        conv = Conv2D(C, K, kernel, **geometry, init=_unset)
+        return Sequential(self._with_weights(conv, W, beta - s * mean), ReLU())
 
     def _with_weights(self, layer: Layer, W: np.ndarray, b: np.ndarray | None = None) -> Layer:
         """Set a layer's weights on the device, without gradients, which would double the memory."""
@@ -122,7 +112,7 @@ def _unset(rng: Any, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.nd
     return np.broadcast_to(np.float32(0), shape)
 
 
-def _checked(weights: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray]:
+def _checked(weights: Weights | None) -> Weights:
     """Return the weights if exactly the expected arrays are present, finite and of the right shapes."""
     if weights is None:
         raise MiniganError("the Inception network needs weights: load_inception() says where to get them")
@@ -168,10 +158,8 @@ def find_weights() -> Path:
     for folder in folders:
         if (folder / FILE).is_file():
             return folder / FILE
-    raise MiniganError(
-        f"the weights of the Inception network are not here: get {FILE} (96 MB, SHA-256 {SHA256}…) from {URL} "
-        f"and put it into {folders[0]}, or set {VARIABLE} to where it is"
-    )
+    how = f"from {URL} and put it into {folders[0]}, or set {VARIABLE} to where it is"
+    raise MiniganError(f"Inception's weights are missing: get {FILE} (96 MB, SHA-256 {SHA256}…) {how}")
 
 
 def torch_hub_folder() -> Path:

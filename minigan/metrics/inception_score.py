@@ -75,10 +75,8 @@ class InceptionScore:
         if self.seen < self.n:
             raise MiniganError(f"this Inception Score is of {self.n} pictures, but only {self.seen} came")
         if (wrong := int(to_numpy(self._wrong))) > 0:
-            raise MiniganError(
-                "an Inception Score takes probabilities, which are not negative and sum to 1 for each picture: "
-                f"{wrong} of {self.n} don't"
-            )
+            wanted = "probabilities, which are not negative and sum to 1 for each picture"
+            raise MiniganError(f"an Inception Score takes {wanted}: {wrong} of {self.n} don't")
         m = np.diff(self._edges)  # (splits,)
         p = to_numpy(self._p) / m[:, None]  # (splits, K)
         KL = to_numpy(self._p_log_p) / m - (p * np.log(np.where(p > 0, p, 1))).sum(axis=1)

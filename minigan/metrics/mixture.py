@@ -37,9 +37,7 @@ def modes_and_quality(points: Any, centers: Any, std: float) -> tuple[int, float
         to_numpy(numbers(a, "modes", name)).astype(np.float64) for a, name in ((points, "points"), (centers, "centers"))
     )
     if points.ndim != 2 or centers.ndim != 2 or points.shape[1] != centers.shape[1] or centers.shape[1] == 0:
-        raise ShapeError(
-            f"modes are counted of points (N, 2) at centers (K, 2), got {points.shape} and {centers.shape}"
-        )
+        raise ShapeError(f"modes take points (N, 2) and centers (K, 2), got {points.shape} and {centers.shape}")
     if len(points) == 0 or not 1 <= len(centers) <= 1 / FOUND:
         raise ShapeError(f"modes are counted with points and 1 to 100 centers, not {len(points)} and {len(centers)}")
     if np.ndim(std) or isinstance(std, (str, complex)) or not 0 <= std < np.inf or not np.isfinite(centers).all():

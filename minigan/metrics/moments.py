@@ -133,9 +133,8 @@ def _factor(cov: np.ndarray) -> np.ndarray:
         eigenvalues, U = np.linalg.eigh((cov + cov.T) / 2)
     asymmetry, scale = np.abs(cov - cov.T).max(), np.abs(cov).max()
     if asymmetry > NOT_A_COVARIANCE * scale or eigenvalues[0] < -NOT_A_COVARIANCE * eigenvalues[-1]:
-        raise MiniganError(
-            "the Fréchet distance takes covariances, which are symmetric and have no negative eigenvalues, "
-            f"but one is asymmetric by {asymmetry:.2g} and has {eigenvalues[0]:.2g}"
-        )
+        wanted = "covariances, which are symmetric and have no negative eigenvalues"
+        got = f"asymmetric by {asymmetry:.2g} and has {eigenvalues[0]:.2g}"
+        raise MiniganError(f"the Fréchet distance takes {wanted}, but one is {got}")
     kept = eigenvalues > len(cov) * np.finfo(np.float64).eps * eigenvalues[-1]  # the others are 0 up to rounding
     return U[:, kept] * np.sqrt(eigenvalues[kept])

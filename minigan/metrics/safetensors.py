@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.common.untrusted import open_file
+from minigan.common.untrusted import Unreadable, open_file
 from minigan.errors import MiniganError
 
 MAX_HEADER = 4 << 20  # bytes. The format allows 100 MB, which may take gigabytes once parsed; Inception has 60 kB
@@ -24,10 +24,6 @@ MAX_AXES = 32
 FLOATS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf2"}
 INTEGERS = {f"{letter}{8 * n}": f"{code}{n}" for letter, code in (("I", "i"), ("U", "u")) for n in (1, 2, 4, 8)}
 DTYPES = FLOATS | INTEGERS | {"BOOL": "u1"}
-
-
-class Unusable(Exception):
-    """A problem with a file, worded as the end of a sentence."""
 
 
 def read_safetensors(path: Path | str) -> dict[str, np.ndarray]:
@@ -40,7 +36,7 @@ def read_safetensors(path: Path | str) -> dict[str, np.ndarray]:
             return _arrays(file.read())
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror}") from error
-    except Unusable as error:
+    except Unreadable as error:
         raise MiniganError(f"{path} is no usable .safetensors file: {error}") from error
 
 
@@ -50,23 +46,23 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
     stop = 0
     for name, (_, _, start, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if start != stop:
-            raise Unusable(f"there is a gap or an overlap before {name[:80]!r}")
+            raise Unreadable(f"there is a gap or an overlap before {name[:80]!r}")
         stop = end
     if stop != len(body):
-        raise Unusable(f"its header describes {stop:,} bytes, but {len(body):,} are there")
+        raise Unreadable(f"its header describes {stop:,} bytes, but {len(body):,} are there")
     return {name: decode(body[start:end], code).reshape(shape) for name, (code, shape, start, end) in entries.items()}
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], memoryview]:
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(len(data) - 8, MAX_HEADER):
-        raise Unusable("it has no header, or is cut off")
+        raise Unreadable("it has no header, or is cut off")
     try:
         header = json.loads(data[8 : 8 + length].decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise Unusable("its header is no JSON") from error
+        raise Unreadable("its header is no JSON") from error
     if not isinstance(header, dict):
-        raise Unusable("its header is no dictionary")
+        raise Unreadable("its header is no dictionary")
     return header, memoryview(data)[8 + length :]
 
 
@@ -83,9 +79,9 @@ def _entry(name: str, value: Any) -> tuple[str, list[int], int, int]:
         code, shape, (start, end) = DTYPES[value["dtype"]], value["shape"], value["data_offsets"]
         whole = all(type(number) is int and number >= 0 for number in (*shape, start, end))
     except (TypeError, KeyError, ValueError) as error:
-        raise Unusable(f"its header says nothing usable of {name[:80]!r}") from error
+        raise Unreadable(f"its header says nothing usable of {name[:80]!r}") from error
     if not whole or len(shape) > MAX_AXES or end - start != prod(shape) * itemsize(code):
-        raise Unusable(f"shape, dtype and place of {name[:80]!r} don't agree")
+        raise Unreadable(f"shape, dtype and place of {name[:80]!r} don't agree")
     return code, shape, start, end
 
 

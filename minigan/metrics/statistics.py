@@ -76,9 +76,7 @@ def observe(
         raise DataError(f"{source}: {moments.n} pictures have no covariance: give two at least")
     mean, covariance = to_numpy(moments.mean), to_numpy(moments.covariance)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise DataError(
-            f"{source}: some features are not finite, so some pixels are NaN or infinite: look at the pictures"
-        )
+        raise DataError(f"{source}: some features are not finite, so some pixels are not: look at the pictures")
     features = np.concatenate(kept).astype(np.float32) if keep else None
     return Statistics(source, moments.n, network.name, network.weights, network.resizer, mean, covariance, features)
 

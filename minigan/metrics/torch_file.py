@@ -27,9 +27,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from minigan.common.untrusted import open_file
+from minigan.common.untrusted import Unreadable, open_file
 from minigan.errors import MiniganError
-from minigan.metrics.safetensors import MAX_AXES, Unusable, decode, itemsize
+from minigan.metrics.safetensors import MAX_AXES, decode, itemsize
 from minigan.metrics.torch_pickle import Storage, Tensor, load
 
 ZIP = b"PK\x03\x04"
@@ -46,7 +46,7 @@ def read_torch_file(path: Path | str) -> dict[str, np.ndarray]:
     try:
         with open_file(path) as file:
             return _read(file)
-    except Unusable as error:
+    except Unreadable as error:
         raise MiniganError(f"{path} is no usable file of PyTorch weights: {error}") from error
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror or error}") from error
@@ -62,28 +62,28 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
             return _from_archive(archive, size)
     if start == LEGACY:
         return _from_stream(file, size)
-    raise Unusable("it doesn't begin as what torch.save writes; save network.state_dict() with torch.save(…)")
+    raise Unreadable("it doesn't begin as what torch.save writes; save network.state_dict() with torch.save(…)")
 
 
 def _from_archive(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
     members = {info.filename: info for info in archive.infolist()}
     if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
-        raise Unusable("its archive is compressed, as PyTorch's never are")
+        raise Unreadable("its archive is compressed, as PyTorch's never are")
     if sum(info.file_size for info in members.values()) > size:
-        raise Unusable("the parts of its archive overlap")
+        raise Unreadable("the parts of its archive overlap")
     folders = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
     if len(folders) != 1:
-        raise Unusable("its archive has no data.pkl, or several")
+        raise Unreadable("its archive has no data.pkl, or several")
     order = archive.read(folders[0] + "byteorder") if folders[0] + "byteorder" in members else b"little"
     if order not in (b"little", b"big"):
-        raise Unusable("its byte order is unknown")
+        raise Unreadable("its byte order is unknown")
     with archive.open(folders[0] + "data.pkl") as file:
         tensors = _dictionary(load(file))
 
     def read(storage: Storage) -> np.ndarray:
         info = members.get(f"{folders[0]}data/{storage.key}")
         if info is None or info.file_size != storage.numel * itemsize(storage.code):
-            raise Unusable(f"the numbers of storage {storage.key[:80]!r} are not there")
+            raise Unreadable(f"the numbers of storage {storage.key[:80]!r} are not there")
         return decode(archive.read(info), storage.code, "<" if order == b"little" else ">")
 
     return _arrays(tensors, {key: read(storage) for key, storage in _storages(tensors).items()})
@@ -92,31 +92,31 @@ def _from_archive(archive: zipfile.ZipFile, size: int) -> dict[str, np.ndarray]:
 def _from_stream(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     version, system = load(file), load(file)
     if version != LEGACY_VERSION or type(system) is not dict or type(system.get("little_endian")) is not bool:
-        raise Unusable("its version is unknown")
+        raise Unreadable("its version is unknown")
     order = "<" if system["little_endian"] else ">"
     tensors, keys = _dictionary(load(file)), load(file)
     storages, found = _storages(tensors), {}
     if type(keys) is not list or not all(type(key) is str for key in keys) or set(keys) != storages.keys():
-        raise Unusable("its storages are not those of its tensors")
+        raise Unreadable("its storages are not those of its tensors")
     for key in keys:
         storage, numel = storages[key], int(decode(file.read(8), "i8", order)[0])
         nbytes = numel * itemsize(storage.code)
         if numel != storage.numel or not 0 <= nbytes <= size - file.tell():
-            raise Unusable(f"the numbers of storage {key[:80]!r} are not there")
+            raise Unreadable(f"the numbers of storage {key[:80]!r} are not there")
         found[key] = decode(file.read(nbytes), storage.code, order)
     return _arrays(tensors, found)
 
 
 def _dictionary(value: Any) -> dict[str, Tensor]:
     if type(value) is not dict or not all(isinstance(entry, Tensor) for entry in value.values()):
-        raise Unusable("it holds something other than a dictionary of tensors; save network.state_dict()")
+        raise Unreadable("it holds something other than a dictionary of tensors; save network.state_dict()")
     return value
 
 
 def _storages(tensors: dict[str, Tensor]) -> dict[str, Storage]:
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     if any(tensor.storage != storages[tensor.storage.key] for tensor in tensors.values()):
-        raise Unusable("two of its tensors disagree about a storage")
+        raise Unreadable("two of its tensors disagree about a storage")
     return storages
 
 
@@ -129,10 +129,10 @@ def _view(name: str, tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
     _, offset, shape, strides = tensor
     whole = all(type(number) is int and number >= 0 for number in (offset, *shape, *strides))
     if not whole or len(shape) != len(strides) or len(shape) > MAX_AXES:
-        raise Unusable(f"{name[:80]!r} has no shape that an array can have")
+        raise Unreadable(f"{name[:80]!r} has no shape that an array can have")
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))  # index of the last number
     if prod(shape) > len(numbers) or (prod(shape) and last >= len(numbers)):
-        raise Unusable(f"{name[:80]!r} reaches beyond the end of its storage")
+        raise Unreadable(f"{name[:80]!r} reaches beyond the end of its storage")
     if not prod(shape):
         return numbers[:0].reshape(shape)
     steps = tuple(stride * numbers.itemsize for stride in strides)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import pickletools
 from typing import Any, BinaryIO, NamedTuple
 
-from minigan.metrics.safetensors import Unusable
+from minigan.common.untrusted import Unreadable
 
 FLOATS = {"Double": "f8", "Float": "f4", "Half": "f2", "BFloat16": "bf2"}
 INTEGERS = {"Long": "i8", "Int": "i4", "Short": "i2", "Char": "i1", "Byte": "u1", "Bool": "u1"}
@@ -47,7 +47,7 @@ class _Name(str):
 def load(file: BinaryIO) -> Any:
     """Interpret the pickle at the position of `file`, up to its end, and return its value: plain data and `Tensor`.
 
-    Raises Unusable, without executing anything, for instructions and values that a dictionary of tensors doesn't need.
+    Raises Unreadable, without executing anything, for instructions and values that a state dict doesn't need.
     A damaged program may raise IndexError or other exceptions.
     """
     stack: list[Any] = []
@@ -61,7 +61,7 @@ def load(file: BinaryIO) -> Any:
 
     for n, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if n > MAX_INSTRUCTIONS:
-            raise Unusable("it is far longer than a dictionary of tensors")
+            raise Unreadable("it is far longer than a dictionary of tensors")
         match opcode.name:
             case "PROTO":
                 pass
@@ -102,19 +102,19 @@ def load(file: BinaryIO) -> Any:
             case "STOP":
                 return stack.pop()
             case _:
-                raise Unusable(f"it uses the pickle instruction {opcode.name}, which no dictionary of tensors needs")
-    raise Unusable("it is damaged or cut off")
+                raise Unreadable(f"it uses the pickle instruction {opcode.name}, which no dictionary of tensors needs")
+    raise Unreadable("it is damaged or cut off")
 
 
 def _expect(value: Any, kind: type) -> Any:
-    """Return `value` if it has exactly this type. Raises Unusable."""
+    """Return `value` if it has exactly this type. Raises Unreadable."""
     if type(value) is not kind:
-        raise Unusable("it is not a dictionary of tensors")
+        raise Unreadable("it is not a dictionary of tensors")
     return value
 
 
 def _call(name: Any, arguments: Any) -> Any:
-    """Return the result of a call, emulated. Raises Unusable for all but three functions."""
+    """Return the result of a call, emulated. Raises Unreadable for all but three functions."""
     _expect(name, _Name), _expect(arguments, tuple)
     match str(name), *arguments:
         case ["collections OrderedDict"]:
@@ -123,7 +123,7 @@ def _call(name: Any, arguments: Any) -> Any:
             return Tensor(storage, offset, shape, strides)
         case ["torch._utils _rebuild_parameter", Tensor() as tensor, *_]:
             return tensor
-    raise Unusable(f"it asks for {str(name)[:80]!r}, which no dictionary of tensors needs")
+    raise Unreadable(f"it asks for {str(name)[:80]!r}, which no dictionary of tensors needs")
 
 
 def _storage(identity: Any) -> Storage:
@@ -134,5 +134,5 @@ def _storage(identity: Any) -> Storage:
         case ("storage", _Name() as kind, str(key), _, int(numel)) if kind in STORAGES:
             return Storage(key, STORAGES[kind], numel)
         case ("storage", _Name() as kind, *_):
-            raise Unusable(f"it has numbers of the type {str(kind)[:80]!r}, or a view of them, which can't be read")
-    raise Unusable("it refers to something that is no storage")
+            raise Unreadable(f"it has numbers of the type {str(kind)[:80]!r}, or a view of them, which can't be read")
+    raise Unreadable("it refers to something that is no storage")

@@ -1,6 +1,6 @@
 """The part of NumPy that device code may use: what NumPy and CuPy have in common.
 
-The tables list, for each method or function, the arguments that both libraries take, in their common order. Arguments
+Each line of a table lists methods or functions, then the arguments that both libraries take, in common order. Arguments
 before `/` are positional-only, those after `*` keyword-only, and `*axes` is any number of positional arguments.
 `minigan.testing.strict` offers exactly these functions; one that CuPy has and a layer needs may be added here.
 
@@ -19,35 +19,33 @@ OPERANDS = {"a_max", "a_min", "fill_value", "indices", "max", "min", "src", "x",
 SEQUENCES = {"tup"}
 # All other arguments, such as shapes, are needed on the host: reading them from a device array would wait for it
 
+
+def _table(text: str) -> dict[str, str]:
+    """Parse lines of names, two or more spaces, and the arguments that these names have in common."""
+    rows = [line.strip().partition("  ") for line in text.strip().splitlines()]
+    return {name: arguments.strip() for names, _, arguments in rows for name in names.split()}
+
+
 # Methods of arrays
-METHODS = {
-    "all": "axis out keepdims",
-    "any": "axis out keepdims",
-    "argmax": "axis out",
-    "argmin": "axis out",
-    "astype": "dtype copy",
-    "clip": "min max out",
-    "copy": "order",
-    "cumsum": "axis dtype out",
-    "dot": "b out",
-    "flatten": "order",
-    "max": "axis out keepdims",
-    "mean": "axis dtype out keepdims",
-    "min": "axis out keepdims",
-    "prod": "axis dtype out keepdims",
-    "ravel": "order",
-    "repeat": "repeats axis",
-    "reshape": "*shape order",
-    "round": "decimals out",
-    "squeeze": "axis",
-    "std": "axis dtype out ddof keepdims",
-    "sum": "axis dtype out keepdims",
-    "swapaxes": "axis1 axis2",
-    "take": "indices axis out",
-    "transpose": "*axes",
-    "var": "axis dtype out ddof keepdims",
-    "view": "dtype",
-}
+METHODS = _table("""
+    all any max min     axis out keepdims
+    argmax argmin       axis out
+    astype              dtype copy
+    clip                min max out
+    copy flatten ravel  order
+    cumsum              axis dtype out
+    dot                 b out
+    mean prod sum       axis dtype out keepdims
+    repeat              repeats axis
+    reshape             *shape order
+    round               decimals out
+    squeeze             axis
+    std var             axis dtype out ddof keepdims
+    swapaxes            axis1 axis2
+    take                indices axis out
+    transpose           *axes
+    view                dtype
+""")
 # Elementwise functions
 UFUNC_ARGUMENTS = "x1 x2 / out dtype"
 UFUNCS = """
@@ -56,68 +54,54 @@ UFUNCS = """
     not_equal power reciprocal rint sign sin sqrt square subtract tanh true_divide
 """
 # Other functions
-FUNCTIONS = {
-    "arange": "start / stop step dtype",
-    "argmax": "a axis",
-    "argmin": "a axis",
-    "argpartition": "a kth axis",
-    "argsort": "a axis",
-    "ascontiguousarray": "a dtype",
-    "broadcast_to": "array shape",
-    "clip": "a a_min a_max out",
-    "concatenate": "tup / axis out",
-    "copyto": "dst src",
-    "cumsum": "a axis dtype out",
-    "dot": "a b out",
-    "einsum": "subscripts / *operands dtype optimize",
-    "empty": "shape dtype order",
-    "empty_like": "prototype dtype",
-    "expand_dims": "a axis",
-    "eye": "N M k dtype",
-    "flip": "a / axis",
-    "full": "shape fill_value dtype",
-    "full_like": "a fill_value dtype",
-    "linspace": "start stop num endpoint",
-    "max": "a axis out keepdims",
-    "matmul": "x1 x2 / * out dtype",
-    "mean": "a axis dtype out keepdims",
-    "min": "a axis out keepdims",
-    "moveaxis": "a source destination",
-    "ones": "shape dtype",
-    "ones_like": "a dtype",
-    "outer": "a b",
-    "pad": "array pad_width mode",
-    "prod": "a axis dtype out keepdims",
-    "ravel": "a order",
-    "repeat": "a repeats axis",
-    "reshape": "a shape / order",
-    "roll": "a shift axis",
-    "sort": "a axis",
-    "squeeze": "a axis",
-    "stack": "tup / axis out",
-    "std": "a axis dtype out ddof keepdims",
-    "sum": "a axis dtype out keepdims",
-    "swapaxes": "a axis1 axis2",
-    "take": "a indices axis out",
-    "take_along_axis": "a / indices axis",
-    "tensordot": "a b axes",
-    "tile": "A reps",
-    "transpose": "a axes",
-    "var": "a axis dtype out ddof keepdims",
-    "vdot": "a b",
-    "where": "condition x y",
-    "zeros": "shape dtype order",
-    "zeros_like": "a dtype",
-}
+FUNCTIONS = _table("""
+    arange                                  start / stop step dtype
+    argmax argmin argsort expand_dims sort  a axis
+    squeeze                                 a axis
+    argpartition                            a kth axis
+    ascontiguousarray ones_like zeros_like  a dtype
+    broadcast_to                            array shape
+    clip                                    a a_min a_max out
+    concatenate stack                       tup / axis out
+    copyto                                  dst src
+    cumsum                                  a axis dtype out
+    dot                                     a b out
+    einsum                                  subscripts / *operands dtype optimize
+    empty zeros                             shape dtype order
+    empty_like                              prototype dtype
+    eye                                     N M k dtype
+    flip                                    a / axis
+    full                                    shape fill_value dtype
+    full_like                               a fill_value dtype
+    linspace                                start stop num endpoint
+    max min                                 a axis out keepdims
+    matmul                                  x1 x2 / * out dtype
+    mean prod sum                           a axis dtype out keepdims
+    moveaxis                                a source destination
+    ones                                    shape dtype
+    outer vdot                              a b
+    pad                                     array pad_width mode
+    ravel                                   a order
+    repeat                                  a repeats axis
+    reshape                                 a shape / order
+    roll                                    a shift axis
+    std var                                 a axis dtype out ddof keepdims
+    swapaxes                                a axis1 axis2
+    take                                    a indices axis out
+    take_along_axis                         a / indices axis
+    tensordot                               a b axes
+    tile                                    A reps
+    transpose                               a axes
+    where                                   condition x y
+""")
 # Methods of random generators
-DRAWS = {
-    "exponential": "scale size",
-    "integers": "low high size dtype endpoint",
-    "random": "size dtype out",
-    "standard_exponential": "size dtype",
-    "standard_normal": "size dtype out",
-    "uniform": "low high size",
-}
+DRAWS = _table("""
+    exponential             scale size
+    integers                low high size dtype endpoint
+    random standard_normal  size dtype out
+    standard_exponential    size dtype
+    uniform                 low high size
+""")
 # Constants and types
 CONSTANTS = """
     bool_ dtype e finfo float16 float32 float64 inf int8 int32 int64 nan newaxis pi uint8

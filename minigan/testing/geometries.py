@@ -34,9 +34,6 @@ class Geometry:
         return (self.batch, *self.size, self.in_channels)
 
 
-epsilons = st.sampled_from((1e-5, 0.1))
-
-
 def seeds() -> st.SearchStrategy[int]:
     """Draw seeds for `np.random.default_rng`; they shrink to 0."""
     return st.integers(0, 2**32 - 1)

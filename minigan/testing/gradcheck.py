@@ -94,14 +94,10 @@ def check_layer(
 def written_by(call: Call, order: int, tolerance: float, rng: np.random.Generator) -> Written:
     """Return the layer's gradients of ⟨dy, forward(x)⟩ for order 1, and of ⟨ddx, backward(dy)⟩ for order 2."""
     if order == 1:
-        _, moved = call.first_order()
-        return Written(
-            lambda: call.first_order()[0], moved, lambda: flat(call.forward()[0]), flat(call.dy), tolerance, rng
-        )
-    _, moved = call.second_order()
-    return Written(
-        lambda: call.second_order()[0], moved, lambda: flat(call.backward("input")), flat(call.ddx), tolerance, rng
-    )
+        both, output, weights = call.first_order, lambda: flat(call.forward()[0]), flat(call.dy)
+    else:
+        both, output, weights = call.second_order, lambda: flat(call.backward("input")), flat(call.ddx)
+    return Written(lambda: both()[0], both()[1], output, weights, tolerance, rng)
 
 
 def compare(written: Written, name: str, what: str, *, step: float, entries: int, rng: np.random.Generator) -> float:
@@ -165,9 +161,7 @@ def _gradients_of(loss: Callable[..., tuple[Any, Any]], points: list[np.ndarray]
         raise GradientError(f"{_name(loss)} has a value of shape {np.shape(value)}: it must be one number")
     for what, a in (("value", value), *(("gradient", g) for g in gradients)):
         if not is_array(a):
-            raise GradientError(
-                f"{_name(loss)} has a {what} that is a {type(a).__name__}: leave it what NumPy makes it"
-            )
+            raise GradientError(f"{_name(loss)} has a {what} that is a {type(a).__name__}: return NumPy's result")
     if value.dtype != points[0].dtype:
         raise GradientError(f"{_name(loss)} turned {points[0].dtype} into a value of {value.dtype}")
     if len(gradients) != len(points):

@@ -40,8 +40,8 @@ def _pairs(found: Any, name: str, place: str, seed: int) -> list[tuple[Layer, An
             inspect.signature(found).bind(**given)
         except TypeError as error:
             raise LayerError(f"{place}: {name} can't be made without arguments ({error}): {how}") from None
-        layer = found(**given)
-        pairs = [(layer, x) for x in _points(seed) if _takes(layer, x)]
+        layer, points = found(**given), [smooth_point(np.random.default_rng([seed, 2]), shape) for shape in TRIED]
+        pairs = [(layer, x) for x in points if _takes(layer, x)]
         if not pairs:
             tried = " and ".join("×".join(map(str, shape)) for shape in TRIED)
             raise LayerError(f"{place}: {name} takes neither x of {tried}: {how}")
@@ -54,10 +54,6 @@ def _pairs(found: Any, name: str, place: str, seed: int) -> list[tuple[Layer, An
         if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], Layer):
             raise LayerError(f"{place}: {name} must return (layer, x), or a list of such pairs")
     return pairs
-
-
-def _points(seed: int) -> list[np.ndarray]:
-    return [smooth_point(np.random.default_rng([seed, 2]), shape) for shape in TRIED]
 
 
 def _takes(layer: Layer, x: np.ndarray) -> bool:

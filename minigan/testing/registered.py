@@ -27,9 +27,7 @@ def everything_is_registered(call: Call, order: int = 2) -> None:
         known = {*layer.state_names, *layer.parameter_names, *(f"d{name}" for name in layer.parameter_names)}
         for name, value in own.items():
             if any(type(item).__module__.partition(".")[0] == "torch" for item in _items(value)):
-                raise GradientError(
-                    f"{call}: {prefix}{name} is of torch, whose gradients are not checked here: make it an array"
-                )
+                raise GradientError(f"{call}: {prefix}{name} is of torch, which can't be checked: make it an array")
         unknown = [name for name in own if name not in known]
         for name in unknown:
             if _numbers(own[name]) and _numbers(own.get("d" + name)) and "d" + name not in known:

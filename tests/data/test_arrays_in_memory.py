@@ -183,7 +183,7 @@ def test_options_that_are_no_counts(option, value):
     "spec", [None, COLOUR, ["a", "b"], 3, ArrayDataset("mine", COLOUR)], ids=lambda s: type(s).__name__
 )
 def test_what_is_no_name_or_path(spec):
-    with pytest.raises(DataError, match=r"by a name or a path, got .*: ArrayDataset\(name, array\) makes one"):
+    with pytest.raises(DataError, match=r"by a name or a path, got .*: ArrayDataset\(name, array\) takes an array"):
         open_dataset(spec)
 
 

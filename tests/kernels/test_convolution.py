@@ -15,7 +15,8 @@ from minigan.kernels.fast import depthwise, patches
 from minigan.kernels.geometry import output_size
 from minigan.kernels.twin import reference_kernels
 from minigan.testing import STRICT, check_adjoint, forbid_transfers
-from minigan.testing.strategies import LAYERS, Geometry, conv_geometries, seeds
+from minigan.testing.geometries import Geometry, conv_geometries, seeds
+from minigan.testing.strategies import LAYERS
 
 DTYPES = pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 3e-6)])
 

@@ -16,7 +16,7 @@ from minigan.kernels.geometry import output_size
 from minigan.layers import Conv2D, ConvTranspose2D
 from minigan.optim import Adam
 from minigan.testing import STRICT, check_adjoint, check_layer, forbid_transfers, shake, smooth_point
-from minigan.testing.strategies import Geometry, seeds, sizes
+from minigan.testing.geometries import Geometry, seeds, sizes
 
 SUITED = ((4, 2), (3, 1))  # kernel and stride
 

@@ -240,7 +240,7 @@ def test_options_of_ssim_are_numbers(option, value):
 @pytest.mark.parametrize(
     ("points", "centers", "std", "sentence"),
     [
-        (np.zeros((5, 1)), CENTERS, 1.0, r"points \(N, 2\) at centers \(K, 2\), got \(5, 1\)"),  # would be broadcast
+        (np.zeros((5, 1)), CENTERS, 1.0, r"points \(N, 2\) and centers \(K, 2\), got \(5, 1\)"),  # would be broadcast
         (np.zeros((5, 3)), CENTERS, 1.0, "got"),
         (np.zeros(2), CENTERS, 1.0, "got"),
         (np.zeros((5, 2)), CENTERS[:0], 1.0, "not 5 and 0"),

@@ -288,7 +288,7 @@ def test_a_tuple_of_one_name_ends_in_a_comma():
 def test_tensors_are_no_parameters():
     layer = changed()
     layer.weight = Tensor()
-    with pytest.raises(GradientError, match="weight is of torch, whose gradients are not checked here: make it"):
+    with pytest.raises(GradientError, match="weight is of torch, which can.t be checked: make it an array"):
         check_layer(layer, X)
 
 
@@ -315,8 +315,8 @@ def test_a_loss_of_what_is_no_array(x):
     ("loss", "sentence"),
     [
         (lambda x: x.sum(), r"returns a float64: it must return \(value, gradient\)"),
-        (lambda x: (float(x.sum()), np.ones_like(x)), "has a value that is a float: leave it"),
-        (lambda x: (x.sum(), [1.0]), "has a gradient that is a list: leave it"),
+        (lambda x: (float(x.sum()), np.ones_like(x)), "has a value that is a float: return NumPy"),
+        (lambda x: (x.sum(), [1.0]), "has a gradient that is a list: return NumPy"),
     ],
 )
 def test_a_loss_that_returns_something_else(loss, sentence):
