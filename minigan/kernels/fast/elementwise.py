@@ -66,17 +66,23 @@ def step(y: Any, below: float) -> Any:
     return slope
 
 
-def product(a: Any, b: Any, plus: Any = None, out: Any = None) -> Any:
+def product(a: Any, b: Any, plus: Any = None) -> Any:
     """Each thread computes some of the rows, or of the columns if there are more of these, and adds `plus` at once.
 
     Stacks of matrices, a (p, M, C) and b (p, C, K), are multiplied one by one, each by one thread, without `plus`.
     """
+    out = array_module(a).empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    if b.ndim > 2:
+        product_into(out, a, b)
+    else:
+        M = prod(a.shape[:-1])
+        product_into(out.reshape(M, b.shape[1]), a.reshape(M, a.shape[-1]), b, plus)
+    return out
+
+
+def product_into(y: Any, a: Any, b: Any, plus: Any = None) -> None:
+    """y (M, K) = a (M, C) @ b (C, K) + plus, or stacks of them."""
     xp = array_module(a)
-    if out is None:
-        out = xp.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
-    y = out
-    if b.ndim == 2:
-        a, y = a.reshape(prod(a.shape[:-1]), a.shape[-1]), out.reshape(prod(a.shape[:-1]), b.shape[1])
     if xp is not np or a.size * b.shape[-1] < partition.LEAST_PRODUCT or in_a_part():
         parts = [(a, b, plus, y)]
     elif b.ndim > 2:
@@ -93,7 +99,6 @@ def product(a: Any, b: Any, plus: Any = None, out: Any = None) -> Any:
             y += plus
 
     in_parallel(multiply, parts, on_host=xp is np)
-    return out
 
 
 def add_product(c: Any, a: Any, b: Any) -> None:

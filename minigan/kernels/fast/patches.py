@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.kernels.fast.elementwise import product
+from minigan.kernels.fast.elementwise import product, product_into
 from minigan.kernels.geometry import Pair, channel_groups, output_size, padded, padded_size, unpadded
 from minigan.threads import partition
 from minigan.threads.crew import in_parallel
@@ -41,7 +41,7 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: 
         for c, k in channel_groups(C, K, groups):
             P = patch_matrix(x[block][..., c], (R, S), stride, padding, dilation)
             # (n·OH·OW, R·S·C/groups) @ (R·S·C/groups, K/groups)
-            product(P, W_matrix[:, k], out=y[block].reshape(-1, K)[:, k])
+            product_into(y[block].reshape(-1, K)[:, k], P, W_matrix[:, k])
 
     in_parallel(work, blocks_of_pictures(y, R * S * C_in_group), on_host=xp is np)
     return y
