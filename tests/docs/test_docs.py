@@ -67,6 +67,14 @@ def test_links_lead_to_files(page):
     assert not missing, f"{page.name} links to {missing}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_of_the_repository_that_a_page_names_exist(page):
+    parts = "minigan|tests|examples|layers|kernels|threads|gans|common|data|metrics|training|testing|apply|commands"
+    named = re.findall(rf"(?<![\w./-])(?:{parts})/[\w/]+\.py\b", page.read_text(encoding="utf-8"))
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for path in ROOT.rglob("*.py")]
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
 def test_blocks_are_told_from_their_output():
     text = "a\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n```python\nx = 2\n```\n\nb\n\n```text\nno output\n```\n"
     first, second = blocks(text)
