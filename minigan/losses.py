@@ -95,8 +95,7 @@ class Wasserstein:
 
         real   −mean l, dl = −1/M        fake   mean l, dl = 1/M        generator   −mean l, dl = −1/M
 
-    The difference estimates the Wasserstein-1 distance only if D is kept 1-Lipschitz, by clipping its weights or with a
-    gradient penalty.
+    The difference estimates the Wasserstein-1 distance only if D is 1-Lipschitz: see gans/wgan.py and gans/wgan_gp.py.
     """
 
     def real(self, logits: Any) -> tuple[Any, Any]:

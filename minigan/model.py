@@ -116,8 +116,7 @@ class Game:
     objective:                   an object of losses.py, or None for another objective
     critic, generator:           names of networks
     critic_loss, generator_loss: names of measures
-    real, fake:                  names of measures: the critic's mean output on real and on generated samples, as
-                                 probabilities or logits, whichever the objective uses
+    real, fake:                  names of measures: the critic's mean output, as probabilities or logits
     penalty, penalty_weight:     name of the measure of a gradient penalty, and its weight in the critic's loss
     """
 
@@ -166,11 +165,7 @@ class Exhibit:
 class Model:
     """The base class of all models. Only `step` must be written; all declarations and other methods have defaults.
 
-    networks:   trained networks, any number under any names
-    optimizers: one per network, under the same names. `step` looks both up in these dicts, because a run may wrap them
-    frozen:     networks that aren't trained; a run saves them once, in RUN/frozen.npz
-    averages:   moving averages of networks, updated after every step
-    losses:     the objects of losses.py that `step` calls; the search for the first NaN evaluates them
+    `step` must look networks and optimizers up in their dicts each time, because a run may wrap them.
     """
 
     paper: ClassVar[str] = ""  # title, authors, year, for `minigan models`
@@ -182,12 +177,12 @@ class Model:
     holds_out: ClassVar[bool] = False  # True if `show` or `judge` need items that aren't used in training
 
     device: Device
-    networks: dict[str, Layer]
-    optimizers: dict[str, Optimizer]
-    frozen: dict[str, Layer] = {}
-    averages: dict[str, WeightAverage] = {}
+    networks: dict[str, Layer]  # the trained networks, under any names
+    optimizers: dict[str, Optimizer]  # one per network, under the same names
+    frozen: dict[str, Layer] = {}  # networks that aren't trained; a run saves them once, in RUN/frozen.npz
+    averages: dict[str, WeightAverage] = {}  # updated after every step
     averaged: tuple[str, ...] = ()  # networks that --ema averages
-    losses: dict[str, Any] = {}
+    losses: dict[str, Any] = {}  # the objects of losses.py that `step` calls; searched for the first NaN
     measures: dict[str, Measure] = {}
     games: tuple[Game, ...] = ()
     phases: tuple[Phase, ...] = (WHOLE,)
@@ -223,10 +218,7 @@ class Model:
         """Prepare a phase, e.g. reset optimizers. Called before the first step of every phase except the first."""
 
     def rates(self, now: Now) -> dict[str, float]:
-        """Return the learning rates of this step by optimizer name. Default: the rates at construction.
-
-        They are multiplied by the run's --lr-decay. `step` sets other scheduled values, e.g. `optimizer.betas = …`.
-        """
+        """Return the learning rates by optimizer name, before the factor of --lr-decay. Default: the initial rates."""
         return {}
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:

@@ -1,7 +1,7 @@
-"""Optimisers over one flat vector, schedules, weight averaging, clipping.
+"""Optimizers, learning rate schedules, moving averages of weights, and clipping.
 
-A network's parameters are one vector p and their gradients one vector g (`Layer.parameters()`), so an update rule is
-what the paper prints. `change_by_rows` applies it to pieces of the vectors, on several threads.
+All parameters of a network are one vector p, and their gradients one vector g (`Layer.parameters()`), so an update rule
+is the formula of the paper. `change_by_rows` applies it to slices of the vectors, in several threads.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ class Optimizer:
         self.t = 0
 
     def step(self) -> None:
-        """Move the parameters by one update."""
+        """Update the parameters once. Raises LayerError if the network was moved to another device or dtype."""
         p, g = self.parameters.values, self.parameters.grads
         state = [getattr(self, name) for name in self.state_names]
         if any(type(s) is not type(p) or s.dtype != p.dtype for s in state):
-            raise LayerError(f"the network moved after {type(self).__name__} was made: make optimisers after .to(…)")
+            raise LayerError(
+                f"the network was moved after {type(self).__name__} was created: create optimizers after .to(…)"
+            )
         self.t += 1
         change_by_rows(self.update, p, g, *state)
 

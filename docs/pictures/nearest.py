@@ -1,12 +1,11 @@
-"""Draw samples of a run, and beside each of them the training picture that is most like it.
+"""Draw samples of a run next to their nearest training pictures.
 
     python docs/pictures/nearest.py runs/dcgan-sunflowers sunflowers
 
-Two pictures are written next to this file: sunflowers.jpg, the first nine samples of a seed as `minigan sample RUN
---n 9` draws them, and sunflowers-nearest.jpg, each of them with its neighbour to the right. The neighbour is searched
-among all training pictures and their mirror images, by the Euclidean distance of pixels. The names of the files that
-are shown go to the terminal, each with the distance; and to compare, the median distance from a training picture to the
-nearest other one.
+Writes two pictures next to this file: sunflowers.jpg, the first nine samples of `minigan sample RUN --n 9`, and
+sunflowers-nearest.jpg, each sample with its nearest neighbor on the right, by Euclidean distance of pixels among all
+training pictures and their mirror images. Prints the file names with their distances and, for comparison, the median
+distance from a training picture to its nearest neighbor.
 """
 
 import argparse
@@ -21,11 +20,11 @@ from minigan.training import RunFolder, open_model
 from minigan.training.pictures import grid
 
 HERE = Path(__file__).parent
-SIDE = 112  # pixels of a picture, at least
+SIDE = 112  # minimum size of a picture in pixels
 
 
 def draw(pictures, columns, path):
-    """Write a grid of pictures, each enlarged smoothly to SIDE."""
+    """Save a grid of pictures, enlarged to SIDE."""
     times = max(1, SIDE // pictures.shape[1])
     sides = (pictures.shape[2] * times, pictures.shape[1] * times)
     bytes_ = np.clip(np.rint((pictures + 1) * 127.5), 0, 255).astype(np.uint8)
@@ -34,7 +33,7 @@ def draw(pictures, columns, path):
 
 
 def main():
-    """Draw both, list the names."""
+    """Save both pictures and print the file names."""
     parser = argparse.ArgumentParser(description="Samples of a run beside the nearest training pictures.")
     parser.add_argument("run", type=Path)
     parser.add_argument("name")

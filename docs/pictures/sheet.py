@@ -1,9 +1,9 @@
-"""Lay out the last pictures of several runs on one sheet, under their models' names, and list the runs as a table.
+"""Arrange the last pictures of several runs on one sheet, with their models' names, and print the runs as a table.
 
     python docs/pictures/sheet.py mnist.png runs/gan-mnist runs/dcgan-mnist …
 
-The table goes to the terminal, in Markdown: command, steps, and for points the modes and the share of good samples at
-the end. The results page is made of it.
+The Markdown table for docs/results.md has the command, the steps and, for points, the final number of modes and share
+of good samples.
 """
 
 import sys
@@ -19,7 +19,7 @@ INK, PAPER = (40, 40, 45), (255, 255, 255)
 
 
 def panel(path, title):
-    """The picture, as large as a panel, under its title."""
+    """Return the picture, reduced to a panel, with a title."""
     with Image.open(path) as image:
         image = image.convert("RGB")
         image.thumbnail((PANEL, PANEL), Image.Resampling.LANCZOS)
@@ -30,7 +30,7 @@ def panel(path, title):
 
 
 def sheet(folders, columns=COLUMNS):
-    """All panels, row by row."""
+    """Return one picture of all panels, row by row."""
     panels = [panel(folder.pictures("samples")[-1], folder.config().model) for folder in folders]
     rows = -(-len(panels) // columns)
     width = min(columns, len(panels)) * (PANEL + GAP) + GAP
@@ -41,7 +41,7 @@ def sheet(folders, columns=COLUMNS):
 
 
 def row(folder):
-    """A line of the table."""
+    """Return a row of the table."""
     config, last = folder.config(), folder.records.read()[-1]
     cells = [f"`{config.model}`", f"`{config.command}`", f"{last['step']:,}", f"{last['seconds'] / 60:.1f} min"]
     if "modes" in last:
@@ -50,7 +50,7 @@ def row(folder):
 
 
 def main():
-    """Write the sheet next to this file, print the table."""
+    """Save the sheet next to this file and print the table."""
     name, *paths = sys.argv[1:]
     folders = [RunFolder(path) for path in paths]
     sheet(folders).quantize(128, dither=Image.Dither.NONE).save(HERE / name, optimize=True)

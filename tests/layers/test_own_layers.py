@@ -229,7 +229,7 @@ def test_an_optimizer_is_made_after_the_network_moves():
     network = Sequential(Dense(2, 2))
     optimizer = Adam(network.parameters())
     network.to(dtype=np.float64)
-    with pytest.raises(LayerError, match=r"the network moved after Adam was made: make optimisers after \.to"):
+    with pytest.raises(LayerError, match=r"the network was moved after Adam was created: create optimizers after \.to"):
         optimizer.step()
     assert optimizer.t == 0
 
