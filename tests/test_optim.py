@@ -295,7 +295,7 @@ def test_a_network_that_moved_after_its_optimizer_was_made_is_refused():
     net = network()
     optimizer = Adam(net.parameters())
     net.to(dtype=np.float32)
-    with pytest.raises(LayerError, match="the network moved after Adam was made"):
+    with pytest.raises(LayerError, match="the network was moved after Adam was created"):
         optimizer.step()
 
 
