@@ -37,7 +37,7 @@ class ConditionalAffine(Layer):
         rng: np.random.Generator | None = None,
     ) -> None:
         self.channels, self.num_classes = channels, num_classes
-        self.add_parameters(**new_affine((num_classes, channels), init, rng))
+        self.add_parameters(**new_affine((num_classes, channels), init=init, rng=rng))
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """(x (N, …, C), labels (N,)) → y like x. Raises ShapeError as `Embedding` does."""
@@ -87,7 +87,11 @@ class ConditionalAffine(Layer):
         return one_hot(labels, self.num_classes, sums.dtype).T @ sums  # (num_classes, N) @ (N, C)
 
 
-def new_affine(shape: tuple[int, ...], init: Initializer | None, rng: np.random.Generator | None) -> dict[str, Any]:
-    """γ and β of this shape at the start: ones, or what `init` draws, and zeros."""
+def new_affine(
+    shape: tuple[int, ...], wanted: bool = True, init: Initializer | None = None, rng: np.random.Generator | None = None
+) -> dict[str, Any]:
+    """γ and β at the start: ones, or what `init` draws, and zeros. Both are None if not `wanted`."""
+    if not wanted:
+        return {"gamma": None, "beta": None}
     gamma = np.ones(shape, np.float32) if init is None else init(rng or np.random.default_rng(), shape, 1, 1)
     return {"gamma": gamma, "beta": np.zeros(shape, np.float32)}

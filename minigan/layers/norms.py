@@ -91,15 +91,6 @@ class Norm(Layer):
     def _axes_without_gamma(self, x: Any) -> Axes:
         return tuple(range(x.ndim - self.gamma.ndim))
 
-    def _add_affine(
-        self,
-        wanted: bool,
-        shape: tuple[int, ...],
-        init: Initializer | None = None,
-        rng: np.random.Generator | None = None,
-    ) -> None:
-        self.add_parameters(**(new_affine(shape, init, rng) if wanted else {"gamma": None, "beta": None}))
-
 
 class BatchNorm(Norm):
     """Normalize every channel over the batch (Ioffe and Szegedy 2015): axes (N, H, W), or N for x (N, C).
@@ -123,7 +114,7 @@ class BatchNorm(Norm):
         rng: np.random.Generator | None = None,
     ) -> None:
         self.channels, self.eps, self.momentum, self.affine = channels, float(eps), float(momentum), affine
-        self._add_affine(affine, (channels,), init, rng)
+        self.add_parameters(**new_affine((channels,), affine, init, rng))
         self.running_mean, self.running_var = np.zeros(channels, np.float32), np.ones(channels, np.float32)
 
     def axes(self, x: Any) -> Axes:
@@ -180,7 +171,7 @@ class LayerNorm(Norm):
     ) -> None:
         shape = (int(normalized_shape),) if np.ndim(normalized_shape) == 0 else tuple(normalized_shape)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, float(eps), elementwise_affine
-        self._add_affine(elementwise_affine, shape)
+        self.add_parameters(**new_affine(shape, elementwise_affine))
 
     def axes(self, x: Any) -> Axes:
         """The last ones, as many as `normalized_shape` has."""
@@ -195,7 +186,7 @@ class InstanceNorm(Norm):
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
         self.channels, self.eps, self.affine = channels, float(eps), affine
-        self._add_affine(affine, (channels,))
+        self.add_parameters(**new_affine((channels,), affine))
 
     def axes(self, x: Any) -> Axes:
         """Height and width. Raises ShapeError for pictures of one pixel, of which nothing would be left."""
@@ -242,5 +233,4 @@ class ConditionalBatchNorm(Conditional):
         """The y of `forward`, with its checks."""
         return self.forward(x, train, rng)[0]
 
-    def __repr__(self) -> str:
-        return Layer.__repr__(self)
+    __repr__ = Layer.__repr__

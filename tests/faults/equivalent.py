@@ -118,15 +118,15 @@ REASONS: dict[str, list[Name]] = {
         (TILES, "combined", "1 → 2 (3)"),
     ],
     "any number near the mean will do": [
-        (NORMALIZE, "_shift", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
-        (NORMALIZE, "_shift", "4 → 5"),
+        (NORMALIZE, "normalize", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
+        (NORMALIZE, "normalize", "4 → 5"),
     ],
     "which axes are summed first decides the time, and the last bits": [
-        (REDUCTIONS, "partial_sum", "axis >= max(1, x.ndim - 2)" + COMPARED),
-        (REDUCTIONS, "partial_sum", "x.ndim - 2" + LEFT),
-        (REDUCTIONS, "partial_sum", "x.ndim - 2" + OPPOSITE),
-        (REDUCTIONS, "partial_sum", "1 → 2"),
-        (REDUCTIONS, "partial_sum", "2 → 3"),
+        (REDUCTIONS, "_partial_sum", "axis >= max(1, x.ndim - 2)" + COMPARED),
+        (REDUCTIONS, "_partial_sum", "x.ndim - 2" + LEFT),
+        (REDUCTIONS, "_partial_sum", "x.ndim - 2" + OPPOSITE),
+        (REDUCTIONS, "_partial_sum", "1 → 2"),
+        (REDUCTIONS, "_partial_sum", "2 → 3"),
     ],
     "kernel and stride are square here": [
         (MINIMAL, "conv2d", "0 → 1"),
@@ -134,6 +134,7 @@ REASONS: dict[str, list[Name]] = {
         (MINIMAL, "conv2d_weight_grad", "0 → 1"),
         (MINIMAL, "conv2d_weight_grad", "0 → 1 (2)"),
     ],
-    "all parts are of the same kind": [(REDUCTIONS, "total", "0 → 1 (4)")],
+    "all parts are of the same kind": [(REDUCTIONS, "_total", "0 → 1 (4)")],
+    "the first two arrays have the same shape": [(REDUCTIONS, "sums_by_rows", "0 → 1")],
 }
 EQUIVALENT: dict[Name, str] = {name: reason for reason, names in REASONS.items() for name in names}

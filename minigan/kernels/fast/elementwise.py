@@ -31,9 +31,9 @@ def by_rows(f: Callable[..., Any], *arrays: Any) -> Any:
 
     def fill(rows: slice) -> None:
         if takes_out:
-            f(*_rows_of(arrays, rows), out=y[rows])
+            f(*rows_of(arrays, rows), out=y[rows])
         else:
-            y[rows] = f(*_rows_of(arrays, rows))
+            y[rows] = f(*rows_of(arrays, rows))
 
     over_rows(fill, x)
     return y
@@ -41,7 +41,7 @@ def by_rows(f: Callable[..., Any], *arrays: Any) -> Any:
 
 def change_by_rows(f: Callable[..., Any], *arrays: Any) -> None:
     """f of some rows of each array at a time: half as many as above, because an optimizer has three or four arrays."""
-    over_rows(lambda rows: f(*_rows_of(arrays, rows)), arrays[0], partition.ROWS_BYTES // 2)
+    over_rows(lambda rows: f(*rows_of(arrays, rows)), arrays[0], partition.ROWS_BYTES // 2)
 
 
 def _takes_out(f: Callable[..., Any]) -> bool:
@@ -51,7 +51,8 @@ def _takes_out(f: Callable[..., Any]) -> bool:
     return isinstance(f, np.ufunc) or "out" in arguments
 
 
-def _rows_of(arrays: tuple[Any, ...], rows: slice) -> list[Any]:
+def rows_of(arrays: tuple[Any, ...], rows: slice) -> list[Any]:
+    """Some rows of each array. An array of length 1 along the first axis belongs to all rows."""
     return [a if len(a) == 1 else a[rows] for a in arrays]
 
 

@@ -6,7 +6,7 @@ then the others one by one: a few short sums in place of a long one. A GPU sums 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from math import prod
 from operator import mul
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.kernels.fast.elementwise import rows_of
 from minigan.threads.partition import over_rows
 
 Axes = tuple[int, ...]
@@ -27,15 +28,20 @@ def sum_over(factors: Sequence[Any], axes: Axes) -> Any:
 
 def sums_over(products: Sequence[Sequence[Any]], axes: Axes) -> list[Any]:
     """`sum_over` of each product, in one pass through arrays of the same shape."""
-    x = products[0][0]
-
-    def work(rows: slice) -> list[Any]:
-        return [partial_sum([factor[rows] for factor in factors], axes) for factors in products]
-
-    return [total(parts, axes, x.shape) for parts in zip(*over_rows(work, x), strict=True)]
+    return _sums(lambda rows: [[factor[rows] for factor in factors] for factors in products], axes, products[0][0])
 
 
-def partial_sum(factors: Sequence[Any], axes: Axes) -> Any:
+def sums_by_rows(products_of: Callable[..., Sequence[Sequence[Any]]], axes: Axes, *arrays: Any) -> list[Any]:
+    """`sums_over` of the products that a function returns for some rows of each array. It may change these rows."""
+    return _sums(lambda rows: products_of(*rows_of(arrays, rows)), axes, arrays[0])
+
+
+def _sums(products_of: Callable[[slice], Sequence[Sequence[Any]]], axes: Axes, x: Any) -> list[Any]:
+    parts = over_rows(lambda rows: [_partial_sum(factors, axes) for factors in products_of(rows)], x)
+    return [_total(sums, axes, x.shape) for sums in zip(*parts, strict=True)]
+
+
+def _partial_sum(factors: Sequence[Any], axes: Axes) -> Any:
     """Σ of the product of some rows of `factors` over `axes`, which are dropped; the first axis is not summed yet."""
     x, xp = factors[0], array_module(factors[0])
     if xp is not np:  # CuPy's einsum would multiply rows with rows, one product of matrices for each
@@ -52,7 +58,7 @@ def partial_sum(factors: Sequence[Any], axes: Axes) -> Any:
     return sums
 
 
-def total(parts: Sequence[Any], axes: Axes, shape: tuple[int, ...]) -> Any:
+def _total(parts: Sequence[Any], axes: Axes, shape: tuple[int, ...]) -> Any:
     """Join the partial sums of all rows of an array of this shape; sum over the first axis if it is one of `axes`."""
     sums = parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts)
     if 0 in axes:
