@@ -1,11 +1,13 @@
 """The convolution with fewer multiplications: the same numbers as the plain one, to second order, in any network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crews import number_of_threads
 from hypothesis import given
 from hypothesis import strategies as st
-from kernel_cases import arrays_of, reference, three_results
+from kernel_cases import arrays_of, assert_close, reference, three_results
 from steps import make_step
 
 from minigan.backend import CPU
@@ -43,7 +45,7 @@ def force(patch, minimal_too):
     """
     taken = set()
 
-    def pays(x_shape, W_shape, stride, padding, dilation, groups, xp):
+    def pays(x_shape, W_shape, stride, padding, dilation, xp):
         return minimal_too and (*W_shape[:2], *stride) in {(k, k, s, s) for k, s in SUITED}
 
     patch.setattr(minimal, "pays", pays)
@@ -74,7 +76,7 @@ def test_it_equals_the_reference(dtype, tolerance, g, seed, n_threads, block_byt
 @given(geometries(), seeds())
 def test_its_functions_are_adjoint_to_each_other(g, seed):
     x, W, dy = arrays_of(g, seed)
-    steps = (g.stride, g.padding, g.dilation, g.groups)
+    steps = (g.stride, g.padding, g.dilation)
     y = lambda x, W: minimal.conv2d(x, W, *steps)  # noqa: E731
     check_adjoint(lambda x: y(x, W), lambda dy: minimal.conv2d_input_grad(dy, W, g.size, *steps), x, dy)
     check_adjoint(lambda W: y(x, W), lambda dy: minimal.conv2d_weight_grad(x, dy, g.kernel_size, *steps), W, dy)
@@ -109,15 +111,15 @@ def test_the_same_bits_every_time(n_threads):
 
 
 def test_it_pays_for_the_layers_of_dcgan_but_not_on_a_gpu_nor_for_another_kernel():
-    x_shape, W_shape, steps = (128, 32, 32, 64), (4, 4, 64, 128), ((2, 2), (1, 1), (1, 1), 1)
+    x_shape, W_shape, steps = (128, 32, 32, 64), (4, 4, 64, 128), ((2, 2), (1, 1), (1, 1))
     assert minimal.pays(x_shape, W_shape, *steps, np)
     assert not minimal.pays(x_shape, W_shape, *steps, STRICT.xp)
     assert not minimal.pays((1, 4, 4, 64), W_shape, *steps, np)
     assert not minimal.pays((128, 32, 32, 3), (4, 4, 3, 64), *steps, np)
     for kernel, stride in [((5, 5), (2, 2)), ((4, 4), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((4, 4), (2, 1))]:
         assert not minimal.pays(x_shape, (*kernel, 64, 128), stride, *steps[1:], np)
-    for dilation, groups in [((2, 2), 1), ((1, 2), 1), ((1, 1), 2)]:
-        assert not minimal.pays(x_shape, (4, 4, 64 // groups, 128 * groups), *steps[:2], dilation, groups, np)
+    for dilation in [(2, 2), (1, 2)]:
+        assert not minimal.pays(x_shape, W_shape, *steps[:2], dilation, np)
 
 
 @given(geometries(), seeds())
@@ -128,17 +130,30 @@ def test_the_choice_is_the_same_for_all_three_and_is_followed(g, seed):
             patch.setattr(minimal, "pays", lambda *question, answer=answer: (asked.append(question), answer)[1])
             found = three_results(convolution, g, *arrays)
         assert all(np.array_equal(a, b) for a, b in zip(found, three_results(way, g, *arrays), strict=True))
-    assert asked == [(g.x_shape, arrays[1].shape, g.stride, g.padding, (1, 1), 1, np)] * 6
+    assert asked == [(g.x_shape, arrays[1].shape, g.stride, g.padding, (1, 1), np)] * 6
 
 
-@pytest.mark.parametrize(
-    ("groups", "channels", "way"), [(3, (3, 3), depthwise), (3, (3, 6), patches), (1, (1, 1), patches)]
-)
-def test_a_window_for_each_channel_is_depthwise(groups, channels, way):
-    g = Geometry(2, *channels, (4, 4), (3, 3), (1, 1), (1, 1), groups=groups)
-    arrays = arrays_of(g, 0, np.float32)
-    found, expected = (three_results(way, g, *arrays) for way in (convolution, way))
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+@pytest.mark.parametrize(("groups", "K", "taken"), [(3, 3, True), (3, 6, False), (1, 3, False)])
+def test_a_window_for_each_channel_is_depthwise(groups, K, taken):
+    g = Geometry(2, 3, K, (4, 4), (3, 3), (1, 1), (1, 1), groups=groups)
+    called = []
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (depthwise.conv2d, depthwise.conv2d_input_grad, depthwise.conv2d_weight_grad):
+            noted = lambda *args, f=function: (called.append(f), f(*args))[1]  # noqa: E731
+            patch.setattr(depthwise, function.__name__, noted)
+        three_results(convolution, g, *arrays_of(g, 0))
+    assert len(called) == 3 * taken
+
+
+@given(geometries(), seeds())
+def test_groups_take_it_as_well(g, seed):
+    g = replace(g, in_channels=2 * g.in_channels, out_channels=2 * g.out_channels, groups=2)
+    arrays = arrays_of(g, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        taken = force(patch, True)
+        assert_close(three_results(convolution, g, *arrays), three_results(reference, g, *arrays), 1e-13)
+    depthwise_is_taken = g.in_channels == g.out_channels == 2
+    assert len(taken) == (0 if depthwise_is_taken else 3)
 
 
 # In layers and networks

@@ -7,28 +7,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import array_module
 from minigan.kernels.fast import depthwise, minimal, patches
-from minigan.kernels.geometry import Pair
+from minigan.kernels.geometry import Pair, channel_groups
 
 
 def conv2d(
     x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
-    way = _way(x, x.shape, W.shape, stride, padding, dilation, groups)
-    return way.conv2d(x, W, stride, padding, dilation, groups)
+    steps = stride, padding, dilation
+    way, groups = _way(x, x.shape, W.shape, groups, *steps)
+    return _by_group(lambda x, W: way.conv2d(x, W, *steps), x, W, groups)
 
 
 def conv2d_input_grad(
     dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
-    x_shape = (len(dy), *size, W.shape[2] * groups)
-    way = _way(dy, x_shape, W.shape, stride, padding, dilation, groups)
-    return way.conv2d_input_grad(dy, W, size, stride, padding, dilation, groups)
+    steps = stride, padding, dilation
+    way, groups = _way(dy, (len(dy), *size), W.shape, groups, *steps)
+    return _by_group(lambda dy, W: way.conv2d_input_grad(dy, W, size, *steps), dy, W, groups)
 
 
 def conv2d_weight_grad(
@@ -41,14 +43,23 @@ def conv2d_weight_grad(
     groups: int = 1,
 ) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
-    W_shape = (*kernel, x.shape[-1] // groups, dy.shape[-1])
-    way = _way(x, x.shape, W_shape, stride, padding, dilation, groups)
-    return way.conv2d_weight_grad(x, dy, kernel, stride, padding, dilation, groups)
+    steps = stride, padding, dilation
+    way, groups = _way(x, x.shape, (*kernel, x.shape[3] // groups, dy.shape[3]), groups, *steps)
+    return _by_group(lambda x, dy: way.conv2d_weight_grad(x, dy, kernel, *steps), x, dy, groups)
 
 
-def _way(array: Any, x_shape: tuple, W_shape: tuple, *geometry: Any) -> Any:
-    """The module whose function is called: the same for all three kernels of a convolution."""
-    if minimal.pays(x_shape, W_shape, *geometry, array_module(array)):
-        return minimal
-    (*_, C_in_group, K), groups = W_shape, geometry[-1]
-    return depthwise if C_in_group == 1 and groups == K > 1 else patches
+def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, *steps: Pair) -> tuple[Any, int]:
+    """The module whose function is called, and for how many groups: the same for all three kernels of a convolution."""
+    R, S, C_in_group, K = W_shape
+    if C_in_group == 1 and groups == K > 1:
+        return depthwise, 1
+    x_shape, W_shape = (*x_shape[:3], C_in_group), (R, S, C_in_group, K // groups)
+    return (minimal if minimal.pays(x_shape, W_shape, *steps, array_module(array)) else patches), groups
+
+
+def _by_group(kernel: Callable[[Any, Any], Any], a: Any, b: Any, groups: int) -> Any:
+    """Call `kernel` for each group, and join the results: x, W and y all have their groups along the last axis."""
+    if groups == 1:
+        return kernel(a, b)
+    parts = channel_groups(a.shape[-1], b.shape[-1], groups)
+    return array_module(a).concatenate([kernel(a[..., i], b[..., j]) for i, j in parts], axis=-1)

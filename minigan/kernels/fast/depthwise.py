@@ -1,4 +1,4 @@
-"""The three convolution kernels with a window of its own for each channel: `groups` = C = K, W is (R, S, 1, C).
+"""The three convolution kernels with a window of its own for each channel: groups = C = K, W is (R, S, 1, C).
 
 W_rs has one number for a channel here, so the products are of numbers, not of matrices:
 
@@ -20,7 +20,7 @@ from minigan.threads.partition import pieces
 BLOCK_BYTES = 1 << 19  # of y for a block of pictures: it is read and written R·S times, and should stay in the cache
 
 
-def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """x (N, H, W, C), W (R, S, 1, C) → y (N, OH, OW, C)."""
     xp, (N, *size, C), kernel = array_module(x), x.shape, W.shape[:2]
     out_size = output_size(size, kernel, stride, padding, dilation)
@@ -36,7 +36,7 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: 
     return y
 
 
-def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """dy (N, OH, OW, C), W (R, S, 1, C) → dx (N, H, W, C) for `size` = (H, W)."""
     xp, (N, *out_size, C), kernel = array_module(dy), dy.shape, W.shape[:2]
     dx = xp.empty((N, *size, C), dy.dtype)
@@ -53,14 +53,14 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, 
     return dx
 
 
-def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, C) → dW (R, S, 1, C) for `kernel` = (R, S)."""
-    xp = array_module(x)
+    xp, C = array_module(x), x.shape[3]
 
     def work(block: slice) -> Any:
-        dW = xp.empty((*kernel, 1, groups), x.dtype)
+        dW = xp.empty((*kernel, 1, C), x.dtype)
         for r, s, x_rs in places(padded(x[block], padding), dy.shape[1:3], kernel, stride, dilation):
-            dW[r, s] = sum_over((x_rs, dy[block]), axes=(0, 1, 2)).reshape(1, groups)
+            dW[r, s] = sum_over((x_rs, dy[block]), axes=(0, 1, 2)).reshape(1, C)
         return dW
 
     return sum(in_parallel(work, _blocks(dy), on_host=xp is np))

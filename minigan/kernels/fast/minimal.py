@@ -13,7 +13,7 @@ The gradients follow as they do for y = P W in patches.py:
 A 4×4 kernel at stride 2 takes 9/16 of the multiplications, a 3×3 kernel at stride 1 takes 16/36. The sums round
 differently: in float32, results differ from those of patches.py by about 1e-6 of the largest.
 
-`dilation` and `groups` must be 1. They are arguments only because the other ways have them.
+`dilation` must be 1. It is an argument only because the other ways have it.
 """
 
 from __future__ import annotations
@@ -38,26 +38,18 @@ LEAST_WORK = {(4, 2): 1 << 23, (3, 1): 1 << 25}
 LEAST_CHANNELS, LEAST_TILES = 1 << 13, 128  # of C·K; of all pictures together
 
 
-def pays(
-    x_shape: tuple[int, ...],
-    W_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    xp: Any,
-) -> bool:
+def pays(x_shape: tuple, W_shape: tuple, stride: Pair, padding: Pair, dilation: Pair, xp: Any) -> bool:
     """Whether this is the faster way: on a CPU, for a kernel that it can do, with channels and tiles enough."""
     (N, H, W, C), (R, S, _, K) = x_shape, W_shape
     square = R == S and stride[0] == stride[1]
-    if xp is not np or not square or (R, stride[0]) not in LEAST_WORK or dilation != (1, 1) or groups != 1:
+    if xp is not np or not square or (R, stride[0]) not in LEAST_WORK or dilation != (1, 1):
         return False
     tiling = Tiling((H, W), R, stride[0], padding)
     tiles = N * tiling.TH * tiling.TW
     return C * K >= LEAST_CHANNELS and tiles >= LEAST_TILES and C * K * tiles >= LEAST_WORK[R, stride[0]]
 
 
-def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
     (N, *size, _), (R, _, C, K) = x.shape, W.shape
@@ -73,7 +65,7 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: 
     return y
 
 
-def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)
     N, (R, _, C, K) = len(dy), W.shape
@@ -89,7 +81,7 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, 
     return dx
 
 
-def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     xp = array_module(x)
     (N, *size, C), K = x.shape, dy.shape[-1]

@@ -6,12 +6,12 @@ that output (i, j) of picture n sees. With dy as the matrix (N·OH·OW, K) and W
     y = P W          dP = dy Wᵀ, scattered back to dx          dW = Pᵀ dy
 
 P is R·S/stride² times as large as x. It is made for a few pictures at a time, so that it stays in the processor's cache
-and its size does not depend on the batch; several threads work on such blocks. Groups of channels have patch matrices
-of their own.
+and its size does not depend on the batch; several threads work on such blocks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from minigan.backend import array_module
 from minigan.kernels.fast.elementwise import product, product_into
-from minigan.kernels.geometry import Pair, channel_groups, output_size, padded, padded_size, unpadded
+from minigan.kernels.geometry import Pair, output_size, padded, padded_size, unpadded
 from minigan.threads import partition
 from minigan.threads.crew import in_parallel
 from minigan.threads.partition import pieces, shares
@@ -29,75 +29,63 @@ CPU_BLOCK_BYTES = 4 << 20
 GPU_BLOCK_BYTES = 256 << 20
 
 
-def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-    """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
+def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """x (N, H, W, C), W (R, S, C, K) → y (N, OH, OW, K)."""
     xp = array_module(x)
-    (N, *size, C), (R, S, C_in_group, K) = x.shape, W.shape
+    (N, *size, C), (R, S, _, K) = x.shape, W.shape
     OH, OW = output_size(size, (R, S), stride, padding, dilation)
     y = xp.empty((N, OH, OW, K), x.dtype)
-    W_matrix = W.reshape(R * S * C_in_group, K).astype(x.dtype, copy=False)
+    W_matrix = W.reshape(R * S * C, K).astype(x.dtype, copy=False)
 
     def work(block: slice) -> None:
-        for c, k in channel_groups(C, K, groups):
-            P = patch_matrix(x[block][..., c], (R, S), stride, padding, dilation)
-            # (n·OH·OW, R·S·C/groups) @ (R·S·C/groups, K/groups)
-            product_into(y[block].reshape(-1, K)[:, k], P, W_matrix[:, k])
+        P = patch_matrix(x[block], (R, S), stride, padding, dilation)
+        product_into(y[block].reshape(-1, K), P, W_matrix)  # (n·OH·OW, R·S·C) @ (R·S·C, K)
 
-    in_parallel(work, blocks_of_pictures(y, R * S * C_in_group), on_host=xp is np)
+    in_parallel(work, blocks_of_pictures(y, R * S * C), on_host=xp is np)
     return y
 
 
-def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-    """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
+def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W)."""
     xp = array_module(dy)
-    (N, OH, OW, K), (R, S, C_in_group, _) = dy.shape, W.shape
-    same_size = stride == (1, 1) and tuple(size) == (OH, OW)
-    if groups == 1 and same_size and C_in_group >= K and (xp is not np or N * OH * OW >= 16 * K):
+    (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
+    if stride == (1, 1) and tuple(size) == (OH, OW) and C >= K and (xp is not np or N * OH * OW >= 16 * K):
         # dx is a convolution too, of dy with W flipped: if W is small, to gather is less work than to scatter
-        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation, groups)
-    C = C_in_group * groups
+        return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation)
     dx = xp.empty((N, *size, C), dy.dtype)
-    W_matrix = W.reshape(R * S * C_in_group, K).astype(dy.dtype, copy=False)
+    W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
 
     def work(block: slice) -> None:
+        dP = product(dy[block].reshape(-1, K), W_matrix.T)  # (n·OH·OW, K) @ (K, R·S·C)
         dx_padded = dx[block]
         if padding != (0, 0):
             dx_padded = xp.empty((len(dx_padded), *padded_size(size, padding), C), dy.dtype)
-        for c, k in channel_groups(C, K, groups):
-            # (n·OH·OW, K/groups) @ (K/groups, R·S·C/groups)
-            dP = product(dy[block].reshape(-1, K)[:, k], W_matrix[:, k].T)
-            scatter_patches(dP.reshape(-1, OH, OW, R, S, C_in_group), dx_padded[..., c], stride, dilation)
+        scatter_patches(dP.reshape(-1, OH, OW, R, S, C), dx_padded, stride, dilation)
         if padding != (0, 0):
             dx[block] = unpadded(dx_padded, padding)
 
-    in_parallel(work, blocks_of_pictures(dy, R * S * C_in_group), on_host=xp is np)
+    in_parallel(work, blocks_of_pictures(dy, R * S * C), on_host=xp is np)
     return dx
 
 
-def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Any:
-    """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
+def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     xp = array_module(x)
     (R, S), C, K = kernel, x.shape[-1], dy.shape[-1]
-    blocks = blocks_of_pictures(dy, R * S * C // groups)
 
-    def work(c: slice, k: slice, blocks: list[slice]) -> Any:
+    def work(blocks: Sequence[slice]) -> Any:
         dW = None
         for block in blocks:
-            P = patch_matrix(x[block][..., c], kernel, stride, padding, dilation)
-            dW_block = product(P.T, dy[block].reshape(-1, K)[:, k])  # (R·S·C/groups, n·OH·OW) @ (n·OH·OW, K/groups)
+            P = patch_matrix(x[block], kernel, stride, padding, dilation)
+            dW_block = product(P.T, dy[block].reshape(-1, K))  # (R·S·C, n·OH·OW) @ (n·OH·OW, K)
             dW = dW_block if dW is None else xp.add(dW, dW_block, out=dW)
         return dW
 
-    def of_group(c: slice, k: slice) -> Any:
-        parts = shares(blocks) if xp is np else [blocks]
-        dW, *others = in_parallel(lambda part: work(c, k, part), parts, on_host=xp is np)
-        for other in others:
-            dW += other
-        return dW  # (R·S·C/groups, K/groups)
-
-    of_groups = [of_group(c, k) for c, k in channel_groups(C, K, groups)]
-    dW = of_groups[0] if groups == 1 else xp.concatenate(of_groups, axis=1)
-    return dW.reshape(R, S, C // groups, K)
+    blocks = blocks_of_pictures(dy, R * S * C)
+    dW, *others = in_parallel(work, shares(blocks) if xp is np else [blocks], on_host=xp is np)
+    for other in others:
+        dW += other
+    return dW.reshape(R, S, C, K)
 
 
 def patch_matrix(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Any:
