@@ -122,17 +122,6 @@ class _Draws:
         return self.either(softplus, L.LeakyReLU, L.ReLU, prelu, *((L.Tanh, L.Sigmoid) if odd else ()))()
 
 
-# Parts: each returns the layers to append, given the shape of a sample
-
-
-def _dense(d: _Draws, shape: Shape) -> list[Layer]:
-    return [d.weighted(L.Dense(shape[-1], d.size(1, 5), bias=d.either(True, False), rng=d.rng))]
-
-
-def _activation(d: _Draws, shape: Shape) -> list[Layer]:
-    return [d.activation(shape[-1])]
-
-
 def _maxout(d: _Draws, shape: Shape) -> list[Layer]:
     pieces = d.size(2, 3)
     return [L.Dense(shape[-1], pieces * d.size(), rng=d.rng), L.Maxout(pieces)]
@@ -141,14 +130,6 @@ def _maxout(d: _Draws, shape: Shape) -> list[Layer]:
 def _layer_norm(d: _Draws, shape: Shape) -> list[Layer]:
     axes = d.size(1, len(shape)) if shape[-1] >= 3 else len(shape)
     return [L.LayerNorm(shape[-axes:], EPS, d.either(True, False)), d.activation(shape[-1], odd=False)]
-
-
-def _instance_norm(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.InstanceNorm(shape[-1], EPS, d.either(True, False)), d.activation(shape[-1], odd=False)]
-
-
-def _dropout(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.Dropout(0.3)]
 
 
 def _residual(d: _Draws, shape: Shape) -> list[Layer]:
@@ -164,7 +145,6 @@ def _reshape(d: _Draws, shape: Shape) -> list[Layer]:
 
 def _conv(d: _Draws, shape: Shape) -> list[Layer]:
     kernel = tuple(d.size(1, min(3, n + 2)) for n in shape[:2])  # fits with a padding of 1 on both sides
-
     geometry = (shape[-1], d.size(), kernel, (d.size(1, 2), d.size(1, 2)), 1 if max(kernel) > 1 else 0)
     return [d.weighted(L.Conv2D(*geometry, bias=d.either(True, False), rng=d.rng))]
 
@@ -176,22 +156,10 @@ def _conv_transpose(d: _Draws, shape: Shape) -> list[Layer]:
     return [d.weighted(L.ConvTranspose2D(*geometry, bias=d.either(True, False), rng=d.rng))]
 
 
-def _pool(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.AvgPool2D(tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2))]
-
-
-def _max_pool(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.MaxPool2D(tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2))]
-
-
 def _parallel(d: _Draws, shape: Shape) -> list[Layer]:
     K = d.size()
     bent = L.Sequential(L.Dense(shape[-1], K, rng=d.rng), d.activation(K))
     return [L.Parallel(bent, L.Dense(shape[-1], d.size(), rng=d.rng))]
-
-
-def _upsample(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.Upsample((d.size(1, 2), d.size(1, 2)))]
 
 
 def _down_block(d: _Draws, shape: Shape) -> list[Layer]:
@@ -201,31 +169,36 @@ def _down_block(d: _Draws, shape: Shape) -> list[Layer]:
     return [L.down_block(shape[-1], d.size(), downsample=d.either(True, False), wrap=d.weighted, norm=norm, rng=d.rng)]
 
 
-def _minibatch_std(d: _Draws, shape: Shape) -> list[Layer]:
-    return [L.MinibatchStdDev(d.either(d.N, *(g for g in (2, 3) if d.N % g == 0)))]
+def _window(d: _Draws, shape: Shape) -> tuple[tuple[int, ...], int]:
+    """Draw the size and the stride of a pooling window."""
+    return tuple(d.size(1, min(2, n)) for n in shape[:2]), d.size(1, 2)
 
 
 def _is_picture(shape: Shape) -> bool:
     return len(shape) == 3
 
 
+# (condition on the shape of a sample, function that returns the layers to append)
 PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]]]] = [
-    (lambda shape: True, _dense),
-    (lambda shape: True, _activation),
-    (lambda shape: True, _maxout),
-    (lambda shape: np.prod(shape) >= 3, _layer_norm),
-    (lambda shape: _is_picture(shape) and np.prod(shape[:2]) >= 3, _instance_norm),
-    (lambda shape: True, _dropout),
-    (lambda shape: True, _residual),
-    (lambda shape: not _is_picture(shape), _reshape),
+    (lambda s: True, lambda d, s: [d.weighted(L.Dense(s[-1], d.size(1, 5), bias=d.either(True, False), rng=d.rng))]),
+    (lambda s: True, lambda d, s: [d.activation(s[-1])]),
+    (lambda s: True, _maxout),
+    (lambda s: np.prod(s) >= 3, _layer_norm),
+    (
+        lambda s: _is_picture(s) and np.prod(s[:2]) >= 3,
+        lambda d, s: [L.InstanceNorm(s[-1], EPS, d.either(True, False)), d.activation(s[-1], odd=False)],
+    ),
+    (lambda s: True, lambda d, s: [L.Dropout(0.3)]),
+    (lambda s: True, _residual),
+    (lambda s: not _is_picture(s), _reshape),
     (_is_picture, _conv),
-    (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _conv_transpose),
-    (_is_picture, _pool),
-    (_is_picture, _max_pool),
-    (lambda shape: True, _parallel),
-    (lambda shape: _is_picture(shape) and max(shape[:2]) <= 3, _upsample),
-    (lambda shape: _is_picture(shape) and min(shape[:2]) >= 2, _down_block),
-    (_is_picture, _minibatch_std),
+    (lambda s: _is_picture(s) and max(s[:2]) <= 3, _conv_transpose),
+    (_is_picture, lambda d, s: [L.AvgPool2D(*_window(d, s))]),
+    (_is_picture, lambda d, s: [L.MaxPool2D(*_window(d, s))]),
+    (lambda s: True, _parallel),
+    (lambda s: _is_picture(s) and max(s[:2]) <= 3, lambda d, s: [L.Upsample((d.size(1, 2), d.size(1, 2)))]),
+    (lambda s: _is_picture(s) and min(s[:2]) >= 2, _down_block),
+    (_is_picture, lambda d, s: [L.MinibatchStdDev(d.either(d.N, *(g for g in (2, 3) if d.N % g == 0)))]),
 ]
 
 

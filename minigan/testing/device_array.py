@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from minigan.testing.cupy_subset import COMPARISONS, OPERATORS
 from minigan.testing.transfers import ForbiddenTransfer, HiddenCopy, transfers
 
+ATTRIBUTES = ("dtype", "shape", "ndim", "size", "nbytes", "itemsize", "strides")
 FLAGS = ("c_contiguous", "f_contiguous", "owndata")
 
 
@@ -35,13 +37,7 @@ class DeviceArray:
         self._host.fill(operand(value))
         transfers.launches += 1
 
-    dtype = property(lambda self: self._host.dtype)
-    shape = property(lambda self: self._host.shape)
-    ndim = property(lambda self: self._host.ndim)
-    size = property(lambda self: self._host.size)
-    nbytes = property(lambda self: self._host.nbytes)
-    itemsize = property(lambda self: self._host.itemsize)
-    strides = property(lambda self: self._host.strides)
+    dtype, shape, ndim, size, nbytes, itemsize, strides = (property(attrgetter(f"_host.{name}")) for name in ATTRIBUTES)
     flags = property(lambda self: SimpleNamespace(**{name: getattr(self._host.flags, name) for name in FLAGS}))
     T = property(lambda self: DeviceArray(self._host.T))
 

@@ -11,8 +11,7 @@ backward(dy)⟩ for a random ddx; by then, backward itself has been checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ ORDERS = {1: "first", 2: "second"}
 ENTRY_FLOOR = 1e-2  # errors are relative to the entry, but at least to this part of the array's largest
 
 
-@dataclass
-class GradientReport:
+class GradientReport(NamedTuple):
     """The largest relative error of every gradient, keyed by its variable.
 
     first:  {"x": error of dx, "W": of dW, …} second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward
@@ -40,8 +38,8 @@ class GradientReport:
     If x is a tuple, its entries are named "x[0]", "x[1]", …; labels are left out.
     """
 
-    first: dict[str, float] = field(default_factory=dict)
-    second: dict[str, float] = field(default_factory=dict)
+    first: dict[str, float]
+    second: dict[str, float]
 
     def worst(self) -> tuple[float, float]:
         """Return the largest relative errors of first and second order; 0 if nothing was compared."""
@@ -82,8 +80,8 @@ def check_layer(
     call = Call(layer, x, train, seed)
     if promises:
         check_promises(layer, x, train=train, seed=seed, order=order)
-    rng, report = np.random.default_rng(seed + 1), GradientReport()
-    for k, errors in ((1, report.first), (2, report.second))[:order]:
+    rng, report = np.random.default_rng(seed + 1), GradientReport({}, {})
+    for k, errors in list(enumerate(report, 1))[:order]:
         written = written_by(call, k, allowed[k - 1], rng)
         for name in written.moved:
             what = f"{gradient_name(name, k)} of {call}, {ORDERS[k]} order"

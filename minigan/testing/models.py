@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def checks_of(small: Small, seed: int = 0, entries: int = 3, tolerance: tuple[fl
             x = next((one.x for one in passes if one.network == name), None)
             if x is not None:
                 of_arrays, x = at_numbers(network, x)
-                yield Check(f"{name}{where}", lambda network=of_arrays, x=x: _check(network, x, tolerance, how))
+                yield Check(f"{name}{where}", partial(check_network, of_arrays, x, tolerance=tolerance, **how))
         for game in small.model.games:
             path = _path(passes, game.generator, game.critic)
             if path:
@@ -172,8 +173,3 @@ def _perturbed(network: Layer, rng: np.random.Generator) -> Layer:
     Initial values such as γ = 1 and b = 0 would hide errors.
     """
     return singular_vectors(shake(network.to(dtype=np.float64), rng))
-
-
-def _check(network: Layer, x: Any, tolerance: tuple[float, float], how: dict[str, Any]) -> tuple[dict, dict]:
-    report = check_network(network, x, tolerance=tolerance, **how)
-    return report.first, report.second

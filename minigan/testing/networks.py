@@ -54,8 +54,8 @@ def check_network(
     everything_is_registered(call)
 
     def check() -> GradientReport:
-        rng, report = np.random.default_rng(seed + 1), GradientReport()
-        for k, errors in ((1, report.first), (2, report.second))[:order]:
+        rng, report = np.random.default_rng(seed + 1), GradientReport({}, {})
+        for k, errors in list(enumerate(report, 1))[:order]:
             title = f"{type(network).__name__} {call.x_shape}, train={train}, seed={seed}, {ORDERS[k]} order"
             written = written_by(call, k, tolerance[k - 1], rng)
             errors |= check_entries(written, title, order=k, entries=entries, step=step, rng=rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def own_checks(found: Any, word: str, seed: int = 0, tolerance: tuple[float, flo
     for layer, x in _pairs(found, name, place, seed):
         general = shake(copy.deepcopy(layer).to("cpu", np.float64), np.random.default_rng([seed, 1]))
         shape = ", ".join("×".join(map(str, np.shape(one))) for one in (x if isinstance(x, tuple) else (x,)))
-        yield Check(f"{name}: {layer!r} on {shape}", lambda layer=general, x=x: _check(layer, x, seed, tolerance))
+        check = partial(check_layer, singular_vectors(general), x, seed=seed, tolerance=tolerance)
+        yield Check(f"{name}: {layer!r} on {shape}", check)
 
 
 def _pairs(found: Any, name: str, place: str, seed: int) -> list[tuple[Layer, Any]]:
@@ -62,8 +64,3 @@ def _takes(layer: Layer, x: np.ndarray) -> bool:
     except ShapeError:
         return False
     return True
-
-
-def _check(layer: Layer, x: Any, seed: int, tolerance: tuple[float, float]) -> tuple[dict, dict]:
-    report = check_layer(singular_vectors(layer), x, seed=seed, tolerance=tolerance)
-    return report.first, report.second

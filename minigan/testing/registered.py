@@ -31,16 +31,13 @@ def everything_is_registered(call: Call, order: int = 2) -> None:
         unknown = [name for name in own if name not in known]
         for name in unknown:
             if _numbers(own[name]) and _numbers(own.get("d" + name)) and "d" + name not in known:
-                raise GradientError(
-                    f"{call}: {prefix}{name} and its gradient d{name} are not registered: "
-                    f"call self.add_parameters({name}=…) in the constructor of {type(layer).__name__}"
-                )
+                how = f"call self.add_parameters({name}=…) in the constructor of {type(layer).__name__}"
+                raise GradientError(f"{call}: {prefix}{name} and its gradient d{name} are not registered: {how}")
         for name in unknown:
             if _arrays(own[name]) and _changes_y(call, layer, name, own[name]):
-                raise GradientError(
-                    f"{call}: forward computes with the numbers in {prefix}{name}, which are not registered: "
-                    f"call self.add_parameters({name}=…) if they are learned, else name it in state_names"
-                )
+                what = f"{call}: forward computes with the numbers in {prefix}{name}, which are not registered"
+                how = f"call self.add_parameters({name}=…) if they are learned, else name it in state_names"
+                raise GradientError(f"{what}: {how}")
 
 
 def _no_hidden_layers(call: Call, layer: Layer, walked: list[Layer]) -> None:
@@ -48,10 +45,8 @@ def _no_hidden_layers(call: Call, layer: Layer, walked: list[Layer]) -> None:
         for inner in _items(value):
             hidden = isinstance(inner, Layer) and not any(inner is known for known in walked)
             if hidden and any(found.parameter_names for _, found in inner.walk()):
-                raise GradientError(
-                    f"{call}: the layer in {name} is not among the children of {type(layer).__name__}, so "
-                    "its parameters are not found: write children(self), which returns all inner layers by name"
-                )
+                what = f"{call}: the layer in {name} is not among the children of {type(layer).__name__}"
+                raise GradientError(f"{what}: write children(self), which returns all inner layers by name")
 
 
 def _attributes(layer: Layer) -> dict[str, Any]:

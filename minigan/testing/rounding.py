@@ -116,10 +116,10 @@ class Written:
         comparison = Comparison(where, by_hand, numeric, scale + uncertainty / self.tolerance)
         require(comparison, self.tolerance, what)
         if comparison.error and not self.can_tell(name, uncertainty):
-            raise GradientError(
-                f"{what}\n  {comparison}\n  rounding may be {uncertainty:.0e} of it, too much for a gradient of "
-                f"{self.scale(name):.0e} at most: try another input, at which the gradient is larger"
-            )
+            doubt = f"rounding may be {uncertainty:.0e} of it, too much for a gradient of {self.scale(name):.0e}"
+            how = "try another input, at which the gradient is larger"
+            raise GradientError(f"{what}\n  {comparison}\n  {doubt}: {how}")
+
         return comparison.error
 
 
