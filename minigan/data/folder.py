@@ -120,7 +120,7 @@ class FolderDataset(Dataset):
         return bad
 
     def _try(self, i: int) -> np.ndarray | str:
-        """Return the decoded picture, or what is wrong with it."""
+        """Return the decoded picture, or the error message if it can't be decoded."""
         try:
             return decode(self.paths[i], self.shape[:2], self.shape[2])
         except DataError as error:

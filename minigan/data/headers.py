@@ -14,7 +14,7 @@ from minigan.errors import DataError
 
 
 def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:
-    """Read the headers of all pictures; return those of usable pictures, and a sentence for each other one."""
+    """Read the headers of all pictures; return those of usable pictures, and a sentence for each unusable one."""
     headers, bad = {}, []
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:

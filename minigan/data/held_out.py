@@ -42,7 +42,7 @@ def hold_out(
 class HeldOut(Sequence):
     """Held-out items, each a batch of one sample {array name: (1, …)} on the device; pictures keep their own size.
 
-    Item i is sample i of each feed; shorter feeds repeat up to the length of the longest. `damage` is that of `Feeds`,
+    Item i is sample i of each feed; shorter feeds repeat up to the length of the longest. `damage` is as in `Feeds`,
     and its draws depend on the seed and i.
     """
 

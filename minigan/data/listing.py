@@ -176,9 +176,8 @@ def find_classes(listing: Listing) -> tuple[np.ndarray | None, list[str] | None,
     names = sorted({parts[0] for parts, _ in listing.pictures if len(parts) > 1})
     loose = sum(len(parts) == 1 for parts, _ in listing.pictures)
     if len(names) < 2 or loose:
-        lie = f"{loose:,} picture{' lies' if loose == 1 else 's lie'}"
-        beside = f"{lie} beside the folders {listed(names)}, so that these are no classes"
-        return None, None, (beside,) if len(names) > 1 else ()
+        outside = f"{loose:,} picture{' is' if loose == 1 else 's are'} outside the folders {listed(names)}"
+        return None, None, (f"{outside}, so that these are not classes",) if len(names) > 1 else ()
     number = {name: k for k, name in enumerate(names)}
     empty = sorted({parts[0] for parts in listing.folders} - number.keys())
     return np.array([number[parts[0]] for parts, _ in listing.pictures]), names, without_pictures(empty)

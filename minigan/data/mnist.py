@@ -1,10 +1,10 @@
 """The MNIST family: 28x28 gray pictures in IDX files, from a folder or downloaded.
 
-Y. LeCun, C. Cortes, C. Burges, "The MNIST Database of Handwritten Digits", 1998. H. Xiao, K. Rasul, R. Vollgraf,
-"Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017. Other sets with the same four
-file names, such as Kuzushiji-MNIST, can be opened as well. G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: an
-Extension of MNIST to Handwritten Letters", 2017: six sets, named emnist-SET-train-images-idx3-ubyte and so on. Their
-files hold transposed pictures, which are transposed back.
+* Y. LeCun, C. Cortes, C. Burges, "The MNIST Database of Handwritten Digits", 1998.
+* H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
+  2017. Other sets with the same four file names, such as Kuzushiji-MNIST, can be opened as well.
+* G. Cohen, S. Afshar, J. Tapson, A. van Schaik, "EMNIST: an Extension of MNIST to Handwritten Letters", 2017: six sets,
+  named emnist-SET-train-images-idx3-ubyte and so on. Their files hold transposed pictures, which are transposed back.
 """
 
 from __future__ import annotations

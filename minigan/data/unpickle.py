@@ -83,7 +83,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return ALLOWED[f"{module}.{name}"]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'[:SHOWN]}, which no data needs") from None
+            raise pickle.UnpicklingError(f"it calls {f'{module}.{name}'[:SHOWN]}, which no data needs") from None
 
 
 def load_plain(data: bytes) -> Any:

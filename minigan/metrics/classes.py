@@ -47,7 +47,7 @@ class ClassCounts:
             raise ShapeError(f"probabilities are not negative and sum to 1 for each picture: {wrong} of {len(p)} don't")
         called = p.argmax(axis=1)  # (N,)
         if asked is not None:
-            asked = labels_of(asked, len(p), None, "what was asked for")
+            asked = labels_of(asked, len(p), None, "requested classes")
             if len(asked) and asked.max() >= K:
                 found = f"samples of classes {asked.min()} to {asked.max()} were requested"
                 raise ShapeError(f"the classifier has {K} classes, and {found}: use one that has them")

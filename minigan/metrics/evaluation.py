@@ -114,7 +114,7 @@ def evaluate(
 
 
 def _compare(found: Statistics, reference: Statistics, metrics: tuple[str, ...], seed: int) -> dict[str, Any]:
-    """Compute those of `metrics` that compare with a reference."""
+    """Compute the metrics that compare with a reference, as far as they are among `metrics`."""
     values: dict[str, Any] = {}
     if "fid" in metrics:
         values["fid"] = frechet_distance(found.mean, found.covariance, reference.mean, reference.covariance)

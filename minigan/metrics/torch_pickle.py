@@ -123,7 +123,7 @@ def _call(name: Any, arguments: Any) -> Any:
             return Tensor(storage, offset, shape, strides)
         case ["torch._utils _rebuild_parameter", Tensor() as tensor, *_]:
             return tensor
-    raise Unreadable(f"it asks for {str(name)[:80]!r}, which no dictionary of tensors needs")
+    raise Unreadable(f"it calls {str(name)[:80]!r}, which no dictionary of tensors needs")
 
 
 def _storage(identity: Any) -> Storage:

@@ -3,9 +3,9 @@
     from minigan.testing import check_layer
     check_layer(MyLayer(3, 5), x)
 
-First order: dx and all parameter gradients are compared with the gradients of ⟨dy, forward(x)⟩ for a random dy. Second
-order: ddy, dx2 and what `double_backward` adds to parameter gradients are compared with the gradients of ⟨ddx,
-backward(dy)⟩ for a random ddx; by then, backward itself has been checked.
+* First order: dx and all parameter gradients are compared with the gradients of ⟨dy, forward(x)⟩ for a random dy.
+* Second order: ddy, dx2 and what `double_backward` adds to parameter gradients are compared with the gradients of ⟨ddx,
+  backward(dy)⟩ for a random ddx. By then, backward itself has been checked.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ENTRY_FLOOR = 1e-2  # errors are relative to the entry, but at least to this par
 class GradientReport(NamedTuple):
     """The largest relative error of every gradient, keyed by its variable.
 
-    first:  {"x": error of dx, "W": of dW, …} second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward
-    adds to dW, …}
+    first:  {"x": error of dx, "W": of dW, …}
+    second: {"dy": error of ddy, "x": of dx2, "W": of what double_backward adds to dW, …}
 
     If x is a tuple, its entries are named "x[0]", "x[1]", …; labels are left out.
     """

@@ -52,8 +52,9 @@ FLOOR = 1e-3
 class Written:
     """The hand-written gradients of s = ⟨weights, output()⟩, with the uncertainty of comparisons with them.
 
-    gradients: computes them, {name: array}. moved:     their variables, {name: array}, which are changed in place and
-    restored. tolerance: t, see above.
+    gradients: a function that computes them, {name: array}.
+    moved:     their variables, {name: array}, which are changed in place and restored.
+    tolerance: t, see above.
     """
 
     def __init__(

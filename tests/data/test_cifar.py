@@ -98,7 +98,7 @@ def test_the_archive_in_the_cache_is_opened(tmp_path, monkeypatch):
         ("data_batch_1", pickled(labels=LABELS[:2]), "7 rows but 2 labels"),
         ("data_batch_1", pickle.dumps([1, 2]), "no rows of 3,072 bytes"),
         ("data_batch_1", pickle.dumps({b"data": ROWS, b"labels": "x"}, 2), "no list of numbers"),
-        ("data_batch_1", pickle.dumps(print), "asks for builtins.print"),
+        ("data_batch_1", pickle.dumps(print), "it calls builtins.print"),
         ("test_batch", BINARY, "no CIFAR files for the train split"),
     ],
 )

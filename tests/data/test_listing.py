@@ -79,4 +79,4 @@ def test_folders_without_pictures_are_no_classes(make):
 def test_pictures_beside_folders_are_noted(make):
     dataset = open_folder(make("a/0.png", "b/1.png", "2.png"), 8)
     assert dataset.classes is None
-    assert dataset.notes == ("1 picture lies beside the folders a, b, so that these are no classes",)
+    assert dataset.notes == ("1 picture is outside the folders a, b, so that these are not classes",)

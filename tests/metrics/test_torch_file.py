@@ -231,7 +231,7 @@ NESTED = b")" + b"q\x01h\x01\x86" * 60  # t = (t', t'), t' = (t'', t''), …: 2^
 def test_nested_tuples_and_large_numbers_cost_nothing(folder, form):
     refuse(folder, form(b"\x80\x02}" + NESTED + b"K\x01s.", {}), "not a dictionary of tensors")
     refuse(folder, form(b"\x80\x02" + NESTED + b"Q.", {}), "no storage")
-    refuse(folder, form(b"\x80\x02cos\nsystem\n" + NESTED + b"R.", {}), "it asks for 'os system'")
+    refuse(folder, form(b"\x80\x02cos\nsystem\n" + NESTED + b"R.", {}), "it calls 'os system'")
     refuse(folder, form(b"\x80\x02" + NESTED + b".", {}), "other than a dictionary")
     refuse(folder, form(dictionary(x=tensor("0", "Float", 6, 0, (6,), (1,)).replace(plain((6,)), NESTED)), {}))
     refuse(folder, form(b"\x80\x02}r" + struct.pack("<I", 2**32 - 1) + b"X" + struct.pack("<I", 2**32 - 1), {}))
