@@ -80,7 +80,7 @@ class Now:
     step:     number of earlier steps
     samples:  number of samples of each feed that earlier steps used
     rng:      random generator on the host, for decisions; arrays are drawn with the `rng` argument of `step`
-    progress: fraction of the planned steps that are done, in [0, 1), for schedules; a longer resumed run stretches them
+    progress: fraction of the planned steps that are done, in [0, 1); for schedules
     phase:    the current phase
     """
 

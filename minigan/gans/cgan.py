@@ -14,12 +14,12 @@ Networks for pictures. Each input has a hidden layer of its own; the results are
     dropout .2 on the picture and .5 on the hidden layers of D; latent of 100 uniform numbers
     SGD .1 with momentum that grows from .5 to .7; batch 100; weights as in gan.py, except:
 
-Initial weights. The paper multiplies the one-hot class by a dense layer's matrix; Embedding selects the same row. The
-paper doesn't specify initial weights, and gan.py's fail here: an embedding contributes one weight to a unit while a
-dense layer sums over a hundred inputs or more, so the class has almost no effect; and 1000 units depend on the class,
-only 200 on z, so G learns one picture per class and ignores z. Therefore embeddings start at U(−.2, .2), where D varies
-a few times more with the class than with the picture, and G's weights of z at U(−.3, .3), where G varies many times
-more with z than with the class. G learns the classes quickly; it doesn't regain lost variety.
+The paper multiplies the one-hot class by a dense layer's matrix; Embedding selects the same row. The paper doesn't
+specify initial weights, and those of gan.py fail here for two reasons. D: an embedding contributes one weight to each
+unit, but a dense layer a sum over a hundred inputs or more, so D ignores the class. G: 1000 units depend on the class
+and only 200 on z, so G learns one picture per class and ignores z. Therefore embeddings start at U(−.2, .2), where D
+varies a few times more with the class than with the picture, and G's weights of z at U(−.3, .3), where G varies many
+times more with z than with the class. G learns the classes quickly, but doesn't regain lost variety.
 
 For points on the plane (`ring`, `grid`; the classes are the Gaussians): the dense networks of gan.py on z and x,
 concatenated with an embedding of the class; latent of 2 numbers from N(0, 1); Adam 5e-4 with β1 .5.

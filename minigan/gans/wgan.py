@@ -14,7 +14,7 @@ unstable (section 4.2).
 Networks are those of dcgan.py for pictures, with batch norm in the critic, and those of gan.py for points on the plane
 (`ring`, `grid`). All parameters are clipped, including the scales of batch norm, as in the authors' code.
 
-Deviations: the authors' code clips before each update of the critic, so G sees weights that the last update moved
+Deviations: the authors' code clips before each update of the critic, so G is updated with weights that were moved
 beyond the bound; algorithm 1 and this file clip after it. The paper leaves RMSprop's decay open; .99 is PyTorch's
 default, which the authors' code uses. At 16² and 64² its networks are those of dcgan.py, except for biases in D's first
 layer and both output layers.
