@@ -7,7 +7,7 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → the opposite condition",
 )
 PATCHES, MINIMAL, TILES = (f"kernels/fast/{name}.py" for name in ("patches", "minimal", "tiles"))
-NORMALIZE, REDUCTIONS = "kernels/fast/normalize.py", "kernels/fast/reductions.py"
+ELEMENTWISE, NORMALIZE, REDUCTIONS = (f"kernels/fast/{name}.py" for name in ("elementwise", "normalize", "reductions"))
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
 
@@ -18,8 +18,8 @@ REASONS: dict[str, list[Name]] = {
         ("layers/activations.py", "PReLU._leaky", "x > 0" + COMPARED),
     ],
     "two ways of computing the same, each the faster one on its device": [
-        ("layers/activations.py", "_times_step", "if xp is not np:" + CONDITION),
-        ("layers/activations.py", "_times_step", "xp is not np" + COMPARED),
+        (ELEMENTWISE, "step", "if xp is not np:" + CONDITION),
+        (ELEMENTWISE, "step", "xp is not np" + COMPARED),
     ],
     "of a transposed convolution's four axes, 2 is the one before the last": [
         ("layers/spectral_norm.py", "SpectralNorm._to_last", "-2 → without its sign"),
@@ -35,7 +35,21 @@ REASONS: dict[str, list[Name]] = {
         (MINIMAL, "_over_channels", ANY),
     ],
     "which of two ways is taken decides the time, and the last bits": [(MINIMAL, "pays", ANY)],
+    "how many rows are in a piece, and which products are cut, decides the time, and the last bits of a product": [
+        (ELEMENTWISE, "change_by_rows", "2 → 3"),
+        *(
+            (ELEMENTWISE, name, size + change)
+            for name, size in (("product_into", "a.size * b.shape[-1]"), ("add_product", "a.size * b.shape[1]"))
+            for change in (LEFT, OPPOSITE, " < partition.LEAST_PRODUCT" + COMPARED)
+        ),
+        (ELEMENTWISE, "product_into", "-1 → without its sign"),
+        (ELEMENTWISE, "product_into", "len(a) > b.shape[1]" + COMPARED),
+        (ELEMENTWISE, "product_into", "if len(a) > b.shape[1]:" + CONDITION),
+        (ELEMENTWISE, "add_product", "PRODUCT_BYTES * len(c)" + LEFT),
+    ],
     "which threads compute decides the time alone": [
+        (ELEMENTWISE, "product_into", "xp is np" + COMPARED),
+        (ELEMENTWISE, "add_product", "xp is np" + COMPARED),
         *((MINIMAL, name, "xp is np" + COMPARED) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")),
         (PATCHES, "conv2d", "xp is np" + COMPARED),
         (PATCHES, "conv2d_input_grad", "xp is np" + COMPARED),

@@ -56,7 +56,7 @@ TESTS = {
     "kernels/fast/patches.py": ("kernels/test_convolution.py", "kernels/test_windows.py", *LAYERS),
     "kernels/fast/tiles.py": ("kernels/test_tiles.py", "kernels/test_minimal.py", *LAYERS),
     "kernels/fast/windows.py": ("kernels/test_windows.py",),
-    "kernels/fast/elementwise.py": ("kernels/test_elementwise.py", *LAYERS),
+    "kernels/fast/elementwise.py": ("kernels/test_elementwise.py", "layers/test_activations.py"),
     "kernels/fast/normalize.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "kernels/fast/reductions.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),

@@ -12,6 +12,7 @@ from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, LeakyReLU,
 from minigan.optim import Adam
 from minigan.testing import STRICT, check_layer
 from minigan.testing.strategies import LAYERS, seeds, sizes
+from minigan.testing.transfers import transfers
 from minigan.threads import partition
 from minigan.threads.crew import in_parallel
 
@@ -175,6 +176,25 @@ def test_products_are_those_of_the_reference(n, axes, C, K, dtype, kind_a, kind_
     np.testing.assert_allclose(wanted_plus, copies[0] @ copies[1] + plus, rtol=0, atol=1e-4)
     assert np.array_equal(a, copies[0])
     assert np.array_equal(b, copies[1])
+
+
+@given(numbers, sizes(1, 4), sizes(1, 9), sizes(1, 9), sizes(1, 9), seeds())
+def test_stacks_of_matrices_are_multiplied_one_by_one(n, p, M, C, K, seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((p, M, C)), rng.standard_normal((p, C, K))
+    with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "LEAST_PRODUCT", 0)
+        np.testing.assert_allclose(product.fast(a, b), product.reference(a, b), rtol=0, atol=1e-13)
+
+
+def test_a_product_on_a_device_is_not_cut(monkeypatch):
+    monkeypatch.setattr(partition, "LEAST_PRODUCT", 0)
+    a, b, c = (STRICT.array(np.ones(shape)) for shape in ((8, 3), (3, 5), (8, 5)))
+    with number_of_threads(2):
+        for call, launches in ((lambda: product.fast(a, b), 1), (lambda: add_product.fast(c, a, b), 2)):
+            before = transfers.launches
+            call()
+            assert transfers.launches - before == launches
 
 
 def test_a_large_product_is_added_some_rows_at_a_time(monkeypatch):
