@@ -210,6 +210,12 @@ def test_a_large_product_is_added_some_rows_at_a_time(monkeypatch):
     np.testing.assert_array_equal(c, 1 + 2 * (a @ b))
 
 
+def test_small_products_are_not_cut():
+    c = np.ones((2, 2))
+    add_product.fast(c, np.array([[1.0], [2.0]]), np.array([[3.0, 4.0]]))
+    np.testing.assert_array_equal(c, [[4, 5], [7, 9]])
+
+
 def test_products_of_nothing():
     assert product(np.zeros((0, 3)), np.ones((3, 2))).shape == (0, 2)
     out = np.ones((2, 2))
