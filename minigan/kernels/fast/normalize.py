@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.backend import array_module
-from minigan.kernels.fast.elementwise import by_rows, change_by_rows
+from minigan.kernels.fast.elementwise import by_rows, rows_of
 from minigan.kernels.fast.reductions import Axes, count, sum_over, sums_by_rows, sums_over
+from minigan.threads.partition import over_rows
 
 
 def standardize(x: Any, axes: Axes, eps: float) -> tuple[Any, Any, Any, Any]:
@@ -42,7 +43,7 @@ def normalize(x: Any, axes: Axes, eps: float, gamma: Any, beta: Any) -> tuple[An
         if gamma is not None:
             _affine_rows(x_hat, gamma, beta, out=y)
 
-    change_by_rows(scale, x_hat, y, rest, inv_sigma)
+    over_rows(lambda rows: scale(*rows_of((x_hat, y, rest, inv_sigma), rows)), x_hat)
     return y, x_hat, inv_sigma, near + rest, var
 
 
@@ -66,7 +67,7 @@ def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[An
     xp, m = array_module(x_hat), count(x_hat, axes)
     products = (v,), (g,), (x_hat, g), (x_hat, v), (v, g)
     mean_v, mean_g, a, b, mean_vg = (total / m for total in sums_over(products, axes))
-    c = mean_vg - mean_v * mean_g - a * b
+    c_inv_sigma = (mean_vg - mean_v * mean_g - a * b) * inv_sigma
     u = xp.empty(x_hat.shape, x_hat.dtype)
 
     def combine(u: Any, v: Any, g: Any, x_hat: Any, a: Any, b: Any) -> tuple[tuple[Any, ...], ...]:
@@ -74,14 +75,14 @@ def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[An
         u += b * g
         return (u,), (x_hat, u)
 
-    means = (total / m for total in sums_by_rows(combine, axes, u, v, g, x_hat, a, b))
+    means = [total / m for total in sums_by_rows(combine, axes, u, v, g, x_hat, a, b)]
 
     def to_dx2(u: Any, x_hat: Any, inv_sigma: Any, c_inv_sigma: Any, *means: Any) -> None:
         Ju = _J_rows(u, x_hat, inv_sigma, *means)
         Ju += c_inv_sigma * x_hat
         xp.multiply(Ju, -inv_sigma, out=u)
 
-    change_by_rows(to_dx2, u, x_hat, inv_sigma, c * inv_sigma, *means)
+    over_rows(lambda rows: to_dx2(*rows_of((u, x_hat, inv_sigma, c_inv_sigma, *means), rows)), u)
     return J(v, x_hat, inv_sigma, axes, (mean_v, b)), u
 
 
