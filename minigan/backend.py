@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -142,7 +141,12 @@ def get_device(name: str | Device = "cpu") -> Device:
     kind, _, number = name.partition(":")
     if kind != "cuda" or not (number.isdecimal() or name == "cuda"):
         raise DeviceError(f"unknown device {name!r}: use cpu, cuda or cuda:N")
-    cupy = _import_cupy(name)
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceError(
+            f"device {name} needs CuPy: in minigan's folder, pip install '.[cuda12]' or '.[cuda13]', by your driver"
+        ) from error
     index = int(number or 0)
     try:
         count = cupy.cuda.runtime.getDeviceCount()
@@ -153,13 +157,3 @@ def get_device(name: str | Device = "cpu") -> Device:
         raise DeviceError(f"device {name} is not available ({found}): check nvidia-smi, or give `device` cpu")
     cupy.cuda.Device(index).use()
     return Device(f"cuda:{index}", cupy)
-
-
-def _import_cupy(device: str) -> ModuleType:
-    try:
-        import cupy
-    except ImportError as error:
-        raise DeviceError(
-            f"device {device} needs CuPy: in minigan's folder, pip install '.[cuda12]' or '.[cuda13]', by your driver"
-        ) from error
-    return cupy

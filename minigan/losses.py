@@ -100,18 +100,15 @@ class Wasserstein:
 
     def real(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on real samples: −mean l."""
-        _check(logits)
-        return -logits.mean(), _constant(logits, -1)
+        return _signed_mean(logits, -1)
 
     def fake(self, logits: Any) -> tuple[Any, Any]:
         """D's loss on generated samples: mean l."""
-        _check(logits)
-        return logits.mean(), _constant(logits, 1)
+        return _signed_mean(logits, 1)
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
         """G's loss on generated samples: −mean l."""
-        _check(logits)
-        return -logits.mean(), _constant(logits, -1)
+        return _signed_mean(logits, -1)
 
 
 class Hinge:
@@ -137,8 +134,7 @@ class Hinge:
 
     def generator(self, logits: Any) -> tuple[Any, Any]:
         """G's loss on generated samples: −mean l."""
-        _check(logits)
-        return -logits.mean(), _constant(logits, -1)
+        return _signed_mean(logits, -1)
 
 
 def l1(y: Any, target: Any) -> tuple[Any, Any]:
@@ -176,8 +172,13 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     return -xp.where(onehot, log_p, 0).sum() / len(logits), (xp.exp(log_p) - onehot) / len(logits)
 
 
+def _signed_mean(logits: Any, sign: int) -> tuple[Any, Any]:
+    """Return ±mean l and its gradient ±1/M."""
+    _check(logits)
+    return logits.mean() if sign > 0 else -logits.mean(), _constant(logits, sign)
+
+
 def _constant(logits: Any, sign: int) -> Any:
-    """Return sign/M for each of the M logits: the gradient of ±mean l."""
     return array_module(logits).full_like(logits, sign / logits.size)
 
 

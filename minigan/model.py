@@ -2,20 +2,7 @@
 
 A model is a class that holds networks and optimizers, declares the arrays of a batch and the numbers that it returns,
 and performs training steps. Training, sampling, evaluation and `apply` use a model only through this interface.
-docs/model.md explains it with examples.
-
-    class MyGAN(Model):
-        arrays = {"real": PICTURE}
-
-        def __init__(self, shape, lr: Annotated[float, Positive("learning rate")] = 2e-4, *, rng, device="cpu"):
-            self.device = get_device(device)
-            self.networks = {"G": ..., "D": ...}
-            self.optimizers = {name: Adam(network.parameters(), lr) for name, network in self.networks.items()}
-
-        def step(self, next_batch, rng, now):
-            real = next_batch()["real"]                      # (N, H, W, C) in [−1, 1], on the device
-            ...
-            return {"d_loss": ..., "g_loss": ...}            # 0-d arrays on the device
+docs/model.md has a complete example.
 
 Some arguments of the constructor are filled in from the data if they have these names: `shape`, the shape of a sample,
 or `NAME_shape` for each array if there are several; `n_classes`, the number of labels. `rng` draws the initial weights,

@@ -29,9 +29,7 @@ class Optimizer:
     the vectors, so it must work element by element. Raises LayerError for wrong parameters or a negative learning rate.
     """
 
-    parameters: Parameters
     lr: float
-    t: int
     state_names: tuple[str, ...] = ()
 
     def __init__(self, parameters: Parameters, lr: float) -> None:
@@ -90,14 +88,10 @@ class Optimizer:
 
 def check_parameters(caller: str, parameters: Any) -> None:
     """Raise LayerError unless `parameters` is the `Parameters` of a network. `caller` is named in the message."""
-    if isinstance(parameters, Layer):
-        kind = type(parameters).__name__
-        raise LayerError(f"{caller} takes the parameters, not the {kind} itself: {caller}(network.parameters(), …)")
     if not isinstance(parameters, Parameters):
-        raise LayerError(
-            f"{caller} takes the parameters of one network, {caller}(network.parameters(), …), "
-            f"got {type(parameters).__name__}"
-        )
+        kind = type(parameters).__name__
+        wrong = f", not the {kind} itself" if isinstance(parameters, Layer) else f" of one network, not {kind}"
+        raise LayerError(f"{caller} takes the parameters{wrong}: {caller}(network.parameters(), …)")
 
 
 class SGD(Optimizer):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -27,51 +27,48 @@ class Option:
 
 
 class Number(Option):
-    """Any finite number."""
+    """Any finite number. Subclasses restrict it with `valid`."""
+
+    wrong: ClassVar[str] = "is not finite"
+
+    @staticmethod
+    def valid(value: Any) -> bool:
+        """Return True if a finite value is in the range."""
+        return True
 
     def check(self, value: Any) -> str:
-        """Check that the value is finite."""
-        return "" if abs(value) < float("inf") else "is not finite"
+        """Return `wrong` unless the value is finite and valid."""
+        return "" if abs(value) < float("inf") and self.valid(value) else self.wrong
 
 
-class Count(Option):
+class Count(Number):
     """A whole number of at least 1."""
 
-    def check(self, value: Any) -> str:
-        """Check that the value is at least 1."""
-        return "" if value >= 1 else "is less than 1"
+    wrong, valid = "is less than 1", staticmethod(lambda value: value >= 1)
 
 
-class WholeNumber(Option):
+class WholeNumber(Number):
     """A whole number of at least 0."""
 
-    def check(self, value: Any) -> str:
-        """Check that the value is at least 0."""
-        return "" if value >= 0 else "is negative"
+    wrong, valid = "is negative", staticmethod(lambda value: value >= 0)
 
 
-class Positive(Option):
+class Positive(Number):
     """A number greater than 0."""
 
-    def check(self, value: Any) -> str:
-        """Check that the value is finite and greater than 0."""
-        return "" if 0 < value < float("inf") else "is not a number greater than 0"
+    wrong, valid = "is not a number greater than 0", staticmethod(lambda value: value > 0)
 
 
-class NotNegative(Option):
-    """A finite number of at least 0."""
+class NotNegative(Number):
+    """A number of at least 0."""
 
-    def check(self, value: Any) -> str:
-        """Check that the value is at least 0."""
-        return "" if 0 <= value < float("inf") else "is not a number of at least 0"
+    wrong, valid = "is not a number of at least 0", staticmethod(lambda value: value >= 0)
 
 
-class Fraction(Option):
+class Fraction(Number):
     """A number of at least 0 and less than 1."""
 
-    def check(self, value: Any) -> str:
-        """Check that the value is in [0, 1)."""
-        return "" if 0 <= value < 1 else "is not at least 0 and less than 1"
+    wrong, valid = "is not at least 0 and less than 1", staticmethod(lambda value: 0 <= value < 1)
 
 
 @dataclass(frozen=True)

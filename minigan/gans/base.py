@@ -14,6 +14,8 @@ from minigan.backend import Device, array_module, get_device
 from minigan.layers import Sequential
 from minigan.model import SAMPLES, Exhibit, Game, Measure, Model
 
+Shape = tuple[int, ...]  # of a sample
+Networks = tuple[Sequential, Sequential]  # G and D
 SHOWN_PICTURES, SHOWN_POINTS = 64, 1000
 SHOWN_ROWS, MAX_COLUMNS = 8, 16  # a conditional GAN shows 8 pictures of each class, if it has at most 16 classes
 

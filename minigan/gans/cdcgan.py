@@ -22,7 +22,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN
+from minigan.gans.base import LatentGAN, Shape
 from minigan.layers import Branches, Concat, Dense, Embedding, Flatten, Projection, Reshape, Sequential, normal
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
@@ -46,7 +46,7 @@ class CDCGAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int, Count("length of the latent vector z")] = 100,
         lr: Annotated[float, Positive("learning rate")] = 2e-4,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
@@ -120,9 +120,7 @@ class CDCGAN(LatentGAN):
         return {"g_loss": loss}
 
 
-def _channel_discriminator(
-    shape: tuple[int, ...], features: int, n_classes: int, rng: np.random.Generator
-) -> Sequential:
+def _channel_discriminator(shape: Shape, features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
     """Build D: pictures (N, H, W, C), labels (N,) → logits (N, 1), with an embedding of the label as a channel."""
     H, W, C = shape
     label_channel = Sequential(Embedding(n_classes, H * W, rng=rng), Reshape(H, W, 1))  # (N,) → (N, H, W, 1)
@@ -130,9 +128,7 @@ def _channel_discriminator(
     return Sequential(Branches(None, label_channel), Concat(), *D.layers)  # Concat: (N, H, W, C + 1)
 
 
-def _projection_discriminator(
-    shape: tuple[int, ...], features: int, n_classes: int, rng: np.random.Generator
-) -> Sequential:
+def _projection_discriminator(shape: Shape, features: int, n_classes: int, rng: np.random.Generator) -> Sequential:
     """Build D: pictures (N, H, W, C), labels (N,) → logits (N, 1) = w·φ(x) + b + e_y·φ(x)."""
     layers = dcgan.discriminator(shape, features, rng).layers
     if shape[0] == 28:

@@ -39,7 +39,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import with_defaults
+from minigan.gans.base import Networks, Shape, with_defaults
 from minigan.gans.gan import GAN, grow_momentum, make_optimizers
 from minigan.gans.networks import point_features
 from minigan.layers import (
@@ -76,7 +76,7 @@ class CGAN(GAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
@@ -144,9 +144,7 @@ class CGAN(GAN):
         return {"g_loss": loss}
 
 
-def picture_networks(
-    shape: tuple[int, ...], latent_dim: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def picture_networks(shape: Shape, latent_dim: int, n_classes: int, rng: np.random.Generator) -> Networks:
     """G: z (N, latent_dim), labels (N,) → (N, H, W, C) in [0, 1]; D: (N, H, W, C), labels (N,) → logits (N, 1)."""
     wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
     for_classes, for_z = {"init": uniform(0.2), "rng": rng}, {"init": uniform(0.3), "rng": rng}
@@ -177,9 +175,7 @@ def picture_networks(
     return G, D
 
 
-def _point_networks(
-    shape: tuple[int, ...], latent_dim: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _point_networks(shape: Shape, latent_dim: int, n_classes: int, rng: np.random.Generator) -> Networks:
     """G: z (N, latent_dim), labels (N,) → (N, 2); D: (N, 2), labels (N,) → logits (N, 1)."""
     networks = []
     for n_in, n_out in ((latent_dim, shape[0]), (shape[0], 1)):

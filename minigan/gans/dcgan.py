@@ -34,7 +34,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN
+from minigan.gans.base import LatentGAN, Networks, Shape
 from minigan.layers import (
     BatchNorm,
     Conv2D,
@@ -74,7 +74,7 @@ class DCGAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int, Count("length of the latent vector z")] = 100,
         lr: Annotated[float, Positive("learning rate")] = 2e-4,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
@@ -136,7 +136,7 @@ class DCGAN(LatentGAN):
         return {"g_loss": loss}
 
 
-def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
+def check_shape(shape: Shape, model: str = "dcgan") -> None:
     """Raise ShapeError unless the DCGAN networks exist for pictures of `shape` (H, W, C)."""
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SIZES or shape[2] not in (1, 3):
         got = "×".join(map(str, shape))
@@ -146,20 +146,14 @@ def check_shape(shape: tuple[int, ...], model: str = "dcgan") -> None:
         )
 
 
-def networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator, model: str = "dcgan"
-) -> tuple[Sequential, Sequential]:
+def networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator, model: str = "dcgan") -> Networks:
     """Build G and D for pictures of `shape` (H, W, C). Raises ShapeError if there are none."""
     check_shape(shape, model)
     return generator(shape, latent_dim, features, rng), discriminator(shape, features, rng)
 
 
 def generator(
-    shape: tuple[int, ...],
-    latent_dim: int,
-    features: int,
-    rng: np.random.Generator,
-    norm: Norm | None = None,
+    shape: Shape, latent_dim: int, features: int, rng: np.random.Generator, norm: Norm | None = None
 ) -> Sequential:
     """Build G: z (N, latent_dim) → pictures (N, H, W, C) in [−1, 1].
 
@@ -196,7 +190,7 @@ def generator(
     return Sequential(*layers, ConvTranspose2D(widths[-1], C, **last, **W), Tanh())
 
 
-def discriminator(shape: tuple[int, ...], features: int, rng: np.random.Generator) -> Sequential:
+def discriminator(shape: Shape, features: int, rng: np.random.Generator) -> Sequential:
     """Build D: pictures (N, H, W, C) → logits (N, 1)."""
     W = {"init": normal(0.02), "rng": rng}
     layers = discriminator_features(shape, features, rng, normal(0.02), norm=_batch_norms(rng))
@@ -206,7 +200,7 @@ def discriminator(shape: tuple[int, ...], features: int, rng: np.random.Generato
 
 
 def discriminator_features(
-    shape: tuple[int, ...],
+    shape: Shape,
     features: int,
     rng: np.random.Generator,
     init: Initializer,

@@ -37,7 +37,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.errors import ShapeError
-from minigan.gans.base import LatentGAN, with_defaults
+from minigan.gans.base import LatentGAN, Networks, Shape, with_defaults
 from minigan.gans.networks import point_networks
 from minigan.layers import Dense, Dropout, Flatten, Maxout, ReLU, Reshape, Sequential, Sigmoid, uniform
 from minigan.layers.activations import sigmoid
@@ -60,7 +60,7 @@ class GAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.1 for pictures, 0.0005 for points")] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment, or SGD's momentum")] = 0.5,
@@ -151,9 +151,7 @@ def grow_momentum(optimizer: Optimizer, start: float) -> None:
         optimizer.momentum = start + (max(0.7, start) - start) * min(1, epoch / 250)
 
 
-def picture_networks(
-    shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def picture_networks(shape: Shape, latent_dim: int, rng: np.random.Generator) -> Networks:
     """G: z (N, latent_dim) → (N, H, W, C) in [0, 1]; D: (N, H, W, C) → logits (N, 1)."""
     wide, narrow = {"init": uniform(0.05), "rng": rng}, {"init": uniform(0.005), "rng": rng}
     size = prod(shape)

@@ -24,7 +24,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN, choose, with_defaults
+from minigan.gans.base import LatentGAN, Shape, choose, with_defaults
 from minigan.gans.networks import point_networks
 from minigan.losses import LeastSquares
 from minigan.model import Now
@@ -43,7 +43,7 @@ class LSGAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.0002 for pictures, 0.0005 for points")] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,

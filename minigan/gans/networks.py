@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigan.gans.base import Networks, Shape
 from minigan.gans.dcgan import discriminator_features, stage_widths
 from minigan.layers import Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
 from minigan.layers.blocks import Wrap, as_it_is
@@ -15,11 +16,7 @@ from minigan.layers.initializers import Initializer
 
 
 def critic_features(
-    shape: tuple[int, ...],
-    features: int,
-    rng: np.random.Generator,
-    init: Initializer,
-    wrap: Wrap = as_it_is,
+    shape: Shape, features: int, rng: np.random.Generator, init: Initializer, wrap: Wrap = as_it_is
 ) -> tuple[list[Layer], int]:
     """Build DCGAN's discriminator without norms and last layer: pictures (N, H, W, C) → features (N, F). Returns F too.
 
@@ -31,9 +28,7 @@ def critic_features(
     return [*layers, Flatten()], 4 * 4 * stage_widths(shape[0], features)[0]
 
 
-def point_networks(
-    shape: tuple[int, ...], latent_dim: int, rng: np.random.Generator, width: int = 128
-) -> tuple[Sequential, Sequential]:
+def point_networks(shape: Shape, latent_dim: int, rng: np.random.Generator, width: int = 128) -> Networks:
     """G: z (N, latent_dim) → (N, 2); D: (N, 2) → logits (N, 1). Each has two hidden layers of `width` units."""
     G = Sequential(*point_features(latent_dim, rng, width), Dense(width, shape[0], rng=rng))
     return G, Sequential(*point_features(shape[0], rng, width), Dense(width, 1, rng=rng))

@@ -13,13 +13,14 @@ from collections.abc import Callable
 import numpy as np
 
 from minigan.errors import ShapeError
+from minigan.gans.base import Shape
 from minigan.layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Reshape, Tanh, down_block, first_down_block, up_block
 from minigan.layers.blocks import Wrap, as_it_is
 
 SIZE = 32
 
 
-def check_shape(shape: tuple[int, ...], model: str) -> None:
+def check_shape(shape: Shape, model: str) -> None:
     """Raise ShapeError unless `shape` is (32, 32, C)."""
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
@@ -29,11 +30,7 @@ def check_shape(shape: tuple[int, ...], model: str) -> None:
 
 
 def generator_layers(
-    shape: tuple[int, ...],
-    latent_dim: int,
-    features: int,
-    rng: np.random.Generator,
-    norm: Callable[[int], Layer] = BatchNorm,
+    shape: Shape, latent_dim: int, features: int, rng: np.random.Generator, norm: Callable[[int], Layer] = BatchNorm
 ) -> list[Layer]:
     """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1].
 
@@ -50,12 +47,7 @@ def generator_layers(
     ]
 
 
-def critic_layers(
-    shape: tuple[int, ...],
-    features: int,
-    rng: np.random.Generator,
-    wrap: Wrap = as_it_is,
-) -> list[Layer]:
+def critic_layers(shape: Shape, features: int, rng: np.random.Generator, wrap: Wrap = as_it_is) -> list[Layer]:
     """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F). `wrap` is applied to each convolution."""
     options = {"wrap": wrap, "rng": rng}
     return [

@@ -35,7 +35,7 @@ import numpy as np
 
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, choose, with_defaults
+from minigan.gans.base import LatentGAN, Networks, Shape, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import (
     BatchNorm,
@@ -77,7 +77,7 @@ class SNGAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="128; points: 2")] = None,
         lr: Annotated[float, Positive("learning rate")] = 2e-4,
         b1: Annotated[float | None, Fraction("Adam's decay of the first moment", default="0.5; resnet: 0")] = None,
@@ -152,9 +152,7 @@ class SNGAN(LatentGAN):
         return (x, labels) if self.n_classes else x
 
 
-def _dcgan_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _dcgan_networks(shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator) -> Networks:
     dcgan.check_shape(shape, "sngan")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else None
     G = dcgan.generator(shape, latent_dim, features, rng, norm)
@@ -163,8 +161,8 @@ def _dcgan_networks(
 
 
 def _resnet_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+    shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
+) -> Networks:
     resnet.check_shape(shape, "sngan")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else BatchNorm
     G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm)
@@ -173,9 +171,7 @@ def _resnet_networks(
     return Conditional(*G) if n_classes else Sequential(*G), D
 
 
-def _point_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _point_networks(shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator) -> Networks:
     join = [Branches(None, Embedding(n_classes, 8, rng=rng)), Concat()] if n_classes else []
     n_in = latent_dim + (8 if n_classes else 0)
     G = Sequential(*join, *point_features(n_in, rng, features), Dense(features, shape[0], rng=rng))

@@ -28,7 +28,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan
-from minigan.gans.base import LatentGAN
+from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.networks import point_networks
 from minigan.losses import Wasserstein
 from minigan.model import Now
@@ -50,7 +50,7 @@ class WGAN(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="100; points: 2")] = None,
         lr: Annotated[float, Positive("learning rate")] = 5e-5,
         n_critic: Annotated[int, Count("discriminator updates per generator update")] = 5,

@@ -39,7 +39,7 @@ import numpy as np
 
 from minigan.backend import Device
 from minigan.gans import dcgan, resnet
-from minigan.gans.base import LatentGAN, choose, with_defaults
+from minigan.gans.base import LatentGAN, Networks, Shape, choose, with_defaults
 from minigan.gans.networks import critic_features, point_features
 from minigan.layers import AvgPool2D, Dense, Flatten, Sequential, he_normal
 from minigan.losses import Wasserstein
@@ -60,7 +60,7 @@ class WGANGP(LatentGAN):
 
     def __init__(
         self,
-        shape: tuple[int, ...],
+        shape: Shape,
         latent_dim: Annotated[int | None, Count("length of the latent vector z", default="128; points: 2")] = None,
         lr: Annotated[float | None, Positive("learning rate", default="0.0001; resnet: 0.0002; points: 0.004")] = None,
         b1: Annotated[float | None, Fraction("Adam's decay of the first moment", default="0.5; resnet: 0")] = None,
@@ -134,17 +134,13 @@ class WGANGP(LatentGAN):
         return {"g_loss": loss}
 
 
-def _dcgan_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _dcgan_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
     dcgan.check_shape(shape, "wgan-gp")
     layers, n = critic_features(shape, features, rng, he_normal(0.2))
     return dcgan.generator(shape, latent_dim, features, rng), Sequential(*layers, Dense(n, 1, rng=rng))
 
 
-def _resnet_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _resnet_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
     resnet.check_shape(shape, "wgan-gp")
     G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng))
     layers = resnet.critic_layers(shape, features, rng)
@@ -153,9 +149,7 @@ def _resnet_networks(
     )  # (N, 8, 8, F) → (N, F) → (N, 1)
 
 
-def _point_networks(
-    shape: tuple[int, ...], latent_dim: int, features: int, rng: np.random.Generator
-) -> tuple[Sequential, Sequential]:
+def _point_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
     he = he_normal()
     G = point_features(latent_dim, rng, features, 4, negative_slope=0, init=he)
     D = point_features(shape[0], rng, features, 3, init=he)
