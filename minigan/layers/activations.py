@@ -220,7 +220,8 @@ class PReLU(Layer):
 
     def _leaky(self, a: Any, x: Any) -> Any:
         """a · f′(x): a where x > 0, else slope · a."""
-        return array_module(a).where(x > 0, a, a * self.slope.astype(a.dtype, copy=False))
+        slope = self.slope.astype(a.dtype, copy=False)
+        return by_rows(lambda a, x: array_module(a).where(x > 0, a, slope * a), a, x)
 
     def _sum(self, products: Any) -> Any:
         return products.reshape(-1, self.num_parameters).sum(axis=0)  # (M, A) → (A,)

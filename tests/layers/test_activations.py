@@ -52,7 +52,7 @@ def test_large_inputs_neither_overflow_nor_warn(layer, dtype):
     assert all(np.isfinite(r).all() for r in results)
 
 
-@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Softplus"])
+@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "PReLU", "Tanh", "Sigmoid", "Softplus"])
 @given(data=st.data())
 def test_rows_at_a_time_and_threads_change_nothing(name, data):
     """Not a bit, and the gradients are right to second order."""
