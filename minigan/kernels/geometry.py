@@ -43,12 +43,6 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
     return (H + 2 * padding[0] - h) // stride[0] + 1, (W + 2 * padding[1] - w) // stride[1] + 1
 
 
-def input_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
-    """The least (H, W) with `output_size` (OH, OW) = `size`: (size − 1)·stride + extent − 2·padding."""
-    (OH, OW), (h, w) = size, extent(kernel, dilation)
-    return (OH - 1) * stride[0] + h - 2 * padding[0], (OW - 1) * stride[1] + w - 2 * padding[1]
-
-
 def padded_size(size: Pair, padding: Pair) -> Pair:
     """(H + 2·padding, W + 2·padding)."""
     return size[0] + 2 * padding[0], size[1] + 2 * padding[1]

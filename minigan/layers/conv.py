@@ -20,7 +20,7 @@ import numpy as np
 from minigan.errors import ShapeError
 from minigan.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
 from minigan.kernels.elementwise import add_bias
-from minigan.kernels.geometry import Pair, extent, input_size, output_size, pair
+from minigan.kernels.geometry import Pair, extent, output_size, pair
 from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer
 from minigan.layers.initializers import Initializer, glorot_uniform
@@ -211,5 +211,6 @@ class ConvTranspose2D(_Convolution):
         return Window(window, self.stride, self.padding, spread=True, extra=self.output_padding)
 
     def _y_size(self, x: Any) -> Pair:
-        OH, OW = input_size(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.dilation)
-        return OH + self.output_padding[0], OW + self.output_padding[1]
+        window = extent(self.kernel_size, self.dilation)
+        axes = zip(x.shape[1:3], window, self.stride, self.padding, self.output_padding, strict=True)
+        return tuple((n - 1) * s + k - 2 * p + o for n, k, s, p, o in axes)

@@ -27,7 +27,7 @@ from minigan.layers.reach import Window
 class _Windows(Layer):
     """What pooling layers with windows have in common: `kernel_size`, `stride` and `padding`."""
 
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair) -> None:
+    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> None:
         self.kernel_size, self.padding = pair(kernel_size, 1), pair(padding, 0)
         self.stride = self.kernel_size if stride is None else pair(stride, 1)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
@@ -124,9 +124,6 @@ class MaxPool2D(_Windows):
     because w doesn't move with x, except where two pixels of a window are equal. There the first one wins, row by row
     from the top left, as in PyTorch. Outside of the picture there is −∞. The sizes are those of `AvgPool2D`.
     """
-
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> None:
-        super().__init__(kernel_size, stride, padding)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, H, W, C) → y (N, OH, OW, C). Raises ShapeError if the kernel is larger than the padded picture."""

@@ -6,8 +6,9 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → with the opposite comparison",
     " → the opposite condition",
 )
-PATCHES, MINIMAL, TILES = (f"kernels/fast/{name}.py" for name in ("patches", "minimal", "tiles"))
+DEPTHWISE, MINIMAL, PATCHES, TILES = (f"kernels/fast/{w}.py" for w in ("depthwise", "minimal", "patches", "tiles"))
 ELEMENTWISE, NORMALIZE, REDUCTIONS = (f"kernels/fast/{name}.py" for name in ("elementwise", "normalize", "reductions"))
+THREE = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
 
@@ -25,12 +26,9 @@ REASONS: dict[str, list[Name]] = {
         ("layers/spectral_norm.py", "SpectralNorm._to_last", "-2 → without its sign"),
     ],
     "how many pictures are in a block decides the time alone": [
-        *(
-            (PATCHES, name, f"{size}{LEFT}")
-            for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
-            for size in ("R * S * C", "R * S")
-        ),
+        *((PATCHES, name, f"{size}{LEFT}") for name in THREE for size in ("R * S * C", "R * S")),
         (PATCHES, "blocks_of_pictures", ANY),
+        (DEPTHWISE, "_blocks", ANY),
         (MINIMAL, "_blocks", ANY),
         (MINIMAL, "_over_channels", ANY),
     ],
@@ -50,7 +48,7 @@ REASONS: dict[str, list[Name]] = {
     "which threads compute decides the time alone": [
         (ELEMENTWISE, "product_into", "xp is np" + COMPARED),
         (ELEMENTWISE, "add_product", "xp is np" + COMPARED),
-        *((MINIMAL, name, "xp is np" + COMPARED) for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")),
+        *((file, name, "xp is np" + COMPARED) for file in (DEPTHWISE, MINIMAL) for name in THREE),
         (PATCHES, "conv2d", "xp is np" + COMPARED),
         (PATCHES, "conv2d_input_grad", "xp is np" + COMPARED),
         (PATCHES, "conv2d_weight_grad", "shares(blocks) if xp is np else [blocks]" + CONDITION),
@@ -60,7 +58,7 @@ REASONS: dict[str, list[Name]] = {
     "gathering and scattering give the same": [
         (PATCHES, "conv2d_input_grad", change)
         for change in (
-            "K <= C" + COMPARED,
+            "C >= K" + COMPARED,
             "xp is not np or N * OH * OW >= 16 * K" + OPPOSITE,
             "xp is not np" + COMPARED,
             "N * OH * OW >= 16 * K" + COMPARED,
@@ -84,15 +82,12 @@ REASONS: dict[str, list[Name]] = {
     ],
     "only height and width are looked at, or a picture has a channel": [
         ("layers/pooling.py", "_Windows._check_x", "3 → 4"),
-        ("layers/pooling.py", "AvgPool2D.backward", "3 → 4"),
+        ("layers/pooling.py", "AvgPool2D.backward_input", "3 → 4"),
+        ("layers/pooling.py", "MaxPool2D.backward_input", "3 → 4"),
         ("layers/pooling.py", "Upsample._repeat", "3 → 4"),
     ],
     "the larger numbers hold the smaller ones": [
-        ("layers/pooling.py", "MaxPool2D.forward", "self.kernel_size[0] * self.kernel_size[1] <= 256" + COMPARED),
-    ],
-    "what is in the frame never counts": [
-        ("layers/pooling.py", "MaxPool2D.backward", "0 → 1"),
-        ("layers/pooling.py", "MaxPool2D.double_backward", "0 → 1"),
+        ("kernels/windows.py", "window_max", "R * S <= 256" + COMPARED),
     ],
     "a line of tiles that is longer, or ends later, has more zeros": [
         *((TILES, "Tiling.inputs", f"k + 2 * self.{side} - 1" + LEFT) for side in ("TH", "TW")),

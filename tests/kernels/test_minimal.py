@@ -12,7 +12,7 @@ from steps import make_step
 
 from minigan.backend import CPU
 from minigan.gans import DCGAN
-from minigan.kernels import convolution
+from minigan.kernels import convolution, twin
 from minigan.kernels.fast import depthwise, minimal, patches
 from minigan.kernels.geometry import output_size
 from minigan.layers import Conv2D, ConvTranspose2D
@@ -36,6 +36,14 @@ def geometries(draw, most=7, most_channels=4):
     size, padding, left_over = zip(*axes, strict=True)
     N, C, K = draw(sizes(1, 5)), draw(sizes(1, most_channels)), draw(sizes(1, most_channels))
     return Geometry(N, C, K, size, (kernel, kernel), (stride, stride), padding, left_over)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_kernels():
+    """Also where MINIGAN_KERNELS is "reference"."""
+    token = twin._reference.set(False)
+    yield
+    twin._reference.reset(token)
 
 
 def force(patch, minimal_too):
