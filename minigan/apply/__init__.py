@@ -1,11 +1,9 @@
 """Applies a trained network to pictures of any size and kind: the implementation of `minigan apply`, and its API."""
 
 from minigan.apply.applier import Applier
-from minigan.apply.batch import Outcome, apply_all, apply_one
-from minigan.apply.output import write_picture
-from minigan.apply.picture import Picture, read_picture
+from minigan.apply.batch import Job, Outcome, apply_all, apply_one, jobs
+from minigan.apply.picture import Picture, read_picture, write_picture
 from minigan.apply.reach import NotLocal, cut
-from minigan.apply.targets import Job, jobs
 
 __all__ = [
     "Applier",

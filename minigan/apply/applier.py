@@ -49,9 +49,11 @@ class Applier:
     def __init__(self, model: Any, channels: int | None = None) -> None:
         if not can(model, "apply"):
             raise DataError(f"{type(model).__name__} has no apply: it doesn't transform pictures")
-        if more := _further_arguments(model.apply):
-            needs = f"{type(model).__name__}.apply needs more than a picture: {', '.join(more)}"
-            raise DataError(f"{needs}; call it in Python")
+        others = list(signature(model.apply).parameters.values())[1:]
+        more = [p.name for p in others if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if more:
+            name = type(model).__name__
+            raise DataError(f"{name}.apply needs more than a picture: {', '.join(more)}; call it in Python")
         self.model, self.device = model, model.device
         multiple = getattr(model, "multiple", 1)
         self.multiple: Size = tuple(multiple) if isinstance(multiple, (tuple, list)) else (multiple, multiple)
@@ -67,8 +69,8 @@ class Applier:
     def __call__(self, pixels: np.ndarray, grey: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
         """Apply the model to a picture (H, W, C). `grey` converts a result in color to grey.
 
-        progress: wraps the list of groups of tiles, for a progress bar. Raises DataError if memory doesn't suffice or
-        the result isn't finite, and ShapeError for a size that the network doesn't accept.
+        `progress` wraps the list of groups of tiles. Raises DataError if memory doesn't suffice or the result isn't
+        finite, and ShapeError for a size that the network doesn't accept.
         """
         size: Size = pixels.shape[:2]
         padding = [-n % m for n, m in zip(size, self.multiple, strict=True)]
@@ -112,11 +114,9 @@ class Applier:
             *tiles, _ = in_parallel(work, [*group, None], on_host=self.device.xp is np)
             for (i, j), tile in zip(group, tiles, strict=True):
                 if tile.shape[:2] != (rows.made, columns.made):
-                    made = (
-                        f"{type(self.model).__name__}.apply makes {tile.shape[:2]} of {rows.tile, columns.tile} pixels"
-                    )
-                    others = f"the networks in `applied` make {rows.made, columns.made}"
-                    raise ShapeError(f"{made}, and {others}: name those that `apply` uses")
+                    made, name = tile.shape[:2], type(self.model).__name__
+                    others = f"the networks in `applied` make {rows.made, columns.made}: name those that `apply` uses"
+                    raise ShapeError(f"{name}.apply makes {made} of {rows.tile, columns.tile} pixels, and {others}")
                 if out is None:
                     out = np.empty((rows.ends[-1], columns.ends[-1], tile.shape[2]), tile.dtype)
                 out[rows.target(i), columns.target(j)] = tile[rows.source(i), columns.source(j)]
@@ -165,9 +165,3 @@ class Applier:
                 f"{gigabytes(free)} are free: {advice}"
             )
         return max(1, min(count() if self.device.xp is np else 1, free // 2 // bytes_))
-
-
-def _further_arguments(apply: Callable[..., Any]) -> list[str]:
-    """Return the names of required arguments besides the picture."""
-    others = list(signature(apply).parameters.values())[1:]
-    return [p.name for p in others if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -1,20 +1,110 @@
-"""Applies a network to many files. An error in one file doesn't affect the others."""
+"""Applies a network to many files: finds the output file for each input, and rejects conflicts before any is written.
+
+    apply RUN photo.jpg -o clean.png            one file to one file, in the format that its name says
+    apply RUN a.jpg b.tif -o clean              to clean/a.png, clean/b.png
+    apply RUN photos -o clean                   photos/cats/a.jpg to clean/cats/a.png, and so on
+
+A .npy file becomes a .npy file. An input is never overwritten: files are compared by inode, so links and other
+spellings of a name are recognized. Two inputs with the same output, such as a.jpg and a.png, are an error. Results of
+an earlier call are overwritten. If OUT is inside IN, the files in OUT are not inputs. An error in one file doesn't
+affect the others.
+"""
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan.apply.applier import Applier
-from minigan.apply.output import write_picture
-from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats
-from minigan.apply.targets import Job
+from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats, write_picture
+from minigan.apply.picture import SUFFIXES as WRITTEN
 from minigan.common.terminal import bar
+from minigan.data.kinds import SUFFIXES, count_kinds
+from minigan.data.listing import walk
 from minigan.errors import DataError, MiniganError, printable
+
+
+@dataclass(frozen=True)
+class Job:
+    """An input file and its output file."""
+
+    source: Path
+    target: Path
+
+
+def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]:
+    """Return the jobs, and notes on skipped files. Raises DataError for missing inputs and conflicting outputs."""
+    single = len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir()
+    if single and out.suffix.lower() in WRITTEN:
+        found, passed_over = [(inputs[0], out)], list[str]()
+    elif single and out.suffix and out.suffix.lower() in SUFFIXES:
+        raise DataError(f"{out} can't be written: call it .png, or one of {', '.join(WRITTEN)}")
+    elif out.suffix.lower() in WRITTEN and not out.exists():
+        raise DataError(f"{out} is the name of a file, for the results of several: give a folder")
+    else:
+        found, passed_over = _below(inputs, out)
+    for source, _ in found:
+        if not os.path.exists(source):
+            raise DataError(f"there is no file {source}")
+    if not found:
+        raise DataError(f"there are no pictures in {', '.join(map(str, inputs))}")
+    _check(found, out)
+    note = count_kinds(passed_over)
+    return [Job(source, target) for source, target in found], (note,) if note else ()
+
+
+def _below(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Return each input with its output below the folder `out`, and the names of files that aren't pictures."""
+    found, passed_over = [], []
+    for place in inputs:
+        if not place.is_dir():
+            found.append((place, out / _named(place.name)))
+            continue
+        if out.is_dir() and os.path.samefile(place, out):
+            raise DataError(f"{out} is where the pictures are: give another folder for the results")
+        for folder, names in walk(place):
+            parts = folder.relative_to(place).parts
+            if out.is_dir() and any(os.path.samefile(out, place.joinpath(*parts[: i + 1])) for i in range(len(parts))):
+                continue  # output of an earlier call
+            for name in sorted(name for name in names if not name.startswith(".")):
+                if name.lower().endswith((*SUFFIXES, FLOATS)):
+                    found.append((folder / name, out.joinpath(*parts, _named(name))))
+                else:
+                    passed_over.append(name)
+    return found, passed_over
+
+
+def _named(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem + (FLOATS if suffix.lower() == FLOATS else ".png")
+
+
+def _check(found: list[tuple[Path, Path]], out: Path) -> None:
+    if out.exists() and not out.is_dir() and (len(found) > 1 or found[0][1] != out):
+        raise DataError(f"{out} is a file: give a folder for the results")
+    inputs = {_identity(source): source for source, _ in found}
+    names: dict[str, Path] = {}
+    for source, target in found:
+        if target.is_dir():
+            raise DataError(f"{target} is a folder: give another name, or a folder for the results")
+        if target.exists() and (same := inputs.get(_identity(target))):
+            raise DataError(f"{target} is the input {same}, which is never overwritten: give another place")
+        name = unicodedata.normalize("NFC", str(target)).casefold()  # macOS and Windows ignore case
+        if name in names:
+            raise DataError(f"{names[name]} and {source} would both become {target}: rename one, or apply one by one")
+        names[name] = source
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 @dataclass

@@ -1,12 +1,21 @@
-"""Reads pictures of any kind without loss: pixels, alpha, color profile.
+"""Reads pictures of any kind without loss (pixels, alpha, color profile), and writes them atomically.
 
 * Grey has 1 channel and color 3; palettes and CMYK are converted to RGB. The depth of 8 or 16 bits is kept.
 * EXIF orientation is applied. Of an animation, the first frame is used.
 * A .npy file contains floats in [−1, 1], (H, W) or (H, W, C), the range of networks; they are not rounded or clipped.
+
+Formats for writing:
+
+.png                8 or 16 bits, grey or color, with alpha or without; the default
+.tif .tiff          8 bits, or 16 of grey without alpha
+.webp               8 bits, without loss
+.jpg .jpeg          8 bits without alpha, quality 95, with loss
+.npy                float32 in [−1, 1]
 """
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,24 +23,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from minigan.apply.png import read_png
+from minigan.apply.png import read_png, write_png
 from minigan.common.untrusted import Unreadable, open_file, read_npy
 from minigan.data.decode import decode_by, no_warnings
 from minigan.data.pictures import ALPHA_MODES, SIXTEEN_BIT_MODES, read_key
 from minigan.errors import DataError
+from minigan.training.files import replacing
 
 FLOATS = ".npy"
 ORIENTATION = 0x0112  # the number of an EXIF tag
 LUMINANCE = (19595, 38470, 7471)  # of 65536: ITU-R BT.601, as in Pillow, which is used for training
-TURNS = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,19 @@ def _read_floats(path: Path) -> Picture:
     return Picture(pixels, flat=array.ndim == 2)
 
 
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply an EXIF orientation, 1 to 8: transpose from 5 on, then reverse the rows, the columns, or both."""
+    pixels = pixels.swapaxes(0, 1) if 5 <= orientation <= 8 else pixels
+    return pixels[:: -1 if orientation in (3, 4, 7, 8) else 1, :: -1 if orientation in (2, 3, 6, 7) else 1]
+
+
 def _read(image: Image.Image, path: Path) -> Picture:
     profile = image.info.get("icc_profile") or b""
     kept = str(getattr(image, "tile", ""))  # the sample format in the file
     if image.format == "PNG" and "16B" in kept:
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1), np.asarray)
-        pixels, alpha = read_png(path.read_bytes())
-        return Picture(turn(pixels), None if alpha is None else turn(alpha), profile)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        pixels, alpha = (a if a is None else _turned(a, orientation) for a in read_png(path.read_bytes()))
+        return Picture(pixels, alpha, profile)
     if image.format == "TIFF" and ";16" in kept and image.mode not in SIXTEEN_BIT_MODES:
         raise DataError(f"{path} is a TIFF in color with 16 bits, which can't be read without loss: convert it to PNG")
     read_key(image)
@@ -152,3 +159,44 @@ def _read(image: Image.Image, path: Path) -> Picture:
         return Picture(pixels.reshape(image.height, image.width, -1), None, profile)
     both = np.asarray(image.convert("LA" if grey else "RGBA"))
     return Picture(both[..., :-1], both[..., -1:], profile)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+}
+SUFFIXES = (*OPTIONS, FLOATS)
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write a file in the format of its suffix. Raises DataError if the format can't store the picture, and OSError."""
+    data = encode(path, picture)
+    with replacing(path) as file:
+        file.write(data)
+
+
+def encode(path: Path, picture: Picture) -> bytes:
+    """Return the bytes of the file. Raises DataError, with its name, if the format can't store the picture."""
+    suffix, pixels, file = path.suffix.lower(), picture.pixels, io.BytesIO()
+    if suffix == FLOATS:
+        np.save(file, pixels[..., 0] if picture.flat and picture.grey else pixels, allow_pickle=False)
+        return file.getvalue()
+    if pixels.shape[2] not in (1, 3):
+        raise DataError(f"{path}: a picture has 1 or 3 channels, and the network makes {pixels.shape[2]}: use .npy")
+    if suffix in (".jpg", ".jpeg") and picture.alpha is not None:
+        raise DataError(f"{path}: JPEG has no transparency: use .png")
+    whole = pixels if picture.alpha is None else np.concatenate([pixels, picture.alpha], axis=-1)
+    if suffix == ".png" and whole.dtype == np.uint16:
+        return write_png(whole, picture.profile)
+    if whole.dtype == np.uint16 and not (suffix in (".tif", ".tiff") and whole.shape[2] == 1):
+        raise DataError(f"{path}: this picture has 16 bits, which {suffix} can't hold: use .png")
+    image = Image.fromarray(np.ascontiguousarray(whole[..., 0] if whole.shape[2] == 1 else whole))
+    try:
+        image.save(file, **OPTIONS[suffix], icc_profile=picture.profile or None)
+    except (OSError, ValueError) as error:  # such as a width above the limit of the format
+        raise DataError(f"{path} can't be written ({error}): use .png") from error
+    return file.getvalue()

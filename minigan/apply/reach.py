@@ -123,10 +123,7 @@ class Cuts:
 
 
 def cut(networks: Sequence[Layer], size: int, axis: int, least: int = TILE, radii: int = RADII) -> Cuts:
-    """Cut an axis of `size` pixels into tiles, whose size depends only on the arguments.
-
-    Raises NotLocal if a layer depends on the whole picture.
-    """
+    """Cut an axis of `size` pixels into tiles. Raises NotLocal if a layer depends on the whole picture."""
 
     def through(n: int) -> Line:
         line = Line(n)

@@ -34,7 +34,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the figures to FILE (default: don't)")
     plot = "draw how time and memory grow with the batch, and with the pictures, to FILE (default: don't)"
     parser.add_argument("--plot", metavar="FILE", help=plot)
-    alone = "minigan alone: where the time of a step goes, by kind of layer"
+    alone = "minigan alone: the time of a step by kind of layer"
     parser.add_argument("--profile", action="store_true", help=alone)
 
 

@@ -22,16 +22,16 @@ from minigan.errors import MiniganError, printable
 
 # name: (module, description)
 COMMANDS = {
-    "train": ("minigan.commands.train", "train a model, or go on with a run"),
+    "train": ("minigan.commands.train", "train a model, or resume a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
     "apply": ("minigan.commands.apply", "send pictures of any size through a trained model"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
-    "report": ("minigan.commands.report", "write a run's page anew"),
-    "replay": ("minigan.commands.replay", "make the step again at which a run failed"),
-    "gradcheck": ("minigan.commands.gradcheck", "check every gradient against differences"),
+    "report": ("minigan.commands.report", "rewrite the page of a run"),
+    "replay": ("minigan.commands.replay", "repeat the step at which a run failed"),
+    "gradcheck": ("minigan.commands.gradcheck", "check all gradients by finite differences"),
     "models": ("minigan.commands.models", "list the models, or describe one"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),
-    "bench": ("minigan.commands.bench", "measure speed and memory, beside PyTorch"),
+    "bench": ("minigan.commands.bench", "measure speed and memory, also of PyTorch"),
     "selftest": ("minigan.commands.selftest", "check and measure a GPU, in eight minutes"),
 }
 INTERRUPTED = 130
@@ -99,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     name = next((word for word in argv if not word.startswith("-")), None)
     if name is None:
-        parser = Parser(argv, prog="minigan", usage="minigan COMMAND [options]", description=_overview())
+        overview = "Train GANs with NumPy or CuPy; every derivative is written by hand.\n\ncommands:\n"
+        overview += "\n".join(f"  {name:10} {what}" for name, (_, what) in COMMANDS.items())
+        parser = Parser(argv, prog="minigan", usage="minigan COMMAND [options]", description=overview)
         parser.add_argument("--version", action="version", version=f"minigan {__version__}")
         try:
             parser.parse_args(argv)
@@ -130,11 +132,6 @@ def _run(argv: list[str]) -> int:
     except MiniganError as error:  # replace the names of arguments in the message by options
         error.args = (with_flags(str(error), {o for action in parser._actions for o in action.option_strings}),)
         raise
-
-
-def _overview() -> str:
-    lines = [f"  {name:10} {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["Train GANs with NumPy or CuPy; every derivative is written by hand.", "", "commands:", *lines])
 
 
 def _with_dashes(word: str) -> str:

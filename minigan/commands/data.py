@@ -91,26 +91,20 @@ def _open(args: argparse.Namespace) -> Dataset:
     try:
         dataset = open_dataset(args.spec, args.img_size, args.channels, args.seed, args.split, skip_bad=True)
     except BadFilesError as error:
-        raise DataError(_listed(error.problems)) from error
+        raise DataError(error.problems[0] if len(error.problems) == 1 else _list(error.problems)) from error
     problems = list(getattr(dataset, "bad", ()))
     if problems and not args.skip_bad:
-        raise DataError(f"{_listed(problems)}, or go on without by --skip-bad")
+        message = problems[0] if len(problems) == 1 else _list(problems)
+        raise DataError(f"{message}, or skip them with --skip-bad")
     _list(problems)
     return dataset
 
 
-def _list(problems: list[str]) -> None:
-    """Print the problem of each bad file."""
+def _list(problems: list[str]) -> str:
+    """Print the problem of each bad file, and return the message of an error about several."""
     for problem in problems:
         print(f"bad: {printable(with_flags(problem))}")
-
-
-def _listed(problems: list[str]) -> str:
-    """Print the problem of each bad file if there are several, and return the message of the error."""
-    if len(problems) == 1:
-        return problems[0]
-    _list(problems)
-    return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above"
+    return f"{problems[0]}; this is one of {len(problems):,} bad files, all listed above" if problems else ""
 
 
 def _sheet(dataset: Dataset, n: int | None, seed: int) -> pictures.Image.Image:

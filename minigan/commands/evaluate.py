@@ -127,7 +127,7 @@ def _measure(
     metrics.check_metrics(wanted, pictures.n, network, real is not None)
 
     evidence = Evidence(network, pictures, real) if draws else None
-    reference = _look_at(real, network, wanted, evidence)
+    reference = _reference_statistics(real, network, wanted, evidence)
     batches = _bar(pictures, "pictures", _numbers(subject.config, network))
     answer, own = metrics.evaluate(batches, pictures.n, pictures.source, network, reference, wanted, args.seed)
     return answer, reference or own, evidence.draw(answer.values) if evidence else {}
@@ -166,7 +166,7 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"there is no metric {name!r}: {nearest(name, metrics.METRICS + PAIRED)}")
 
 
-def _look_at(
+def _reference_statistics(
     real: Pictures | Path | None, network: metrics.FeatureNetwork, wanted: tuple[str, ...], evidence: Evidence | None
 ) -> metrics.Statistics | None:
     """Return the statistics of the reference, or None without a reference."""

@@ -17,7 +17,6 @@ from minigan.model import Judgement
 from minigan.training.evaluation import compare_pairs
 
 PAIRED = ("ssim", "psnr")
-
 NAMES = {"fid": "FID", "is": "Inception Score", "kid": "KID", "precision": "precision", "recall": "recall"}
 
 

@@ -88,9 +88,6 @@ def check_png(path: Path) -> None:
         raise UsageError(f"pictures are written as PNG: call the file {path.with_suffix('.png')}")
 
 
-# Runs
-
-
 def add_model(parser: Any) -> None:
     """Add --model."""
     what = "the run's own model again, as my_gan.py:MyGAN: a run's folder never loads Python (default: none)"
@@ -134,10 +131,7 @@ def own_class(
 def open_run(
     folder: RunFolder, config: RunConfig, cls: type[Model] | None, checkpoint: Path | None = None, device: str = "cpu"
 ) -> tuple[Any, Checkpoint]:
-    """Return the trained model of a run, and its checkpoint.
-
-    Prints warnings for changed files of the user, and for damaged checkpoints.
-    """
+    """Return the trained model of a run, and its checkpoint. Warns of changed user files and damaged checkpoints."""
     if checkpoint and not checkpoint.is_file():
         raise UsageError(f"there is no file {checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
     for sentence in other_files(folder.config(), config):
@@ -161,7 +155,7 @@ def add_seed(parser: Any, what: str) -> None:
 
 def add_skip_bad(parser: Any) -> None:
     """Add --skip-bad. The default None means that it wasn't given."""
-    what = "go on without pictures that can't be read (default: end)"
+    what = "skip pictures that can't be read (default: end with an error)"
     parser.add_argument("--skip-bad", action="store_true", default=None, help=what)
 
 
@@ -174,9 +168,6 @@ def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:
 def warn(sentence: str) -> None:
     """Print a warning."""
     print(f"minigan: warning: {printable(sentence)}", file=sys.stderr)
-
-
-# Options of models and settings
 
 
 def add_number(parser: Any, name: str, default: str = "") -> None:

@@ -17,10 +17,9 @@ from minigan.training.build import build_model, check_arguments
 from minigan.training.checkpoint import Checkpoint
 from minigan.training.doctor import Doctor
 from minigan.training.failure import first_not_finite
-from minigan.training.failure_file import load_failure
 from minigan.training.finding import Event, Finding, short
 from minigan.training.folder import RunFolder
-from minigan.training.frozen import load_frozen
+from minigan.training.npz_files import load_failure, load_frozen
 from minigan.training.settings import RunConfig, parse_config
 from minigan.training.stepper import Stepper
 from minigan.training.summary import table

@@ -86,7 +86,7 @@ def add_arguments(parser: Parser) -> None:
         add_number(output, name)
     judged = "whose features they are compared by (default: digits for digits and mnist, else inception)"
     output.add_argument("--eval-features", choices=FEATURE_NETWORKS, help=judged)
-    what = "go on with the run in this folder; --n-steps or --n-epochs make it longer (default: a new run)"
+    what = "resume the run in this folder; --n-steps or --n-epochs extend it (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
     options.add_model(output)
     what = "begin with the weights of another run, or of one of its checkpoints (default: with random ones)"

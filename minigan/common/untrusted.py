@@ -48,8 +48,7 @@ def open_file(path: str | os.PathLike) -> BinaryIO:
 def read_npz(file: BinaryIO, ratio: int = RATIO) -> dict[str, np.ndarray]:
     """Read all arrays of an open .npz file, by name: real numbers, integers and booleans.
 
-    The unpacked size is limited to 64 MiB or `ratio` times the size of the file, and to `MOST`. Raises Unreadable, a
-    ValueError, if the file is invalid or exceeds the limit.
+    Raises Unreadable, a ValueError, if the file is invalid, or unpacks to more than 64 MiB and `ratio` times its size.
     """
     try:
         size = file.seek(0, os.SEEK_END)
@@ -71,7 +70,7 @@ def read_npy(file: BinaryIO) -> np.ndarray:
 def _read_members(archive: zipfile.ZipFile, most: int) -> dict[str, np.ndarray]:
     members = archive.infolist()
     if len(members) > MOST_MEMBERS or len({info.filename for info in members}) < len(members):
-        raise Unreadable("it has too many arrays, or a name stands twice")
+        raise Unreadable("it has too many arrays, or two arrays have the same name")
     if sum(info.file_size for info in members) > most:
         raise Unreadable("it unpacks to far more than a file of its size should")
     arrays = {}

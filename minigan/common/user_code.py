@@ -53,7 +53,9 @@ def load_own(word: str) -> tuple[Any, dict[str, str]]:
         like = near(name, there)
         hint = f"did you mean {like}?" if like else f"it has {', '.join(there) or 'no class and no function'}"
         raise OwnError(f"there is no {name!r} in {file}: {hint}")
-    return getattr(module, name), {one.name: _checksum(one) for one in (path, *_imported_siblings(path))}
+    return getattr(module, name), {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (path, *_imported_siblings(path))
+    }
 
 
 def own_model(word: str) -> tuple[type[Model], dict[str, str]]:
@@ -179,10 +181,6 @@ def _imported_siblings(path: Path) -> list[Path]:
 
 def _file(module: Any) -> str | None:
     return getattr(module, "__file__", None)
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _problem(error: BaseException, otherwise: str) -> str:

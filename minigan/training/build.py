@@ -19,7 +19,7 @@ from minigan.model import Model
 from minigan.options import arguments_of
 from minigan.training.checkpoint import Checkpoint, Warn, load_checkpoint, load_newest
 from minigan.training.folder import RunFolder
-from minigan.training.frozen import load_frozen
+from minigan.training.npz_files import load_frozen
 from minigan.training.settings import INITIAL_WEIGHTS, RunConfig, TrainingError
 
 
@@ -40,7 +40,7 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
     cls = cls or model_class(config.model)
     takes = inspect.signature(cls).parameters
     for name in config.model_args.keys() - takes.keys():
-        raise TrainingError(f"{config.model}: it takes no {name}, which this run was begun with")
+        raise TrainingError(f"{config.model}: it has no argument {name}, which this run began with")
     rng = np.random.default_rng([config.seed, INITIAL_WEIGHTS])
     shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
     shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model with one array of samples
@@ -84,8 +84,7 @@ def open_model(
 ) -> tuple[Any, Checkpoint]:
     """Return the model of a run with the weights of `checkpoint`, by default the newest undamaged one.
 
-    `warn` is called with a sentence for each damaged checkpoint that was skipped. Raises CheckpointError if no
-    checkpoint can be read.
+    `warn` is called for each damaged checkpoint that is skipped. Raises CheckpointError if none can be read.
     """
     found = open_checkpoint(folder, config.model, checkpoint, warn)
     model = build_model(config, cls, get_device(device))

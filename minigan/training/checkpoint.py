@@ -132,8 +132,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint. `state` needs at least "model", "step", "samples", "phase" and "seconds".
 
-    `extra` holds additional arrays by name. Raises NotFiniteError if a parameter is NaN or infinite; an existing file
-    then stays unchanged.
+    `extra` holds additional arrays. Raises NotFiniteError, and keeps an existing file, if a parameter isn't finite.
     """
     arrays = model_arrays(model)
     check_finite(arrays, state["step"])
@@ -163,8 +162,7 @@ def checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
 def load_checkpoint(path: str | os.PathLike, model: str | None = None) -> Checkpoint:
     """Read a checkpoint of the model called `model`, or of any model if that is None.
 
-    Raises CheckpointError if the file doesn't exist or belongs to another model, and its subclass DamagedCheckpoint if
-    it is damaged.
+    Raises CheckpointError if the file is missing or of another model, DamagedCheckpoint if it is damaged.
     """
     path = Path(path)
     try:
@@ -218,8 +216,7 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
 def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) -> Checkpoint:
     """Read the newest undamaged checkpoint of `paths`, which are sorted from old to new.
 
-    `warn` receives a sentence for every damaged file that was skipped. Raises CheckpointError as `load_checkpoint`
-    does; if all files are damaged, the error of the newest.
+    `warn` is called for every damaged file. Raises CheckpointError like `load_checkpoint`, or if all are damaged.
     """
     problems = []
     for path in reversed(paths):

@@ -62,8 +62,7 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
 def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
     """Return `n` pictures of a generator, from latents drawn with the seed.
 
-    A conditional GAN draws each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as in a picture
-    file.
+    A conditional GAN draws each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as in files.
     """
 
     def batches() -> Iterator[tuple[Any, Any]]:
@@ -88,8 +87,7 @@ def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:
     """Return the means of "ssim" and "psnr" over pairs of pictures, without cropping or resizing.
 
     The data range is 255. The SSIM of a color picture is the mean over its channels. The mean PSNR is infinite if a
-    pair is identical. Raises DataError, with the name of the file, as `Pairs` does, and for a picture smaller than the
-    window of SSIM.
+    pair is identical. Raises DataError like `Pairs`, and for a picture smaller than the window of SSIM.
     """
     sums = dict.fromkeys(metrics, 0.0)
     for (one, _), (x, y) in zip(pairs.files, bar(pairs, desc="comparing", unit=" pairs"), strict=True):

@@ -71,8 +71,7 @@ class NearestReal:
 def draw_neighbors(samples: np.ndarray, found: NearestReal, real: Pictures) -> Image.Image:
     """Draw a row for each sample (Q, H, W, C): the sample, a white gap, and its nearest real pictures, nearest first.
 
-    `real` must be the set that `found` was computed from. Pictures of another size or another number of channels are
-    converted to those of the samples.
+    `real` must be the set that `found` was computed from. Its pictures are converted to the shape of the samples.
     """
     rows = []
     for sample, indices in zip(samples, found.indices, strict=True):

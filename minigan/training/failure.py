@@ -120,7 +120,7 @@ class FiniteCheck(LayerHooks):
             batch = next_batch()
             number, self.batches = self.batches, self.batches + 1
             arrays = {f"{name} of batch {number}": array for name, array in batch.items()}
-            largest = self.check(arrays, "", "", "the data", "data", lambda: "it came so from the data set")
+            largest = self.check(arrays, "", "", "the data", "data", lambda: "it is in the data set")
             self.observe(Event("", "", "the data", "data", largest))
             return batch
 

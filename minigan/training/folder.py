@@ -38,7 +38,7 @@ from minigan.errors import CheckpointError
 from minigan.training.files import replacing, write_text
 from minigan.training.lock import LOCK, FolderLock, LockedError
 from minigan.training.pictures import save_image
-from minigan.training.records import Records
+from minigan.training.records import RecordFile
 from minigan.training.settings import RunConfig, TrainingError, parse_config
 
 OF_A_STEP = re.compile(r"step-[0-9]+")
@@ -54,15 +54,12 @@ class RunFolder:
         self.losses, self.evaluations = self.path / "losses.png", self.path / "evaluations.png"
         self.best, self.failure, self.frozen = (self.path / f"{name}.npz" for name in ("best", "failure", "frozen"))
         self.report, self.declared = self.path / "report.html", self.path / "declared.json"
-        self.records = Records(self.path / "metrics.jsonl")
+        self.records = RecordFile(self.path / "metrics.jsonl")
         self._config, self._checkpoints = self.path / "config.json", self.path / "checkpoints"
         self._lock, self._made = FolderLock(self.path), list[Path]()
 
     def lock(self) -> None:
-        """Create the folder if it doesn't exist, and lock it against other processes until `unlock`.
-
-        Raises LockedError if another process holds the lock.
-        """
+        """Create the folder if necessary, and lock it until `unlock`. Raises LockedError if another process has it."""
         missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         self._made += missing
@@ -107,10 +104,7 @@ class RunFolder:
             return False
 
     def create(self, config: RunConfig) -> None:
-        """Create and lock the folder, remove the files of a run without a checkpoint, and write config.json.
-
-        Raises LockedError if another process trains there.
-        """
+        """Create and lock the folder, remove the files of a run without a checkpoint, and write config.json."""
         self.lock()
         if not self.checkpoints():
             made = (self.records.path, self.best, self.losses, self.evaluations, self.report, self.failure, self.frozen)

@@ -82,10 +82,7 @@ class FolderLock:
 
 
 def _lock(number: int) -> bool:
-    """Lock an open file. Returns False if another process has locked it.
-
-    Also returns True if the file system doesn't support locks: training must still be possible there.
-    """
+    """Lock an open file. Returns False if another process has locked it; True also on file systems without locks."""
     try:
         if fcntl:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

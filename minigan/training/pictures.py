@@ -169,10 +169,7 @@ def shrink(image: Image.Image) -> bool:
 
 
 def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
-    """Write an animated GIF of at most 60 frames, of at most 640 pixels each way; the last frame is shown longest.
-
-    Damaged pictures are skipped. If all are damaged, nothing is written.
-    """
+    """Write an animated GIF of at most 60 frames of at most 640 pixels each way. Damaged pictures are skipped."""
     chosen = np.linspace(0, len(pictures) - 1, min(FRAMES, len(pictures))).round().astype(int)
     frames = []
     for i in chosen:

@@ -144,10 +144,7 @@ def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:
 def _number_of_classes(
     given: dict[str, Any], cls: type[Model], config: RunConfig, sources: Sources
 ) -> dict[str, int | None]:
-    """Return {"n_classes": n} for a model with that argument, else {}.
-
-    Raises TrainingError for a given number below the number of classes in the data, or above the number of samples.
-    """
+    """Return {"n_classes": n} for a model with that argument, else {}. Raises TrainingError for an invalid number."""
     if "n_classes" not in inspect.signature(cls).parameters:
         return {}
     if not learns_classes(cls, config.model_args):
@@ -178,10 +175,7 @@ def _with_length(config: RunConfig, cls: type[Model], given: dict[str, Any], dat
 
 
 def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sources: Sources) -> RunConfig:
-    """Return the settings with the evaluations during training: the model's own judgements, and FID if requested.
-
-    Raises TrainingError for settings that don't apply to this model and its data.
-    """
+    """Return the settings with the evaluations during training. Raises TrainingError for any that don't apply."""
     pictures = any(len(shape) == 3 for shape in config.shapes.values())
     if config.augment and not pictures:
         raise TrainingError(f"`augment` is for pictures, and {config.data} has none: leave it out")

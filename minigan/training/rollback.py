@@ -17,8 +17,8 @@ from minigan.errors import CheckpointError
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, check_finite, load_newest
 from minigan.training.doctor import Note
 from minigan.training.failure import Finding, first_not_finite
-from minigan.training.failure_file import save_failure
 from minigan.training.folder import RunFolder
+from minigan.training.npz_files import save_failure
 from minigan.training.progress import Interrupts, Progress
 from minigan.training.settings import TrainingError
 from minigan.training.stepper import Stepper
@@ -37,10 +37,7 @@ class Snapshots:
         self._taken, self._duration = 0.0, 0.0
 
     def take(self) -> None:
-        """Take a snapshot.
-
-        Raises NotFiniteError if a number in it isn't finite, or TrainingError if that is the case for the first one.
-        """
+        """Take a snapshot. Raises NotFiniteError if a number isn't finite, TrainingError for the first snapshot."""
         start = time.perf_counter()
         state = self.stepper.snapshot()
         try:
@@ -68,7 +65,7 @@ class Snapshots:
         """
         stepper = self.stepper
         factor, rollbacks = stepper.lr_factor * SMALLER, stepper.rollbacks + 1
-        progress.say("looking for the layer in which it began")
+        progress.say("searching for the layer in which it began")
         finding, saved = self.find_origin(problem.step, folder, lambda: bool(stop.signal))
         what = f"{problem}: {finding.sentence}" if finding else str(problem)
         if stepper.config.on_nan == "stop" or rollbacks > MOST_ROLLBACKS:

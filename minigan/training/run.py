@@ -21,11 +21,11 @@ from minigan.training.curves import draw_run
 from minigan.training.declared import Declared
 from minigan.training.doctor import Doctor
 from minigan.training.folder import RunFolder
-from minigan.training.frozen import load_frozen, save_frozen
 from minigan.training.gallery import Gallery
 from minigan.training.judges import Best, OwnJudge, describe_modes, modes_judge
+from minigan.training.npz_files import load_frozen, save_frozen
 from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
-from minigan.training.recorder import fetch_norms
+from minigan.training.records import fetch_norms
 from minigan.training.report import Report, Status
 from minigan.training.rollback import Snapshots
 from minigan.training.settings import RunConfig, TrainingError
@@ -72,9 +72,9 @@ class Run:
     def train(self, progress: Progress) -> int:
         """Train until `config.n_steps`. Returns 0, or the number of the signal that interrupted training.
 
-        A checkpoint is saved in both cases. If a number becomes infinite or NaN, the run returns to its last checkpoint
-        with `on_nan="rollback"`. Otherwise, or after `MOST_ROLLBACKS` rollbacks, TrainingError is raised, with the
-        origin of the number. The folder is created after the first successful step.
+        A checkpoint is saved in both cases. After an infinite number or NaN, the run returns to its last checkpoint if
+        `on_nan` is "rollback". Otherwise, or after `MOST_ROLLBACKS` rollbacks, TrainingError names the origin of the
+        number. The folder is created after the first successful step.
         """
         try:
             with Interrupts() as interrupts, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -202,7 +202,7 @@ class Run:
         self.folder.keep_newest(self.config.keep_checkpoints)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of this folder. Whatever came after it there is forgotten.
+        """Resume from a checkpoint of this folder, and delete records and pictures of later steps.
 
         Raises CheckpointError if it doesn't fit the model, TrainingError if there is nothing left to do.
         """

@@ -142,10 +142,7 @@ def name_of(cls: type[Model]) -> str:
 
 
 def _load_initial_weights(model: Any, config: RunConfig) -> RunConfig:
-    """Copy the weights of the checkpoint `config.init_from` into `model`; return `config` with its path and step.
-
-    Raises CheckpointError if they don't fit.
-    """
+    """Copy the weights in `config.init_from` into `model`; return `config` with the checkpoint's path and step."""
     other = Path(config.init_from)
     folder, file = (RunFolder(other), None) if other.is_dir() else (RunFolder(other.parent), other)
     checkpoint = open_checkpoint(folder, config.model, file)

@@ -123,13 +123,9 @@ def problem_of(name: str, value: Any) -> str:
 
 
 def parse_config(values: dict[str, Any]) -> RunConfig:
-    """Build the settings from parsed JSON.
-
-    Raises CheckpointError for settings of an older minigan, and ValueError, TypeError, KeyError or AttributeError for
-    invalid ones.
-    """
+    """Build the settings from parsed JSON. Raises CheckpointError for an older format, other exceptions if invalid."""
     if "shape" in values and "shapes" not in values:
-        raise CheckpointError("it was made by an older minigan, and this one can't go on with it: start a new run")
+        raise CheckpointError("it was made by an older minigan, and this one can't resume it: start a new run")
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
     given = {name: values[name] for name in known}
     for name in ("augment", "classes", "changes"):

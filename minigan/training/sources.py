@@ -21,13 +21,12 @@ Sources = dict[str, Source]  # by feed
 def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = None) -> Sources:
     """Return the sources of a run, by feed. `data` replaces the name or path in `config.data` if it is given.
 
-    Raises DataError if the data can't be opened, TrainingError if `config.data` stands for objects in memory and `data`
-    is missing.
+    Raises DataError if the data can't be opened, TrainingError if it was in memory and `data` is missing.
     """
     if data is None and is_own(config.data):
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
-        raise TrainingError("this run was trained on arrays that a program handed over: give other data by `data`")
+        raise TrainingError("this run was trained on arrays in memory: hand them over, or give other data by `data`")
     return open_feeds(by_feed(config.data) if data is None else data, **_options(config, cls))
 
 
@@ -60,10 +59,7 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
 
 
 def check_sources(config: RunConfig, sources: Sources) -> None:
-    """Check the data of a resumed run, and assign the labels of classes as when the run began.
-
-    The samples may have changed. Raises TrainingError if their shape or the classes have changed.
-    """
+    """Assign labels to classes as when the run began. Raises TrainingError if shapes or classes have changed."""
     shapes = shapes_of(sources)
     for name, shape in config.shapes.items():
         if shapes.get(name) != tuple(shape):

@@ -21,7 +21,7 @@ from minigan.model import Now, phase_at
 from minigan.threads import blas, crew
 from minigan.training.checkpoint import Checkpoint, model_arrays
 from minigan.training.doctor import Doctor, Note
-from minigan.training.recorder import Recorder
+from minigan.training.records import Recorder
 from minigan.training.settings import DECAYS, HOST, TRAINING, RunConfig
 
 
@@ -122,7 +122,7 @@ class Stepper:
             self.doctor.load_state_dict(state["doctor"])
             self.lr_factor, self.rollbacks = float(state["lr_factor"]), int(state["rollbacks"])
             if not 0 < self.lr_factor <= 1 or self.rollbacks < 0:
-                raise ValueError("no run has come to such a factor on its learning rates")
+                raise ValueError("lr_factor or rollbacks is out of range")
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{checkpoint.path} is damaged: its state makes no sense") from error
         checkpoint.restore(self.model)

@@ -151,11 +151,9 @@ def _memory_table(model: Any, activations: dict[str, float]) -> str:
 
 
 def _activations(model: Any, shapes: Shapes, now: Now, batch_size: int) -> float:
-    """Return the bytes of temporary arrays in a step on a batch, extrapolated from two smaller batches.
-
-    The largest of several peaks counts: on a busy machine, a thread may start too late to allocate its scratch space.
-    """
+    """Return the bytes of temporary arrays in a step on a batch, extrapolated from two smaller batches."""
     n = max(4, min(MEMORY_PROBE, batch_size))
+    # the largest of several peaks: on a busy machine, a thread may start too late to allocate its scratch space
     small, large = (max(_peak(partial(_step, model, shapes, now, size)) for _ in range(PEAKS)) for size in (n // 2, n))
     return max(0, large + (large - small) / (n - n // 2) * (batch_size - n))
 

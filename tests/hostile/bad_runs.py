@@ -22,7 +22,7 @@ from minigan.commands.cli import main
 from minigan.layers import Dense
 from minigan.training import RunFolder
 from minigan.training.checkpoint import checksum
-from minigan.training.frozen import load_frozen
+from minigan.training.npz_files import load_frozen
 
 SAMPLE = "sample run --checkpoint run/x.npz --n 4"
 RESUME = "train --resume run --n-steps 5 --quiet"

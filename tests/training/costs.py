@@ -20,7 +20,7 @@ from tiny import CONFIG
 from minigan.backend import keep_freed_memory
 from minigan.training import RunFolder, load_checkpoint
 from minigan.training.plan import new_plan
-from minigan.training.recorder import fetch_norms
+from minigan.training.records import fetch_norms
 from minigan.training.report import Report, Status
 from minigan.training.rollback import SHARE
 from minigan.training.run import RECORD_INTERVAL

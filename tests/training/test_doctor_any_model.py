@@ -81,10 +81,10 @@ def test_two_games_have_their_own_bounds_and_names():
     wrong = fine | {"D_a_real": 0.999, "D_a_fake": 0.001, "D_b_critic_loss": 1e-4, "D_b_generator_loss": 50.0}
     notes = [note.sentence for _, note in say(doctor, [record(i, doctor, **wrong) for i in range(50, 80)])]
     assert notes == [
-        "D_b has told all real samples from all fakes since step 500 (its loss is 0.0001), so G_ab learns little from "
-        "it: try --lr 0.0005 or another --seed",
-        "D_a has told all real samples from all fakes since step 500 (it gives real ones 0.999, fakes 0.001), so G_ba "
-        "learns little from it: try --lr 0.0005 or another --seed",
+        "D_b has separated all real samples from all fakes since step 500 (its loss is 0.0001), so G_ab learns little "
+        "from it: try --lr 0.0005 or another --seed",
+        "D_a has separated all real samples from all fakes since step 500 (it gives real ones 0.999, fakes 0.001), so "
+        "G_ba learns little from it: try --lr 0.0005 or another --seed",
         "the loss of G_ab has run away since step 500: it is 50 now: try --lr 0.0005 or another --seed",
     ]
 

@@ -136,7 +136,7 @@ def test_data_noise_and_what_was_there_before():
     batch = {"real": with_nan(data(gan)()["real"])}
     finding = find(gan, lambda: batch)
     assert place(finding) == ("", "", "data", "real of batch 0")
-    sentence = "is in real of batch 0 of the data: it came so from the data set (1 NaN of 1,024 numbers)"
+    sentence = "is in real of batch 0 of the data: it is in the data set (1 NaN of 1,024 numbers)"
     assert finding.sentence.endswith(sentence)
 
     gan = build("dcgan")

@@ -10,7 +10,7 @@ from minigan.backend import to_numpy
 from minigan.errors import CheckpointError
 from minigan.testing import STRICT
 from minigan.training import RunConfig
-from minigan.training.failure_file import load_failure, save_failure
+from minigan.training.npz_files import load_failure, save_failure
 
 CONFIG = RunConfig("cdcgan", ARGS["cdcgan"], "digits", {"real": SHAPE}, {"data": 64}, N, 10)
 

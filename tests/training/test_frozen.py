@@ -10,7 +10,7 @@ from tiny import interrupt_at, make_run, newest, train
 from minigan.errors import CheckpointError
 from minigan.layers import Dense
 from minigan.training import open_model
-from minigan.training.frozen import load_frozen
+from minigan.training.npz_files import load_frozen
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_model_without_any_has_no_file(tmp_path):
     ("damage", "sentence"),
     [
         ("missing", "frozen.npz is missing: without it the run's frozen networks are unknown"),
-        ("cut", "frozen.npz is damaged: copy it anew from where the run was trained"),
+        ("cut", "frozen.npz is damaged: copy it again from where the run was trained"),
         ("empty", "frozen.npz is damaged"),
         ("flipped", "frozen.npz is damaged: its contents don't match its checksum"),
         ("no checksum", "frozen.npz is damaged"),

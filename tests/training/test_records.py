@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from minigan.training.records import Records
+from minigan.training.records import RecordFile
 
 NOTE = {"check": "collapse", "sentence": "all samples are the same"}
 WHOLE = {
@@ -18,7 +18,7 @@ WHOLE = {
 
 @pytest.fixture
 def records(tmp_path):
-    return Records(tmp_path / "metrics.jsonl")
+    return RecordFile(tmp_path / "metrics.jsonl")
 
 
 def test_what_is_added_is_read_and_before_that_there_is_none(records):
@@ -58,5 +58,5 @@ def test_what_is_forgotten_is_gone_with_what_was_cut_off(records):
 
 def test_the_file_is_named_when_it_cannot_be_written(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
-        Records(tmp_path / "gone" / "metrics.jsonl").add({"step": 1})
+        RecordFile(tmp_path / "gone" / "metrics.jsonl").add({"step": 1})
     assert caught.value.filename == str(tmp_path / "gone" / "metrics.jsonl")

@@ -13,7 +13,7 @@ from minigan.layers import BatchNorm
 from minigan.testing import STRICT
 from minigan.training import TrainingError
 from minigan.training.checkpoint import DamagedCheckpoint, load_newest
-from minigan.training.failure_file import load_failure
+from minigan.training.npz_files import load_failure
 
 LONG = replace(CONFIG, n_steps=40, checkpoint_interval=10, sample_interval=100)
 

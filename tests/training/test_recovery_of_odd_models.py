@@ -8,7 +8,7 @@ from odd import ODD, odd_resumed, odd_run
 from tiny import arrays_of, assert_same, before_step, newest, train
 
 from minigan.training import TrainingError
-from minigan.training.failure_file import load_failure
+from minigan.training.npz_files import load_failure
 
 
 def fail_once(run, number):

@@ -14,8 +14,8 @@ from minigan.commands.replay import timetable
 from minigan.training import RunConfig
 from minigan.training.doctor import Doctor
 from minigan.training.failure import first_not_finite
-from minigan.training.failure_file import load_failure, save_failure
 from minigan.training.finding import Event
+from minigan.training.npz_files import load_failure, save_failure
 from minigan.training.settings import TRAINING
 
 
@@ -163,7 +163,7 @@ def test_a_step_that_wants_more_batches_than_there_are(capsys):
 def test_data_that_was_not_finite_itself(capsys):
     save("failure.npz", batches=[{"real": with_nan(data(build("dcgan"))()["real"])}])
     out = replay(capsys, "failure.npz")[1]
-    assert out.rstrip().endswith("of the data: it came so from the data set (1 NaN of 1,024 numbers).")
+    assert out.rstrip().endswith("of the data: it is in the data set (1 NaN of 1,024 numbers).")
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 8))

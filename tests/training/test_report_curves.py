@@ -13,9 +13,9 @@ from pages import Page, page, picture, records
 from PIL import Image
 from saying import GAN
 
+from minigan.training.curves import RecordTable, thin
 from minigan.training.report import charts, frames, layers
 from minigan.training.report.frames import MOST, encode, read, spread
-from minigan.training.series import Records, thin
 
 CURVE = hnp.arrays(float, st.integers(1, 400), elements=st.floats(-1e30, 1e30))
 
@@ -64,7 +64,7 @@ def test_axes_of_each_kind():
 
 def test_points_stand_where_their_values_are():
     """FID is 1, 2, 4 at steps 0, 25, 100: on an axis from 0 to 4.2, drawn 2000 wide and 1000 high."""
-    made = Records([{"step": s, "fid": v} for s, v in ((0, 1.0), (25, 2.0), (100, 4.0))])
+    made = RecordTable([{"step": s, "fid": v} for s, v in ((0, 1.0), (25, 2.0), (100, 4.0))])
     chart = next(chart for chart in charts.charts_of(GAN, made)[1] if chart.title == "FID")
     figure, data = charts.draw(chart, made, 100)
     assert data["range"] == [0, pytest.approx(4.2)]
@@ -87,7 +87,7 @@ def test_values_beyond_the_axis_are_counted(tmp_path):
 def test_a_column_of_gradients_holds_the_largest_of_its_steps():
     made = [{"step": i + 1, "gradients": {"G.0": 1e-3, "D.0": 1e-3}} for i in range(1200)]
     made[605]["gradients"]["G.0"] = 10.0
-    *_, data = layers.draw(Records(made), 1200, GAN)
+    *_, data = layers.draw(RecordTable(made), 1200, GAN)
     row = data[0]["rows"][0]
     assert len(row) == 120 and row[60] == 10.0 and row[:60] == [1e-3] * 60 and row[61:] == [1e-3] * 59
     assert data[1]["rows"] == [[1e-3] * 120]
@@ -96,7 +96,7 @@ def test_a_column_of_gradients_holds_the_largest_of_its_steps():
 
 def test_colours_of_gradients_are_logarithmic_and_a_zero_has_none():
     made = [{"step": s, "gradients": {"G.0": v}} for s, v in ((10, 1e-4), (20, 1e-2), (30, 1.0), (40, 0.0))]
-    (figure,), key, data = layers.draw(Records(made), 40, GAN)
+    (figure,), key, data = layers.draw(RecordTable(made), 40, GAN)
     source = dict(Page(figure).all("img")[0])["src"]
     pixels = np.array(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
     wanted = [[*layers.ANCHORS[0], 255], [*layers.ANCHORS[4], 255], [*layers.ANCHORS[8], 255]]
@@ -107,7 +107,7 @@ def test_colours_of_gradients_are_logarithmic_and_a_zero_has_none():
 
 def test_a_column_without_a_record_is_like_the_one_before_it():
     made = [{"step": s, "gradients": {"G.0": float(s)}} for s in (10, 20, 30, 200)]
-    *_, data = layers.draw(Records(made), 200, GAN)
+    *_, data = layers.draw(RecordTable(made), 200, GAN)
     assert data[0]["rows"] == [[30, 30, 30, 200]]
 
 

@@ -35,7 +35,7 @@ def test_settings_survive_the_file(folder):
         ("{}", "is damaged"),
         ("[" * 100_000, "is damaged"),
         (None, "is not the folder of a run"),
-        ('{"shape": [16, 16, 1]}', "was made by an older minigan, and this one can't go on with it: start a new run"),
+        ('{"shape": [16, 16, 1]}', "was made by an older minigan, and this one can't resume it: start a new run"),
     ],
 )
 def test_settings_that_cannot_be_read(tmp_path, text, what):

@@ -12,12 +12,12 @@ from saying import GAN, THREE
 from tiny import CONFIG
 
 from minigan.training import RunFolder
+from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared
 from minigan.training.report import Report, Status, frames
 from minigan.training.report.markup import memory, number, tag, tick
 from minigan.training.report.page import time_left
 from minigan.training.report.tables import settings
-from minigan.training.series import Records
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -89,9 +89,9 @@ def test_the_time_left_is_reckoned_at_the_present_speed():
     """A slow beginning doesn't count."""
     slow = [{"step": step, "seconds": 10.0 * step} for step in range(1, 31)]
     fast = [{"step": 30 + step, "seconds": 300 + 0.5 * step} for step in range(1, 31)]
-    assert time_left(Records(slow + fast), 100) == pytest.approx(50)
-    assert time_left(Records(slow + fast), 0) is None
-    assert time_left(Records(slow[:1]), 100) is None
+    assert time_left(RecordTable(slow + fast), 100) == pytest.approx(50)
+    assert time_left(RecordTable(slow + fast), 0) is None
+    assert time_left(RecordTable(slow[:1]), 100) is None
 
 
 def test_notes_come_first(tmp_path):
@@ -150,7 +150,7 @@ def test_three_networks_two_exhibits_and_two_phases(tmp_path):
     assert [len(curve["steps"]) for curve in parsed.chart("Losses")["curves"]] == [40, 40, 20]
     assert [[frame["step"] for frame in film] for film in parsed.data["films"]] == [[0, 100, 200], [100, 200]]
     assert [film["aria-label"] for film in parsed.all("input")] == ["samples over time", "a over time"]
-    assert Records(made).phases == [(190, "with the critic")]
+    assert RecordTable(made).phases == [(190, "with the critic")]
     assert parsed.text.count("with the critic") == len(titles) and "autoencoder" not in parsed.text
     assert "PSNR 39 step 390 39 step 390" in parsed.text
 
@@ -209,7 +209,7 @@ def test_records_out_of_order_and_twice():
         {"step": 20, "d_loss": 3},
         {"step": 2**53, "d_loss": 1},
     ]
-    found = Records([*made, {"step": 30}])
+    found = RecordTable([*made, {"step": 30}])
     steps, values = found.series("d_loss")
     assert steps.tolist() == [10, 20] and values.tolist() == [1, 3]
     assert found.last_step == 30 and found.last("d_loss") == 3 and found.last("g_loss") is None

@@ -93,7 +93,7 @@ def test_a_decay_ends_at_the_last_step_whatever_the_length():
     ("changes", "sentence"),
     [
         ({"model_args": {"label_smoothing": 2.0}}, "dcgan: .*label.smoothing"),
-        ({"model_args": {"nope": 1}}, "dcgan: it takes no nope, which this run was begun with"),
+        ({"model_args": {"nope": 1}}, "dcgan: it has no argument nope, which this run began with"),
         ({"ema": 1.5}, "the decay of a moving average must be"),
         ({"shapes": {"real": (2,)}}, "dcgan"),
         ({"model": "dcgen"}, "there is no model called 'dcgen': did you mean dcgan"),

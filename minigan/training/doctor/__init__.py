@@ -58,10 +58,7 @@ class Doctor:
             self.context.phase, self.context.trends, self.signs = phase, {}, {}
 
     def measure(self) -> dict[str, Any]:
-        """Return the gradient norm of each layer and the root mean square weight of each network, after a step.
-
-        The results are 0-d arrays on the device, named "gradients.G.0" and "weights.G".
-        """
+        """Return the gradient norms of layers, "gradients.G.0", and the rms weights of networks, "weights.G"."""
         found = {}
         for place, layer in self.context.layers():
             if layer.parameter_names:
@@ -102,10 +99,7 @@ class Doctor:
         return known | {"diverse": sorted(context.diverse), "signs": signs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the result of `state_dict`.
-
-        Raises KeyError, TypeError, ValueError, AttributeError or OverflowError for anything else, before any change.
-        """
+        """Restore the result of `state_dict`. For anything else, an exception is raised before any change."""
         phases = {phase.name: phase for phase in self.context.model.phases}
         signs = {str(key): Sign(**sign) for key, sign in state["signs"].items()}
         if any(type(n) not in (int, bool) for sign in signs.values() for n in vars(sign).values()):

@@ -25,7 +25,7 @@ GROWN, LARGE = 30.0, 1.0  # rms of the weights: relative to the initial one, and
 VANISHED, KEPT = 4.0, 0.9  # powers of ten by which a gradient has decreased; decay of the mean of its logarithm
 STEEP = 100.0  # gradient penalty divided by its weight: 100 is a slope of 11 instead of 1
 RUNAWAY = 100.0  # loss of a diverged network, relative to that of an undecided critic
-DIVERSE, NEVER = 0.6, 0.03  # diversity that proves a working generator; diversity of one that never worked, after GRACE
+DIVERSE, NEVER = 0.6, 0.03  # diversity that proves that a generator works; diversity that disproves it after GRACE
 GRACE, LATE = 1000, 5000  # steps in which low diversity is ignored; steps after which it is always reported
 SETTLED = 3000  # steps after which points keep to their modes; the slowest default takes 1,100 on the grid
 NOISE, PLAIN = 0.5, 0.3  # correlation of neighboring pixels: of samples, relative to the data; and of the data itself
@@ -91,7 +91,7 @@ def certain_critic(context: Context, record: dict[str, Any]) -> Iterator[Observa
             seen = f"its loss is {loss:.2g}"
         else:
             continue
-        why = f"{game.critic} has told all real samples from all fakes {SINCE} ({seen})"
+        why = f"{game.critic} has separated all real samples from all fakes {SINCE} ({seen})"
         yield Observation(there, f"{why}, so {game.generator} learns little from it", game.critic_loss)
 
 
@@ -144,7 +144,7 @@ def steep_critic(context: Context, record: dict[str, Any]) -> Iterator[Observati
     for game in context.model.games:
         if (penalty := record.get(game.penalty)) is not None and game.penalty_weight > 0:
             slope = math.sqrt(max(penalty, 0) / game.penalty_weight)
-            why = f"the slope of {game.critic} is about {slope:.0f} {SINCE}, far steeper than its penalty asks for"
+            why = f"the slope of {game.critic} is about {slope:.0f} {SINCE}, far above the target of its penalty"
             yield Observation(penalty > STEEP * game.penalty_weight, why, game.penalty)
 
 

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from minigan.model import Judgement
-from minigan.training.curves import running_mean, ticks, value_range
+from minigan.training.curves import RecordTable, running_mean, thin, ticks, value_range
 from minigan.training.declared import Chart, Declared, judgement_chart
 from minigan.training.report.markup import Html, join, number, tag, tick
-from minigan.training.series import Records, thin
 
 WIDTH, HEIGHT = 2000, 1000  # of a chart, in SVG units
 FEW = 60  # curves with at most this many values are drawn as dots, longer ones are smoothed
@@ -23,14 +22,14 @@ MOST_CHARTS, MOST_CURVES, COLORS = 30, 12, 6  # page.css has six colors, which a
 LONGEST = 40  # characters of a name
 
 
-def diversities(records: Records) -> dict[str, Judgement]:
+def diversities(records: RecordTable) -> dict[str, Judgement]:
     """Return the diversities of the exhibits, which the doctor measures, as judgements."""
     names = [name for name in records.names if name.partition(".")[0] == "diversity"]
     note = "1: as real data; 0: all alike"
     return {name: Judgement(name.replace(".", " of "), "higher", note, "share") for name in names}
 
 
-def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[Chart]]:
+def charts_of(declared: Declared, records: RecordTable) -> tuple[list[Chart], list[Chart]]:
     """Return the large charts, which are the first two of the measures, and the small ones."""
     place = {f"weights.{network}": i for i, network in enumerate(declared.networks)}
     weights = sorted((n for n in records.names if n.startswith("weights.")), key=lambda n: place.get(n, len(place)))
@@ -48,7 +47,7 @@ def charts_of(declared: Declared, records: Records) -> tuple[list[Chart], list[C
     return large, small[:MOST_CHARTS]
 
 
-def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any]] | None:
+def draw(chart: Chart, records: RecordTable, last: int) -> tuple[Html, dict[str, Any]] | None:
     """Return the chart over the steps 0 to `last`, and its data for page.js. None if there is no data.
 
     The data: "title", "range" of the axis, and "curves", each with the "steps" and "values" of the drawn points.
@@ -58,7 +57,8 @@ def draw(chart: Chart, records: Records, last: int) -> tuple[Html, dict[str, Any
     if not curves:
         return None
     low, high = value_range(np.concatenate([y for *_, y in curves]), chart.scale)
-    below, above, drawn = [tag("path", class_="grid", d=_grid(low, high))], [], []
+    grid = "".join(f"M0 {y:.0f}H{WIDTH}" for y in _heights(np.array(ticks(low, high, 4)), low, high))
+    below, above, drawn = [tag("path", class_="grid", d=grid)], [], []
     for i, (_, steps, y) in enumerate(curves):
         kept, few, color = thin(y), len(y) <= FEW, f"c{i % COLORS}"
         x = np.rint(steps[kept] / max(last, 1) * WIDTH)
@@ -114,10 +114,6 @@ def _dots(x: np.ndarray, y: np.ndarray) -> str:
     return "".join(f"M{a:.0f} {b:.0f}h0" for a, b in zip(x, y, strict=True))
 
 
-def _grid(low: float, high: float) -> str:
-    return "".join(f"M0 {y:.0f}H{WIDTH}" for y in _heights(np.array(ticks(low, high, 4)), low, high))
-
-
 def _labels(low: float, high: float, side: str) -> list[Html]:
     """Return the numbers at an axis, positioned by their distance from a side, "left" or "top"."""
     labels = []
@@ -132,7 +128,7 @@ def x_axis(last: int) -> Html:
     return tag("div", tag("em", "step"), *_labels(0, max(last, 1), "left"), class_="x", aria_hidden="true")
 
 
-def _phases(records: Records, last: int) -> Html:
+def _phases(records: RecordTable, last: int) -> Html:
     """Mark the beginning of each phase by a line and its name, which may extend to the next mark."""
     ends = [100 * step / max(last, 1) for step, _ in records.phases] + [100.0]
     marks = [

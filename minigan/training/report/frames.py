@@ -20,10 +20,7 @@ QUALITIES = (80, 50)
 
 
 def read(paths: Sequence[Path], most: int = MOST) -> list[tuple[int, str]]:
-    """Return (step, data URI) for at most `most` of the pictures step-000100.png, …, evenly spread over `paths`.
-
-    Damaged and missing files are skipped.
-    """
+    """Return (step, data URI) of at most `most` pictures, evenly spread over `paths`, without damaged files."""
     found = []
     for path in (paths[i] for i in spread(len(paths), most)):
         try:
@@ -57,8 +54,7 @@ def spread(n: int, most: int) -> list[int]:
 def encode(path: Path) -> str:
     """Return the picture as a data URI, recompressed unless its file is small; "" if the file is no picture.
 
-    Lossless WebP is the smallest format for grids of small pictures. Photographs are compressed with loss, with as many
-    pixels and as high a quality as fit into MOST_BYTES.
+    Lossless WebP is smallest for grids of small pictures. Photographs are compressed with loss, to fit MOST_BYTES.
     """
     try:
         image = open_picture(path)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared
 from minigan.training.report.charts import x_axis
 from minigan.training.report.markup import Html, number, table, tag
-from minigan.training.series import Records
 
 COLUMNS = 120  # at most, in a row
 MOST_NETWORKS, MOST_LAYERS = 8, 64  # of each
@@ -23,7 +23,7 @@ COLORS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", 
 ANCHORS = np.array([[int(color[i : i + 2], 16) for i in (0, 2, 4)] for color in COLORS], float)
 
 
-def draw(records: Records, last: int, declared: Declared) -> tuple[list[Html], Html, list[Any]] | None:
+def draw(records: RecordTable, last: int, declared: Declared) -> tuple[list[Html], Html, list[Any]] | None:
     """Return a map for each network, the color key, and the data for page.js; None if there are no gradients.
 
     The data for each network: "key", "steps" at which columns end, "rows" of norms.

@@ -16,13 +16,13 @@ from pathlib import Path, PurePath
 from string import Template
 from typing import Any
 
+from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
 from minigan.training.progress import duration
 from minigan.training.report import charts, frames, layers, tables
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
-from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 PHASES = ("running", "finished", "interrupted", "stopped")
@@ -66,7 +66,7 @@ class Report:
 
     def html(self, status: Status, records: Sequence[Any], pictures: Mapping[str, Sequence[Path]] | None = None) -> str:
         """Return the page. `pictures` has the files by exhibit. Damaged records and pictures are skipped."""
-        found = Records(records)
+        found = RecordTable(records)
         films = self._films(pictures or {})
         last = max(status.step, found.last_step, 1)
         large, small = charts.charts_of(self.declared, found)
@@ -95,7 +95,7 @@ class Report:
         found = [(name, frames.read(pictures[name], most)) for name in names]
         return [(name, shown) for name, shown in found if shown]
 
-    def _tables(self, status: Status, records: Records) -> Html:
+    def _tables(self, status: Status, records: RecordTable) -> Html:
         config, judged = self.config, tables.judgements(records, self.declared)
         about = tables.about(config, records, status.step, status.seconds)
         command = tag("pre", tag("code", *_with_flags(config.command)))
@@ -134,7 +134,7 @@ def _row(name: str, figures: Sequence[Html]) -> Html:
     return tag("section", *figures, class_="small", aria_label=name) if figures else Html("")
 
 
-def _header(title: str, config: RunConfig, status: Status, records: Records) -> Html:
+def _header(title: str, config: RunConfig, status: Status, records: RecordTable) -> Html:
     left = time_left(records, config.n_steps - status.step)
     now = datetime.now(timezone.utc)
     speed = records.last("pictures_per_second")
@@ -162,7 +162,7 @@ def _header(title: str, config: RunConfig, status: Status, records: Records) -> 
     return tag("header", head, bar, figures, *lines, class_=status.phase)
 
 
-def time_left(records: Records, steps: int) -> float | None:
+def time_left(records: RecordTable, steps: int) -> float | None:
     """Estimate the seconds for `steps` steps from the last records; None if there are fewer than two."""
     at, seconds = records.series("seconds")
     at, seconds = at[-RECENT:], seconds[-RECENT:]
@@ -171,7 +171,7 @@ def time_left(records: Records, steps: int) -> float | None:
     return float(steps * (seconds[-1] - seconds[0]) / (at[-1] - at[0]))
 
 
-def _notes(records: Records, status: Status, n_steps: int) -> Html:
+def _notes(records: RecordTable, status: Status, n_steps: int) -> Html:
     """List the doctor's notes, or state that there are none. Notes on a short run are dropped once it was extended."""
     notes = [note for note in records.notes if note[1] != "steps" or note[0] >= n_steps]
     if not notes and status.phase == "stopped":

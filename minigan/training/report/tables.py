@@ -8,17 +8,17 @@ from typing import Any
 
 from minigan.gans import MODELS
 from minigan.options import arguments_of
+from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared
 from minigan.training.progress import duration
 from minigan.training.report.charts import LONGEST, diversities
 from minigan.training.report.markup import Html, number, table, tag, when
-from minigan.training.series import Records
 from minigan.training.settings import RunConfig
 
 # Fields that aren't in the table of settings; most are elsewhere on the page
 ELSEWHERE = {"model", "model_args", "shapes", "samples", "classes", "fingerprint", "own", "changes", "command"}
 ELSEWHERE |= {"started", "versions"}
-WIDE = 22  # characters; longer values get a separate line
+WIDE, MOST_CLASSES = 22, 12  # characters, above which a value gets a separate line; names of classes that are listed
 
 
 def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
@@ -65,7 +65,7 @@ def plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def judgements(records: Records, declared: Declared) -> Html | None:
+def judgements(records: RecordTable, declared: Declared) -> Html | None:
     """Return a table with the last and the best value of each judgement; None if there are none."""
     rows = []
     for name, judgement in (declared.judgements | diversities(records)).items():
@@ -90,17 +90,18 @@ def facts(pairs: Sequence[tuple[str, str]]) -> Html:
     return tag("dl", *entries, class_="facts")
 
 
-def about(config: RunConfig, records: Records, step: int, seconds: float) -> Html:
+def about(config: RunConfig, records: RecordTable, step: int, seconds: float) -> Html:
     """Return the facts about speed, data and versions that aren't in the header."""
     _, speeds = records.series("pictures_per_second")
     epoch = records.last("epoch")
+    shown, more = ", ".join(config.classes[:MOST_CLASSES]), len(config.classes) - MOST_CLASSES
     return facts(
         [
             ("a thousand steps", duration(1000 * seconds / step) if step and seconds > 0 else ""),
             ("samples per second, mean", number(speeds.mean()) if len(speeds) else ""),
             ("epochs", "" if epoch is None else number(epoch)),
             ("data", _data(config)),
-            ("classes", _some(config.classes)),
+            ("classes", f"{shown} and {more} more" if more > 0 else shown),
             ("own files", ", ".join(config.own or {})),
             ("started", when(config.started)),
             ("versions", ", ".join(f"{name} {version}" for name, version in (config.versions or {}).items())),
@@ -116,8 +117,3 @@ def _data(config: RunConfig) -> str:
     feeds = [f"{n:,} samples" + f" of {feed}" * (len(config.samples) > 1) for feed, n in config.samples.items()]
     arrays = [f"{name} {shape}" for name, shape in zip(config.shapes, shapes, strict=True)]
     return f"{', '.join(feeds)}: {', '.join(arrays)}"
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

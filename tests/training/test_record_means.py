@@ -10,7 +10,7 @@ from tiny import CONFIG, interrupt_at, make_run, train
 from minigan.testing import STRICT
 from minigan.testing.transfers import transfers
 from minigan.training.checkpoint import NotFiniteError
-from minigan.training.recorder import Recorder
+from minigan.training.records import Recorder
 
 
 def test_a_record_has_the_mean_of_a_measure_over_the_steps_that_had_it():
@@ -71,7 +71,7 @@ def test_measures_stay_on_the_device_until_a_record_is_due(tmp_path):
 def test_a_run_fetches_measures_at_records_and_checkpoints_alone(tmp_path, monkeypatch):
     fetched, run = [], make_run(tmp_path / "run")
     monkeypatch.setattr(
-        "minigan.training.recorder.to_numpy", lambda x: fetched.append(run.stepper.step) or np.asarray(x)
+        "minigan.training.records.to_numpy", lambda x: fetched.append(run.stepper.step) or np.asarray(x)
     )
     train(run)
     assert sorted(set(fetched)) == [1, 5, 6, 10, 12]  # the first step; checkpoints at 5 and 10, records at 6, 10 and 12
