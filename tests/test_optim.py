@@ -354,6 +354,22 @@ def test_the_decay_of_an_average_grows_up_to_the_one_that_was_asked_for():
     np.testing.assert_allclose(factors, [min(0.5, (1 + t) / (10 + t)) for t in range(1, 15)], rtol=1e-6)
 
 
+def test_an_average_restarts_from_the_networks_weights():
+    net = network()
+    average = WeightAverage(net)
+    net.parameters().values += 1
+    average.update()
+    average.restart()
+    assert average.t == 0
+    np.testing.assert_array_equal(average.average.parameters().values, net.parameters().values)
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm, clip_weights])
+def test_what_clips_takes_parameters_not_a_network(clip):
+    with pytest.raises(LayerError, match=f"{clip.__name__} takes the parameters, not the Sequential itself"):
+        clip(network(), 1.0)
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1, 1.5, nan])
 def test_a_decay_that_makes_no_average_is_refused(decay):
     assert WeightAverage(network(), 0).decay == 0

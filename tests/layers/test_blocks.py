@@ -36,6 +36,12 @@ def shaken(block, *channels):
     return shake(block(*channels, rng=rng), rng).to(dtype=np.float64)
 
 
+@pytest.mark.parametrize("block", [up_block, down_block, first_down_block])
+def test_the_generator_that_is_given_draws_the_weights(block):
+    first, second = (block(3, 4, rng=np.random.default_rng(0)).parameters().values for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
 def a_picture():
     return smooth_point(np.random.default_rng(1), PICTURE)
 
