@@ -65,7 +65,7 @@ def up_block(
         ReLU(),
         _conv3x3(out_channels, out_channels, init, rng),
     ]
-    return Residual(_chain(body), Sequential(_conv1x1(in_channels, out_channels, rng), Upsample(2)))
+    return Residual(_chain(body), Sequential(Conv2D(in_channels, out_channels, 1, rng=rng), Upsample(2)))
 
 
 def down_block(
@@ -87,25 +87,20 @@ def down_block(
     init: of the 3×3 convolutions.
     """
     rng = rng or np.random.default_rng()
-
-    def norm_if_wanted() -> list[Layer]:
-        return [] if norm is None else [norm(in_channels)]
-
-    def pool_if_wanted() -> list[Layer]:
-        return [AvgPool2D(2)] if downsample else []
-
+    make_norm = lambda: [] if norm is None else [norm(in_channels)]  # noqa: E731
+    make_pool = lambda: [AvgPool2D(2)] if downsample else []  # noqa: E731
     body = [
-        *norm_if_wanted(),
+        *make_norm(),
         ReLU(),
         wrap(_conv3x3(in_channels, in_channels, init, rng)),
-        *norm_if_wanted(),
+        *make_norm(),
         ReLU(),
         wrap(_conv3x3(in_channels, out_channels, init, rng)),
-        *pool_if_wanted(),
+        *make_pool(),
     ]
     if not downsample and in_channels == out_channels:
         return Residual(_chain(body))
-    return Residual(_chain(body), Sequential(*pool_if_wanted(), wrap(_conv1x1(in_channels, out_channels, rng))))
+    return Residual(_chain(body), Sequential(*make_pool(), wrap(Conv2D(in_channels, out_channels, 1, rng=rng))))
 
 
 def first_down_block(
@@ -127,18 +122,12 @@ def first_down_block(
         wrap(_conv3x3(out_channels, out_channels, init, rng)),
         AvgPool2D(2),
     )
-    return Residual(body, Sequential(AvgPool2D(2), wrap(_conv1x1(in_channels, out_channels, rng))))
+    return Residual(body, Sequential(AvgPool2D(2), wrap(Conv2D(in_channels, out_channels, 1, rng=rng))))
 
 
 def _conv3x3(in_channels: int, out_channels: int, init: Initializer, rng: np.random.Generator) -> Conv2D:
     return Conv2D(in_channels, out_channels, 3, padding=1, init=init, rng=rng)
 
 
-def _conv1x1(in_channels: int, out_channels: int, rng: np.random.Generator) -> Conv2D:
-    return Conv2D(in_channels, out_channels, 1, rng=rng)  # Glorot uniform
-
-
 def _chain(layers: list[Layer]) -> Layer:
-    """The layers one after the other; if one of them takes a condition, then so does the whole."""
-    conditional = any(layer.conditional for layer in layers)
-    return Conditional(*layers) if conditional else Sequential(*layers)
+    return (Conditional if any(layer.conditional for layer in layers) else Sequential)(*layers)

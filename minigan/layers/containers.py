@@ -155,7 +155,8 @@ class Residual(Composite):
         x, c = self._split(self, x, "input")
         results = [checked_pair(path, path.forward(self._join(path, x, c), train, rng)) for path in self._inner()]
         ys, caches = zip(*results, strict=True)
-        return self._sum(*ys), (caches, ys[0].shape)
+        y = self._sum(*ys)
+        return y, (caches, y.shape)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """x, or (x, c) → y."""

@@ -27,7 +27,8 @@ class Call:
         self.layer = copy.deepcopy(layer).to("cpu", dtype)
         self.x = each(lambda a: a.astype(dtype) if is_float(a) else a.copy(), each(to_numpy, x))
         self.train, self.seed = train, seed
-        self._state = [(inner, name, getattr(inner, name).copy()) for inner, name in _states(self.layer)]
+        states = [(inner, name) for _, inner in self.layer.walk() for name in inner.state_names]
+        self._state = [(inner, name, getattr(inner, name).copy()) for inner, name in states]
         rng = np.random.default_rng(seed)
         draw = lambda a: rng.standard_normal(a.shape).astype(dtype) if is_float(a) else None  # noqa: E731
         self.ddx = each(draw, self.x)
@@ -145,7 +146,3 @@ def _kind(result: Any) -> str:
     if result is None or isinstance(result, (np.ndarray, tuple)):
         return "None" if result is None else form(result)
     return f"a {type(result).__name__}"
-
-
-def _states(layer: Layer) -> list[tuple[Layer, str]]:
-    return [(inner, name) for _, inner in layer.walk() for name in inner.state_names]

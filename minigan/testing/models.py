@@ -100,8 +100,8 @@ def at_numbers(network: Layer, x: Any) -> tuple[Layer, Any]:
     """Return a network and x; if entries of x are not arrays, a network with these fixed, and the arrays alone."""
     if not isinstance(x, tuple) or all(is_array(one) for one in x):
         return network, x
-    arrays = tuple(one for one in x if is_array(one))
-    return AtNumbers(network, x), arrays if len(arrays) > 1 else arrays[0]
+    fixed = AtNumbers(network, x)
+    return fixed, fixed._without(x)
 
 
 def recorded(small: Small, seed: int = 0) -> Iterator[tuple[Phase, list[Pass]]]:
@@ -122,21 +122,19 @@ def recorded(small: Small, seed: int = 0) -> Iterator[tuple[Phase, list[Pass]]]:
 
 def _record(name: str, network: Layer, passes: list[Pass]) -> None:
     """Hook a network's forward and output, so that `passes` records every pass."""
-    forward, output = network.forward, network.output
 
-    def hooked_forward(x: Any, train: bool = True, rng: Any = None) -> Any:
-        before = each(_first_samples, x)
-        y, cache = forward(x, train, rng)
-        passes.append(Pass(name, before, x, y))
-        return y, cache
+    def hook(method: str) -> Any:
+        original = getattr(network, method)
 
-    def hooked_output(x: Any, train: bool = True, rng: Any = None) -> Any:
-        before = each(_first_samples, x)
-        y = output(x, train, rng)
-        passes.append(Pass(name, before, x, y))
-        return y
+        def hooked(x: Any, train: bool = True, rng: Any = None) -> Any:
+            before = each(_first_samples, x)
+            result = original(x, train, rng)
+            passes.append(Pass(name, before, x, result[0] if method == "forward" else result))
+            return result
 
-    vars(network).update(forward=hooked_forward, output=hooked_output)
+        return hooked
+
+    vars(network).update(forward=hook("forward"), output=hook("output"))
 
 
 def _first_samples(x: Any) -> Any:

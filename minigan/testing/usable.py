@@ -35,8 +35,12 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
     if order not in (1, 2):
         raise LayerError(f"order is {order!r}: 1 checks backward, 2 checks double_backward, too")
     for prefix, inner in layer.walk():
-        for method in list(METHODS)[: len(METHODS) - (order == 1)]:
-            _check_signature(inner, method)
+        for method, (arguments, declaration) in list(METHODS.items())[: len(METHODS) - (order == 1)]:
+            try:
+                inspect.signature(getattr(inner, method)).bind(*arguments)
+            except TypeError as error:
+                found = f"{method} of {type(inner).__name__} can't be called as every layer's is ({error})"
+                raise LayerError(f"{found}: declare {declaration}") from None
         for name in inner.parameter_names:
             array = getattr(inner, name, None)
             if is_array(array) and not np.isfinite(to_numpy(array)).all():
@@ -47,16 +51,6 @@ def check_layer_and_input(layer: Any, x: Any, order: int = 2) -> None:
         raise ShapeError("x is an empty tuple: give an array, or one for each input of the layer")
     for name, entry in entries("x", x).items():
         check_point(name, entry)
-
-
-def _check_signature(layer: Layer, method: str) -> None:
-    arguments, declaration = METHODS[method]
-    try:
-        inspect.signature(getattr(layer, method)).bind(*arguments)
-    except TypeError as error:
-        raise LayerError(
-            f"{method} of {type(layer).__name__} can't be called as every layer's is ({error}): declare {declaration}"
-        ) from None
 
 
 def check_point(name: str, a: Any) -> None:
