@@ -111,10 +111,8 @@ class Parameterized:
                     current[...] = value
                     return
             elif self._vector is not None and self._holds_layers(current):
-                raise LayerError(
-                    f"{type(self).__name__} has its parameters in one vector, and those of another {name} wouldn't be "
-                    "in it: make a new network"
-                )
+                found = f"{type(self).__name__} has its parameters in one vector"
+                raise LayerError(f"{found}, and those of another {name} wouldn't be in it: make a new network")
         super().__setattr__(name, value)
 
     if TYPE_CHECKING:  # parameters become attributes by their names, which no type checker can know
@@ -195,10 +193,8 @@ class Parameterized:
         array = getattr(self, name, None)
         if not is_array(array):
             comma = ", and a tuple of one name ends in a comma" if isinstance(self.state_names, str) else ""
-            raise LayerError(
-                f"{type(self).__name__} names {name!r} in state_names, but it has no such array: make it one in the "
-                f"constructor, such as self.{name} = np.zeros(1, np.float32){comma}"
-            )
+            found = f"{type(self).__name__} names {name!r} in state_names, but it has no such array"
+            raise LayerError(f"{found}: make it one in the constructor, self.{name} = np.zeros(1, np.float32){comma}")
         return array
 
     def __getstate__(self) -> dict[str, Any]:
@@ -222,10 +218,8 @@ def _check_parameters(network: Parameterized) -> None:
     for prefix, layer, name in _parameters(network):
         arrays = [vars(layer).get(name), vars(layer).get("d" + name)]
         if not all(is_array(a) and a.dtype.kind == "f" for a in arrays):
-            raise LayerError(
-                f"{type(layer).__name__} names {name} a parameter, but {name} and d{name} are not both float "
-                f"arrays: call self.add_parameters({name}=…) in the constructor"
-            )
+            found = f"{type(layer).__name__} names {name} a parameter, but {name} and d{name} are not both float arrays"
+            raise LayerError(f"{found}: call self.add_parameters({name}=…) in the constructor")
         for a in arrays:
             kinds.setdefault((type(a), a.dtype), prefix + name)
     if len(kinds) > 1:
@@ -256,8 +250,6 @@ def _like_parameter(kind: str, name: str, value: Any, parameter: Any) -> Any:
         got = f"one of {value.dtype}" if is_array(value) else described(value)
         raise LayerError(f"{kind}: only an array of numbers of shape {shape} can be assigned to {name}, got {got}")
     if tuple(value.shape) != shape:
-        raise LayerError(
-            f"{kind}: {name} has shape {shape}, so an array of shape {tuple(value.shape)} can't be assigned to it: "
-            f"give one of its shape, or write {name}[...] = …"
-        )
+        found = f"{name} has shape {shape}, so an array of shape {tuple(value.shape)} can't be assigned to it"
+        raise LayerError(f"{kind}: {found}: give one of its shape, or write {name}[...] = …")
     return Device("here", array_module(parameter)).array(value, parameter.dtype)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from minigan.layers.reach import Chain
 FIRST_ITERATIONS = 15  # when the layer is made, as in PyTorch's parametrization
 
 
-@dataclass
-class SpectralNormCache:
+class SpectralNormCache(NamedTuple):
     """The inner layer's cache, and copies of W̄ = W/σ, u, v and σ, which later calls and steps change."""
 
     inner: Any
