@@ -38,9 +38,9 @@ class Feeds:
     that they stay aligned. Then `damage(item, rng)` derives further arrays from those of each sample. With a `device`,
     `next` moves batches there.
 
-    `position` counts the samples already returned from each feed; an epoch, `epoch_length` samples, is one of the
-    longest feed. `next` re-raises exceptions of the prefetch thread. Raises DataError for an invalid batch size, or an
-    array that no source has.
+    `position` counts the samples already returned from each feed; an epoch has as many samples as the longest feed,
+    `epoch_length`. `next` re-raises exceptions of the prefetch thread. Raises DataError for an invalid batch size, or
+    an array that no source has.
     """
 
     def __init__(

@@ -61,8 +61,8 @@ class ClassCounts:
         """Return the counts; all but `classes_present` are shares in [0, 1].
 
             sure               share of samples that are recognized as one of the K classes
-            classes_present    number of the K classes, or of those requested, as which at least 1 % of all samples are
-                               recognized
+            classes_present    number of classes (of the requested ones, if any) as which at least 1 % of all samples
+                               are recognized
             shares             {class: share of samples whose most likely class it is}, with "none" last
 
         and, if samples were requested by class,

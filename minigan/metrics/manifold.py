@@ -14,13 +14,11 @@ are kept. The nearest references r of a query q minimize
 
     |q − r|² = |q|² + (|r|² − 2 q·r)
 
-which takes a matrix product; |q|² is the same for all r and is left out. The sum in brackets cancels where q and r are
-close to each other and far from 0. So the mean of the references is subtracted from both, products are in float64, and
-the distances of the k references found are recomputed as Σ (q − r)²: the distance of a picture from its copy is exactly
-0.
+which takes a matrix product; |q|² is the same for all r and is left out. The sum cancels where q and r are close to
+each other and far from 0. So the mean of the references is subtracted from both, products are in float64, and the k
+distances found are recomputed as Σ (q − r)², so that a picture has exactly the distance 0 from its copy.
 
-A query is inside at least one of many balls of radius ρ_r if the smallest |q − r|² − ρ_r² is at most 0: the same
-search.
+The same search finds whether a query is in one of many balls of radius ρ_r: the smallest |q − r|² − ρ_r² is then ≤ 0.
 """
 
 from __future__ import annotations

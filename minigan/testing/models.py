@@ -152,7 +152,6 @@ def _path(passes: list[Pass], generator: str, critic: str) -> list[Pass]:
         while path and path[0].network != generator:
             before = [one for one in passes if one.y is _parts(path[0])[0] and not any(one is other for other in path)]
             path = [before[0], *path] if before else []
-
         conditions = [tuple(part for part in _parts(one)[1:] if is_array(part)) for one in path]
         same = all(a is b for these in zip(*conditions, strict=False) for a in these for b in these)
         if path and same and len(set(map(len, conditions))) == 1 and not (conditions[0] and len(path) > 2):

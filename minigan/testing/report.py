@@ -155,7 +155,6 @@ def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pict
     """Return layers with several inputs, most with labels of 3 classes, for points (5, 6) and pictures (2, 3, 4, 6)."""
     dense, _, _, embedding, _ = _constructors(rng)
     two, five = Labels(2, 3), Labels(5, 3)
-
     block = L.Residual(L.Conditional(dense(6, 6), L.ConditionalBatchNorm(6, 3), L.Tanh()), dense(6, 6))
     return [
         (embedding(3, 4), five, Labels(1, 3)),

@@ -120,7 +120,6 @@ class Written:
             doubt = f"rounding may be {uncertainty:.0e} of it, too much for a gradient of {self.scale(name):.0e}"
             how = "try another input, at which the gradient is larger"
             raise GradientError(f"{what}\n  {comparison}\n  {doubt}: {how}")
-
         return comparison.error
 
 
