@@ -8,8 +8,8 @@ A penalty on the gradient norm replaces it. One training step:
                      update D to minimize mean D(G(z)) − mean D(x) + λ mean (‖∇D(x̂)‖ − 1)²        (equation 3)
     once             draw z; update G to minimize −mean D(G(z))
 
-The penalty P contains the gradient ∇D(x̂), so ∂P/∂weights needs second derivatives: penalties.py computes them with
-`double_backward`.
+The penalty P = λ mean (‖∇D(x̂)‖ − 1)² contains a gradient, so ∂P/∂weights needs second derivatives: penalties.py
+computes them with `double_backward`.
 
 Networks:
 
