@@ -119,10 +119,10 @@ class InfoGAN(LatentGAN):
         """Update G: the gradients of G's loss and of L_info are added at the features, then backpropagated to G."""
         features, verdict = self.networks["features"], self.networks["verdict"]
         self.optimizers["G"].zero_grad()
-        f, f_cache = features.forward(fake, rng=rng)
-        logits, cache = verdict.forward(f, rng=rng)
-        g_loss, dlogits = self.loss.generator(logits)
-        class_loss, number_loss, df = self.information(f, z, "input", rng)
+        f, f_cache = features.forward(fake, rng=rng)  # (N, H, W, C) → (N, F)
+        logits, cache = verdict.forward(f, rng=rng)  # (N, F) → (N, 1)
+        g_loss, dlogits = self.loss.generator(logits)  # −mean log D(G(z))
+        class_loss, number_loss, df = self.information(f, z, "input", rng)  # df (N, F)
         dfake = features.backward(df + verdict.backward(dlogits, cache, wrt="input"), f_cache, wrt="input")
         self.networks["G"].backward(dfake, G_cache, wrt="params")
         self.optimizers["G"].step()
