@@ -39,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Measure every workload at every batch size. Raises MiniganError for what can't be measured."""
+    """Measure each workload at each batch size, and print the results."""
     names, sizes = find(args.workloads), list(dict.fromkeys(args.batch_size))
     _check(args, names, sizes)
     device = get_device(args.device)

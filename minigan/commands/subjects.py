@@ -88,7 +88,7 @@ def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -
             if args.metrics is None or set(args.metrics) & set(NEEDS_REFERENCE):
                 raise
             return None
-    elif config is not None:  # at the size that the generator draws
+    elif config is not None:  # at the size of the generated pictures
         height, width, channels = _picture_shape(config) or (0, 0, 0)
         data = _open_data(spec or config.data, (height, width), channels, split, args.skip_bad)
     else:
@@ -124,7 +124,7 @@ def _open_data(
     data = open_dataset(spec, img_size, channels, split=split, skip_bad=bool(skip_bad))
     if isinstance(data, PointDataset):
         raise UsageError(f"{spec} is a set of points: give pictures")
-    print_notes(data.notes, sys.stderr)  # what is on stdout may be JSON
+    print_notes(data.notes, sys.stderr)  # stdout may contain JSON
     return data
 
 
@@ -132,7 +132,7 @@ def is_statistics(path: str) -> bool:
     """Whether a path is a .npz file of statistics, and not of pictures. Unreadable files count as statistics."""
     if not path.lower().endswith(".npz") or Path(path).is_dir():
         return False
-    if not Path(path).is_file():  # reading a pipe or a device may never end
+    if not Path(path).is_file():  # reading a pipe or a device may block
         return True
     try:
         with zipfile.ZipFile(path) as archive:

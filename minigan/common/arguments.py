@@ -37,7 +37,7 @@ def numbers(x: Any, who: str, name: str, error: type[MiniganError] = ShapeError)
 def finite(x: Any, who: str, name: str) -> Any:
     """Return `x`. Raises MiniganError if it contains NaN or infinity. Synchronizes with the device."""
     if not to_numpy(array_module(x).isfinite(x).all()):
-        raise MiniganError(f"{who} can't be taken: the {name} hold NaN or infinity; look at the pictures")
+        raise MiniganError(f"{who} can't be computed: the {name} contain NaN or infinity; check the pictures")
     return x
 
 

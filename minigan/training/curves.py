@@ -141,12 +141,12 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 class Panel:
-    """One pair of axes on a part of the canvas, at (x, y). Positions are in pixels of the finished picture.
+    """A pair of axes at (x, y) on the canvas. Positions are in pixels of the final picture.
 
-    curves: by name, the steps (n,) at which values stand, in rising order, and the values (n,)
-    dots:   every value is shown, from 0 to the largest, and none is smoothed: there are few, and each counts
-    across: what the steps are
-    log:    the axis across is logarithmic, and has a tick at each step
+    curves: by name, the ascending steps (n,) and the values (n,)
+    dots:   draw each value as a dot, without smoothing, for curves with few values
+    across: the label of the horizontal axis
+    log:    use a logarithmic horizontal axis, with a tick at each step
     """
 
     def __init__(

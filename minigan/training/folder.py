@@ -93,7 +93,7 @@ class RunFolder:
         """
         if self.path.exists() and not is_empty(self.path) and not self._failed():
             kind = "holds a run already" if self._config.exists() else "is not an empty folder"
-            hint = f", or go on with --resume {shlex.quote(str(self.path))}" if self.checkpoints() else ""
+            hint = f", or resume it with --resume {shlex.quote(str(self.path))}" if self.checkpoints() else ""
             raise TrainingError(f"{self.path} {kind}: give another --out{hint}")
 
     def _failed(self) -> bool:

@@ -25,7 +25,7 @@ PLOT = 480  # width and height of a picture of points
 FRAMES, FRAME_MS, LAST_FRAME_MS = 60, 120, 2000  # of a film
 SIDE = 640  # pixels of a frame, at most; captions are enlarged in wider grids
 INK, FONT, MOST_LINES = (60, 60, 60), 12, 4  # of captions
-# What Pillow raises for a damaged file
+# Exceptions of Pillow for damaged files
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, MemoryError, *BOMBS)
 

@@ -77,7 +77,7 @@ class Snapshots:
             raise TrainingError(f"{what}; {hint}; {kept}")
         stepper.restore(self.newest_good(folder, saved_step))
         stepper.lr_factor, stepper.rollbacks = factor, rollbacks
-        then = f"gone back to step {stepper.step}, to go on with {factor:.2g} of the learning rate"
+        then = f"rolled back to step {stepper.step}, with the learning rate reduced to {factor:.2g} of its value"
         stepper.notes.append(Note("not finite", f"{what}; {then}"))
         progress.go_back(stepper.step)
         if folder:

@@ -93,7 +93,7 @@ class Run:
                 self._draw_and_report("interrupted")
         except Exception as error:
             if self.created:
-                with suppress(OSError):  # the disk may be what is wrong
+                with suppress(OSError):  # the disk may be the cause of the error
                     self.write_report("stopped", str(error))
             raise
         finally:
@@ -137,7 +137,7 @@ class Run:
                 return
 
     def _due(self, interval: int | None) -> bool:
-        """Whether a task that is done every `interval` steps is due. After the last step, every task is."""
+        """Whether a periodic task is due. After the last step, every task is due unless `interval` is None."""
         return interval is not None and (self.stepper.step % interval == 0 or self.stepper.finished)
 
     def inspect(self, shown: dict[str, Exhibit], progress: Progress) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from minigan.model import Model
 from minigan.training.build import model_class
 from minigan.training.settings import RunConfig, TrainingError
 
-IN_MEMORY = "arrays of a program"  # as RunConfig.data, where no name or path was given
+IN_MEMORY = "arrays of a program"  # the value of RunConfig.data without a name or path
 Sources = dict[str, Source]  # by feed
 
 

@@ -30,7 +30,7 @@ MEMORY_PROBE = 32  # samples, at most, in the step whose memory is measured; bel
 PEAKS = 3  # measurements of a step's memory
 STEPS_BEFORE = 1001  # the step number of the measured step: some models have longer steps at the beginning
 
-Shapes = dict[str, tuple[int, ...]]  # of a sample of each array; those that are missing are labels
+Shapes = dict[str, tuple[int, ...]]  # of one sample of each array; missing arrays are labels
 
 
 def summarize(model: Any, config: RunConfig, shapes: Shapes) -> str:

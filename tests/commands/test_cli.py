@@ -187,7 +187,7 @@ def test_mistakes_end_in_one_sentence_and_status_2(capsys, line, what):
 def test_an_out_folder_that_holds_a_run_is_refused(capsys):
     run(TINY + " --out run")
     capsys.readouterr()
-    assert "run holds a run already: give another --out, or go on with --resume run" in refused(
+    assert "run holds a run already: give another --out, or resume it with --resume run" in refused(
         capsys, TINY + " --out run"
     )
 

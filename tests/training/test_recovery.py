@@ -61,7 +61,7 @@ def test_rollback_goes_back_to_the_last_checkpoint_with_less_of_the_learning_rat
     assert [record["step"] for record in records] == [10, 20, 30, 40]
     (note,) = (note for record in records for note in record.get("notes", []) if note["check"] == "not finite")
     assert "layer D.3" in note["sentence"]
-    assert "gone back to step 20, to go on with 0.3 of the learning rate" in note["sentence"]
+    assert "rolled back to step 20, with the learning rate reduced to 0.3 of its value" in note["sentence"]
     state = newest(tmp_path / "run").state
     assert (state["lr_factor"], state["rollbacks"]) == (0.3, 1)
 
