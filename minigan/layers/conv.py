@@ -34,8 +34,9 @@ class _Convolution(Layer):
         (self.in_channels, self.out_channels), self.groups = channels, groups
         self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
         self.padding, self.dilation = pair(padding, 0), pair(dilation, 1)
-        self._steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
-        if groups < 1 or any(n % groups for n in channels):
+        steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
+        self._steps: dict[str, Any] = steps
+        if not isinstance(groups, (int, np.integer)) or groups < 1 or any(n % groups for n in channels):
             both = "in_channels {} and out_channels {}".format(*channels)
             raise ShapeError(f"groups is {groups}: it must divide {both}")
 

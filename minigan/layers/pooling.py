@@ -189,7 +189,7 @@ class Upsample(Layer):
     def _repeat(self, x: Any) -> Any:
         return window_spread(x, self._y_shape(x.shape)[1:3], self._block, self._block)
 
-    def _y_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _y_shape(self, x_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         (N, H, W, C), (fh, fw) = x_shape, self._block
         return (N, fh * H, fw * W, C)
 

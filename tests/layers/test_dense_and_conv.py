@@ -121,7 +121,7 @@ def test_output_padding_is_smaller_than_the_stride():
 
 
 @pytest.mark.parametrize("kind", [Conv2D, ConvTranspose2D])
-@pytest.mark.parametrize("groups", [-1, 0, 3, 4])
+@pytest.mark.parametrize("groups", [-1, 0, 3, 4, 2.0])
 def test_groups_divide_both_numbers_of_channels(kind, groups):
     with pytest.raises(ShapeError, match=f"groups is {groups}: it must divide in_channels 4 and out_channels 6"):
         kind(4, 6, 3, groups=groups)

@@ -20,7 +20,7 @@ def conv2d(
 ) -> Any:
     """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
     steps = stride, padding, dilation
-    way, groups = _way(x, x.shape, W.shape, groups, *steps)
+    way, groups = _way(x, x.shape, W.shape, groups, steps)
     return _by_group(lambda x, W: way.conv2d(x, W, *steps), x, W, groups)
 
 
@@ -29,7 +29,7 @@ def conv2d_input_grad(
 ) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
     steps = stride, padding, dilation
-    way, groups = _way(dy, (len(dy), *size), W.shape, groups, *steps)
+    way, groups = _way(dy, (len(dy), *size), W.shape, groups, steps)
     return _by_group(lambda dy, W: way.conv2d_input_grad(dy, W, size, *steps), dy, W, groups)
 
 
@@ -44,11 +44,11 @@ def conv2d_weight_grad(
 ) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
     steps = stride, padding, dilation
-    way, groups = _way(x, x.shape, (*kernel, x.shape[3] // groups, dy.shape[3]), groups, *steps)
+    way, groups = _way(x, x.shape, (*kernel, x.shape[3] // groups, dy.shape[3]), groups, steps)
     return _by_group(lambda x, dy: way.conv2d_weight_grad(x, dy, kernel, *steps), x, dy, groups)
 
 
-def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, *steps: Pair) -> tuple[Any, int]:
+def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, steps: tuple[Pair, Pair, Pair]) -> tuple[Any, int]:
     """The module whose function is called, and for how many groups: the same for all three kernels of a convolution."""
     R, S, C_in_group, K = W_shape
     if C_in_group == 1 and groups == K > 1:

@@ -18,7 +18,7 @@ differently: in float32, results differ from those of patches.py by about 1e-6 o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pai
     (N, *size, C), K = x.shape, dy.shape[-1]
     tiling = Tiling(tuple(size), kernel[0], stride[0], padding)
 
-    def work(blocks: list[slice]) -> Any:
+    def work(blocks: Sequence[slice]) -> Any:
         dV = None
         for block in blocks:
             U, dM = tiling.inputs(x[block]), tiling.outputs_adjoint(dy[block])
