@@ -28,7 +28,8 @@ class SequentialCache:
 class Sequential(Composite):
     """y = f_{n−1}(… f_1(f_0(x))).
 
-    Call x_i the input of layer i, so x_{i+1} = f_i(x_i), and dx_i = ∂L/∂x_i. The dy of layer i is dx_{i+1}.
+    Call x_i the input of layer i, so x_{i+1} = f_i(x_i), and dx_i = ∂L/∂x_i. The dy of layer i is dx_{i+1}. (c in the
+    code is the condition of a `Conditional`. Here it is None, and `_split` and `_join` return x as it is.)
 
     Second order. P is a penalty on the input gradient dx_0. Its gradient takes four sweeps through the layers:
 
@@ -65,7 +66,8 @@ class Sequential(Composite):
         dys, dx, dc = [], dy, None
         for i in reversed(range(first, len(self.layers))):
             layer = self.layers[i]
-            dys.append(dx)
+            if wrt == "input":
+                dys.append(dx)
             dx = layer.backward(dx, cache.caches[i], "both" if wrt == "params" and i > first else wrt)
             dx, layer_dc = self._split(layer, dx)
             dc = add(dc, layer_dc)
