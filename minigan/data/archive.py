@@ -44,7 +44,7 @@ class Member:
         try:
             return self.archive.read(self.info)
         except Exception as error:  # a damaged archive may fail in any step, with any exception
-            raise DataError(f"{self} is damaged or cut off ({error}): replace it or take it away") from error
+            raise DataError(f"{self} is damaged or cut off ({error}): replace it or remove it") from error
 
 
 def open_archive(path: Path) -> tuple[list[Member], list[tuple[str, ...]]]:

@@ -90,7 +90,7 @@ def decode_by(path: Path | Member, read: Callable[[Image.Image], Decoded]) -> De
 def open_picture(path: Path | Member) -> Image.Image:
     """Open a picture and read its header. Raises DataError, naming the file."""
     if isinstance(path, Path) and not path.is_file():  # opening a pipe would block until something writes to it
-        raise DataError(f"{path} is not a file but a pipe, a device or a broken link: take it away")
+        raise DataError(f"{path} is not a file but a pipe, a device or a broken link: remove it")
     try:
         size = path.size if isinstance(path, Member) else path.stat().st_size
         image = Image.open(io.BytesIO(path.read()) if isinstance(path, Member) else path, formats=FORMATS)
@@ -134,11 +134,11 @@ def _what_it_is(path: Path | Member) -> str:
 
 
 def _too_large(path: Path | Member) -> DataError:
-    return DataError(f"{path} has too many pixels to be decoded safely: shrink it or take it away")
+    return DataError(f"{path} has too many pixels to be decoded safely: shrink it or remove it")
 
 
 def _damaged(path: Path | Member, error: Exception) -> DataError:
-    return DataError(f"{path} is damaged or cut off ({error}): replace it or take it away")
+    return DataError(f"{path} is damaged or cut off ({error}): replace it or remove it")
 
 
 @contextmanager

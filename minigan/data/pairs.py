@@ -34,7 +34,7 @@ class Pairs:
             alone = [path for name, path in here.items() if name not in there]
             if alone:
                 more = f", and so have {len(alone) - 1:,} others" if len(alone) > 1 else ""
-                raise DataError(f"{alone[0]} has no picture of its name in {root}{more}: add it, or take away this one")
+                raise DataError(f"{alone[0]} has no picture of its name in {root}{more}: add it, or remove this one")
         self.files: list[Pair] = [(path, second[name]) for name, path in first.items()]
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Pairs:
             if x.shape[:2] != y.shape[:2]:
                 raise DataError(
                     f"{one} is {size_words(*x.shape[:2])}, but {other} {size_words(*y.shape[:2])} in height x width: "
-                    "pairs are compared pixel by pixel, so make both anew in one size, without resizing"
+                    "pairs are compared pixel by pixel, so create both again in one size, without resizing"
                 )
             channels = max(x.shape[2], y.shape[2])
             yield tuple(np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in (x, y))

@@ -69,7 +69,7 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError("text in another encoding than Latin-1")
         self.left -= len(text)
         if self.left < 0:
-            raise pickle.UnpicklingError("it is no plain data")
+            raise pickle.UnpicklingError("it is not plain data")
         return text.encode("latin1")
 
     def persistent_load(self, identity: Any) -> Any:
@@ -107,7 +107,7 @@ def _check_cost(data: bytes) -> None:
         number = argument if isinstance(argument, int) else 0
         most = MAX_MEMO if opcode.name.endswith("PUT") else MAX_NUMBER
         if tuples > MAX_TUPLES or n > MAX_INSTRUCTIONS or abs(number) > most:
-            raise pickle.UnpicklingError("it is no plain data")
+            raise pickle.UnpicklingError("it is not plain data")
 
 
 def _bare(value: Any) -> Any:

@@ -180,4 +180,4 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror or error}") from error
     except Unreadable as error:
-        raise MiniganError(f"{path} is no usable .npz file of weights: {error}") from error
+        raise MiniganError(f"{path} is not a usable .npz file of weights: {error}") from error

@@ -37,7 +37,7 @@ def read_safetensors(path: Path | str) -> dict[str, np.ndarray]:
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror}") from error
     except Unreadable as error:
-        raise MiniganError(f"{path} is no usable .safetensors file: {error}") from error
+        raise MiniganError(f"{path} is not a usable .safetensors file: {error}") from error
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
@@ -60,9 +60,9 @@ def _header(data: bytes) -> tuple[dict[str, Any], memoryview]:
     try:
         header = json.loads(data[8 : 8 + length].decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("its header is no JSON") from error
+        raise Unreadable("its header is not JSON") from error
     if not isinstance(header, dict):
-        raise Unreadable("its header is no dictionary")
+        raise Unreadable("its header is not a dictionary")
     return header, memoryview(data)[8 + length :]
 
 

@@ -109,7 +109,7 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
             arrays = read_npz(file)
         about = dict(json.loads(arrays["about"].tobytes())) if "about" in arrays else {}
         if any(arrays[name].dtype.kind != "f" for name in ("mu", "sigma")):
-            raise ValueError("these are no real numbers")
+            raise ValueError("these are not real numbers")
         mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
         features = arrays.get("features")
         kind = about.get("network", "inception")
@@ -121,11 +121,11 @@ def read_statistics(path: str | os.PathLike, network: FeatureNetwork) -> Statist
     except FileNotFoundError:
         raise DataError(f"there is no file {path}: check the path") from None
     except UNREADABLE_NPZ as error:
-        raise DataError(f"{path} is no file of statistics, or it is damaged: make it with --save-stats") from error
+        raise DataError(f"{path} is not a file of statistics, or damaged: make it with --save-stats") from error
     if found.network != network.name:
         raise DataError(f"{path} is about features of {found.network}: evaluate with --features {found.network}")
     if (found.weights, found.resizer) != (network.weights, network.resizer) or mean.shape != (network.n_features,):
-        raise DataError(f"{path} comes from {network.name} with other weights or another resizer: make it anew")
+        raise DataError(f"{path} comes from {network.name} with other weights or another resizer: create it again")
     return found
 
 

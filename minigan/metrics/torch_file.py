@@ -47,11 +47,11 @@ def read_torch_file(path: Path | str) -> dict[str, np.ndarray]:
         with open_file(path) as file:
             return _read(file)
     except Unreadable as error:
-        raise MiniganError(f"{path} is no usable file of PyTorch weights: {error}") from error
+        raise MiniganError(f"{path} is not a usable file of PyTorch weights: {error}") from error
     except OSError as error:
         raise MiniganError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged file may fail in any step, with any exception
-        raise MiniganError(f"{path} is no usable file of PyTorch weights: it is damaged or cut off") from error
+        raise MiniganError(f"{path} is not a usable file of PyTorch weights: it is damaged or cut off") from error
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:

@@ -135,4 +135,4 @@ def _storage(identity: Any) -> Storage:
             return Storage(key, STORAGES[kind], numel)
         case ("storage", _Name() as kind, *_):
             raise Unreadable(f"it has numbers of the type {str(kind)[:80]!r}, or a view of them, which can't be read")
-    raise Unreadable("it refers to something that is no storage")
+    raise Unreadable("it refers to something that is not a storage")

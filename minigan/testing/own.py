@@ -49,7 +49,7 @@ def _pairs(found: Any, name: str, place: str, seed: int) -> list[tuple[Layer, An
             raise LayerError(f"{place}: {name} takes neither x of {tried}: {how}")
         return pairs
     if not inspect.isroutine(found):
-        raise LayerError(f"{place}: {name} is no layer, no model and no function that makes a layer")
+        raise LayerError(f"{place}: {name} is neither a layer nor a model nor a function that returns a layer")
     made = found()
     pairs = made if isinstance(made, list) else [made]
     for pair in pairs:

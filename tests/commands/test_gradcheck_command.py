@@ -176,7 +176,7 @@ def test_a_wrong_layer_of_ones_own(capsys):
         ),
         ("my_layers.py:Odd", r"my_layers.py, line \d+: Odd takes neither x of 5×6 and 2×3×4×6: write a function"),
         ("my_layers.py:nothing", r"my_layers.py, line \d+: nothing must return \(layer, x\)"),
-        ("my_layers.py:NUMBER", r"my_layers.py: NUMBER is no layer, no model and no function"),
+        ("my_layers.py:NUMBER", r"my_layers.py: NUMBER is neither a layer nor a model"),
     ],
 )
 def test_what_cannot_be_checked(capsys, what, said):

@@ -212,7 +212,7 @@ CASES = [
     unpacked("800 MB in a batch", "data_batch_1 is too large for a batch", swollen(800, name="data_batch_1"), as_it_is),
     unpacked("800 MB behind the end", TOO_MUCH, lambda: gzip.compress(tar(GOOD)) + zeros(800 << 20), as_it_is),
     unpacked(
-        "a batch of 30 million lists", f"cifar.tar.gz/data_batch_1 {NO_BATCH}: it is no plain data", lists_in_a_batch
+        "a batch of 30 million lists", f"cifar.tar.gz/data_batch_1 {NO_BATCH}: it is not plain data", lists_in_a_batch
     ),
     unpacked(
         "a pickle that calls os.system",

@@ -300,14 +300,12 @@ INCEPTION = "evaluate set --metrics is --features inception --weights"
 
 CASES = [
     *(
-        Case(
-            f"safetensors: {name}", written("x.safetensors", data), SAFE, "x.safetensors is no usable .safetensors file"
-        )
+        Case(f"safetensors: {name}", written("x.safetensors", data), SAFE, "is not a usable .safetensors file")
         for name, data in SAFETENSORS.items()
     ),
     *(Case(f"safetensors: {kind}", special("x.safetensors", kind), SAFE, "cannot read") for kind in NO_FILES),
     *(
-        Case(f"PyTorch: {name}", written("x.pth", data), PTH, "x.pth is no usable file of PyTorch weights")
+        Case(f"PyTorch: {name}", written("x.pth", data), PTH, "x.pth is not a usable file of PyTorch weights")
         for name, data in TORCH.items()
     ),
     *(Case(f"PyTorch: {kind}", special("x.pth", kind), PTH, "cannot read") for kind in NO_FILES),
@@ -316,7 +314,7 @@ CASES = [
             f"weights in .npz: {name}",
             written("x.npz", lambda make=make: make()),
             NPZ,
-            "x.npz is no usable .npz file of weights",
+            "x.npz is not a usable .npz file of weights",
         )
         for name, make in bad_npz({"a": np.zeros(2), "b": np.ones(3)}, "a").items()
         if name != "a zip archive of nothing"
@@ -342,7 +340,7 @@ CASES = [
         "evaluate: weights that call os.system",
         with_pictures("w.pth", written("w.pth", TORCH["os.system, archive"])),
         f"{INCEPTION} w.pth",
-        "w.pth is no usable file",
+        "w.pth is not a usable file",
     ),
     Case(
         "evaluate: weights of nothing",

@@ -186,5 +186,5 @@ def test_weights_of_an_npz_file(weights, network, tmp_path):
     assert "could not be verified" in loaded.describe
     np.testing.assert_array_equal(loaded.blocks[5].layers[0].W, network.blocks[5].layers[0].W)
     (tmp_path / "w.npz").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(MiniganError, match="w.npz is no usable .npz file of weights"):
+    with pytest.raises(MiniganError, match="w.npz is not a usable .npz file of weights"):
         load_inception(tmp_path / "w.npz")

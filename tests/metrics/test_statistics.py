@@ -85,7 +85,7 @@ def test_statistics_of_another_version_of_the_network_are_refused(tmp_path):
     for what in ("resizer", "weights"):
         other = RandomFeatures()
         setattr(other, what, "another")
-        with pytest.raises(DataError, match="make it anew"):
+        with pytest.raises(DataError, match="create it again"):
             read_statistics(saved(tmp_path / "s.npz", found), other)
 
 

@@ -76,7 +76,7 @@ def read(folder, data):
     return read_torch_file(path)
 
 
-def refuse(folder, data, complaint="w.pth is no usable file of PyTorch weights: "):
+def refuse(folder, data, complaint="w.pth is not a usable file of PyTorch weights: "):
     with pytest.raises(MiniganError, match=complaint) as caught:
         read(folder, data)
     assert "\n" not in str(caught.value)
@@ -230,7 +230,7 @@ NESTED = b")" + b"q\x01h\x01\x86" * 60  # t = (t', t'), t' = (t'', t''), …: 2^
 @FORMS
 def test_nested_tuples_and_large_numbers_cost_nothing(folder, form):
     refuse(folder, form(b"\x80\x02}" + NESTED + b"K\x01s.", {}), "not a dictionary of tensors")
-    refuse(folder, form(b"\x80\x02" + NESTED + b"Q.", {}), "no storage")
+    refuse(folder, form(b"\x80\x02" + NESTED + b"Q.", {}), "not a storage")
     refuse(folder, form(b"\x80\x02cos\nsystem\n" + NESTED + b"R.", {}), "it calls 'os system'")
     refuse(folder, form(b"\x80\x02" + NESTED + b".", {}), "other than a dictionary")
     refuse(folder, form(dictionary(x=tensor("0", "Float", 6, 0, (6,), (1,)).replace(plain((6,)), NESTED)), {}))
@@ -269,7 +269,7 @@ def test_the_parts_of_an_archive_do_not_overlap(folder):
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04", LEGACY, LEGACY[:-1], b"\x89PNG\r\n", pickle.dumps({})])
 def test_other_files_are_refused(folder, data):
-    refuse(folder, data, "w.pth is no usable file of PyTorch weights: it ")
+    refuse(folder, data, "w.pth is not a usable file of PyTorch weights: it ")
 
 
 def test_what_cannot_be_read(tmp_path):

@@ -132,6 +132,6 @@ def test_safetensors(tmp_path):
 @pytest.mark.parametrize("zipped", [True, False], ids=["archive", "stream"])
 def test_what_is_no_dictionary_of_tensors_is_refused(tmp_path, what, zipped):
     torch.save(what, tmp_path / "t.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(MiniganError, match="is no usable file of PyTorch weights: it ") as caught:
+    with pytest.raises(MiniganError, match="is not a usable file of PyTorch weights: it ") as caught:
         read_torch_file(tmp_path / "t.pth")
     assert "\n" not in str(caught.value)
