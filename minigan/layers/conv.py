@@ -66,9 +66,8 @@ class Conv2D(_Convolution):
 
         ddy = conv2d(v, W)                dW += conv2d_weight_grad(v, dy)    dx2 is zero
 
-    `kernel_size`, `stride`, `padding` and `dilation`, the distance between the pixels that a window sees, are numbers
-    or pairs (height, width). `groups` parts of the input channels make one part of the output channels each; with
-    groups = C (a depthwise convolution) every channel has its own window.
+    `kernel_size`, `stride`, `padding` and `dilation`, the distance between the pixels of a window, are numbers or pairs
+    (height, width). The channels are cut into `groups` parts, and part g of y is a convolution of part g of x alone.
     Raises ShapeError for sizes that are no such numbers, and if `groups` doesn't divide both numbers of channels.
     """
 

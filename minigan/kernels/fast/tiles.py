@@ -1,41 +1,22 @@
-"""The transforms of the convolution that needs fewer multiplications (`minimal.py`), and their adjoints.
+"""The transforms of the convolution with fewer multiplications (minimal.py), and their adjoints.
 
-**One dimension.** Two neighboring outputs of a correlation with two taps g see three inputs d:
+Along one axis, a tile of two neighboring outputs y of a correlation with 2 or 3 taps g sees 3 or 4 inputs d. With the
+tables B, G and A below, y = Aᵀ((B d)·(G g)), which takes 3 or 4 products in place of 4 or 6 (Winograd 1980; F(2, 2) and
+F(2, 3) of Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks"). docs/fewer-multiplications.md
+derives this. In two dimensions the tables are applied to rows, then to columns: 3·3 products in place of 16, or 4·4 in
+place of 36. With channels, product (i, j) is one of matrices, tiles × channels and channels × outputs: U_ij V_ij.
 
-    y0 = d0 g0 + d1 g1        y1 = d1 g0 + d2 g1                                     four multiplications
+**Stride 2.** A kernel of 4 taps multiplies the even inputs with its even taps, the odd ones with the odd taps: two
+correlations with two taps at stride 1, added up. So stride × stride pixels are folded into the channels of one, in the
+picture and in the kernel: a 4×4 kernel at stride 2 is a 2×2 kernel at stride 1 on four times as many channels.
 
-    y0 = (d0 − d1) g0 + d1 (g0 + g1)        y1 = d1 (g0 + g1) + (d2 − d1) g1         three different ones
-
-because d1 (g0 + g1) stands in both. So there are products m_i = u_i v_i, u made of d alone and v of g alone, and the
-outputs are sums of them. For three taps, four products do what six did:
-
-    two taps:    u = d0 − d1            v = g0                    y0 = m0 + m1
-                     d1                     g0 + g1               y1 = m1 + m2
-                     d2 − d1                g1
-
-    three taps:  u = d0 − d2            v = g0                    y0 = m0 + m1 + m2
-                     d1 + d2                (g0 + g1 + g2)/2      y1 = m1 − m2 + m3
-                     d2 − d1                (g0 − g1 + g2)/2
-                     d3 − d1                g2
-
-(Winograd 1980; Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks", who call them F(2, 2) and
-F(2, 3).) In matrices, u = B d, v = G g, y = Aᵀ m.
-
-**Two dimensions.** Rows first, then columns. A tile of 2×2 outputs takes 3·3 products instead of 16, or 4·4 instead of
-36. A product of two numbers becomes one of two matrices, tiles × channels and channels × outputs: U_ij V_ij.
-
-**Stride 2.** Output i of a kernel of 4 taps sees inputs 2i … 2i + 3: the even inputs with the even taps, the odd ones
-with the odd taps. That is two correlations with two taps each, at stride 1, added up; in two dimensions it is four. So
-the picture is folded, stride × stride pixels into the channels of one, and the kernel in the same way: a 4×4 kernel at
-stride 2 is a 2×2 kernel at stride 1 on four times as many channels.
-
-Each of the maps is linear, so it has an adjoint, which reads the same table along its columns instead of its rows:
+Each map is linear; its adjoint reads the same table along columns instead of rows:
 
     inputs    x → U        inputs_adjoint    dU → dx
     weights   W → V        weights_adjoint   dV → dW
     outputs   M → y        outputs_adjoint   dy → dM
 
-Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles a picture, p products along an axis,
+Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles in a picture, p products along an axis,
 F = stride²·C folded channels.
 """
 
