@@ -135,7 +135,7 @@ def test_ssim_and_psnr_compare_picture_by_picture(capsys):
         ("a b --checkpoint a/0000.png", "--checkpoint is for a run"),
         ("a few --metrics ssim", "a/0003.png has no picture of its name in few, and so have 8 others"),
         ("a b --metrics ssim --img-size 8", "whole, at their own size: leave out --img-size"),
-        ("few --features digits", "takes the mean over 10 parts"),
+        ("few --features digits", "divides the samples into 10 parts"),
         ("a b --features digits --weights nothing.npz", "nothing.npz"),
         ("a b --device cuda:99", "cuda"),
         ("a b --out a/0000.png", "not a folder"),
