@@ -67,8 +67,8 @@ def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
     """Decode a picture at its own size to uint8 (H, W, channels), by default with 1 channel if it is gray, else 3."""
     read_key(image)
     image = _upright(image)
-    grey = channels == 1 or image.mode in ("1", "L")
-    pixels = np.asarray(image.convert("L" if grey else "RGB")).reshape(image.height, image.width, -1)
+    gray = channels == 1 or image.mode in ("1", "L")
+    pixels = np.asarray(image.convert("L" if gray else "RGB")).reshape(image.height, image.width, -1)
     return np.broadcast_to(pixels, (*pixels.shape[:2], channels or pixels.shape[2]))
 
 
