@@ -27,6 +27,7 @@ REASONS: dict[str, list[Name]] = {
     ],
     "how many pictures are in a block decides the time alone": [
         *((PATCHES, name, f"{size}{LEFT}") for name in THREE for size in ("R * S * C", "R * S")),
+        *((PATCHES, name, "R * S * C" + OPPOSITE) for name in THREE),
         (PATCHES, "blocks_of_pictures", ANY),
         (DEPTHWISE, "_blocks", ANY),
         (MINIMAL, "_blocks", ANY),
