@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from minigan.apply.memory import available, gigabytes, needed, peak
-from minigan.apply.picture import from_floats, to_floats, to_grey
+from minigan.apply.picture import from_floats, to_floats, to_gray
 from minigan.apply.reach import Cuts, NotLocal, cut
 from minigan.backend import to_numpy
 from minigan.errors import DataError, ShapeError
@@ -66,8 +66,8 @@ class Applier:
         self._measured: dict[int, dict[Size, int]] = {}
         self.channels = channels or next((c for c in (3, 1) if self._takes(c)), None)
 
-    def __call__(self, pixels: np.ndarray, grey: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
-        """Apply the model to a picture (H, W, C). `grey` converts a result in color to grey.
+    def __call__(self, pixels: np.ndarray, gray: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
+        """Apply the model to a picture (H, W, C). `gray` converts a result in color to gray.
 
         `progress` wraps the list of groups of tiles. Raises DataError if memory doesn't suffice or the result isn't
         finite, and ShapeError for a size that the network doesn't accept.
@@ -80,9 +80,9 @@ class Applier:
         if plan is None or all(cuts.whole for cuts in plan):
             because = f"make the picture smaller, for the network has to see it whole: {why}" if why else ADVICE
             self._check_memory(pixels.shape, "a picture", because)
-            out = self._apply(pixels[None], grey)[0]
+            out = self._apply(pixels[None], gray)[0]
         else:
-            out = self._in_tiles(pixels, plan, grey, progress)
+            out = self._in_tiles(pixels, plan, gray, progress)
         scales = [cuts.scale for cuts in plan] if plan else map(Fraction, out.shape[:2], pixels.shape[:2])
         height, width = (n - floor(scale * after) for n, scale, after in zip(out.shape, scales, padding, strict=False))
         return out[:height, :width]
@@ -96,7 +96,7 @@ class Applier:
         except NotLocal as error:
             return None, str(error)
 
-    def _in_tiles(self, pixels: np.ndarray, plan: Plan, grey: bool, progress: Callable[..., Any]) -> np.ndarray:
+    def _in_tiles(self, pixels: np.ndarray, plan: Plan, gray: bool, progress: Callable[..., Any]) -> np.ndarray:
         rows, columns = plan
         at_once = self._check_memory((rows.tile, columns.tile, pixels.shape[2]), "a tile", ADVICE)
         places = list(product(range(len(rows.starts)), range(len(columns.starts))))
@@ -105,7 +105,7 @@ class Applier:
             if place is None:
                 return None
             top, left = rows.starts[place[0]], columns.starts[place[1]]
-            return self._apply(pixels[None, top : top + rows.tile, left : left + columns.tile], grey)[0]
+            return self._apply(pixels[None, top : top + rows.tile, left : left + columns.tile], gray)[0]
 
         out: Any = None
         for group in progress([places[i : i + at_once] for i in range(0, len(places), at_once)]):
@@ -122,7 +122,7 @@ class Applier:
                 out[rows.target(i), columns.target(j)] = tile[rows.source(i), columns.source(j)]
         return out
 
-    def _apply(self, pixels: np.ndarray, grey: bool = False) -> np.ndarray:
+    def _apply(self, pixels: np.ndarray, gray: bool = False) -> np.ndarray:
         """Apply the model to (N, H, W, C) of any dtype; return the result on the host, of the same dtype."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             y = to_numpy(self.model.apply(self.device.array(to_floats(pixels), np.float32)))
@@ -130,7 +130,7 @@ class Applier:
             raise ShapeError(f"{type(self.model).__name__}.apply returned {y.shape} for {pixels.shape}")
         if not np.isfinite(y).all():
             raise DataError("the network's output has numbers that aren't finite: use an older checkpoint")
-        return from_floats(to_grey(y) if grey and y.shape[3] == 3 else y, pixels.dtype)
+        return from_floats(to_gray(y) if gray and y.shape[3] == 3 else y, pixels.dtype)
 
     def _takes(self, channels: int) -> bool:
         try:

@@ -116,17 +116,17 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outcome: Outcome | None = None) -> Outcome:
+def apply_all(applier: Applier, jobs: Sequence[Job], color: bool = False, outcome: Outcome | None = None) -> Outcome:
     """Run all jobs. Files are written atomically, and finished files are kept after Ctrl-C.
 
-    colour:  keep a result in color if the input is grey
+    color:  keep a result in color if the input is gray
     outcome: updated after each job, so that it is complete after an interruption
     """
     outcome = outcome or Outcome()
     with bar(total=len(jobs), desc="applying", unit=" files", **({"disable": True} if len(jobs) == 1 else {})) as shown:
         for job in jobs:
             try:
-                outcome.notes += [f"{job.source}: {note}" for note in apply_one(applier, job, colour)]
+                outcome.notes += [f"{job.source}: {note}" for note in apply_one(applier, job, color)]
                 outcome.done += 1
             except (DataError, OSError) as error:  # the message has the file
                 outcome.failed.append(str(error))
@@ -138,7 +138,7 @@ def apply_all(applier: Applier, jobs: Sequence[Job], colour: bool = False, outco
     return outcome
 
 
-def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
+def apply_one(applier: Applier, job: Job, color: bool = False) -> list[str]:
     """Run one job and return notes. Raises DataError, ShapeError and OSError."""
     picture, notes = read_picture(job.source), []
     floats = job.target.suffix.lower() == FLOATS
@@ -147,7 +147,7 @@ def apply_one(applier: Applier, job: Job, colour: bool = False) -> list[str]:
     progress: Callable[..., Any] = partial(bar, desc=printable(job.source.name), unit=" parts")
     try:
         pixels = picture.with_channels(applier.channels).pixels
-        y = applier(to_floats(pixels) if floats else pixels, picture.grey and not colour, progress)
+        y = applier(to_floats(pixels) if floats else pixels, picture.gray and not color, progress)
     except DataError as error:
         raise DataError(f"{job.source}: {error}") from error
     if pixels.dtype.kind == "f" and np.abs(pixels).max() > 1:

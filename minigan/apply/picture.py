@@ -1,13 +1,13 @@
 """Reads pictures of any kind without loss (pixels, alpha, color profile), and writes them atomically.
 
-* Grey has 1 channel and color 3; palettes and CMYK are converted to RGB. The depth of 8 or 16 bits is kept.
+* Gray has 1 channel and color 3; palettes and CMYK are converted to RGB. The depth of 8 or 16 bits is kept.
 * EXIF orientation is applied. Of an animation, the first frame is used.
 * A .npy file contains floats in [−1, 1], (H, W) or (H, W, C), the range of networks; they are not rounded or clipped.
 
 Formats for writing:
 
-.png                8 or 16 bits, grey or color, with alpha or without; the default
-.tif .tiff          8 bits, or 16 of grey without alpha
+.png                8 or 16 bits, gray or color, with alpha or without; the default
+.tif .tiff          8 bits, or 16 of gray without alpha
 .webp               8 bits, without loss
 .jpg .jpeg          8 bits without alpha, quality 95, with loss
 .npy                float32 in [−1, 1]
@@ -48,12 +48,12 @@ class Picture:
     flat: bool = False
 
     @property
-    def grey(self) -> bool:
+    def gray(self) -> bool:
         """Whether there is one channel."""
         return self.pixels.shape[2] == 1
 
     def with_channels(self, channels: int | None) -> Picture:
-        """Convert between grey and color if necessary. Raises DataError for other numbers of channels."""
+        """Convert between gray and color if necessary. Raises DataError for other numbers of channels."""
         there = self.pixels.shape[2]
         if channels in (None, there):
             return self
@@ -61,10 +61,10 @@ class Picture:
             raise DataError(f"the network takes {channels} channels, and this has {there}")
         if channels == 3:  # a view: all three channels share the memory of one
             return replace(self, pixels=np.broadcast_to(self.pixels, (*self.pixels.shape[:2], 3)), profile=b"")
-        return replace(self, pixels=to_grey(self.pixels), profile=b"")
+        return replace(self, pixels=to_gray(self.pixels), profile=b"")
 
 
-def to_grey(pixels: np.ndarray) -> np.ndarray:
+def to_gray(pixels: np.ndarray) -> np.ndarray:
     """Return the luminance (…, 1) of (…, 3), of the same dtype."""
     if pixels.dtype.kind == "f":
         return pixels @ (np.array(LUMINANCE, np.float32)[:, None] / 65536)
@@ -147,7 +147,7 @@ def _read(image: Image.Image, path: Path) -> Picture:
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode in SIXTEEN_BIT_MODES:
         return Picture(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)[..., None], None, profile)
-    grey = image.mode in ("1", "L", "LA", "La")
+    gray = image.mode in ("1", "L", "LA", "La")
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
         profile = b""  # it applies to the original color space only
     key = image.info.get("transparency")
@@ -155,9 +155,9 @@ def _read(image: Image.Image, path: Path) -> Picture:
         image = image.convert("L")
         image.info["transparency"] = 255 if key else 0
     if image.mode not in ALPHA_MODES and key is None:
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+        pixels = np.asarray(image.convert("L" if gray else "RGB"))
         return Picture(pixels.reshape(image.height, image.width, -1), None, profile)
-    both = np.asarray(image.convert("LA" if grey else "RGBA"))
+    both = np.asarray(image.convert("LA" if gray else "RGBA"))
     return Picture(both[..., :-1], both[..., -1:], profile)
 
 
@@ -183,7 +183,7 @@ def encode(path: Path, picture: Picture) -> bytes:
     """Return the bytes of the file. Raises DataError, with its name, if the format can't store the picture."""
     suffix, pixels, file = path.suffix.lower(), picture.pixels, io.BytesIO()
     if suffix == FLOATS:
-        np.save(file, pixels[..., 0] if picture.flat and picture.grey else pixels, allow_pickle=False)
+        np.save(file, pixels[..., 0] if picture.flat and picture.gray else pixels, allow_pickle=False)
         return file.getvalue()
     if pixels.shape[2] not in (1, 3):
         raise DataError(f"{path}: a picture has 1 or 3 channels, and the network makes {pixels.shape[2]}: use .npy")

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import numpy as np
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by color type: grey, color, grey with alpha, color with alpha
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by color type: gray, color, gray with alpha, color with alpha
 COLOR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
 # The seven passes of an interlaced picture: first row and column, row and column steps
 PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -68,7 +68,7 @@ def read_png(data: bytes) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def write_png(pixels: np.ndarray, profile: bytes = b"") -> bytes:
-    """Encode pixels uint16 (H, W, C): grey or color, optionally with alpha as the last channel."""
+    """Encode pixels uint16 (H, W, C): gray or color, optionally with alpha as the last channel."""
     height, width, channels = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
     filtered = np.ones((height, 1 + rows.shape[1]), np.uint8)  # filter 1

@@ -21,8 +21,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("inputs", type=place, nargs="+", metavar="IN", help=what)
     where = "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file"
     parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
-    grey = "keep the colors that a network makes of grey pictures (default: what was grey becomes grey again)"
-    parser.add_argument("--keep-colour", action="store_true", help=grey)
+    gray = "keep the colors that a network makes of gray pictures (default: what was gray becomes gray again)"
+    parser.add_argument("--keep-color", action="store_true", help=gray)
     add_run_options(parser, "work")
 
 
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     applier, outcome = Applier(model), Outcome()
     print_notes(notes, sys.stderr)
     try:
-        apply_all(applier, work, args.keep_colour, outcome)
+        apply_all(applier, work, args.keep_color, outcome)
     except KeyboardInterrupt:
         print(f"interrupted: {outcome.done:,} of {len(work):,} files are in {args.out}", file=sys.stderr)
         return INTERRUPTED

@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     n = f"samples to draw (default: {PICTURES}; {POINTS} points)"
     parser.add_argument("--n", type=options.count, metavar="N", help=n)
     parser.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    parser.add_argument("--channels", type=options.count, choices=(1, 3), help="grey or color (default: as they are)")
+    parser.add_argument("--channels", type=options.count, choices=(1, 3), help="gray or color (default: as they are)")
     parser.add_argument("--split", default="train", help=f"{', '.join(SPLITS)} (default: train)")
     options.add_skip_bad(parser)
     options.add_seed(parser, "which are drawn")

@@ -68,7 +68,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_skip_bad(how)
 
     output = parser.add_argument_group("output")
-    out = "folder for evaluation.json, neighbours.png and classes.png (default: RUN/evaluation; none for pictures)"
+    out = "folder for evaluation.json, neighbors.png and classes.png (default: RUN/evaluation; none for pictures)"
     output.add_argument("--out", type=place, metavar="FOLDER", help=out)
     output.add_argument("--json", action="store_true", help="print JSON (default: a table)")
 
@@ -196,7 +196,7 @@ def _bar(pictures: Pictures, what: str, numbers: np.ndarray | None = None) -> It
 def _write(folder: Path, found: dict[str, Any], drawn: dict[str, Image.Image], quiet: bool) -> None:
     """Write the results and the images."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in {"neighbours.png", "classes.png"} - drawn.keys():
+    for name in {"neighbors.png", "classes.png"} - drawn.keys():
         (folder / name).unlink(missing_ok=True)  # from an earlier evaluation
     write_text(folder / "evaluation.json", json.dumps(found, indent=2) + "\n")
     for name, image in drawn.items():

@@ -56,7 +56,7 @@ def add_arguments(parser: Parser) -> None:
     where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    data.add_argument("--channels", type=int, choices=(1, 3), help="grey or color (default: as they are)")
+    data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
     add_number(data, "limit")
     options.add_skip_bad(data)
     kinds = ",".join(AUGMENTATIONS)

@@ -5,7 +5,7 @@ feed of a model, and `Feeds` draws shuffled batches from the sources.
 """
 
 from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
-from minigan.data.catalogue import DATASETS, DatasetInfo, list_datasets, open_dataset
+from minigan.data.catalog import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
 from minigan.data.feeds import Feeds

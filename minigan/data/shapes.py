@@ -34,7 +34,7 @@ def _distance(kind: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 class ShapesDataset(Dataset):
     """`n` pictures of one shape each, (*img_size, channels); the class is the kind of shape.
 
-    With `background="colour"` the background is a darker color, with `"black"` it is black. With one channel, colors
+    With `background="color"` the background is a darker color, with `"black"` it is black. With one channel, colors
     are grays. Position, size, angle and colors are drawn from `seed` at once; `batch` renders the pictures.
     """
 
@@ -46,7 +46,7 @@ class ShapesDataset(Dataset):
         n: int = 10_000,
         img_size: Size = 32,
         channels: int = 3,
-        background: str = "colour",
+        background: str = "color",
         seed: int | list[int] = 0,
     ):
         if whole(n, "shapes", "the number of pictures", DataError) < 1:

@@ -13,7 +13,7 @@ import numpy as np
 from minigan.backend import is_array
 from minigan.common.words import every
 from minigan.data import mnist
-from minigan.data.catalogue import open_dataset
+from minigan.data.catalog import open_dataset
 from minigan.data.listing import NoSplitError
 from minigan.data.pictures import Size
 from minigan.data.source import Source, is_data_set, quoted, source_of, source_of_arrays

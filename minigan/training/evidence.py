@@ -38,7 +38,7 @@ class Evidence:
         """Return the available pictures by file name."""
         drawn = {}
         if self.real is not None:
-            drawn["neighbours.png"] = draw_neighbors(self.samples, self.near, self.real)
+            drawn["neighbors.png"] = draw_neighbors(self.samples, self.near, self.real)
         if "shares" in values:
             real = self.counts.result()["shares"] if self.counts and self.real else None
             drawn["classes.png"] = draw_histogram(values["shares"], real, "share of each class")
@@ -91,7 +91,7 @@ def fitted(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def draw_histogram(shares: dict[str, float], real: dict[str, float] | None = None, title: str = "") -> Image.Image:
-    """Draw the share of each class among samples as bars, beside grey bars for real pictures."""
+    """Draw the share of each class among samples as bars, beside gray bars for real pictures."""
     canvas = Image.new("RGB", (WIDTH * SHARP, HEIGHT * SHARP), (255, 255, 255))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13 * SHARP)
     left, right, top, bottom = 64 * SHARP, (WIDTH - 20) * SHARP, 40 * SHARP, (HEIGHT - 34) * SHARP

@@ -97,7 +97,7 @@ def grid(pictures: np.ndarray, columns: int | None = None) -> Image.Image:
 def scatter(
     points: np.ndarray, real: np.ndarray | None = None, centers: np.ndarray | None = None, lines: bool = False
 ) -> Image.Image:
-    """Draw generated points (N, 2) in blue over real ones in grey; `centers` (K, 2) are marked by crosses.
+    """Draw generated points (N, 2) in blue over real ones in gray; `centers` (K, 2) are marked by crosses.
 
     The range of the axes depends on the real points only, so that the pictures of a run are comparable. With `lines`,
     `points` is (paths, steps, 2), and the points of each path are connected.

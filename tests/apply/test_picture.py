@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from minigan.apply import Applier, Job, Picture, apply_one, read_picture, write_picture
-from minigan.apply.picture import ORIENTATION, resized, to_grey
+from minigan.apply.picture import ORIENTATION, resized, to_gray
 from minigan.errors import DataError
 
 SAME = {channels: Applier(Changes(identity(channels))) for channels in (1, 3)}
@@ -48,24 +48,24 @@ def test_sixteen_bits_are_kept(tmp_path, channels):
         np.testing.assert_array_equal(again.alpha, picture.alpha)
 
 
-def test_sixteen_bit_grey_tiffs_are_read_and_those_in_colour_refused(tmp_path):
+def test_sixteen_bit_gray_tiffs_are_read_and_those_in_color_refused(tmp_path):
     x = RNG.integers(0, 65536, (9, 11)).astype(np.uint16)
-    Image.fromarray(x).save(tmp_path / "grey.tif")
-    np.testing.assert_array_equal(np.asarray(through(tmp_path, tmp_path / "grey.tif", 1, "out.tif")), x)
-    # Pillow writes no colour of 16 bits: 1x1 pixels, by hand
+    Image.fromarray(x).save(tmp_path / "gray.tif")
+    np.testing.assert_array_equal(np.asarray(through(tmp_path, tmp_path / "gray.tif", 1, "out.tif")), x)
+    # Pillow writes no color of 16 bits: 1x1 pixels, by hand
     tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 140)]
     tags += [(277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 6)]
     entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
-    (tmp_path / "colour.tif").write_bytes(head.ljust(134, b"\0") + struct.pack("<6H", 16, 16, 16, 1, 2, 3))
+    (tmp_path / "color.tif").write_bytes(head.ljust(134, b"\0") + struct.pack("<6H", 16, 16, 16, 1, 2, 3))
     with pytest.raises(DataError, match="can't be read without loss: convert it to PNG"):
-        read_picture(tmp_path / "colour.tif")
+        read_picture(tmp_path / "color.tif")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "1", "L", "RGB"])
 def test_transparency_is_carried_over(tmp_path, mode):
-    colours, alpha = photo(channels=3), photo(channels=1, seed=1)
-    image = Image.fromarray(np.concatenate([colours, alpha], axis=-1))
+    colors, alpha = photo(channels=3), photo(channels=1, seed=1)
+    image = Image.fromarray(np.concatenate([colors, alpha], axis=-1))
     options = {}
     if mode in ("P", "1", "L", "RGB"):
         image = image.convert("RGB").convert(mode)
@@ -81,7 +81,7 @@ def test_transparency_is_carried_over(tmp_path, mode):
         wanted = np.concatenate([wanted[..., :3], np.where(seen_through, 0, 255)[..., None]], axis=-1)
     picture = read_picture(source)
     np.testing.assert_array_equal(picture.alpha[..., 0], wanted[..., 3])
-    shown = through(tmp_path, source, 1 if picture.grey else 3)
+    shown = through(tmp_path, source, 1 if picture.gray else 3)
     seen = wanted[..., 3] > 0
     np.testing.assert_array_equal(np.asarray(shown.convert("RGBA"))[seen], wanted[seen])
     np.testing.assert_array_equal(np.asarray(shown.convert("RGBA"))[..., 3], wanted[..., 3])
@@ -100,7 +100,7 @@ def test_transparency_grows_with_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "P", "1"])
-def test_other_modes_become_colour_or_grey(tmp_path, mode):
+def test_other_modes_become_color_or_gray(tmp_path, mode):
     image = Image.fromarray(photo()).convert(mode)
     source = tmp_path / ("in.tif" if mode in ("CMYK", "YCbCr") else "in.png")
     image.save(source)
@@ -128,25 +128,25 @@ def test_pictures_stand_upright(tmp_path, orientation, bits):
     np.testing.assert_array_equal(read_picture(tmp_path / "in.png").pixels, wanted)
 
 
-def test_grey_and_colour_are_what_the_network_was_trained_on(tmp_path):
-    """Grey stays grey with a network for colours; colour becomes grey with one for grey."""
-    grey, colour = save(tmp_path / "grey.png", photo(channels=1)), save(tmp_path / "colour.png", photo())
-    shown = through(tmp_path, grey, 3)
+def test_gray_and_color_are_what_the_network_was_trained_on(tmp_path):
+    """Gray stays gray with a network for colors; color becomes gray with one for gray."""
+    gray, color = save(tmp_path / "gray.png", photo(channels=1)), save(tmp_path / "color.png", photo())
+    shown = through(tmp_path, gray, 3)
     assert shown.mode == "L"
     np.testing.assert_array_equal(np.asarray(shown), photo(channels=1)[..., 0])
-    assert through(tmp_path, grey, 3, colour=True).mode == "RGB"
-    shown = through(tmp_path, colour, 1)
-    np.testing.assert_array_equal(np.asarray(shown), np.asarray(Image.open(colour).convert("L")))
+    assert through(tmp_path, gray, 3, color=True).mode == "RGB"
+    shown = through(tmp_path, color, 1)
+    np.testing.assert_array_equal(np.asarray(shown), np.asarray(Image.open(color).convert("L")))
 
 
-def test_grey_of_sixteen_bits_is_that_of_eight():
+def test_gray_of_sixteen_bits_is_that_of_eight():
     x = photo()
-    np.testing.assert_array_equal(to_grey(x), np.asarray(Image.fromarray(x).convert("L"))[..., None])
-    np.testing.assert_array_equal(to_grey(np.full((1, 1, 3), 65535, np.uint16)), [[[65535]]])
-    np.testing.assert_allclose(to_grey((x / 255).astype("f")) * 255, to_grey(x), atol=0.51)
+    np.testing.assert_array_equal(to_gray(x), np.asarray(Image.fromarray(x).convert("L"))[..., None])
+    np.testing.assert_array_equal(to_gray(np.full((1, 1, 3), 65535, np.uint16)), [[[65535]]])
+    np.testing.assert_allclose(to_gray((x / 255).astype("f")) * 255, to_gray(x), atol=0.51)
 
 
-def test_a_colour_profile_goes_with_the_colours(tmp_path):
+def test_a_color_profile_goes_with_the_colors(tmp_path):
     source = save(tmp_path / "in.png", photo(), icc_profile=b"some profile", pnginfo=PngInfo())
     assert through(tmp_path, source).info["icc_profile"] == b"some profile"
     assert "icc_profile" not in through(tmp_path, source, 1).info

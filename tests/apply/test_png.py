@@ -51,8 +51,8 @@ def test_every_filter_and_interlacing_is_undone(height, width, channels, interla
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 65536, (height, width, channels)).astype(np.uint16)
     pixels[rng.random(pixels.shape) < 0.3] = 0x0101  # so that predictions tie
-    colours, alpha = read_png(png(pixels, lambda: int(rng.integers(0, most + 1)), interlaced))
-    whole = colours if alpha is None else np.concatenate([colours, alpha], axis=-1)
+    colors, alpha = read_png(png(pixels, lambda: int(rng.integers(0, most + 1)), interlaced))
+    whole = colors if alpha is None else np.concatenate([colors, alpha], axis=-1)
     np.testing.assert_array_equal(whole, pixels)
 
 
@@ -60,15 +60,15 @@ def test_every_filter_and_interlacing_is_undone(height, width, channels, interla
 def test_what_is_written_is_read_again_and_by_pillow(channels):
     pixels = RNG.integers(0, 65536, (9, 7, channels)).astype(np.uint16)
     data = write_png(pixels, b"a profile")
-    colours, alpha = read_png(data)
-    np.testing.assert_array_equal(pixels, colours if alpha is None else np.concatenate([colours, alpha], axis=-1))
+    colors, alpha = read_png(data)
+    np.testing.assert_array_equal(pixels, colors if alpha is None else np.concatenate([colors, alpha], axis=-1))
     image = Image.open(io.BytesIO(data))
     shown = np.asarray(image if channels != 2 else image.convert("LA")).reshape(pixels.shape)
     np.testing.assert_array_equal(shown, pixels if channels == 1 else pixels >> 8)
     assert image.info["icc_profile"] == b"a profile"
 
 
-def test_one_colour_may_be_transparent():
+def test_one_color_may_be_transparent():
     pixels = np.array([[[1, 2, 3], [1, 2, 4]]], np.uint16)
     _, alpha = read_png(png(pixels, lambda: 0, extra=chunk(b"tRNS", struct.pack(">HHH", 1, 2, 3))))
     assert alpha.tolist() == [[[0], [65535]]]

@@ -24,7 +24,7 @@ def rows_of(image):
 def test_there_is_a_row_for_each_thing_that_grows(results, rows):
     image = draw(results)
     assert rows_of(image) == rows
-    found = {colour for _, colour in image.getcolors(1 << 20)}
+    found = {color for _, color in image.getcolors(1 << 20)}
     assert COLORS[2] in found  # the last contender lies on top of the others here
 
 

@@ -44,8 +44,8 @@ def test_a_run_is_compared_with_its_own_data(capsys):
     answer = json.loads((folder / "evaluation.json").read_text())
     assert f"{answer['values']['fid']:.4f}" in out
     assert sorted(answer["values"]) == ["classes_present", "fid", "is", "is_std", "shares", "sure"]
-    with Image.open(folder / "neighbours.png") as neighbours, Image.open(folder / "classes.png") as histogram:
-        assert neighbours.width > 9 * 64  # a sample, a gap and seven neighbours
+    with Image.open(folder / "neighbors.png") as neighbors, Image.open(folder / "classes.png") as histogram:
+        assert neighbors.width > 9 * 64  # a sample, a gap and seven neighbors
         assert histogram.size == (900, 320)
 
 
@@ -247,9 +247,9 @@ def test_what_an_earlier_evaluation_drew_goes(capsys):
     run(TINY)
     evaluated(capsys, "runs/dcgan-digits --n 20")
     folder = Path("runs/dcgan-digits/evaluation")
-    assert sorted(os.listdir(folder)) == ["classes.png", "evaluation.json", "neighbours.png"]
+    assert sorted(os.listdir(folder)) == ["classes.png", "evaluation.json", "neighbors.png"]
     evaluated(capsys, "runs/dcgan-digits --n 20 --metrics is")
-    assert sorted(os.listdir(folder)) == ["evaluation.json", "neighbours.png"]
+    assert sorted(os.listdir(folder)) == ["evaluation.json", "neighbors.png"]
 
 
 def test_a_score_without_reference_does_without_the_data(capsys):

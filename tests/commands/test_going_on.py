@@ -138,7 +138,7 @@ def test_a_run_begins_with_the_weights_of_another(capsys):
     first, second = weights("first"), weights("second")
     for name in matrices(first):
         np.testing.assert_array_equal(first[name], second[name])
-    assert second["optimizers.G.t"] == 4  # it has made its own four steps, from a new optimiser
+    assert second["optimizers.G.t"] == 4  # it has made its own four steps, from a new optimizer
     began = json.loads(Path("second/config.json").read_text())["init_from"]
     assert began.endswith("first/checkpoints/step-000004.npz, of step 4")
     assert began in Path("second/report.html").read_text()

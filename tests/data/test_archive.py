@@ -92,9 +92,9 @@ def test_archives_that_cannot_be_read(tmp_path):
     path.write_bytes(locked)
     with pytest.raises(DataError, match="a.zip/a.png is locked with a password"):
         open_dataset(path, 8)
-    spoilt = bytearray(whole)
-    spoilt[60] ^= 0x55
-    for data in (whole[:-30], whole[:4], spoilt):
+    spoiled = bytearray(whole)
+    spoiled[60] ^= 0x55
+    for data in (whole[:-30], whole[:4], spoiled):
         path.write_bytes(data)
         with pytest.raises(DataError, match="a.zip.* is damaged or cut off"):
             open_dataset(path, 8)

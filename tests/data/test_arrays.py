@@ -11,26 +11,26 @@ from minigan.data.arrays import read_arrays
 from minigan.errors import DataError
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (6, 8, 8), dtype=np.uint8)
-COLOUR = RNG.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+GRAY = RNG.integers(0, 256, (6, 8, 8), dtype=np.uint8)
+COLOR = RNG.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
 LABELS = np.array([7, 3, 7, 9, 3, 3])
 
 
 @pytest.mark.parametrize(
     ("array", "bytes_"),
     [
-        (GREY, GREY[..., None]),
-        (GREY[..., None], GREY[..., None]),
-        (COLOUR, COLOUR),
-        (np.asfortranarray(COLOUR), COLOUR),
-        (COLOUR.transpose(0, 3, 1, 2), COLOUR),
-        (GREY.reshape(6, 64), GREY[..., None]),
-        (COLOUR.astype(int), COLOUR),
-        (COLOUR / 255, COLOUR),
-        ((COLOUR / 127.5 - 1).astype(np.float32), COLOUR),
-        (COLOUR.astype(np.float16), COLOUR),
-        (COLOUR * np.uint16(257), COLOUR),
-        (GREY > 127, (GREY > 127)[..., None] * 255),
+        (GRAY, GRAY[..., None]),
+        (GRAY[..., None], GRAY[..., None]),
+        (COLOR, COLOR),
+        (np.asfortranarray(COLOR), COLOR),
+        (COLOR.transpose(0, 3, 1, 2), COLOR),
+        (GRAY.reshape(6, 64), GRAY[..., None]),
+        (COLOR.astype(int), COLOR),
+        (COLOR / 255, COLOR),
+        ((COLOR / 127.5 - 1).astype(np.float32), COLOR),
+        (COLOR.astype(np.float16), COLOR),
+        (COLOR * np.uint16(257), COLOR),
+        (GRAY > 127, (GRAY > 127)[..., None] * 255),
     ],
 )
 def test_shapes_and_ranges(tmp_path, array, bytes_):
@@ -57,11 +57,11 @@ def test_alpha_is_shown_on_white(tmp_path, channels, kind):
 
 def test_splits_and_labels_are_found_by_name(tmp_path):
     arrays = {
-        "x_train": COLOUR,
+        "x_train": COLOR,
         "y_train": LABELS,
-        "x_test": COLOUR[:2],
+        "x_test": COLOR[:2],
         "y_test": LABELS[:2],
-        "val_images": COLOUR[2:],
+        "val_images": COLOR[2:],
     }
     np.savez(tmp_path / "a.npz", **arrays)
     train, test, val = (open_dataset(tmp_path / "a.npz", split=split) for split in ("train", "test", "val"))
@@ -70,26 +70,26 @@ def test_splits_and_labels_are_found_by_name(tmp_path):
 
 
 def test_what_is_not_used_is_noted(tmp_path):
-    np.savez(tmp_path / "a.npz", images=COLOUR, ids=np.arange(6), target=LABELS, boxes=np.zeros((6, 4)))
+    np.savez(tmp_path / "a.npz", images=COLOR, ids=np.arange(6), target=LABELS, boxes=np.zeros((6, 4)))
     dataset = open_dataset(tmp_path / "a.npz")
     assert len(dataset.classes) == 3
     assert dataset.notes[0] == "images are the pictures; not used: boxes, ids"
-    np.savez(tmp_path / "a.npz", images=COLOUR / 255)
+    np.savez(tmp_path / "a.npz", images=COLOR / 255)
     assert "from 0 to 1, are taken for 0 to 1" in open_dataset(tmp_path / "a.npz").notes[0]
 
 
 @pytest.mark.parametrize(
     ("arrays", "what"),
     [
-        ({"a": COLOUR, "b": COLOUR}, "a, b could all be the pictures"),
+        ({"a": COLOR, "b": COLOR}, "a, b could all be the pictures"),
         ({"a": LABELS}, r"none of its arrays is pictures: a \(6,\)"),
-        ({"a": COLOUR[0]}, r"none of its arrays is pictures: a \(8, 8, 3\)"),
-        ({"a": COLOUR[:0]}, "none of its arrays is pictures"),
+        ({"a": COLOR[0]}, r"none of its arrays is pictures: a \(8, 8, 3\)"),
+        ({"a": COLOR[:0]}, "none of its arrays is pictures"),
         ({"a": np.full((2, 8, 8), np.nan)}, "some of its values are NaN or infinity"),
-        ({"a": COLOUR * 3.0}, "are none of 0 to 255, 0 to 1 and -1 to 1"),
-        ({"a": COLOUR - 300.0}, "are none of"),
-        ({"x_test": COLOUR}, "has no train split, only test"),
-        ({"a": COLOUR.astype(complex)}, "something other than arrays of numbers"),
+        ({"a": COLOR * 3.0}, "are none of 0 to 255, 0 to 1 and -1 to 1"),
+        ({"a": COLOR - 300.0}, "are none of"),
+        ({"x_test": COLOR}, "has no train split, only test"),
+        ({"a": COLOR.astype(complex)}, "something other than arrays of numbers"),
         ({"a": np.array([{}], object)}, "something other than arrays of numbers"),
     ],
 )
@@ -101,7 +101,7 @@ def test_each_fault_has_its_sentence(tmp_path, arrays, what):
 
 def test_no_pickle_is_read(tmp_path):
     np.save(tmp_path / "a.npy", np.array([print], object), allow_pickle=True)
-    (tmp_path / "b.npy").write_bytes(pickle.dumps(COLOUR))
+    (tmp_path / "b.npy").write_bytes(pickle.dumps(COLOR))
     for name in ("a.npy", "b.npy"):
         with pytest.raises(DataError, match=f"{name} "):
             open_dataset(tmp_path / name)
@@ -111,7 +111,7 @@ def test_files_that_unpack_to_far_more_than_their_size_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", np.zeros((100_000, 32, 32), np.uint8))
     with pytest.raises(DataError, match="unpacks to far more than a file of its size should"):
         open_dataset(tmp_path / "a.npz")
-    np.save(tmp_path / "b.npy", COLOUR)
+    np.save(tmp_path / "b.npy", COLOR)
     whole = (tmp_path / "b.npy").read_bytes()
     for data in (whole[:-1], whole[:50], whole.replace(b"(6, 8", b"(9, 8")):
         (tmp_path / "b.npy").write_bytes(data)
@@ -120,7 +120,7 @@ def test_files_that_unpack_to_far_more_than_their_size_are_refused(tmp_path):
 
 
 def test_an_archive_of_arrays_is_known_by_what_is_in_it(tmp_path):
-    np.savez(tmp_path / "a.npz", COLOUR)
+    np.savez(tmp_path / "a.npz", COLOR)
     (tmp_path / "a.npz").rename(tmp_path / "a.zip")
     assert len(open_dataset(tmp_path / "a.zip")) == 6
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:

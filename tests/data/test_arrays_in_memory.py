@@ -11,9 +11,9 @@ from minigan.errors import DataError, ShapeError
 from minigan.testing.strict import STRICT
 
 RNG = np.random.default_rng(0)
-COLOUR = RNG.integers(0, 256, (6, 8, 7, 3), dtype=np.uint8)
-GREY = COLOUR[..., :1]
-OPAQUE = np.concatenate([COLOUR, np.full((6, 8, 7, 1), 255, np.uint8)], axis=3)
+COLOR = RNG.integers(0, 256, (6, 8, 7, 3), dtype=np.uint8)
+GRAY = COLOR[..., :1]
+OPAQUE = np.concatenate([COLOR, np.full((6, 8, 7, 1), 255, np.uint8)], axis=3)
 POINTS = RNG.standard_normal((6, 2)).astype(np.float32)
 Tensor = type("Tensor", (), {"__module__": "torch"})
 
@@ -21,19 +21,19 @@ Tensor = type("Tensor", (), {"__module__": "torch"})
 @pytest.mark.parametrize(
     ("array", "expected"),
     [
-        (COLOUR, COLOUR),
-        (GREY, GREY),
-        (GREY[..., 0], GREY),
-        (COLOUR.tolist(), COLOUR),
-        (COLOUR.transpose(0, 3, 1, 2), COLOUR),
-        (GREY.transpose(0, 3, 1, 2), GREY),
-        (OPAQUE, COLOUR),
-        (OPAQUE.transpose(0, 3, 1, 2), COLOUR),
-        (COLOUR.astype(int), COLOUR),
-        (COLOUR / 255, COLOUR),
-        ((COLOUR / 127.5 - 1).astype(np.float32), COLOUR),
-        (COLOUR.astype(">f8"), COLOUR),
-        (STRICT.array(COLOUR), COLOUR),
+        (COLOR, COLOR),
+        (GRAY, GRAY),
+        (GRAY[..., 0], GRAY),
+        (COLOR.tolist(), COLOR),
+        (COLOR.transpose(0, 3, 1, 2), COLOR),
+        (GRAY.transpose(0, 3, 1, 2), GRAY),
+        (OPAQUE, COLOR),
+        (OPAQUE.transpose(0, 3, 1, 2), COLOR),
+        (COLOR.astype(int), COLOR),
+        (COLOR / 255, COLOR),
+        ((COLOR / 127.5 - 1).astype(np.float32), COLOR),
+        (COLOR.astype(">f8"), COLOR),
+        (STRICT.array(COLOR), COLOR),
     ],
 )
 def test_pictures_of_every_layout_and_range(array, expected):
@@ -49,12 +49,12 @@ def test_transparent_pictures_are_shown_on_white():
 
 
 def test_bytes_are_not_copied_and_have_no_notes():
-    dataset = ArrayDataset("mine", COLOUR)
-    assert np.shares_memory(dataset.samples, COLOUR)
+    dataset = ArrayDataset("mine", COLOR)
+    assert np.shares_memory(dataset.samples, COLOR)
     assert dataset.notes == ()
-    assert "taken for 0 to 1" in ArrayDataset("mine", COLOUR / 255).notes[0]
-    assert "taken for -1 to 1" in ArrayDataset("mine", COLOUR / 500 - 0.2).notes[0]
-    assert ArrayDataset("mine", COLOUR / 127.5 - 1).notes == ()
+    assert "taken for 0 to 1" in ArrayDataset("mine", COLOR / 255).notes[0]
+    assert "taken for -1 to 1" in ArrayDataset("mine", COLOR / 500 - 0.2).notes[0]
+    assert ArrayDataset("mine", COLOR / 127.5 - 1).notes == ()
 
 
 @pytest.mark.parametrize("array", [POINTS, POINTS.astype(float), POINTS.tolist(), [(1, 2)] * 6])
@@ -67,10 +67,10 @@ def test_points_become_float32(array):
 @pytest.mark.parametrize(
     ("samples", "sentence"),
     [
-        (COLOUR + 0j, "mine: samples must be real numbers, got complex128"),
-        (COLOUR.astype(str), "real numbers, got <U"),
-        (COLOUR.astype(object), "real numbers, got object"),
-        (np.ma.masked_array(COLOUR, COLOUR > 9), "a masked array"),
+        (COLOR + 0j, "mine: samples must be real numbers, got complex128"),
+        (COLOR.astype(str), "real numbers, got <U"),
+        (COLOR.astype(object), "real numbers, got object"),
+        (np.ma.masked_array(COLOR, COLOR > 9), "a masked array"),
         (Tensor(), "got a torch Tensor: pass"),
         (None, "must be an array of numbers, got None"),
         ("photos", "must be an array of numbers, got a str"),
@@ -81,9 +81,9 @@ def test_points_become_float32(array):
         (np.zeros((2, 3, 8, 8, 3), np.uint8), "expected pictures"),
         (np.zeros((6, 5), bool), "got bool"),
         ([], "no samples"),
-        (COLOUR[:0], "no samples"),
-        (np.where(COLOUR > 250, np.nan, COLOUR / 255), "mine can't be used as pictures: some of its values are NaN"),
-        (COLOUR * 2.0, r"its values, from .* are none of 0 to 255, 0 to 1 and -1 to 1"),
+        (COLOR[:0], "no samples"),
+        (np.where(COLOR > 250, np.nan, COLOR / 255), "mine can't be used as pictures: some of its values are NaN"),
+        (COLOR * 2.0, r"its values, from .* are none of 0 to 255, 0 to 1 and -1 to 1"),
         (np.where(POINTS > 1, np.nan, POINTS), "some of the points are NaN or infinite"),
         (np.where(POINTS > 1, np.inf, POINTS), "some of the points are NaN or infinite"),
     ],
@@ -103,7 +103,7 @@ RIGHT = [0, 1, 2, 0, 1, 2]
     "labels", [RIGHT, np.array(RIGHT)[:, None], np.array(RIGHT, float), np.array(RIGHT, np.uint64), STRICT.array(RIGHT)]
 )
 def test_labels_that_will_do(labels):
-    dataset = ArrayDataset("mine", COLOUR, labels, ("a", "b", "c"))
+    dataset = ArrayDataset("mine", COLOR, labels, ("a", "b", "c"))
     assert dataset.labels.dtype == np.int64
     assert dataset.labels.tolist() == RIGHT
     assert dataset.classes == ["a", "b", "c"]
@@ -127,13 +127,13 @@ def test_labels_that_will_do(labels):
 )
 def test_labels_that_will_not(labels, sentence):
     with pytest.raises(DataError, match=f"mine: .*{sentence}"):
-        ArrayDataset("mine", COLOUR, labels, ["a", "b", "c"])
+        ArrayDataset("mine", COLOR, labels, ["a", "b", "c"])
 
 
 def test_labels_without_names_begin_at_0_too():
-    assert ArrayDataset("mine", COLOUR, [5] * 6).labels.tolist() == [5] * 6
+    assert ArrayDataset("mine", COLOR, [5] * 6).labels.tolist() == [5] * 6
     with pytest.raises(DataError, match="whole numbers from 0 on, and that of sample 0 is -1"):
-        ArrayDataset("mine", COLOUR, [-1] * 6)
+        ArrayDataset("mine", COLOR, [-1] * 6)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_labels_without_names_begin_at_0_too():
 )
 def test_classes_are_names(classes, sentence):
     with pytest.raises(DataError, match=sentence):
-        ArrayDataset("mine", COLOUR, RIGHT, classes)
+        ArrayDataset("mine", COLOR, RIGHT, classes)
 
 
 @pytest.mark.parametrize("choose", ["batch", "select"])
 @pytest.mark.parametrize("indices", [[6], [0.5], "x", None, 3, np.float64(1)])
-@pytest.mark.parametrize("data", [ArrayDataset("mine", COLOUR, RIGHT), ring(6)], ids=["pictures", "points"])
+@pytest.mark.parametrize("data", [ArrayDataset("mine", COLOR, RIGHT), ring(6)], ids=["pictures", "points"])
 def test_samples_are_chosen_by_numbers_in_a_list(data, choose, indices):
     with pytest.raises(DataError, match="samples are chosen by a list of numbers from 0 to 5"):
         getattr(data, choose)(indices)
@@ -161,7 +161,7 @@ def test_one_sample_or_more_can_be_drawn(draw, n):
 
 @pytest.mark.parametrize("size", [0, -3, 3, 4.5, "8", 5000])
 def test_sizes_that_pictures_cannot_have(size):
-    for fit in (ArrayDataset("mine", COLOUR).fit, lambda s: ShapesDataset(4, s), lambda s: open_dataset("digits", s)):
+    for fit in (ArrayDataset("mine", COLOR).fit, lambda s: ShapesDataset(4, s), lambda s: open_dataset("digits", s)):
         with pytest.raises(DataError, match=r"an image size of|must be a whole number"):
             fit(size)
 
@@ -169,7 +169,7 @@ def test_sizes_that_pictures_cannot_have(size):
 @pytest.mark.parametrize("channels", [0, 2, "3", 1.5])
 def test_channels_that_pictures_cannot_have(channels):
     with pytest.raises(DataError, match="1 channel .* or 3"):
-        ArrayDataset("mine", COLOUR).fit(channels=channels)
+        ArrayDataset("mine", COLOR).fit(channels=channels)
 
 
 @pytest.mark.parametrize("option", ["seed", "limit"])
@@ -180,7 +180,7 @@ def test_options_that_are_no_counts(option, value):
 
 
 @pytest.mark.parametrize(
-    "spec", [None, COLOUR, ["a", "b"], 3, ArrayDataset("mine", COLOUR)], ids=lambda s: type(s).__name__
+    "spec", [None, COLOR, ["a", "b"], 3, ArrayDataset("mine", COLOR)], ids=lambda s: type(s).__name__
 )
 def test_what_is_no_name_or_path(spec):
     with pytest.raises(DataError, match=r"by a name or a path, got .*: ArrayDataset\(name, array\) takes an array"):
@@ -189,6 +189,6 @@ def test_what_is_no_name_or_path(spec):
 
 def test_augmentations_take_arrays():
     with pytest.raises(ShapeError, match="augmentation needs pictures .*, got a list"):
-        random_flip(COLOUR.tolist(), [RNG] * 6)
+        random_flip(COLOR.tolist(), [RNG] * 6)
     with pytest.raises(ShapeError, match="must be floats, got uint8"):
-        random_rotation(COLOUR, [RNG] * 6, 10)
+        random_rotation(COLOR, [RNG] * 6, 10)

@@ -24,7 +24,7 @@ def test_digits_at_their_own_size_are_the_ones_of_uci():
 
 
 @pytest.mark.parametrize(("make", "modes"), [(ring, 8), (grid, 25)])
-def test_points_lie_around_their_centres(make, modes):
+def test_points_lie_around_their_centers(make, modes):
     dataset = make(20_000)
     assert dataset.centers.shape == (modes, 2)
     assert set(dataset.labels) == set(range(modes))
@@ -46,14 +46,14 @@ def test_the_gaussians_are_narrow():
     assert grid(10).std * np.sqrt(2) == pytest.approx(0.025)  # of the spacing
 
 
-def test_a_selection_of_points_keeps_its_centres():
+def test_a_selection_of_points_keeps_its_centers():
     chosen = ring(100).select(np.arange(5))
     assert len(chosen) == 5
     assert chosen.centers.shape == (8, 2)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("background", ["colour", "black"])
+@pytest.mark.parametrize("background", ["color", "black"])
 def test_shapes_stay_inside_on_their_background(channels, background):
     dataset = ShapesDataset(200, 32, channels, background)
     x = dataset.batch(np.arange(200))
@@ -62,7 +62,7 @@ def test_shapes_stay_inside_on_their_background(channels, background):
     assert x.min() >= -1
     assert x.max() <= 1
     border = np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], axis=1)
-    np.testing.assert_allclose(border, border[:, :1].repeat(128, 1), atol=1e-6)  # one colour all around
+    np.testing.assert_allclose(border, border[:, :1].repeat(128, 1), atol=1e-6)  # one color all around
     assert (border.max() == -1) == (background == "black")
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from minigan.data.pictures import to_size
 
-GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
+GRAY, COLOR, PALETTE, GRAY_ALPHA, COLOR_ALPHA = 0, 2, 3, 4, 6
 
 
 def chunk(kind, body):
@@ -32,7 +32,7 @@ def png(left, right, depth, kind, *chunks):
 
 
 def halves(data, channels=3):
-    """The colours of the left and the right half."""
+    """The colors of the left and the right half."""
     picture = to_size(Image.open(io.BytesIO(data)), (8, 8), channels)
     for half in (picture[:, :4], picture[:, 4:]):
         assert (half == half[0, 0]).all()
@@ -42,22 +42,22 @@ def halves(data, channels=3):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("key", [0, 1])
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_grey_with_a_transparent_level(depth, key, channels):
+def test_gray_with_a_transparent_level(depth, key, channels):
     other = 2**depth - 1 - key
-    left, right = halves(png([key], [other], depth, GREY, (b"tRNS", struct.pack(">H", key))), channels)
+    left, right = halves(png([key], [other], depth, GRAY, (b"tRNS", struct.pack(">H", key))), channels)
     assert left == [255] * channels
     assert right == [round(other * 255 / (2**depth - 1))] * channels
 
 
-def test_grey_of_16_bits_is_compared_with_all_of_them():
-    left, right = halves(png([258], [259], 16, GREY, (b"tRNS", struct.pack(">H", 258))))
+def test_gray_of_16_bits_is_compared_with_all_of_them():
+    left, right = halves(png([258], [259], 16, GRAY, (b"tRNS", struct.pack(">H", 258))))
     assert (left[0], right[0]) == (255, 1)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_colour_with_a_transparent_colour(depth):
+def test_color_with_a_transparent_color(depth):
     key, other = ([3, 0x5A01, 0xFF02] if depth == 16 else [0, 90, 255]), [0, 0, 0]
-    left, right = halves(png(key, other, depth, COLOUR, (b"tRNS", struct.pack(">3H", *key))))
+    left, right = halves(png(key, other, depth, COLOR, (b"tRNS", struct.pack(">3H", *key))))
     assert (left, right) == ([255] * 3, [0] * 3)
 
 
@@ -68,11 +68,11 @@ def test_a_palette_with_alpha(depth, alpha, seen):
     assert halves(png([0], [1], depth, PALETTE, *chunks)) == ([seen] * 3, [200, 30, 40])
 
 
-@pytest.mark.parametrize("kind", [GREY_ALPHA, COLOUR_ALPHA])
+@pytest.mark.parametrize("kind", [GRAY_ALPHA, COLOR_ALPHA])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_an_alpha_channel(depth, kind):
-    unit, colour = (257 if depth == 16 else 1), [0] * (3 if kind == COLOUR_ALPHA else 1)
-    assert halves(png([*colour, 0], [*colour, 51 * unit], depth, kind)) == ([255] * 3, [204] * 3)
+    unit, color = (257 if depth == 16 else 1), [0] * (3 if kind == COLOR_ALPHA else 1)
+    assert halves(png([*color, 0], [*color, 51 * unit], depth, kind)) == ([255] * 3, [204] * 3)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF", "AVIF"])

@@ -44,7 +44,7 @@ def test_what_is_no_data_set_is_refused(samples, labels, what):
         ArrayDataset("a", samples, labels)
 
 
-def test_fit_makes_squares_from_the_centre():
+def test_fit_makes_squares_from_the_center():
     wide = np.zeros((1, 8, 16, 1), np.uint8)
     wide[:, :, 4:12] = 200  # the middle half is all that a square keeps
     square = fit_array(wide, 4, None, "a")
@@ -52,12 +52,12 @@ def test_fit_makes_squares_from_the_centre():
     np.testing.assert_allclose(square, 200, atol=10)  # the filter sees a little of what is cut off
 
 
-def test_grey_becomes_colour_without_memory_and_colour_becomes_luma():
-    grey = np.full((2, 4, 4, 1), 7, np.uint8)
-    colour = fit_array(grey, None, 3, "a")
-    assert colour.shape == (2, 4, 4, 3)
-    assert (colour == 7).all()
-    assert np.shares_memory(colour, grey)
+def test_gray_becomes_color_without_memory_and_color_becomes_luma():
+    gray = np.full((2, 4, 4, 1), 7, np.uint8)
+    color = fit_array(gray, None, 3, "a")
+    assert color.shape == (2, 4, 4, 3)
+    assert (color == 7).all()
+    assert np.shares_memory(color, gray)
     green = np.zeros((1, 2, 2, 3), np.uint8)
     green[..., 1] = 255
     assert (fit_array(green, None, 1, "a") == 150).all()  # 0.587 * 255

@@ -37,7 +37,7 @@ def jitter(x, rngs):
 
 
 def spoil(item, rng):
-    return {"spoilt": item["p"] + rng.standard_normal(2)}
+    return {"spoiled": item["p"] + rng.standard_normal(2)}
 
 
 def points(n=10):
@@ -126,10 +126,10 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_the_cut(cuts, start):
     with Feeds(sources, kinds, 5, **options) as whole, Feeds(sources, kinds, 3, position=start, **options) as cut:
         expected = whole.next(start + sum(cuts))
         got = [cut.next(n) for n in cuts]
-    for array in ("p", "spoilt"):
+    for array in ("p", "spoiled"):
         np.testing.assert_array_equal(np.concatenate([batch[array] for batch in got]), expected[array][start:])
-    assert not np.allclose(expected["spoilt"], 2 * expected["p"], atol=1e-3)  # each draws its own numbers
-    assert len(np.unique(expected["p"], axis=0)) == len(np.unique(expected["spoilt"], axis=0)) == start + sum(cuts)
+    assert not np.allclose(expected["spoiled"], 2 * expected["p"], atol=1e-3)  # each draws its own numbers
+    assert len(np.unique(expected["p"], axis=0)) == len(np.unique(expected["spoiled"], axis=0)) == start + sum(cuts)
 
 
 def test_damage_draws_the_same_whatever_the_augmentation():
@@ -172,11 +172,11 @@ def test_damage_may_replace_an_array():
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
 def test_arrays_of_a_feed_are_changed_alike(augment):
-    """A colour, its grey copy and the mask of its bright half stay aligned, and the label is left as it is."""
-    grey = np.zeros((20, 16, 12, 1), np.uint8)
-    grey[:, 4:, 5:] = 255
+    """A color, its gray copy and the mask of its bright half stay aligned, and the label is left as it is."""
+    gray = np.zeros((20, 16, 12, 1), np.uint8)
+    gray[:, 4:, 5:] = 255
     kinds = {"input": PICTURE, "target": PICTURE, "mask": MASK, "label": LABEL}
-    data = {"input": grey.repeat(3, axis=3), "target": grey, "mask": grey, "label": np.arange(20)}
+    data = {"input": gray.repeat(3, axis=3), "target": gray, "mask": gray, "label": np.arange(20)}
     with Feeds(open_feeds(data, kinds), kinds, 20, augment=[augment]) as feeds:
         batch = feeds.next()
     np.testing.assert_allclose(batch["input"], batch["target"].repeat(3, axis=3), atol=1e-6)

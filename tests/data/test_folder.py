@@ -13,10 +13,10 @@ from minigan.errors import DataError
 RED, GREEN = (200, 30, 40), (20, 180, 60)
 
 
-def save(path, size=(40, 40), mode="RGB", colour=None, **options):
+def save(path, size=(40, 40), mode="RGB", color=None, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    colour = (RED if mode == "RGB" else 200) if colour is None else colour
-    Image.new(mode, size, colour).save(path, **options)
+    color = (RED if mode == "RGB" else 200) if color is None else color
+    Image.new(mode, size, color).save(path, **options)
     return path
 
 
@@ -34,7 +34,7 @@ def test_all_formats(tmp_path, suffix):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
-    ("mode", "colour", "grey"),
+    ("mode", "color", "gray"),
     [
         ("1", 1, 255),
         ("L", 200, 200),
@@ -47,20 +47,20 @@ def test_all_formats(tmp_path, suffix):
         ("I;16", 255, 1),
     ],
 )
-def test_every_mode_becomes_plain_bytes_on_white(tmp_path, mode, colour, grey, channels):
-    save(tmp_path / "a.png", mode=mode, colour=colour)
+def test_every_mode_becomes_plain_bytes_on_white(tmp_path, mode, color, gray, channels):
+    save(tmp_path / "a.png", mode=mode, color=color)
     picture = pixels(tmp_path, channels=channels)
     assert picture.shape == (32, 32, channels)
-    assert (picture == grey).all()
+    assert (picture == gray).all()
 
 
-def test_a_transparent_palette_colour_is_white(tmp_path):
-    save(tmp_path / "a.png", mode="P", colour=0, transparency=0)
+def test_a_transparent_palette_color_is_white(tmp_path):
+    save(tmp_path / "a.png", mode="P", color=0, transparency=0)
     assert (pixels(tmp_path) == 255).all()
 
 
 def test_a_cmyk_jpeg(tmp_path):
-    save(tmp_path / "a.jpg", mode="CMYK", colour=(0, 255, 255, 0))
+    save(tmp_path / "a.jpg", mode="CMYK", color=(0, 255, 255, 0))
     assert np.abs(pixels(tmp_path) - [254, 0, 0]).max() < 5
 
 
@@ -108,7 +108,7 @@ def test_an_item_is_whole_and_has_the_channels_of_a_batch(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_the_centre_of_a_long_picture_is_kept(tmp_path, suffix):
+def test_the_center_of_a_long_picture_is_kept(tmp_path, suffix):
     image = Image.new("RGB", (900, 300), RED)
     image.paste(GREEN, (300, 0, 600, 300))
     image.save(tmp_path / f"a.{suffix}")
@@ -173,7 +173,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_pictures_are_decoded_once_if_they_fit_into_memory(tmp_path, monkeypatch, budget):
     monkeypatch.setattr(folder, "CACHE_BUDGET", budget)
     for shade in range(5):
-        save(tmp_path / f"{shade}.png", mode="L", colour=shade * 10)
+        save(tmp_path / f"{shade}.png", mode="L", color=shade * 10)
     dataset = open_folder(tmp_path, 32)
     first = dataset.batch(np.array([3, 1, 3]))
     assert ((first[:, 0, 0, 0] + 1) * 127.5).round().tolist() == [30, 10, 30]
@@ -249,7 +249,7 @@ def test_a_picture_is_what_its_bytes_say_and_a_note_names_it(tmp_path, name, for
 
 
 def test_of_an_animation_the_first_frame_is_read(tmp_path):
-    frames = [Image.new("RGB", (32, 32), colour) for colour in (RED, GREEN)]
+    frames = [Image.new("RGB", (32, 32), color) for color in (RED, GREEN)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(pixels(tmp_path), np.broadcast_to(RED, (32, 32, 3)), atol=4)
 
@@ -277,7 +277,7 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(tmp_path):
 def test_bad_files_are_skipped_if_that_is_asked_for(tmp_path, monkeypatch, budget):
     monkeypatch.setattr(folder, "CACHE_BUDGET", budget)
     for shade, name in enumerate(("a/0.png", "a/1.png", "b/2.png", "c/3.png")):
-        save(tmp_path / name, mode="L", colour=10 * shade)
+        save(tmp_path / name, mode="L", color=10 * shade)
     (tmp_path / "a" / "0.png").write_text("no picture")
     whole = (tmp_path / "c" / "3.png").read_bytes()
     (tmp_path / "c" / "3.png").write_bytes(whole[:50])
@@ -331,7 +331,7 @@ def test_an_empty_page_at_600_dpi_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "side"), [("1", 9000), ("L", 9000), ("RGBA", 5000)])
-def test_large_flat_colours_are_not(tmp_path, mode, side):
+def test_large_flat_colors_are_not(tmp_path, mode, side):
     save(tmp_path / "a.png", (side, side), mode, 0)
     with pytest.raises(DataError, match="a.png has too many pixels"):
         open_folder(tmp_path)
@@ -339,14 +339,14 @@ def test_large_flat_colours_are_not(tmp_path, mode, side):
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_a_tiff_of_unknown_range_is_refused(tmp_path, mode):
-    save(tmp_path / "a.tif", mode=mode, colour=1)
+    save(tmp_path / "a.tif", mode=mode, color=1)
     with pytest.raises(DataError, match="a.tif has signed or 32-bit pixels, whose range isn't known"):
         open_folder(tmp_path, 32)
 
 
 def test_what_is_selected_is_not_decoded_again(tmp_path):
     for shade in range(3):
-        save(tmp_path / f"{shade}.png", mode="L", colour=shade * 10)
+        save(tmp_path / f"{shade}.png", mode="L", color=shade * 10)
     dataset = open_folder(tmp_path, 32)
     dataset.batch(np.arange(3))
     for path in dataset.paths:

@@ -43,7 +43,7 @@ def refused(*folders, metrics=("psnr",)):
 def test_a_fault_at_the_edge_counts():
     picture = save("a/1.png", noise(20, 60, 3))
     spoiled = picture.copy()
-    spoiled[:, :10] = 0  # outside the square at the centre
+    spoiled[:, :10] = 0  # outside the square at the center
     save("b/1.png", spoiled)
     found = compare_pairs(pairs(), ("psnr", "ssim"))
     assert found["psnr"] == pytest.approx(float(psnr(picture, spoiled, 255)))
@@ -91,9 +91,9 @@ def test_two_pictures_of_one_name_are_no_pair():
     assert "have one name" in refused()
 
 
-def test_grey_and_colour_meet_as_colour_and_transparency_is_on_white():
-    grey = save("a/1.png", noise(12, 12))
-    save("b/1.png", np.stack([grey] * 3, axis=-1))
+def test_gray_and_color_meet_as_color_and_transparency_is_on_white():
+    gray = save("a/1.png", noise(12, 12))
+    save("b/1.png", np.stack([gray] * 3, axis=-1))
     clear = noise(12, 12, 4)
     clear[..., 3] = 0
     save("a/2.png", clear)

@@ -42,7 +42,7 @@ def test_sets_of_the_package_have_any_size(name):
     assert dataset.batch(np.arange(3)).shape == (3, *dataset.shape) == (3, 20, 32, dataset.shape[2])
 
 
-def test_shapes_are_drawn_in_the_square_at_the_centre():
+def test_shapes_are_drawn_in_the_square_at_the_center():
     sets = [ShapesDataset(9, size, background="black", seed=1) for size in (16, (16, 26), (30, 16))]
     square, wide, tall = (dataset.batch(np.arange(9)) for dataset in sets)
     np.testing.assert_allclose(wide[:, :, 5:21], square, atol=1e-5)
@@ -51,7 +51,7 @@ def test_shapes_are_drawn_in_the_square_at_the_centre():
         assert (rest == -1).all()
 
 
-def test_arrays_are_cut_to_the_aspect_at_their_centre():
+def test_arrays_are_cut_to_the_aspect_at_their_center():
     digits = open_digits(16)
     band = digits.fit((8, 16)).batch(np.arange(5))
     np.testing.assert_allclose(band, digits.batch(np.arange(5))[:, 4:12], atol=1e-6)

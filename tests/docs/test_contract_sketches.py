@@ -1,6 +1,6 @@
-"""The sketches of docs/contract-sketches.md: each makes a step, with the gradients of what it says that it minimises.
+"""The sketches of docs/contract-sketches.md: each makes a step, with the gradients of what it says that it minimizes.
 
-The classes are taken from the page as they stand. Here they get small networks, optimisers that don't move and only
+The classes are taken from the page as they stand. Here they get small networks, optimizers that don't move and only
 keep the gradient that they were to step by, and arrays in float64.
 """
 
@@ -33,7 +33,7 @@ CPU_RNG = np.random.default_rng(0)
 
 
 class Keeping:
-    """An optimiser that stays where it is and keeps the gradients that it was to step by."""
+    """An optimizer that stays where it is and keeps the gradients that it was to step by."""
 
     def __init__(self, parameters):
         self.parameters, self.kept = parameters, []
@@ -270,7 +270,7 @@ NAMES += ["VAE-GAN", "GANomaly", "R3GAN"]
 
 
 @pytest.mark.parametrize("make", MODELS, ids=NAMES)
-def test_each_network_gets_the_gradient_of_what_it_minimises(make):
+def test_each_network_gets_the_gradient_of_what_it_minimizes(make):
     model, batch, wanted = make()
     adversarial = make is MODELS[3]
     phase = model.phases[1] if adversarial else Phase("pixels")
@@ -337,7 +337,7 @@ def test_adas_probability_follows_the_signs():
     assert p == pytest.approx(0.5)
 
 
-def test_an_optimiser_on_two_processes_steps_by_the_mean():
+def test_an_optimizer_on_two_processes_steps_by_the_mean():
     class Processes:
         n, rank = 2, 1
 

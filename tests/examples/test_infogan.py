@@ -10,7 +10,7 @@ infogan, my_data = load("infogan"), load("my_data")
 
 
 class Keeping:
-    """An optimiser that stays where it is; the gradients are there after the step."""
+    """An optimizer that stays where it is; the gradients are there after the step."""
 
     def __init__(self, parameters):
         self.zero_grad, self.parameters = parameters.zero_grad, parameters

@@ -38,5 +38,5 @@ def test_blur_keeps_what_is_even_and_a_swirl_only_moves_pixels():
     x = np.arange(17 * 17, dtype=np.float32).reshape(1, 17, 17, 1)
     turned = example.swirl(x, 2, None)
     assert set(turned.ravel()) <= set(x.ravel())
-    assert turned[0, 8, 8] == x[0, 8, 8]  # the centre stays where it is
+    assert turned[0, 8, 8] == x[0, 8, 8]  # the center stays where it is
     assert (turned != x).mean() > 0.5

@@ -76,10 +76,10 @@ def test_files_of_training_and_commands_have_at_most_250_lines(name):
 
 
 def test_training_and_commands_know_no_network_by_its_name():
-    spelt = {
+    spelled = {
         name: [
             node.lineno for node in ast.walk(FILES[name]) if isinstance(node, ast.Constant) and node.value in ("G", "D")
         ]
         for name in FRAME
     }
-    assert {name: lines for name, lines in spelt.items() if lines} == {}
+    assert {name: lines for name, lines in spelled.items() if lines} == {}

@@ -67,7 +67,7 @@ def networks(seed):
     return features.to(dtype=np.float64), verdict.to(dtype=np.float64)
 
 
-def test_a_chain_of_networks_serves_a_penalty_and_each_learns_with_its_own_optimiser():
+def test_a_chain_of_networks_serves_a_penalty_and_each_learns_with_its_own_optimizer():
     real = np.random.default_rng(1).standard_normal((3, 4, 4, 1))
     features, verdict = networks(0)
     optimizers = [Adam(network.parameters(), 1e-2) for network in (features, verdict)]

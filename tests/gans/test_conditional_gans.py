@@ -1,4 +1,4 @@
-"""cGAN and conditional DCGAN: how the class enters, and that it is learnt."""
+"""cGAN and conditional DCGAN: how the class enters, and that it is learned."""
 
 import numpy as np
 import pytest

@@ -265,7 +265,7 @@ def test_n_critic_is_the_number_of_discriminator_steps():
     assert (len(batches), gan.optimizers["D"].t, gan.optimizers["G"].t) == (3, 3, 1)
 
 
-def test_options_reach_the_optimisers_and_the_loss():
+def test_options_reach_the_optimizers_and_the_loss():
     gan = dcgan((16, 16, 1), lr=3e-4, b1=0.1, b2=0.9, label_smoothing=0.1)
     assert [(o.lr, o.betas) for o in gan.optimizers.values()] == [(3e-4, (0.1, 0.9))] * 2
     assert gan.loss.label_smoothing == 0.1

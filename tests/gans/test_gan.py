@@ -73,7 +73,7 @@ def test_point_networks():
 
 @each_kind
 @pytest.mark.parametrize("lr", [0.0, 0.03])
-def test_options_reach_the_optimisers_and_the_loss(shape, lr):
+def test_options_reach_the_optimizers_and_the_loss(shape, lr):
     gan = dense_gan(shape, lr=lr, b1=0.6, label_smoothing=0.2)
     for optimizer in gan.optimizers.values():
         assert optimizer.lr == lr
@@ -303,7 +303,7 @@ def test_seeds_reproduce_exactly(shape):
 
 @pytest.mark.slow
 def test_it_learns_a_ring():
-    """Samples come near the eight Gaussians: the mean distance to the nearest centre shrinks."""
+    """Samples come near the eight Gaussians: the mean distance to the nearest center shrinks."""
     data, rng = ring(20_000), np.random.default_rng(0)
     gan = GAN(POINT, latent_dim=8, rng=np.random.default_rng(0))
     z = gan.latent(1000, rng)

@@ -1,4 +1,4 @@
-"""SN-GAN: every weight of D is normalised, one power iteration a step finds σ, and classes enter by projection."""
+"""SN-GAN: every weight of D is normalized, one power iteration a step finds σ, and classes enter by projection."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ KINDS = ["sngan-points", "sngan-points-labels", "sngan-16", "sngan-28-labels", "
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_weight_of_d_is_normalised_and_none_of_g(name):
+def test_every_weight_of_d_is_normalized_and_none_of_g(name):
     gan = make(name)
     weights = [layer for _, layer in gan.networks["D"].walk() if isinstance(layer, (Dense, Conv2D, Embedding))]
     wrapped = [layer.layer for _, layer in gan.networks["D"].walk() if isinstance(layer, SpectralNorm)]

@@ -31,7 +31,7 @@ def packed(what: str, members: dict[str, bytes] | list[tuple[str, bytes]], says:
 
 
 def swollen(kind: str, side: int) -> bytes:
-    """A zip archive with a picture of one colour that isn't packed by itself."""
+    """A zip archive with a picture of one color that isn't packed by itself."""
     file = io.BytesIO()
     Image.new("RGB", (side, side)).save(file, kind)
     return zipped({f"a.{kind.lower()}": file.getvalue()}, zipfile.ZIP_DEFLATED)
@@ -81,7 +81,7 @@ CASES = [
     Case(
         "zip: locked", alone("x.zip", flagged(zipped({"a.png": picture("PNG")}), 0, 1)), ZIP, "locked with a password"
     ),
-    Case("zip: a flat colour of 240 MB", alone("x.zip", lambda: swollen("BMP", 9000)), ZIP, "far more than its size"),
+    Case("zip: a flat color of 240 MB", alone("x.zip", lambda: swollen("BMP", 9000)), ZIP, "far more than its size"),
     Case(
         "zip: a packed bomb of 81 megapixels",
         alone("x.zip", lambda: zipped({"a.png": flat("PNG", 9_000, "1")()}, zipfile.ZIP_DEFLATED)),

@@ -119,7 +119,7 @@ CONFIGS = [
     Case("a model in a file", put(model="/tmp/evil.py:Evil"), DRAW, "minigan sample run --model /tmp/evil.py:Evil"),
     Case("data in a file", put(data="/tmp/evil.py:evil"), RESUME, "--data /tmp/evil.py:evil"),
     Case(
-        "a model with colours and line breaks",
+        "a model with colors and line breaks",
         put(model="\x1b[31m\n\r\u202e\ud800"),
         DRAW,
         CONFIG + r": there is no model called '\x1b[31m\n\r\u202e\ud800'",

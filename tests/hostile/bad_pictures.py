@@ -112,7 +112,7 @@ def cut(data: bytes, share: float) -> bytes:
 
 
 def flat(form: str, side: int, mode: str = "RGB", **options) -> Callable[[], bytes]:
-    """A picture of one colour: small, until it is decoded."""
+    """A picture of one color: small, until it is decoded."""
 
     def make() -> bytes:
         file = io.BytesIO()
@@ -144,7 +144,7 @@ def gif_of(width: int, height: int) -> bytes:
 
 
 def tiff_of(width: int, height: int) -> bytes:
-    """A TIFF of grey bytes with almost no pixels, whose next page is the same one."""
+    """A TIFF of gray bytes with almost no pixels, whose next page is the same one."""
     numbers = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 200, 277: 1, 278: height, 279: width * height}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value % 2**32) for tag, value in numbers.items())
     return b"II*\0" + struct.pack("<IH", 8, len(numbers)) + entries + struct.pack("<I", 8) + bytes(100)
@@ -187,7 +187,7 @@ ONE_ROW = png(24, 24, pixels=zlib.compress(bytes(73)))
 
 NAMES = {
     "a line break": ("x\nminigan: error: all is lost.png", r"x\nminigan: error: all is lost.png"),
-    "colours": ("x\x1b[31mred\x1b[0m.png", r"x\x1b[31mred\x1b[0m.png"),
+    "colors": ("x\x1b[31mred\x1b[0m.png", r"x\x1b[31mred\x1b[0m.png"),
     "a title for the window": ("x\x1b]0;owned\x07.png", r"x\x1b]0;owned\x07.png"),
     "a carriage return": ("x\rminigan: done.png", r"x\rminigan: done.png"),
     "bytes that are no text": (os.fsdecode(b"x\xff\xfe.png"), r"x\udcff\udcfe.png"),
@@ -235,10 +235,10 @@ CASES = [
     fine("a PNG called .jpg", "x.jpg", picture("PNG")),
     fine("a JPEG called .bmp", "x.bmp", picture("JPEG")),
     fine("a WebP called .PNG", "x.PNG", picture("WEBP")),
-    fine("grey and alpha in one folder", "x.png", picture("PNG", mode="LA")),
+    fine("gray and alpha in one folder", "x.png", picture("PNG", mode="LA")),
     fine("CMYK", "x.jpg", picture("JPEG", mode="CMYK")),
     fine("16 bits", "x.png", png(24, 24, 16, 0)),
-    fine("16 bits in colour", "x.png", png(24, 24, 16, 2)),
+    fine("16 bits in color", "x.png", png(24, 24, 16, 2)),
     fine("one bit", "x.png", png(24, 24, 1, 0)),
     fine("an animated PNG", "x.png", lambda: animated("PNG")),
     fine("an animated WebP", "x.webp", lambda: animated("WEBP")),
@@ -259,7 +259,7 @@ CASES = [
     bad("PNG with pixels that don't unpack", "x.png", png(24, 24, 8, 2, b"\x78\x9c" + b"\xff" * 50), DAMAGED),
     bad("PNG 0 pixels wide", "x.png", png(0, 24), "is"),
     bad("PNG 0 x 0", "x.png", png(0, 0), "is"),
-    bad("PNG of an unknown colour type", "x.png", png(24, 24, 8, 5), NO_PICTURE),
+    bad("PNG of an unknown color type", "x.png", png(24, 24, 8, 5), NO_PICTURE),
     bad("PNG of 3 bits", "x.png", png(24, 24, 3, 2), NO_PICTURE),
     bad("PNG with a wrong checksum in its header", "x.png", flipped(picture("PNG"), 29), NO_PICTURE),
     bad("PNG with a flipped bit in its pixels", "x.png", flipped(picture("PNG"), 300), DAMAGED),
@@ -283,7 +283,7 @@ CASES = [
         lambda: png(24, 24, 8, 2, None, *[chunk(b"zTXt", b"k%d\0\0" % i + packed(1 << 20)) for i in range(100)]),
         DAMAGED,
     ),
-    fine("palette without colours", "x.png", png(24, 24, 8, 3)),
+    fine("palette without colors", "x.png", png(24, 24, 8, 3)),
     fine("palette of 3 bytes and a half", "x.png", png(24, 24, 8, 3, None, chunk(b"PLTE", b"abcdefg"))),
     bad(
         "transparency longer than the palette",
@@ -352,7 +352,7 @@ CASES = [
         for kind in ("a pipe", "a link to nothing")
     ),
     Case("a folder", special("a folder"), DRAW, None),
-    Case("colours in the names of classes", classes, DRAW, None),
+    Case("colors in the names of classes", classes, DRAW, None),
     Case("folders in circles", circle, DRAW, None),
     *(Case(f"in its name {what}", called(name, b"hello"), DRAW, shown) for what, (name, shown) in NAMES.items()),
     *(

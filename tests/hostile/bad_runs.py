@@ -112,7 +112,7 @@ def array(name: str, change: Callable[[np.ndarray], Any]) -> Callable[[], bytes]
     return make
 
 
-def spoilt(value: float) -> Callable[[np.ndarray], np.ndarray]:
+def spoiled(value: float) -> Callable[[np.ndarray], np.ndarray]:
     """The array with one other number in it."""
 
     def change(old: np.ndarray) -> np.ndarray:
@@ -186,8 +186,8 @@ CHECKPOINTS = [
     saved("an array of another shape", f"run/x.npz: {W} is", array(W, lambda old: old[..., :1])),
     saved("an array of integers", f"run/x.npz: {W} is int64", array(W, lambda old: old.astype(np.int64) + 1)),
     saved("an array of truth values", f"{DAMAGED}: {W} holds no numbers", array(W, lambda old: old > 0)),
-    saved("NaN among the weights", f"{DAMAGED}: {W} is not finite", array(W, spoilt(np.nan))),
-    saved("an infinite weight", f"{DAMAGED}: {W} is not finite", array(W, spoilt(-np.inf))),
+    saved("NaN among the weights", f"{DAMAGED}: {W} is not finite", array(W, spoiled(np.nan))),
+    saved("an infinite weight", f"{DAMAGED}: {W} is not finite", array(W, spoiled(-np.inf))),
     saved(
         "weights of 1e300",
         f"run/x.npz: {W} has numbers that are too large for float32",

@@ -107,7 +107,7 @@ SAFETENSORS = {
     "a gap": safe({"a": entry(), "b": entry(place=[12, 20])}, bytes(20)),
     "a byte too many": GOOD_SAFE + b"x",
     "a byte too few": GOOD_SAFE[:-1],
-    "a name with colours": safe({"\x1b[31m\n": entry(shape=[3])}),
+    "a name with colors": safe({"\x1b[31m\n": entry(shape=[3])}),
     "a name of a megabyte": safe({"x" * (1 << 20): entry(shape=[3])}),
 }
 
@@ -237,7 +237,7 @@ def statistics(**changes: Any) -> Callable[[], bytes]:
     return make
 
 
-def spoilt(array: np.ndarray, value: float) -> np.ndarray:
+def spoiled(array: np.ndarray, value: float) -> np.ndarray:
     array = array.copy()
     array.flat[-1] = value
     return array
@@ -253,8 +253,8 @@ STATISTICS = {
     "mu of nothing": statistics(mu=np.zeros(0), sigma=np.zeros((0, 0))),
     "sigma of another shape": statistics(sigma=np.eye(63)),
     "sigma that is a vector": statistics(sigma=np.zeros(4096)),
-    "NaN in mu": statistics(mu=spoilt(np.zeros(64), np.nan)),
-    "infinity in sigma": statistics(sigma=spoilt(np.eye(64), np.inf)),
+    "NaN in mu": statistics(mu=spoiled(np.zeros(64), np.nan)),
+    "infinity in sigma": statistics(sigma=spoiled(np.eye(64), np.inf)),
     "features of another width": statistics(features=np.zeros((5, 3), np.float32)),
     "features of integers": statistics(features=np.zeros((5, 64), int)),
     "about of floats": statistics(about=np.zeros(3)),
@@ -265,7 +265,7 @@ STATISTICS = {
     "n of text": statistics(about=lambda: about(n="many")),
     "n of 10^400": statistics(about=lambda: about(n=1e400)),
     "a network that is a list": statistics(about=lambda: about(network=[])),
-    "another network, with colours": statistics(about=lambda: about(network="\x1b[31m\n")),
+    "another network, with colors": statistics(about=lambda: about(network="\x1b[31m\n")),
     "other weights": statistics(about=lambda: about(weights={"a": []})),
     "another resizer": statistics(about=lambda: about(resizer="none")),
 }
@@ -368,7 +368,7 @@ CASES = [
     ),
     Case(
         "evaluate: statistics of another network",
-        with_pictures("x.npz", written("x.npz", STATISTICS["another network, with colours"])),
+        with_pictures("x.npz", written("x.npz", STATISTICS["another network, with colors"])),
         MEASURE,
         r"features of \x1b[31m\n",
     ),

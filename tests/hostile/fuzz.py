@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from hostile_case import MEMORY, memory_now, recorded, time_limit
-from hostile_readers import READERS, Reader, attempt, spoilt
+from hostile_readers import READERS, Reader, attempt, spoiled
 
 SECONDS = 5.0  # of the processor, for one file
 
@@ -33,7 +33,7 @@ def run(reader: Reader, seconds: float, seed: int, keep: Path | None = None) -> 
     found, generator, end = Counter(), random.Random(seed), time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
-            data = spoilt(generator, reader)
+            data = spoiled(generator, reader)
             what = outcome(reader, data, Path(folder) / "fuzz")
             found["tried"] += 1
             found[what] += 1
@@ -70,7 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reader", nargs="*", choices=[[], *READERS], help=f"any of {', '.join(READERS)} (default: all)")
     parser.add_argument("--seconds", type=float, default=60, help="for each reader (default: 60)")
-    parser.add_argument("--seed", type=int, default=0, help="what is spoilt, and how (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="what is spoiled, and how (default: 0)")
     parser.add_argument("--keep", type=Path, help="folder for files with which something happened (default: none)")
     args = parser.parse_args()
     print(f"{'reader':14} {'tried':>9} {'refused':>9} {'accepted':>9}  else")

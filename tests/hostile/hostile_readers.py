@@ -1,6 +1,6 @@
 """Every reader of minigan with files that it accepts, and ways to spoil these: for the fuzz tests and for fuzz.py.
 
-Bytes that are turned at random are mostly caught by the first checksum. So files are also spoilt inside: a member of a
+Bytes that are turned at random are mostly caught by the first checksum. So files are also spoiled inside: a member of a
 zip archive, a chunk of a PNG, what gzip has packed, the state of a checkpoint; and the checksums are made right again.
 """
 
@@ -88,8 +88,8 @@ def spoil(random: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def spoilt(random: random.Random, reader: Reader) -> bytes:
-    """A file for a reader: one that it accepts, spoilt outside, inside or both."""
+def spoiled(random: random.Random, reader: Reader) -> bytes:
+    """A file for a reader: one that it accepts, spoiled outside, inside or both."""
     data = random.choice(reader.good())
     inside = reader.inside is not None and random.random() < 0.7
     if inside:

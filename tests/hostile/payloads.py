@@ -84,7 +84,7 @@ def gadgets() -> dict[str, bytes]:
         "a socket": b"csocket\ncreate_connection\n(" + text("127.0.0.1") + b"K\x09\x86tR.",
         "minigan's own code": b"cminigan.commands.cli\nmain\n(]" + text("models") + b"atR.",
         "a name as long as a book": b"c" + b"o" * 200_000 + b"\nsystem\n" + b"(" + shell + b"tR.",
-        "a name that colours the terminal": b"\x80\x04" + text("\x1b[31mos\n") + text("sy\rstem") + b"\x93)R.",
+        "a name that colors the terminal": b"\x80\x04" + text("\x1b[31mos\n") + text("sy\rstem") + b"\x93)R.",
     }
 
 
@@ -250,11 +250,11 @@ def chunk(kind: bytes, body: bytes = b"", crc: int | None = None, length: int | 
     return struct.pack(">I", len(body) if length is None else length) + kind + body + struct.pack(">I", crc)
 
 
-def png(width: int, height: int, depth: int = 8, colour: int = 2, pixels: bytes | None = None, *more: bytes) -> bytes:
+def png(width: int, height: int, depth: int = 8, color: int = 2, pixels: bytes | None = None, *more: bytes) -> bytes:
     """A PNG file of any header; `more` are chunks between the header and the pixels."""
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(color, 1)
     if pixels is None:
         pixels = zlib.compress((b"\0" + bytes((width * channels * depth + 7) // 8)) * height, 9)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = b"".join(more) + chunk(b"IDAT", pixels)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from hostile_case import recorded, time_limit
-from hostile_readers import READERS, attempt, spoilt
+from hostile_readers import READERS, attempt, spoiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,9 +35,9 @@ def test_good_files_are_accepted(name, folder):
 @EVERY
 @USUAL
 @given(data=st.data())
-def test_spoilt_files(name, folder, data):
+def test_spoiled_files(name, folder, data):
     draw = random.Random(data.draw(st.integers(0, 2**64), "seed"))
-    give(READERS[name], spoilt(draw, READERS[name]), folder)
+    give(READERS[name], spoiled(draw, READERS[name]), folder)
 
 
 @EVERY
@@ -51,8 +51,8 @@ def test_junk_behind_a_good_beginning(name, folder, junk, keep):
 @EVERY
 @MANY
 @given(seed=st.integers(0, 2**64))
-def test_many_spoilt_files(name, folder, seed):
-    give(READERS[name], spoilt(random.Random(seed), READERS[name]), folder)
+def test_many_spoiled_files(name, folder, seed):
+    give(READERS[name], spoiled(random.Random(seed), READERS[name]), folder)
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def test_integers_are_refused(layer):
         layer.forward(np.arange(4).reshape(2, 2))
 
 
-def test_maxout_takes_the_largest_of_neighbours_and_gives_it_the_gradient():
+def test_maxout_takes_the_largest_of_neighbors_and_gives_it_the_gradient():
     x = np.array([[1.0, 5.0, 2.0, -3.0, -1.0, -2.0]])
     y, cache = Maxout(3).forward(x)
     np.testing.assert_array_equal(y, [[5, -1]])

@@ -42,7 +42,7 @@ def test_a_linear_projection_has_no_dx2():
     assert layer.double_backward((H, None), y, cache)[1] is None
 
 
-def test_both_layers_may_be_spectrally_normalised():
+def test_both_layers_may_be_spectrally_normalized():
     layer = Projection(SpectralNorm(Dense(3, 1, rng=RNG)), SpectralNorm(Embedding(3, 3, rng=RNG)))
     shake(layer, RNG).to(dtype=np.float64)
     layer.dense.iterate(300)

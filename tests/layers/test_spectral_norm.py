@@ -1,4 +1,4 @@
-"""Spectral normalisation: σ against the singular values, what moves u and v, and that a call leaves nothing behind."""
+"""Spectral normalization: σ against the singular values, what moves u and v, and that a call leaves nothing behind."""
 
 import copy
 

@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_refused_and_not_counted(p, asked, message):
 
 
 def test_a_picture_has_a_column_for_each_class_with_the_surest_on_top():
-    """Grey levels tell the samples apart. 5 are called the first class, of which 3 fit; 1 is called "none"."""
+    """Gray levels tell the samples apart. 5 are called the first class, of which 3 fit; 1 is called "none"."""
     level = np.array([-1, -0.5, 0, 0.5, 0.8, -0.8], np.float32)
     x = np.broadcast_to(level[:, None, None, None], (6, 4, 4, 1))
     p = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.9, 0, 0.1], [0.5, 0.4, 0.1], [0, 0.2, 0.8], [0.8, 0.1, 0.1]])

@@ -39,16 +39,16 @@ def test_all_ten_digits_are_surely_there():
 
 def test_no_digit_is_none():
     rng, x = np.random.default_rng(0), pictures(HELD_OUT[:100])
-    spoilt = {
+    spoiled = {
         "noise": rng.uniform(-1, 1, x.shape).astype(np.float32),
         "normal noise": rng.standard_normal(x.shape).clip(-1, 1).astype(np.float32),
         "black": np.full_like(x, -1),
-        "grey": np.zeros_like(x),
+        "gray": np.zeros_like(x),
         "white": np.ones_like(x),
         "pieces": np.roll(x, (8, 8), axis=(1, 2)),
         "checks": np.broadcast_to(np.indices((16, 16)).sum(axis=0)[..., None] // 2 % 2 * 2.0 - 1, x.shape).astype("f4"),
     }
-    for name, pictures_of_none in spoilt.items():
+    for name, pictures_of_none in spoiled.items():
         found = counted(pictures_of_none)
         assert found["sure"] < 0.03 and found["shares"]["none"] > 0.9, (name, found)
 
@@ -81,10 +81,10 @@ def test_every_device_gives_the_same_without_a_copy_to_the_host(device):
             np.testing.assert_allclose(to_numpy(answer), expected, atol=1e-4)
 
 
-def test_grey_in_three_channels_is_grey_and_green_counts_more_than_blue():
+def test_gray_in_three_channels_is_gray_and_green_counts_more_than_blue():
     x = pictures(HELD_OUT[:20])
-    for grey, colour in zip(CLASSIFIER(x), CLASSIFIER(np.repeat(x, 3, axis=3)), strict=True):
-        np.testing.assert_allclose(colour, grey, atol=1e-4)
+    for gray, color in zip(CLASSIFIER(x), CLASSIFIER(np.repeat(x, 3, axis=3)), strict=True):
+        np.testing.assert_allclose(color, gray, atol=1e-4)
     channel = [CLASSIFIER(np.where(np.arange(3) == c, x, np.float32(-1)))[0] for c in range(3)]
     light = [2 * weight - 1 for weight in (0.299, 0.587, 0.114)]  # of a white pixel with one channel only
     for found, weight in zip(channel, light, strict=True):
@@ -125,7 +125,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
         np.testing.assert_allclose(read[name], array, rtol=1e-3, atol=1e-7)
 
 
-def spoilt_files(folder):
+def spoiled_files(folder):
     whole = CLASSIFIER.network.state_dict()
     yield "nothing.npz", "there is no file"
     (folder / "text.npz").write_text("no weights")
@@ -152,7 +152,7 @@ def spoilt_files(folder):
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path):
-    for name, message in spoilt_files(tmp_path):
+    for name, message in spoiled_files(tmp_path):
         with pytest.raises(CheckpointError, match=message) as caught:
             DigitClassifier(weights=tmp_path / name)
         assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)

@@ -58,7 +58,7 @@ def test_batch_norm_in_the_convolution_is_batch_norm_after_it(weights, network):
 
 @pytest.mark.slow
 def test_pictures_of_any_size_and_number_give_features_and_probabilities(network):
-    """Alone or among others, more than go through the network together; grey is colour of equal parts.
+    """Alone or among others, more than go through the network together; gray is color of equal parts.
 
     However many pictures there are, they take less than 100 MB of memory.
     """

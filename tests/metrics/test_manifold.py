@@ -102,7 +102,7 @@ def test_a_generator_that_found_one_of_two_modes_is_precise_and_lacks_recall():
 
 
 @given(SEEDS, st.sampled_from([0.0, 1e5]))
-def test_a_picture_is_0_from_its_copy_and_neighbours_are_told_apart_far_from_the_origin(seed, far):
+def test_a_picture_is_0_from_its_copy_and_neighbors_are_told_apart_far_from_the_origin(seed, far):
     """At 1e5, |q|² has 1e10: without a shift of the origin, distances of 1e-3 would be gone."""
     rng = np.random.default_rng(seed)
     r = far + 1e-3 * rng.normal(size=(30, 4))
@@ -151,13 +151,13 @@ def test_memory_is_that_of_a_block(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_more_neighbours_than_references_are_refused(k):
+def test_more_neighbors_than_references_are_refused(k):
     with pytest.raises(MiniganError, match=f"1 to 3 nearest neighbors among as many pictures, not {k}"):
         nearest(np.zeros((2, 2)), np.zeros((3, 2)), k)
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 9), (9, 3)])
-def test_sets_without_a_kth_neighbour_are_refused(n, m):
+def test_sets_without_a_kth_neighbor_are_refused(n, m):
     with pytest.raises(MiniganError, match=f"with k = 3 needs 4 pictures or more in each set, got {n} and {m}"):
         precision_recall(np.zeros((n, 2)), np.zeros((m, 2)))
     with pytest.raises(MiniganError, match="at least 1, not 0"):

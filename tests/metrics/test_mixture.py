@@ -36,8 +36,8 @@ def test_samples_that_are_near_a_mode_but_not_good_find_nothing():
     assert modes_and_quality(points, CENTERS, 1.0) == (0, 0.0)
 
 
-def test_a_sample_counts_for_its_nearest_centre_only():
-    """All are good for both: between two centres 4 std apart."""
+def test_a_sample_counts_for_its_nearest_center_only():
+    """All are good for both: between two centers 4 std apart."""
     centers = np.array([[0.0, 0.0], [4.0, 0.0]])
     assert modes_and_quality(np.array([[1.9, 0.0]] * 10), centers, 1.0) == (1, 1.0)
 

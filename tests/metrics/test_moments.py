@@ -100,7 +100,7 @@ def test_two_gaussians_on_the_plane_that_do_not_commute():
 
 @given(SEEDS, st.sampled_from([(3, 4), (9, 9), (40, 30)]))
 def test_fewer_pictures_than_features(seed, sizes):
-    """Σ = XᵀX/(n − 1) of centred features is R Rᵀ with R = Xᵀ/√(n − 1): another way to the same number."""
+    """Σ = XᵀX/(n − 1) of centered features is R Rᵀ with R = Xᵀ/√(n − 1): another way to the same number."""
     (n, m), F = sizes, 24
     x, y = draw_features(seed, n, F), draw_features(seed + 1, m, F)
     a, b = ((z - z.mean(axis=0)) / np.sqrt(len(z) - 1) for z in (x, y))

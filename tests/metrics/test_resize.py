@@ -1,4 +1,4 @@
-"""Bilinear resizing: where the centres of pixels lie, and what follows from that."""
+"""Bilinear resizing: where the centers of pixels lie, and what follows from that."""
 
 import numpy as np
 import pytest
@@ -17,14 +17,14 @@ def row(*values):
     return np.array(values, np.float32).reshape(1, 1, -1, 1)
 
 
-def test_centres_of_output_pixels_lie_between_those_of_input_pixels():
+def test_centers_of_output_pixels_lie_between_those_of_input_pixels():
     assert resize_bilinear(row(0, 4), (1, 4)).ravel().tolist() == [0, 1, 3, 4]  # at −¼, ¼, ¾, 5/4
     assert resize_bilinear(row(0, 4, 8, 0), (1, 2)).ravel().tolist() == [2, 4]  # at ½ and 5/2
     assert resize_bilinear(row(5, 0, 0, 7, 0, 0, 9, 0, 0), (1, 3)).ravel().tolist() == [0, 0, 0]  # at 1, 4, 7
 
 
 @given(LENGTHS, LENGTHS)
-def test_every_output_pixel_is_a_mean_of_neighbours(n, m):
+def test_every_output_pixel_is_a_mean_of_neighbors(n, m):
     A = weights(n, m)
     np.testing.assert_allclose(A.sum(axis=1), 1, rtol=1e-14)
     assert A.min() >= 0
@@ -34,7 +34,7 @@ def test_every_output_pixel_is_a_mean_of_neighbours(n, m):
 
 
 @given(LENGTHS, LENGTHS, LENGTHS, LENGTHS)
-def test_a_slope_stays_a_slope_between_the_first_and_the_last_centre(H, W, OH, OW):
+def test_a_slope_stays_a_slope_between_the_first_and_the_last_center(H, W, OH, OW):
     i, j = np.mgrid[:H, :W]
     y = resize_bilinear((3.0 * i - 2.0 * j)[None, :, :, None], (OH, OW))[0, :, :, 0]
     oi, oj = (np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1) for n, m in ((H, OH), (W, OW)))

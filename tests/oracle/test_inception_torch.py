@@ -65,7 +65,7 @@ def test_from_small_pictures_to_features(theirs, ours, shape):
 @pytest.mark.parametrize("out", [(299, 299), (3, 40)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_resizing(size, out, dtype):
-    """PyTorch's result in float64: in float32 it rounds the places of the centres, which moves pixel 500 by 3e-5."""
+    """PyTorch's result in float64: in float32 it rounds the places of the centers, which moves pixel 500 by 3e-5."""
     x = RNG.uniform(-1, 1, (2, *size, 3)).astype(dtype)
     y = torch.nn.functional.interpolate(channels_first(x).double(), out, mode="bilinear", align_corners=False)
     found = resize_bilinear(x, out)

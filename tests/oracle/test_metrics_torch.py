@@ -60,9 +60,9 @@ def test_frechet_distance_of_singular_covariances_in_sixty_digits():
         means, covariances = [], []
         for z in (x, y):
             mean = [sum(map(mp.mpf, column)) / len(z) for column in z.T.tolist()]
-            centred = mp.matrix([[mp.mpf(v) - mu for v, mu in zip(row, mean, strict=True)] for row in z.tolist()])
+            centered = mp.matrix([[mp.mpf(v) - mu for v, mu in zip(row, mean, strict=True)] for row in z.tolist()])
             means.append(mp.matrix(mean))
-            covariances.append(centred.T * centred / (len(z) - 1))
+            covariances.append(centered.T * centered / (len(z) - 1))
         eigenvalues, _ = mp.eig(covariances[0] * covariances[1])
         root = sum(mp.sqrt(max(mp.re(value), 0)) for value in eigenvalues)
         gap = means[0] - means[1]

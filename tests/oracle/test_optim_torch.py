@@ -1,4 +1,4 @@
-"""Ten updates of every optimiser, clipping and every schedule are PyTorch's."""
+"""Ten updates of every optimizer, clipping and every schedule are PyTorch's."""
 
 import numpy as np
 import pytest

@@ -145,15 +145,15 @@ FIXED = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("labeled", [False, True])
 @pytest.mark.parametrize("critic", FIXED)
-def test_fixed_critics(critic, labelled, penalty, dtype):
+def test_fixed_critics(critic, labeled, penalty, dtype):
     shape, make = FIXED[critic]
     rng = np.random.default_rng(0)
     parts, labels = make(rng), None
     features = L.Sequential(*parts).forward(np.zeros(shape), rng=rng)[0].shape[1]
     network = L.Sequential(*parts, L.Dense(features, 1, rng=rng))
-    if labelled:
+    if labeled:
         head, labels = L.Projection(network[-1], L.Embedding(3, features, rng=rng)), rng.integers(0, 3, shape[0])
         network = L.Conditional(*parts, head)
     real, fake = rng.standard_normal((2, *shape))

@@ -41,7 +41,7 @@ def v_to_torch(v, layer):
 
 
 def in_torch(wrapped):
-    """PyTorch's layer, parametrised, with our weights and our u and v."""
+    """PyTorch's layer, parametrized, with our weights and our u and v."""
     layer = wrapped.layer
     if isinstance(layer, Dense):
         theirs = torch.nn.Linear(layer.in_features, layer.out_features, layer.bias)
@@ -98,7 +98,7 @@ def test_outputs_states_and_gradients_over_three_steps(dtype, tolerance, case, i
         found |= {"u": wrapped.u, "v": v_to_torch(wrapped.v, layer)} | ({"db": layer.db} if layer.bias else {})
         expected |= {"u": rule._u, "v": rule._v} | ({"db": theirs.bias.grad} if layer.bias else {})
         assert_close(found, expected, tolerance)
-        step = 0.1 * rng.standard_normal(layer.W.shape).astype(dtype)  # as an optimiser would
+        step = 0.1 * rng.standard_normal(layer.W.shape).astype(dtype)  # as an optimizer would
         layer.W += step
         with torch.no_grad():
             theirs.parametrizations.weight.original += torch.tensor(weight_to_torch(step).copy())

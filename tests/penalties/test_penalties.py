@@ -224,9 +224,9 @@ def test_it_stands_beside_the_losses_in_one_step(penalty):
         part()
         return flat.grads.copy()
 
-    penalise = lambda: penalty(critic, real, fake, np.random.default_rng(1))  # noqa: E731
+    penalize = lambda: penalty(critic, real, fake, np.random.default_rng(1))  # noqa: E731
     np.testing.assert_allclose(
-        gradient_of(lambda: losses(penalise)), gradient_of(losses) + gradient_of(penalise), atol=1e-12
+        gradient_of(lambda: losses(penalize)), gradient_of(losses) + gradient_of(penalize), atol=1e-12
     )
 
 

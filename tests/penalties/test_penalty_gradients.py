@@ -44,7 +44,7 @@ LAYERS = {
 
 def critic_of(name, seed=0):
     """A case with the layer of that name; "… with labels" has a projection on top."""
-    name, labelled, _ = name.partition(" with labels")
+    name, labeled, _ = name.partition(" with labels")
     shape, make = LAYERS[name]
     rng = np.random.default_rng(seed)
     parts = make(rng)
@@ -53,7 +53,7 @@ def critic_of(name, seed=0):
     features = y[0].size
     head, labels = L.Dense(features, 1, rng=rng), None
     critic = L.Sequential(*parts, head)
-    if labelled:
+    if labeled:
         projection = L.Projection(L.SpectralNorm(head, rng=rng), L.SpectralNorm(L.Embedding(3, features), rng=rng))
         critic, labels = L.Sequential(L.Branches(L.Sequential(*parts), None), projection), np.array([2, 0, 1, 2])
     real, fake = rng.standard_normal((2, *shape))

@@ -77,7 +77,7 @@ def test_an_array_that_is_missing_or_of_another_shape_differs():
     assert agreement._error(whole, whole, "value") == 0
 
 
-def test_a_gradient_that_vanishes_is_measured_by_its_neighbours():
+def test_a_gradient_that_vanishes_is_measured_by_its_neighbors():
     exact = {("first order", "W"): np.full(3, 2.0), ("first order", "b"): np.zeros(3)}
     found = exact | {("first order", "b"): np.full(3, 1e-12)}
     assert agreement._error(found, exact, "first order") == pytest.approx(1e-12 / 2e-3)

@@ -97,6 +97,6 @@ def said(found):
     return [note for _, notes in found for note in notes]
 
 
-def grey(amount):
+def gray(amount):
     """An untrained generator: the same for all z, but for a little of everything."""
     return np.float32(amount) * (OTHERS - OTHERS.mean(axis=0)) - 0.5

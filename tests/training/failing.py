@@ -1,4 +1,4 @@
-"""Models that are spoilt somewhere, and the search for the first number that isn't finite in a step of them."""
+"""Models that are spoiled somewhere, and the search for the first number that isn't finite in a step of them."""
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def plant(layer, verb, spoil, nth=1):
     """
     kind, calls = type(layer), []
 
-    def spoilt(self, *args, **kwargs):
+    def spoiled(self, *args, **kwargs):
         result = getattr(kind, verb)(self, *args, **kwargs)
         bad = spoil(self, result)
         if bad is None:
@@ -54,7 +54,7 @@ def plant(layer, verb, spoil, nth=1):
         calls.append(verb)
         return bad if len(calls) == nth else result
 
-    layer.__class__ = type(kind.__name__, (kind,), {verb: spoilt})
+    layer.__class__ = type(kind.__name__, (kind,), {verb: spoiled})
     return calls
 
 

@@ -2,7 +2,7 @@
 
     python tests/training/kills.py dcgan wgan-gp sngan --kills 100
 
-A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimisers, statistics,
+A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimizers, statistics,
 measures, pictures and checkpoints must be those of the unbroken run, bit for bit. Every third kill
 waits for a file that is being written and comes in the midst of it. Prints a line for each model; exit status 1 if
 anything differs.

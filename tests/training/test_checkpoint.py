@@ -181,7 +181,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path):
 # Arrays of every kind
 
 
-def test_networks_optimisers_averages_and_the_models_own_arrays_are_kept_and_frozen_ones_are_not(tmp_path):
+def test_networks_optimizers_averages_and_the_models_own_arrays_are_kept_and_frozen_ones_are_not(tmp_path):
     run = odd_run(tmp_path / "run", replace(ODD, n_steps=3))
     train(run)
     names = set(load_checkpoint(run.folder.checkpoints()[-1]).arrays)
@@ -192,7 +192,7 @@ def test_networks_optimisers_averages_and_the_models_own_arrays_are_kept_and_fro
     assert names == expected | {"model.pool", "model.full"}
 
 
-def test_of_weights_alone_the_optimisers_and_the_models_own_arrays_stay_new(tmp_path):
+def test_of_weights_alone_the_optimizers_and_the_models_own_arrays_stay_new(tmp_path):
     """As --init-from wants it."""
     run = odd_run(tmp_path / "run", replace(ODD, n_steps=3))
     train(run)

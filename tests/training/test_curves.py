@@ -19,8 +19,8 @@ def record(step, **values):
 def test_curves_can_be_drawn_from_any_number_of_records(steps):
     image = draw_charts([record(step) for step in steps], GAN.charts[:2], "dcgan on digits")
     assert image.size == (900, 600)
-    colours = {colour for _, colour in image.getcolors(1 << 20)}
-    assert {(200, 80, 30), (31, 104, 180)} <= colours
+    colors = {color for _, color in image.getcolors(1 << 20)}
+    assert {(200, 80, 30), (31, 104, 180)} <= colors
 
 
 def test_charts_of_which_nothing_was_recorded_are_left_out():

@@ -203,7 +203,7 @@ def test_a_model_that_shows_nothing_of_latents():
     assert [doctor.inspect(100 * i, shown) for i in range(1, 60)] == [({}, [])] * 59
 
 
-def test_a_network_whose_optimiser_is_never_asked_is_named_unless_it_is_idle():
+def test_a_network_whose_optimizer_is_never_asked_is_named_unless_it_is_idle():
     model = Several("a", "b")
     model.phases = (Phase("first", idle=("b",)),)
     doctor = doctor_of(model, CONFIG)

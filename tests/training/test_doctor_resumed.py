@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from doctored import KINDS, OTHERS, REAL, doctor_of, exhibit, grey, healthy, make, sick
+from doctored import KINDS, OTHERS, REAL, doctor_of, exhibit, gray, healthy, make, sick
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ def test_a_resumed_doctor_says_what_an_unbroken_one_says(data):
     spans = data.draw(st.lists(st.tuples(st.sampled_from((None, *KINDS)), st.integers(1, 70)), min_size=1, max_size=8))
     kinds = [kind for kind, length in spans for _ in range(length)]
     cut = data.draw(st.integers(0, len(kinds)))
-    pictures = (OTHERS, grey(0.1), np.zeros_like(REAL))
+    pictures = (OTHERS, gray(0.1), np.zeros_like(REAL))
     shown = data.draw(st.lists(st.sampled_from(pictures), min_size=1, max_size=8))
 
     def live(doctor, i):
@@ -38,7 +38,7 @@ def test_nothing_that_a_check_remembers_is_lost(cut):
     def live(doctor, i):
         record = healthy(5 * i, whole)
         notes = doctor.check(record if i < 40 else sick(record, "vanishing"))
-        return notes + (doctor.inspect(5 * i, exhibit(OTHERS if i < 40 else grey(0.1)))[1] if i % 10 == 0 else [])
+        return notes + (doctor.inspect(5 * i, exhibit(OTHERS if i < 40 else gray(0.1)))[1] if i % 10 == 0 else [])
 
     whole, before, after = (make() for _ in range(3))
     unbroken = [live(whole, i) for i in range(120)]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from doctored import OTHERS, REAL, exhibit, grey, look, make, said
+from doctored import OTHERS, REAL, exhibit, gray, look, make, said
 
 from minigan.data import open_dataset
 from minigan.model import Exhibit
@@ -45,15 +45,15 @@ def test_a_generator_that_knows_a_small_data_set_by_heart_has_not_collapsed(size
 
 def test_a_generator_that_has_not_learned_yet_is_given_time():
     for amount in (0.02, 0.1):
-        assert said(look(make(), *[grey(amount)] * 9)) == []
-    found = said(look(make(), *[grey(0.02)] * 9, start=GRACE))
+        assert said(look(make(), *[gray(amount)] * 9)) == []
+    found = said(look(make(), *[gray(0.02)] * 9, start=GRACE))
     assert ["since step 1000" in note.sentence for note in found] == [True]
-    assert said(look(make(), *[grey(0.1)] * 9, start=GRACE)) == []
-    assert len(said(look(make(), *[grey(0.1)] * 9, start=LATE))) == 1
+    assert said(look(make(), *[gray(0.1)] * 9, start=GRACE)) == []
+    assert len(said(look(make(), *[gray(0.1)] * 9, start=LATE))) == 1
 
 
 def test_a_generator_that_has_known_better_is_given_none():
-    found = look(make(), OTHERS, *[grey(0.1)] * 5)
+    found = look(make(), OTHERS, *[gray(0.1)] * 5)
     (note,) = said(found)
     assert [bool(notes) for _, notes in found].index(True) == LOOKS
     assert "the samples differ only 9.2 % as much as real data, since step 200" in note.sentence

@@ -1,4 +1,4 @@
-"""What the pictures of an evaluation are made of: nearest neighbours, and bars as high as the shares."""
+"""What the pictures of an evaluation are made of: nearest neighbors, and bars as high as the shares."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from minigan.training.evaluation import generated_pictures, real_pictures
 from minigan.training.evidence import NearestReal, draw_histogram, draw_neighbors, fitted
 
 
-def test_neighbours_are_found_across_batches():
+def test_neighbors_are_found_across_batches():
     rng = np.random.default_rng(0)
     queries, real = rng.standard_normal((5, 3)), rng.standard_normal((40, 3))
     near = NearestReal(queries, k=6)
@@ -20,7 +20,7 @@ def test_neighbours_are_found_across_batches():
     np.testing.assert_allclose(near.distances, np.sort(distances, axis=1)[:, :6])
 
 
-def test_few_real_pictures_are_all_neighbours():
+def test_few_real_pictures_are_all_neighbors():
     near = NearestReal(np.zeros((2, 3)), k=6)
     near.update(np.eye(3))
     assert (near.indices[:, :3] >= 0).all() and (near.indices[:, 3:] == -1).all()
@@ -49,7 +49,7 @@ def test_real_pictures_are_fitted_to_the_samples(shape):
 def test_bars_are_as_high_as_the_shares():
     drawn = np.asarray(draw_histogram({"a": 0.2, "b": 0.4, "none": 0.0}, {"a": 0.4, "b": 0.1, "none": 0.0}))
     blue = (drawn == (31, 104, 180)).all(axis=2)[42:]
-    grey = (drawn == (190, 190, 190)).all(axis=2)[42:]
+    gray = (drawn == (190, 190, 190)).all(axis=2)[42:]
     third = 816 // 3
     a, b = slice(64, 64 + third), slice(64 + third, 64 + 2 * third)
 
@@ -57,7 +57,7 @@ def test_bars_are_as_high_as_the_shares():
         return mask[:, part].any(axis=1).sum()
 
     assert height(blue, b) == pytest.approx(2 * height(blue, a), abs=3)
-    assert height(grey, a) == pytest.approx(4 * height(grey, b), abs=5)
+    assert height(gray, a) == pytest.approx(4 * height(gray, b), abs=5)
 
 
 def test_a_real_set_in_the_order_of_its_classes_is_shuffled():

@@ -69,7 +69,7 @@ def test_what_a_composite_layer_does_itself_is_found_there():
     assert finding.what.startswith("Projection(SpectralNorm(Dense(")
 
 
-def test_a_normalised_weight_is_looked_at_through_the_copy_that_computes_with_it():
+def test_a_normalized_weight_is_looked_at_through_the_copy_that_computes_with_it():
     gan = build("sngan")
     spectral = next(v for k, v in layers(gan).items() if type(v).__name__ == "SpectralNorm")
     spectral.layer.W[...] *= 1e-30
@@ -82,7 +82,7 @@ def test_a_normalised_weight_is_looked_at_through_the_copy_that_computes_with_it
 
 
 @pytest.mark.parametrize("network", ["G", "D"])
-def test_what_an_optimiser_does_to_a_parameter(network):
+def test_what_an_optimizer_does_to_a_parameter(network):
     gan = build("dcgan")
     optimizer = gan.optimizers[network]
     optimizer.update = lambda p, g, m, v: p.__setitem__(-1, np.inf)
@@ -92,7 +92,7 @@ def test_what_an_optimiser_does_to_a_parameter(network):
     assert "its gradient reaches" in finding.detail
 
 
-def test_what_an_optimiser_does_to_its_own_vectors():
+def test_what_an_optimizer_does_to_its_own_vectors():
     """Adam squares gradients: those of 1e25 run over in v, while the parameters stay finite."""
     gan = build("dcgan")
     plant(layers(gan)["G", "1"], "backward", lambda layer, result: layer.dW.fill(1e25))
@@ -101,13 +101,13 @@ def test_what_an_optimiser_does_to_its_own_vectors():
     assert "its gradient reaches 1e25, and lr is 0.0002" in finding.sentence
 
 
-def test_an_optimisers_vectors_come_before_the_parameters_that_they_move():
+def test_an_optimizers_vectors_come_before_the_parameters_that_they_move():
     gan = build("dcgan")
     gan.optimizers["D"].update = lambda p, g, m, v: [array.__setitem__(-1, np.nan) for array in (p, v)]
     assert find(gan).part == "Adam's v for b"
 
 
-def test_an_optimisers_step_that_somebody_has_replaced_is_called_and_stays():
+def test_an_optimizers_step_that_somebody_has_replaced_is_called_and_stays():
     gan, calls = build("dcgan"), []
     mine = gan.optimizers["G"].step = lambda: calls.append("mine")
     assert find(gan) is None

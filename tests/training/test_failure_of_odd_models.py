@@ -27,8 +27,8 @@ def test_a_frozen_network_is_looked_at_as_well():
 
 
 def test_the_array_of_a_batch_is_named_in_which_it_was():
-    spoilt = odd_batch() | {"two": with_nan(odd_batch()["two"])}
-    finding = find(odd(), lambda: spoilt)
+    spoiled = odd_batch() | {"two": with_nan(odd_batch()["two"])}
+    finding = find(odd(), lambda: spoiled)
     assert finding.part == "two of batch 0"
 
 

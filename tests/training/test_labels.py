@@ -27,7 +27,7 @@ def tiny(monkeypatch):
 
 
 def test_every_step_gets_the_labels_of_its_own_batch(tmp_path, device):
-    """The label of a point is the nearest centre. Also after a resume, which starts in the middle of an epoch."""
+    """The label of a point is the nearest center. Also after a resume, which starts in the middle of an epoch."""
     run = make_run(tmp_path / "run", replace(RING, n_steps=11), device)
     seen = watch_batches(run)
     train(run)

@@ -9,7 +9,7 @@ from minigan.data import open_dataset
 from minigan.gans import DCGAN
 from minigan.training.doctor.likeness import neighbor_correlation
 
-SQUARES = np.indices((8, 8)).sum(axis=0) % 2 * 2.0 - 1  # a chessboard: each neighbour is the opposite
+SQUARES = np.indices((8, 8)).sum(axis=0) % 2 * 2.0 - 1  # a chessboard: each neighbor is the opposite
 NOISE = np.random.default_rng(0).standard_normal((64, 32, 32, 3))
 
 
@@ -20,9 +20,9 @@ def test_the_extremes():
     assert neighbor_correlation(halves) == pytest.approx(1 - 4 / 999 / 4)  # one step across, of 2, in 999; none down
 
 
-def test_a_mean_of_neighbours_correlates_by_a_half():
+def test_a_mean_of_neighbors_correlates_by_a_half():
     """(a + b)/2 and (b + c)/2 of white noise share one of two terms."""
-    smooth = (NOISE[:, 1:] + NOISE[:, :-1]) / 2  # down only: across, neighbours have nothing in common
+    smooth = (NOISE[:, 1:] + NOISE[:, :-1]) / 2  # down only: across, neighbors have nothing in common
     assert neighbor_correlation(smooth) == pytest.approx((0.5 + 0) / 2, abs=0.03)
 
 

@@ -119,14 +119,14 @@ def test_what_no_loss_knows_of_is_noticed(tmp_path, where):
     gan = run.model
     step = gan.step
 
-    def spoilt(next_batch, rng, now):
+    def spoiled(next_batch, rng, now):
         measured = step(next_batch, rng, now)
         if now.step == 13:
             vector = gan.optimizers["G"].v if where == "v" else gan.networks["G"].layers[2].running_mean
             vector[0] = np.inf
         return measured
 
-    gan.step = spoilt
+    gan.step = spoiled
     with pytest.raises(TrainingError, match=r"(running statistics|vectors) of G became .* by step 20.*step 10 is kept"):
         train(run)
     assert newest(tmp_path / "run").state["step"] == 10

@@ -51,12 +51,12 @@ def test_a_batch_that_the_step_changes_is_kept_as_it_came(tmp_path):
     step = run.model.step
 
     def changing(next_batch, rng, now):
-        def spoilt():
+        def spoiled():
             batch = next_batch()
             batch["one"] *= np.float32(2) if now.step < 3 else np.float32(np.nan)
             return batch
 
-        return step(spoilt, rng, now)
+        return step(spoiled, rng, now)
 
     run.model.step = changing
     with pytest.raises(TrainingError, match="became nan at step 4"):

@@ -86,7 +86,7 @@ def test_the_end_is_shown_and_the_rest_if_it_is_wanted(capsys):
 
 @pytest.mark.parametrize("model", ["dcgan", "wgan-gp", "sngan", "cdcgan"])
 def test_the_replayed_step_is_the_step_that_the_run_made(model, capsys, monkeypatch):
-    """With the weights, the optimisers, the data, the noise, and the learning rate of that step."""
+    """With the weights, the optimizers, the data, the noise, and the learning rate of that step."""
     factor = 0.5 if model == "wgan-gp" else 1.0
     gan = save("failure.npz", model, lr_factor=factor)
     batch = data(gan)()

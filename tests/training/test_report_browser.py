@@ -23,11 +23,11 @@ NOTE = {
     "check": "collapse",
     "sentence": "the samples are alike since step 9,300: try another --seed, or --label-smoothing",
 }
-# All text that can be seen, with its box, its colour and the colour behind it
+# All text that can be seen, with its box, its color and the color behind it
 TEXTS = """
 const texts = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const paper = (element) => rgb(getComputedStyle(element).backgroundColor);
-const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const rgb = (color) => color.match(/[\\d.]+/g).map(Number);
 for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   const element = node.parentElement, range = document.createRange();
   if (!node.data.trim() || ["SCRIPT", "STYLE"].includes(element.tagName) || !element.checkVisibility()) continue;
@@ -38,8 +38,8 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   const style = getComputedStyle(element), text = node.data.trim().slice(0, 60), size = parseFloat(style.fontSize);
   for (const { left, right, top, bottom, width } of range.getClientRects()) {
     const inside = left >= frame.left && right <= frame.right && top >= frame.top && bottom <= frame.bottom;
-    const colours = { ink: rgb(style.color), paper: paper(ground) };
-    if (width > 1) texts.push({ text, left, right, top, bottom, size, inside, ...colours });
+    const colors = { ink: rgb(style.color), paper: paper(ground) };
+    if (width > 1) texts.push({ text, left, right, top, bottom, size, inside, ...colors });
   }
 }
 return { texts, width: innerWidth, scroll: document.documentElement.scrollWidth };
@@ -63,10 +63,10 @@ def run(tmp_path_factory):
 
 
 def contrast(ink, paper):
-    """WCAG's contrast ratio of two colours."""
+    """WCAG's contrast ratio of two colors."""
     light = []
-    for colour in (ink, paper):
-        parts = [c / 255 for c in colour[:3]]
+    for color in (ink, paper):
+        parts = [c / 255 for c in color[:3]]
         r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
         light.append(0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05)
     return max(light) / min(light)
@@ -148,11 +148,11 @@ def test_nothing_is_cut_off_or_overlaps_and_all_can_be_read(tmp_path, run, width
 
 
 def test_the_measurement_finds_what_is_wrong(tmp_path, run):
-    """A page that is too wide, has text on text, and grey on grey."""
-    spoilt = run.replace(
+    """A page that is too wide, has text on text, and gray on gray."""
+    spoiled = run.replace(
         "</style>", ".small { width: 500px } .x span { left: 0 !important } .legend .at { color: #999 }</style>"
     )
-    found, _ = ask(tmp_path, spoilt, TEXTS, 390)
+    found, _ = ask(tmp_path, spoiled, TEXTS, 390)
     assert found["scroll"] > 390
     assert overlaps(found["texts"])
     assert any(contrast(t["ink"], t["paper"]) < 4.5 for t in found["texts"])
@@ -262,7 +262,7 @@ def test_the_script_writes_numbers_as_the_page_does(tmp_path, run):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_toggle_changes_the_colours(tmp_path, run, dark):
+def test_the_toggle_changes_the_colors(tmp_path, run, dark):
     script = """
     const button = document.getElementById("theme");
     const seen = () => [getComputedStyle(document.body).backgroundColor, button.textContent];
@@ -298,7 +298,7 @@ def test_hostile_text_does_nothing(tmp_path):
 
 
 def test_a_script_from_outside_would_not_run(tmp_path):
-    """The second line of defence: even markup that got in couldn't do anything."""
+    """The second line of defense: even markup that got in couldn't do anything."""
     text = page(tmp_path, records(3)).replace(
         "<footer>", "<script>owned = 1</script><img src=x onerror='owned = 2'><footer>"
     )
@@ -308,13 +308,13 @@ def test_a_script_from_outside_would_not_run(tmp_path):
     assert any("not allowed: script-src" in words for words in trouble)
 
 
-def test_phases_are_told_in_words_and_in_colours_of_their_own(tmp_path):
+def test_phases_are_told_in_words_and_in_colors_of_their_own(tmp_path):
     script = """
     const phase = document.querySelector(".phase");
     return [phase.innerText, getComputedStyle(phase).color];
     """
-    colours = {}
+    colors = {}
     for phase in ("running", "finished", "interrupted", "stopped"):
-        (word, colours[phase]), _ = ask(tmp_path, page(tmp_path, status=Status(phase, DONE.step, 1.0)), script)
+        (word, colors[phase]), _ = ask(tmp_path, page(tmp_path, status=Status(phase, DONE.step, 1.0)), script)
         assert word == phase
-    assert len(set(colours.values())) == 4
+    assert len(set(colors.values())) == 4

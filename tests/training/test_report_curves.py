@@ -94,7 +94,7 @@ def test_a_column_of_gradients_holds_the_largest_of_its_steps():
     assert data[0]["steps"][60] == 610
 
 
-def test_colours_of_gradients_are_logarithmic_and_a_zero_has_none():
+def test_colors_of_gradients_are_logarithmic_and_a_zero_has_none():
     made = [{"step": s, "gradients": {"G.0": v}} for s, v in ((10, 1e-4), (20, 1e-2), (30, 1.0), (40, 0.0))]
     (figure,), key, data = layers.draw(RecordTable(made), 40, GAN)
     source = dict(Page(figure).all("img")[0])["src"]
@@ -160,7 +160,7 @@ def test_small_pictures_keep_every_pixel_and_large_ones_are_reduced(tmp_path):
 
 @pytest.mark.parametrize(("size", "channels"), [(16, 1), (64, 3), (128, 3)])
 def test_no_picture_takes_much_room(tmp_path, size, channels):
-    """Noise in colour, which no quality makes small, loses pixels instead."""
+    """Noise in color, which no quality makes small, loses pixels instead."""
     path = tmp_path / "step-000001.png"
     picture(0, size, channels).save(path)
     assert len(encode(path)) <= 4 / 3 * frames.MOST_BYTES + 30

@@ -19,8 +19,8 @@ def folder(tmp_path):
     return folder
 
 
-def picture(colour=0):
-    return Image.new("RGB", (8, 8), colour)
+def picture(color=0):
+    return Image.new("RGB", (8, 8), color)
 
 
 def test_settings_survive_the_file(folder):

@@ -40,7 +40,7 @@ def test_what_has_a_default_may_be_missing_and_what_is_unknown_is_left_out():
     values = through_json(CONFIG)
     known = {"model", "model_args", "data", "shapes", "samples", "batch_size", "n_steps"}
     few = {name: values[name] for name in known}
-    assert parse_config(few | {"colour": "blue"}) == RunConfig(**{name: getattr(CONFIG, name) for name in known})
+    assert parse_config(few | {"color": "blue"}) == RunConfig(**{name: getattr(CONFIG, name) for name in known})
     for name in known:
         with pytest.raises((KeyError, AttributeError)):
             parse_config({key: value for key, value in few.items() if key != name})

@@ -86,9 +86,9 @@ def test_counted_modes_are_those_of_the_same_latents_every_time():
 
 def test_exhibits_come_to_the_host_and_are_drawn_by_their_kind(tmp_path):
     run = make_run(tmp_path / "run", device=STRICT)
-    xp, colours = STRICT.xp, np.random.default_rng(0).uniform(-1, 1, (6, 8, 12, 3)).astype(np.float32)
+    xp, colors = STRICT.xp, np.random.default_rng(0).uniform(-1, 1, (6, 8, 12, 3)).astype(np.float32)
     run.model.show = lambda held_out, rng: {
-        "rows": Exhibit(STRICT.array(colours), columns=3),
+        "rows": Exhibit(STRICT.array(colors), columns=3),
         "plane": Exhibit(xp.zeros((5, 2), dtype=np.float32)),
     }
     shown = run.gallery.show()

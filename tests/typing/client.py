@@ -4,7 +4,7 @@
     python tests/typing/client.py
 
 It trains a DCGAN by hand, checks a layer of its own and uses it, measures, and goes through what a program that imports
-minigan touches: data, batches, networks, optimisers, losses, metrics, devices, and errors.
+minigan touches: data, batches, networks, optimizers, losses, metrics, devices, and errors.
 """
 
 from __future__ import annotations

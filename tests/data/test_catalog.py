@@ -31,7 +31,7 @@ def test_size_and_channels_are_as_asked(name):
         assert dataset.batch(np.arange(9)).shape == (9, size, size, channels)
 
 
-def test_a_path_is_recognised_by_what_it_holds(tmp_path):
+def test_a_path_is_recognized_by_what_it_holds(tmp_path):
     write(tmp_path / "idx")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "data_batch_1.bin").write_bytes(BINARY)
