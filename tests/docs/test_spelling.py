@@ -18,7 +18,7 @@ BRITISH = re.compile(
     rf"learnt\b|spelt\b|spoilt|artefact|(?:{VERBS})is(?:e|ed|es|ing|er|ers|ation|ations|able)(?![a-z])",
     re.IGNORECASE,
 )
-# `judgements` is a public name of models. "grey, bilinear" is stored in files of statistics, and compared when they are read
+# `judgements` is a public name of models; files of statistics hold "grey, bilinear", which is compared on reading
 EXCEPTIONS = ("grey, bilinear",)
 
 

@@ -50,7 +50,7 @@ def test_every_command_takes_files_of_ones_own(folder, capsys):
         "checkpoints",
     }
     assert (folder / "samples.png").exists()
-    assert "weight of the numbers in the information" in capsys.readouterr().out
+    assert "weight of the numbers in L_info" in capsys.readouterr().out
 
 
 @pytest.mark.slow
