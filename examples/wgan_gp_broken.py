@@ -17,13 +17,14 @@ them.
 
 What you should see, with seed 0: the correct run finds 25 of 25 Gaussians, with 85 % of the points on target (it has
 half the steps of wgan_gp_by_hand.py). Without the penalty, the norm of the critic's gradient reaches several hundred,
-and the generated points jump around. With clipped weights, the critic is almost constant: weights of 0.01 can't produce
-a gradient of norm 1, and the points miss the grid. These two failures are obvious.
+and the generated points jump around. With the penalty and clipped weights, the critic is almost constant: weights of
+0.01 can't produce a gradient of norm 1, so the penalty has no effect and the points miss the grid. These two failures
+are obvious.
 
 The other two runs look almost correct: 24 modes and 77 % without f'', 23 modes and 75 % with one epsilon; with seed 1,
-all three have 25 modes and 82 or 83 %. A gradient check finds the missing f'': the cosine is 0.34 (0.55 with seed 1),
-so the computed gradient is 70 degrees off. It doesn't find the shared epsilon, where the gradient is correct and only
-the points differ.
+all three have 25 modes and 82 or 83 %. A gradient check finds the missing f'': the cosine between the computed gradient
+and central differences is 0.34 (0.55 with seed 1), so it is 70 degrees off. It doesn't find the shared epsilon, where
+the gradient is correct and only the points at which the penalty is computed differ.
 
 The column `slope` is the mean ‖∇D‖ between real and generated points; the penalty pulls it to 1. `cosine` compares the
 computed gradient of the penalty with central differences, in 100 weights of the trained critic: 1 is correct.

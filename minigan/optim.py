@@ -237,10 +237,10 @@ class WeightAverage:
         average ← d_t · average + (1 − d_t) · parameters             d_t = min(decay, (1 + t) / (10 + t))
 
     t is the number of earlier updates. The growing d_t, as in TensorFlow's ExponentialMovingAverage with `num_updates`,
-    reduces the weight of the initial parameters: after t updates it is t! 9! / (t + 9)!: 10 %, 1.8 %, 0.5 %, … With a
-    constant decay of .999 it would still be 37 % after 1,000 updates.
+    reduces the weight of the initial parameters. While d_t grows, this weight is t! 9! / (t + 9)! after t updates, that
+    is 10 %, 1.8 %, 0.5 %, … With a constant decay of .999 it would still be 37 % after 1,000 updates.
 
-    Running statistics and the u and v of spectral norm are copied, because they are moving averages already.
+    Running statistics and the u and v of spectral norm are copied: they follow the network slowly as they are.
     Raises LayerError unless `network` is a layer, ValueError unless 0 ≤ decay < 1.
     """
 

@@ -1,8 +1,8 @@
 """Validates arguments of public functions: arrays of real numbers, labels, counts.
 
 NumPy accepts almost anything: it drops the imaginary part of a complex number, converts NaN to a label, and broadcasts
-arrays of different shapes, all of which silently give wrong results. Metrics and data sets of arrays therefore validate
-their arguments here.
+arrays that should have had the same shape. Each of these silently gives a wrong result. Metrics and data sets of arrays
+therefore validate their arguments here.
 
 `who` is the subject of the error message, such as "the Fréchet distance"; `error` is the exception class.
 """

@@ -1,14 +1,15 @@
 """WGAN: "Wasserstein GAN" (Arjovsky, Chintala and Bottou 2017), algorithm 1, with weight clipping.
 
 The critic D isn't a classifier: it outputs an unbounded score. Over all 1-Lipschitz D, the maximum of
-E D(x) − E D(G(z)) is the Wasserstein-1 distance between the data and G's distribution (equation 2). Here D is kept
-Lipschitz by clipping its weights to ±clip_value, which estimates the distance up to a constant factor. One step:
+E D(x) − E D(G(z)) is the Wasserstein-1 distance between the data and G's distribution (equation 2). Clipping D's
+weights to ±clip_value bounds its Lipschitz constant, so for a trained D the difference estimates this distance up to a
+constant factor. One step:
 
     n_critic times   draw z; update D to minimize mean D(G(z)) − mean D(x); clip D's weights
     once             draw z; update G to minimize −mean D(G(z))
 
-G's gradient is better the closer D is to its optimum. Therefore n_critic is 100 for the first 25 updates of G and for
-every 500th, as in the authors' main.py. Both networks use RMSprop 5e-5, because momentum made the critic's training
+The closer D is to its optimum, the better is G's gradient. Therefore n_critic is 100 for the first 25 updates of G and
+for every 500th, as in the authors' main.py. Both networks use RMSprop 5e-5, because momentum made the critic's training
 unstable (section 4.2).
 
 Networks are those of dcgan.py for pictures, with batch norm in the critic, and those of gan.py for points on the plane

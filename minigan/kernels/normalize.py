@@ -52,7 +52,8 @@ def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[An
     """The derivatives of dx = J g: return ddx̂ = ∂P/∂g and dx2 = ∂P/∂x, both like x.
 
     P is a scalar function of dx, such as a gradient penalty, and v = ddx = ∂P/∂(dx). P moves by Σ v δ(dx), so its
-    gradients in g and in x are those of S = Σ v J g with v held fixed. J g written out:
+    gradients in g and in x are those of S = Σ v J g with v held fixed. (Σ is over the numbers that are normalized
+    together; there is one S for each group of them.) J g written out:
 
         S = (m/σ) c        c = ⟨v g⟩ − ⟨v⟩⟨g⟩ − a b        a = ⟨x̂ g⟩        b = ⟨x̂ v⟩
 

@@ -22,7 +22,7 @@ class ConditionalAffine(Layer):
 
     Second order. x and β don't occur in dx. With v = ddx = ∂P/∂(dx):
 
-        ddy = γ[label] v        dγ += Eᵀ Σ_pixels dy v                     dx2 is nothing
+        ddy = γ[label] v        dγ += Eᵀ Σ_pixels dy v                     dx2 is None
     """
 
     conditional = True
@@ -65,7 +65,7 @@ class ConditionalAffine(Layer):
         self.dbeta += self._by_class(labels, dy)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """(ddx, None) → ddy; dx2 is nothing."""
+        """(ddx, None) → ddy; dx2 is None."""
         self.check_second(ddx, dy, cache)
         v, labels = ddx[0], cache[1]
         # backward: dx = dy * gamma[labels]

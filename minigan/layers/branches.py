@@ -79,7 +79,7 @@ class Concat(Layer):
     """(x_1, …, x_n) → y, joined along the last axis.
 
     x_i has the shape (…, C_i), with the same axes before the last for all, and y (…, C_1 + … + C_n). The dtype of y is
-    that of x_1. Nothing is computed: dx_i are the parts of dy, ddy is made of the ddx_i, and dx2 is nothing.
+    that of x_1. Nothing is computed: dx_i are the parts of dy, ddy is made of the ddx_i, and dx2 is None.
     """
 
     per_pixel = True
@@ -102,7 +102,7 @@ class Concat(Layer):
         return tuple(dy[..., start:stop].astype(dtype) for start, stop, (_, dtype) in parts)  # astype copies
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """(ddx_1, …, ddx_n), None being zeros → ddy; dx2 is nothing."""
+        """(ddx_1, …, ddx_n), None being zeros → ddy; dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx_i = dy[..., start:stop]
         xp = array_module(dy)

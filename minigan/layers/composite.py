@@ -60,7 +60,7 @@ class Identity(Layer):
         return dy
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx → ddx; dx2 is nothing."""
+        """ddx → ddx; dx2 is None."""
         self.check_second(ddx, dy, cache)
         return ddx, None
 

@@ -34,8 +34,8 @@ class _Convolution(Layer):
         (self.in_channels, self.out_channels), self.groups = channels, groups
         self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
         self.padding, self.dilation = pair(padding, 0), pair(dilation, 1)
-        steps = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
-        self._steps: dict[str, Any] = steps
+        geometry = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
+        self._geometry: dict[str, Any] = geometry
         if not isinstance(groups, (int, np.integer)) or groups < 1 or any(n % groups for n in channels):
             both = "in_channels {} and out_channels {}".format(*channels)
             raise ShapeError(f"groups is {groups}: it must divide {both}")
@@ -64,7 +64,7 @@ class Conv2D(_Convolution):
     Second order: dx is linear in dy and in W, and x does not occur in it. With v = ddx = ∂P/∂(dx),
     P changes by ⟨v, conv2d_input_grad(δdy, W)⟩ = ⟨conv2d(v, W), δdy⟩ and likewise in W, so
 
-        ddy = conv2d(v, W)                dW += conv2d_weight_grad(v, dy)    dx2 is zero
+        ddy = conv2d(v, W)                dW += conv2d_weight_grad(v, dy)    dx2 is None
 
     `kernel_size`, `stride`, `padding` and `dilation`, the distance between the pixels of a window, are numbers or pairs
     (height, width). The channels are cut into `groups` parts, and part g of y is a convolution of part g of x alone.
@@ -93,7 +93,7 @@ class Conv2D(_Convolution):
         self.check_input(x, 4, self.in_channels)
         if min(self._y_size(x)) < 1:
             raise ShapeError(f"{self!r}: the kernel is larger than the padded input {tuple(x.shape)}")
-        y = conv2d(x, self.W, **self._steps)
+        y = conv2d(x, self.W, **self._geometry)
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
@@ -102,7 +102,7 @@ class Conv2D(_Convolution):
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
         x = cache
         # forward: y = conv2d(x, W) + b
-        return conv2d_input_grad(dy, self.W, x.shape[1:3], **self._steps)
+        return conv2d_input_grad(dy, self.W, x.shape[1:3], **self._geometry)
 
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add dW (R, S, C/groups, K) and db (K,)."""
@@ -110,14 +110,14 @@ class Conv2D(_Convolution):
         # forward: y = conv2d(x, W) + b
         if self.b is not None:
             self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-        self.dW += conv2d_weight_grad(x, dy, self.kernel_size, **self._steps)
+        self.dW += conv2d_weight_grad(x, dy, self.kernel_size, **self._geometry)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = conv2d_input_grad(dy, W)
-        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, **self._steps)
-        return conv2d(ddx, self.W, **self._steps), None
+        self.dW += conv2d_weight_grad(ddx, dy, self.kernel_size, **self._geometry)
+        return conv2d(ddx, self.W, **self._geometry), None
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every weight is used once for each pixel of y."""
@@ -145,7 +145,7 @@ class ConvTranspose2D(_Convolution):
 
     Second order, with v = ddx = ∂P/∂(dx):
 
-        ddy = conv2d_input_grad(v, W)     dW += conv2d_weight_grad(dy, v)    dx2 is zero
+        ddy = conv2d_input_grad(v, W)     dW += conv2d_weight_grad(dy, v)    dx2 is None
 
     The options are those of `Conv2D`; `output_padding`, smaller than the stride, is a number or a pair as well.
     """
@@ -176,7 +176,7 @@ class ConvTranspose2D(_Convolution):
         self.check_input(x, 4, self.in_channels)
         if min(self._y_size(x)) < 1:
             raise ShapeError(f"{self!r}: nothing is left of an output for the input {tuple(x.shape)}")
-        y = conv2d_input_grad(x, self.W, self._y_size(x), **self._steps)
+        y = conv2d_input_grad(x, self.W, self._y_size(x), **self._geometry)
         if self.b is not None:
             add_bias(y, self.b)
         return y, x
@@ -184,7 +184,7 @@ class ConvTranspose2D(_Convolution):
     def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, OH, OW, K) → dx (N, H, W, C)."""
         # forward: y = conv2d_input_grad(x, W) + b
-        return conv2d(dy, self.W, **self._steps)
+        return conv2d(dy, self.W, **self._geometry)
 
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add dW (R, S, K/groups, C) and db (K,)."""
@@ -192,14 +192,14 @@ class ConvTranspose2D(_Convolution):
         # forward: y = conv2d_input_grad(x, W) + b
         if self.b is not None:
             self.db += sum_over((dy,), axes=(0, 1, 2)).reshape(-1)
-        self.dW += conv2d_weight_grad(dy, x, self.kernel_size, **self._steps)
+        self.dW += conv2d_weight_grad(dy, x, self.kernel_size, **self._geometry)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, OH, OW, K); dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = conv2d(dy, W)
-        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, **self._steps)
-        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], **self._steps), None
+        self.dW += conv2d_weight_grad(dy, ddx, self.kernel_size, **self._geometry)
+        return conv2d_input_grad(ddx, self.W, dy.shape[1:3], **self._geometry), None
 
     def macs(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Every weight is used once for each pixel of x."""

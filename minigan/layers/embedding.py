@@ -58,7 +58,7 @@ class Embedding(Layer):
         self.dW += one_hot(cache, self.num_embeddings, dy.dtype).T @ dy  # (num_embeddings, N) @ (N, K)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """None → ddy (N, K), which is zero; dx2 is nothing."""
+        """None → ddy (N, K), which is zero; dx2 is None."""
         self.check_second(ddx, dy, cache)
         return array_module(dy).zeros_like(dy), None
 

@@ -46,7 +46,7 @@ class Norm(Layer):
         return y, (x_hat, inv_sigma, axes)
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
-        """dy → dx = J(γ dy)."""
+        """dy → dx = J(γ dy), or γ dy/σ if μ and σ are running statistics."""
         x_hat, inv_sigma, axes = cache
         self.check_dy(dy, x_hat.shape, wrt)
         means = None
@@ -68,7 +68,7 @@ class Norm(Layer):
         return J(self._scaled(dy), x_hat, inv_sigma, axes)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx → ddy = γ J ddx, and dx2."""
+        """ddx → ddy = γ J ddx and dx2, or γ ddx/σ and None if μ and σ are running statistics."""
         self.check_second(ddx, dy, cache)
         x_hat, inv_sigma, axes = cache
         # backward: dx = J(gamma * dy), or gamma * dy / sigma if mu and sigma are given
@@ -97,7 +97,7 @@ class BatchNorm(Norm):
 
     Training also moves `running_mean` and `running_var` (unbiased: divided by m − 1) towards those of the batch,
     running ← (1 − momentum)·running + momentum·batch. Inference uses them as μ and σ²: x̂ is then linear in x,
-    dx = γ dy/σ, and dx2 is nothing.
+    dx = γ dy/σ, and dx2 is None.
     """
 
     state_names = ("running_mean", "running_var")

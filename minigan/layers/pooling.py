@@ -7,7 +7,7 @@ Averages and sums need two kernels, each the adjoint of the other (kernels/windo
     dx          window_spread(dy)/(R·S)      window_sum(dy)
     ddy         window_sum(ddx)/(R·S)        window_spread(ddx)
 
-These layers are linear in x: x doesn't occur in dx, so dx2 is zero, and ddy is the forward of ddx. Max pooling is
+These layers are linear in x: x doesn't occur in dx, so dx2 is None, and ddy is the forward of ddx. Max pooling is
 linear as long as the same pixels win. No layer here has parameters. Letters: x (N, H, W, C), y (N, OH, OW, C).
 """
 
@@ -88,7 +88,7 @@ class AvgPool2D(_Windows):
         return window_spread(dy / self._area(dy, cache), cache[1:3], *self._geometry())
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, C), its mean; dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, OH, OW, C), its mean; dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = window_spread(dy / area)
         return self._mean(ddx), None
@@ -119,7 +119,7 @@ class MaxPool2D(_Windows):
 
     Each y is a copy of the pixel that won, at place w = argmax of its window, and gradients travel the same way:
 
-        y[o] = x[w(o)]        dx adds dy[o] to pixel w(o)        ddy[o] = v[w(o)], v = ddx        dx2 is zero
+        y[o] = x[w(o)]        dx adds dy[o] to pixel w(o)        ddy[o] = v[w(o)], v = ddx        dx2 is None
 
     because w doesn't move with x, except where two pixels of a window are equal. There the first one wins, row by row
     from the top left, as in PyTorch. Outside of the picture there is −∞. The sizes are those of `AvgPool2D`.
@@ -138,7 +138,7 @@ class MaxPool2D(_Windows):
         return window_place(dy, winner, x_shape[1:3], *self._geometry())
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, OH, OW, C): what lies where the largest was; dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, OH, OW, C): what lies where the largest was; dx2 is None."""
         self.check_second(ddx, dy, cache)
         winner, _ = cache
         # backward: dx = window_place(dy, winner)
@@ -173,7 +173,7 @@ class Upsample(Layer):
         return window_sum(dy, self._block, self._block)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, F·H, F·W, C), upsampled; dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, F·H, F·W, C), upsampled; dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = window_sum(dy)
         return self._repeat(ddx), None
@@ -213,7 +213,7 @@ class GlobalSumPool(Layer):
         return dx
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
-        """ddx (N, H, W, C) → ddy (N, C), its sum; dx2 is zero."""
+        """ddx (N, H, W, C) → ddy (N, C), its sum; dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = dy, at every pixel
         return _sum_of_pixels(ddx), None

@@ -19,18 +19,18 @@ def conv2d(
     x: Any, W: Any, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """x (N, H, W, C), W (R, S, C/groups, K) → y (N, OH, OW, K)."""
-    steps = stride, padding, dilation
-    way, groups = _way(x, x.shape, W.shape, groups, steps)
-    return _by_group(lambda x, W: way.conv2d(x, W, *steps), x, W, groups)
+    geometry = stride, padding, dilation
+    way, groups = _way(x, x.shape, W.shape, groups, geometry)
+    return _by_group(lambda x, W: way.conv2d(x, W, *geometry), x, W, groups)
 
 
 def conv2d_input_grad(
     dy: Any, W: Any, size: Pair, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
 ) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
-    steps = stride, padding, dilation
-    way, groups = _way(dy, (len(dy), *size), W.shape, groups, steps)
-    return _by_group(lambda dy, W: way.conv2d_input_grad(dy, W, size, *steps), dy, W, groups)
+    geometry = stride, padding, dilation
+    way, groups = _way(dy, (len(dy), *size), W.shape, groups, geometry)
+    return _by_group(lambda dy, W: way.conv2d_input_grad(dy, W, size, *geometry), dy, W, groups)
 
 
 def conv2d_weight_grad(
@@ -43,18 +43,18 @@ def conv2d_weight_grad(
     groups: int = 1,
 ) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C/groups, K) for `kernel` = (R, S)."""
-    steps = stride, padding, dilation
-    way, groups = _way(x, x.shape, (*kernel, x.shape[3] // groups, dy.shape[3]), groups, steps)
-    return _by_group(lambda x, dy: way.conv2d_weight_grad(x, dy, kernel, *steps), x, dy, groups)
+    geometry = stride, padding, dilation
+    way, groups = _way(x, x.shape, (*kernel, x.shape[3] // groups, dy.shape[3]), groups, geometry)
+    return _by_group(lambda x, dy: way.conv2d_weight_grad(x, dy, kernel, *geometry), x, dy, groups)
 
 
-def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, steps: tuple[Pair, Pair, Pair]) -> tuple[Any, int]:
+def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, geometry: tuple[Pair, Pair, Pair]) -> tuple[Any, int]:
     """The module whose function is called, and for how many groups: the same for all three kernels of a convolution."""
     R, S, C_in_group, K = W_shape
     if C_in_group == 1 and groups == K > 1:
         return depthwise, 1
     x_shape, W_shape = (*x_shape[:3], C_in_group), (R, S, C_in_group, K // groups)
-    return (minimal if minimal.pays(x_shape, W_shape, *steps, array_module(array)) else patches), groups
+    return (minimal if minimal.pays(x_shape, W_shape, *geometry, array_module(array)) else patches), groups
 
 
 def _by_group(kernel: Callable[[Any, Any], Any], a: Any, b: Any, groups: int) -> Any:

@@ -1,7 +1,8 @@
 """The three convolution kernels by a matrix of patches (im2col).
 
-The reference makes R·S small products; here they are one. Row (n, i, j) of the patch matrix P holds the R·S·C numbers
-that output (i, j) of picture n sees. With dy as the matrix (N·OH·OW, K) and W as (R·S·C, K),
+The reference makes R·S small products; here they are one. Row (n, i, j) of the patch matrix P (elsewhere P is a
+penalty) holds the R·S·C numbers that output (i, j) of picture n sees. With dy as the matrix (N·OH·OW, K) and W as
+(R·S·C, K),
 
     y = P W          dP = dy Wᵀ, scattered back to dx          dW = Pᵀ dy
 
@@ -50,7 +51,8 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, 
     xp = array_module(dy)
     (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
     if stride == (1, 1) and tuple(size) == (OH, OW) and C >= K and (xp is not np or N * OH * OW >= 16 * K):
-        # dx is a convolution too, of dy with W flipped: if W is small, to gather is less work than to scatter
+        # dx is a convolution of dy with W flipped: equal sizes mean 2·padding = dilation·(R − 1). Patches of dy hold
+        # R·S·K numbers for each pixel, those of dx R·S·C; with few rows, the copy of the flipped W takes longer
         return conv2d(dy, W[::-1, ::-1].swapaxes(2, 3), stride, padding, dilation)
     dx = xp.empty((N, *size, C), dy.dtype)
     W_matrix = W.reshape(R * S * C, K).astype(dy.dtype, copy=False)
@@ -116,10 +118,10 @@ def patches(
 def scatter_patches(dP: Any, dx_padded: Any, stride: Pair, dilation: Pair = (1, 1)) -> None:
     """Adjoint of `patches`: set dx_padded (n, H, W, C) to the sum of dP (n, OH, OW, R, S, C) over all patches.
 
-    Patches overlap, so they can't be added in one operation. But the pixels i·stride + r·dilation of two outputs i are
-    different as long as r is one of stride/gcd(stride, dilation) neighboring places: such a tile of places can be added
-    at once. Without dilation, the first tile covers every pixel up to the last output; it is written, not added, and
-    only the pixels behind it are set to zero.
+    Patches overlap, so they can't be added in one operation. But outputs i ≠ i′ see the same pixel only at places r, r′
+    with (i − i′)·stride = (r′ − r)·dilation: r′ − r is a multiple of stride/gcd(stride, dilation). In a tile of that
+    many neighboring places every pixel occurs once, so a tile can be added at once. Without dilation, the first tile
+    covers every pixel up to the last output; it is written, not added, and only the pixels behind it are zeroed.
     """
     _, OH, OW, R, S, _ = dP.shape
     tile = tuple(s // gcd(s, d) for s, d in zip(stride, dilation, strict=True))
