@@ -4,7 +4,8 @@
     def conv2d(x, W, stride, padding): ...          # plain NumPy, for readers
 
 A call of `conv2d` runs `fast.conv2d`. Inside `with reference_kernels():`, and everywhere if the environment variable
-MINIGAN_KERNELS is "reference", it runs the code that stands below the decorator.
+MINIGAN_KERNELS is "reference", it runs the code that stands below the decorator. A `threading.Thread` that is started
+inside the block runs the fast kernels, because new threads begin with the default of a context variable.
 """
 
 from __future__ import annotations

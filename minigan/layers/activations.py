@@ -114,7 +114,7 @@ class LeakyReLU(Activation):
     def f(self, x: Any, out: Any = None) -> Any:
         """The larger of x and slope · x, as the slope is at most 1."""
         y = array_module(x).multiply(x, self.negative_slope, out=out)
-        return array_module(x).maximum(x, y, out=y)
+        return array_module(x).maximum(x, y, out=out)
 
     def derivative(self, y: Any) -> Any:
         """1 where x > 0, else the slope. y has the sign of x."""

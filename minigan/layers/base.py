@@ -50,6 +50,7 @@ from minigan.layers.parameters import Parameterized
 from minigan.layers.reach import Reach, Window
 
 Wrt = Literal["both", "input", "params"]
+PAIRS = ("kernel_size", "stride", "padding", "dilation", "output_padding")  # shown as one number if both are the same
 
 
 class Layer(Parameterized):
@@ -166,7 +167,7 @@ class Layer(Parameterized):
             if gradient is not None:
                 got = type(gradient).__name__
                 raise ShapeError(f"{self!r}: labels have no gradient, so {name} must be None, got {got}")
-        elif any(not isinstance(n, int) for n in shape):
+        elif any(n is None or isinstance(n, tuple) for n in shape):
             self.check_several(gradient, len(shape), name)
             for i, (entry, entry_shape) in enumerate(zip(gradient, shape, strict=True)):
                 if entry is not None:
@@ -184,7 +185,8 @@ class Layer(Parameterized):
             if name == "self" or parameter.kind.name.startswith("VAR_") or not (required or hasattr(self, name)):
                 continue
             value = getattr(self, name, None)
-            if name in ("kernel_size", "stride", "padding", "dilation", "output_padding") and value[0] == value[1]:
+            value = value.item() if isinstance(value, np.generic) else value
+            if name in PAIRS and isinstance(value, tuple) and value[0] == value[1]:
                 value = value[0]
             text = "…" if is_array(value) or not hasattr(self, name) else repr(value)
             if required or is_array(value) or value != parameter.default:

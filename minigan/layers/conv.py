@@ -31,14 +31,13 @@ class _Convolution(Layer):
     """The options and parameters of both layers."""
 
     def __init__(self, channels: Pair, kernel_size: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> None:
-        (self.in_channels, self.out_channels), self.groups = channels, groups
+        self.in_channels, self.out_channels = channels
         self.kernel_size, self.stride = pair(kernel_size, 1), pair(stride, 1)
         self.padding, self.dilation = pair(padding, 0), pair(dilation, 1)
-        geometry = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": groups}
-        self._geometry: dict[str, Any] = geometry
         if not isinstance(groups, (int, np.integer)) or groups < 1 or any(n % groups for n in channels):
             both = "in_channels {} and out_channels {}".format(*channels)
             raise ShapeError(f"groups is {groups}: it must divide {both}")
+        self.groups = int(groups)
 
     def _add_weights(self, C: int, K: int, bias: bool, init: Initializer | None, rng: Any) -> None:
         """Make W (R, S, C/groups, K) of a convolution from C to K channels, and b (out_channels,)."""
@@ -46,6 +45,10 @@ class _Convolution(Layer):
         fan_in, fan_out = R * S * self.in_channels // G, R * S * self.out_channels // G
         W = (init or glorot_uniform())(rng or np.random.default_rng(), (R, S, C // G, K), fan_in, fan_out)
         self.add_parameters(W=W, b=np.zeros(self.out_channels, np.float32) if bias else None)
+
+    @property
+    def _geometry(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
 
     def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(N, H, W, C), (N, OH, OW, K)."""

@@ -213,10 +213,13 @@ class ConditionalBatchNorm(Conditional):
         init: Initializer | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.channels, self.num_classes, self.eps, self.momentum = channels, num_classes, float(eps), float(momentum)
+        self.channels, self.num_classes = channels, num_classes
         self.norm = BatchNorm(channels, eps, momentum, affine=False)
         self.affine = ConditionalAffine(channels, num_classes, init=init, rng=rng)
         super().__init__(self.norm, self.affine)
+
+    eps = property(lambda self: self.norm.eps, lambda self, eps: setattr(self.norm, "eps", eps))
+    momentum = property(lambda self: self.norm.momentum, lambda self, m: setattr(self.norm, "momentum", m))
 
     def children(self) -> dict[str, Layer]:
         """{"norm": …, "affine": …}."""

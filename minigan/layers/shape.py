@@ -21,8 +21,8 @@ class Reshape(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (N, …) → y (N, *shape). Raises ShapeError if the numbers don't fit."""
         self.check_input(x, None, None)
-        y_shape = (len(x), *self._shape_for(x))
-        if prod(x.shape[1:]) != prod(y_shape[1:]):
+        y_shape = (*x.shape[:1], *self._shape_for(x))
+        if x.ndim == 0 or prod(x.shape[1:]) != prod(y_shape[1:]):
             raise ShapeError(f"{self!r} can't take {prod(x.shape[1:])} numbers a sample, input {tuple(x.shape)}")
         return x.reshape(y_shape).copy(), (x.shape, y_shape)
 

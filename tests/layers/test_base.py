@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import LayerError, ShapeError
-from minigan.layers import Conditional, Dense, Layer, Sequential, base
+from minigan.layers import Conditional, Conv2D, Dense, Layer, LeakyReLU, Reshape, Sequential, base
 from minigan.testing import check_layer, smooth_point
 
 X = smooth_point(np.random.default_rng(0), (4, 3))
@@ -181,3 +181,27 @@ def test_a_conditional_layer_that_returns_one_gradient_is_refused():
 def test_layers_are_what_composites_are_made_of():
     with pytest.raises(LayerError, match="number 1 is None, which is no Layer"):
         Sequential(Dense(2, 2), None)
+
+
+def test_sizes_may_be_integers_of_numpy():
+    n = np.prod((5, 2))
+    for layer in (Dense(n, n), Conv2D(n, n, 1), Conv2D(n, n, 1, groups=np.int64(2))):
+        x = np.ones((2, 4, 4, n), np.float32)
+        y, cache = layer.forward(x)
+        assert layer.backward(y, cache).shape == layer.double_backward(x, y, cache)[0].shape == x.shape
+        assert "…" not in repr(layer)
+
+
+def test_an_array_without_axes_is_a_number_and_no_batch():
+    x = np.full((), -2.0, np.float32)
+    assert LeakyReLU(0.5).forward(x)[0] == -1
+    with pytest.raises(ShapeError, match="can't take 1 numbers a sample, input \\(\\)"):
+        Reshape(1).forward(x)
+
+
+def test_a_layer_of_ones_own_may_call_a_number_dilation():
+    class Dilated(Layer):
+        def __init__(self, dilation):
+            self.dilation = dilation
+
+    assert repr(Dilated(2)) == "Dilated(2)"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from minigan.errors import ShapeError
+from minigan.kernels.convolution import conv2d_input_grad
 from minigan.layers import Conv2D, ConvTranspose2D, Dense
 from minigan.testing.strategies import conv_geometries, conv_transpose_geometries
 
@@ -151,3 +152,20 @@ def test_dilation_and_groups_by_hand():
     layer = with_weights(Conv2D(2, 2, (1, 2), dilation=(1, 3), groups=2, bias=False), W=W)
     y, _ = layer.forward(x)
     np.testing.assert_array_equal(y, [[[[0 + 10 * 6, 100 + 1000 * 7], [2 + 10 * 8, 300 + 1000 * 9]]]])
+
+
+@pytest.mark.parametrize("kind", [Conv2D, ConvTranspose2D])
+def test_options_may_be_assigned_later(kind):
+    layer = kind(3, 4, 3, stride=2, padding=1, rng=np.random.default_rng(0))
+    layer.stride, layer.padding = (1, 1), (0, 2)
+    other = kind(3, 4, 3, stride=1, padding=(0, 2), rng=np.random.default_rng(0))
+    x = np.random.default_rng(1).standard_normal((2, 6, 6, 3))
+    (y, cache), (expected, _) = layer.forward(x), other.forward(x)
+    assert np.array_equal(y, expected)
+    assert layer.backward(y, cache).shape == x.shape
+
+
+def test_a_size_that_has_other_outputs_is_refused():
+    dy, W = np.ones((2, 6, 6, 4)), np.ones((4, 4, 3, 4))
+    with pytest.raises(ShapeError, match=r"no picture of size \(7, 7\) has outputs of size \(6, 6\)"):
+        conv2d_input_grad(dy, W, (7, 7), (2, 2), (1, 1))

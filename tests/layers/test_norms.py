@@ -280,3 +280,12 @@ def test_gamma_may_be_drawn():
 def test_two_pixels_are_enough_for_an_instance_norm(size):
     y, _ = InstanceNorm(1, eps=0).forward(np.array([3.0, 7.0]).reshape(1, *size, 1))
     np.testing.assert_array_equal(y.ravel(), [-1, 1])
+
+
+def test_momentum_and_eps_of_a_conditional_norm_are_those_of_its_norm():
+    layer = ConditionalBatchNorm(3, 2, eps=1e-3)
+    layer.momentum = 1.0
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    layer.forward((x, np.zeros(8, int)))
+    assert np.allclose(layer.norm.running_mean, x.mean(axis=0), atol=1e-6)
+    assert repr(layer) == "ConditionalBatchNorm(3, 2, eps=0.001, momentum=1.0)"

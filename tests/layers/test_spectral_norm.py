@@ -280,3 +280,25 @@ def test_what_can_not_be_normalized_is_refused_in_a_sentence():
 def test_it_shows_as_it_is_called():
     assert repr(SpectralNorm(Dense(2, 3))) == "SpectralNorm(Dense(2, 3))"
     assert repr(SpectralNorm(Conv2D(2, 3, 3), 2)) == "SpectralNorm(Conv2D(2, 3, 3), n_power_iterations=2)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "bound"),
+    [
+        (Conv2D(3, 40, 3, stride=2, padding=2, dilation=2, bias=False, rng=np.random.default_rng(0)), 3),
+        (Conv2D(3, 40, 3, stride=2, padding=1, bias=False, rng=np.random.default_rng(0)), 2),
+        (ConvTranspose2D(4, 16, 2, 2, bias=False, rng=np.random.default_rng(0)), 2),
+    ],
+)
+def test_the_bound_of_the_docstring_holds_and_can_be_reached(layer, bound):
+    """M with orthonormal columns, so that an output is as long as the patch that it is made of."""
+    norm = SpectralNorm(layer, rng=np.random.default_rng(0))
+    W = norm._to_last(layer.W)
+    columns, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((W.shape[-1], W.size // W.shape[-1])))
+    W[...] = columns.T.reshape(W.shape)
+    x = np.random.default_rng(1).standard_normal((1, 12, 12, layer.in_channels))
+    for _ in range(200):  # power iterations of the whole layer
+        x /= np.linalg.norm(x)
+        y, cache = layer.forward(x)
+        x = layer.backward(y, cache, wrt="input")
+    assert 0.9 * bound < np.linalg.norm(y) <= bound * (1 + 1e-6)  # W is float32

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import array_module
+from minigan.errors import ShapeError
 from minigan.kernels.fast import depthwise, minimal, patches
-from minigan.kernels.geometry import Pair, channel_groups
+from minigan.kernels.geometry import Pair, channel_groups, output_size
 
 
 def conv2d(
@@ -29,6 +30,8 @@ def conv2d_input_grad(
 ) -> Any:
     """dy (N, OH, OW, K), W (R, S, C/groups, K) → dx (N, H, W, C) for `size` = (H, W)."""
     geometry = stride, padding, dilation
+    if output_size(size, W.shape[:2], *geometry) != tuple(dy.shape[1:3]):  # scatter_patches would write beyond dx
+        raise ShapeError(f"no picture of size {tuple(size)} has outputs of size {tuple(dy.shape[1:3])}")
     way, groups = _way(dy, (len(dy), *size), W.shape, groups, geometry)
     return _by_group(lambda dy, W: way.conv2d_input_grad(dy, W, size, *geometry), dy, W, groups)
 

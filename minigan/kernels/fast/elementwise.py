@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
+from minigan.errors import ShapeError
 from minigan.threads import partition
 from minigan.threads.crew import in_a_part, in_parallel
 from minigan.threads.partition import over_rows, pieces
@@ -25,17 +26,26 @@ def by_rows(f: Callable[..., Any], *arrays: Any) -> Any:
     """f of some rows of each array at a time. If f takes `out`, it writes into y, and nothing is copied."""
     x = arrays[0]
     if not isinstance(x, np.ndarray) or x.nbytes <= partition.ROWS_BYTES:
-        return f(*arrays)
+        y = _checked(f, f(*arrays), x)
+        return (y.copy() if any(y is a for a in arrays) else y).astype(x.dtype, copy=False)
     y = np.empty(x.shape, x.dtype)
     takes_out = _takes_out(f)
 
     def fill(rows: slice) -> None:
-        if takes_out:
-            f(*rows_of(arrays, rows), out=y[rows])
-        else:
-            y[rows] = f(*rows_of(arrays, rows))
+        y_rows, inputs = y[rows], rows_of(arrays, rows)
+        result = f(*inputs, out=y_rows) if takes_out else f(*inputs)
+        if result is not y_rows:
+            y_rows[...] = _checked(f, result, y_rows)
 
     over_rows(fill, x)
+    return y
+
+
+def _checked(f: Callable[..., Any], y: Any, x: Any) -> Any:
+    """y = f(x). Raises ShapeError unless it is an array of the shape of x."""
+    if getattr(y, "shape", None) != x.shape:
+        name, got = getattr(f, "__qualname__", f), getattr(y, "shape", type(y).__name__)
+        raise ShapeError(f"{name} must return an array with the shape of its first argument, {x.shape}, got {got}")
     return y
 
 
