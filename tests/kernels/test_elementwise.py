@@ -99,15 +99,15 @@ def test_a_function_that_takes_out_writes_into_the_result(monkeypatch):
 def test_the_result_is_a_new_array_like_the_first_whatever_the_function_returns(monkeypatch, most):
     monkeypatch.setattr(partition, "ROWS_BYTES", most)
     x = np.arange(-6, 6, dtype=np.float32).reshape(4, 3)
-    same = by_rows(lambda x: x, x)
+    same = by_rows.fast(lambda x: x, x)
     assert np.array_equal(same, x)
     assert not np.shares_memory(same, x)
-    wide = by_rows(lambda x: x.astype(np.float64) / 3, x)
+    wide = by_rows.fast(lambda x: x.astype(np.float64) / 3, x)
     assert wide.dtype == x.dtype
-    assert np.array_equal(by_rows(lambda x, out=None: 2 * x, x), 2 * x)  # takes `out`, and leaves it alone
+    assert np.array_equal(by_rows.fast(lambda x, out=None: 2 * x, x), 2 * x)  # takes `out`, and leaves it alone
     for f in (lambda x: 3.0, lambda x: x.sum(axis=-1, keepdims=True), lambda x: None):
         with pytest.raises(ShapeError, match="must return an array with the shape of its first argument"):
-            by_rows(f, x)
+            by_rows.fast(f, x)
 
 
 def test_a_small_array_is_one_call_and_so_is_one_on_a_device(monkeypatch):
