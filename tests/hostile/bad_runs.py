@@ -155,7 +155,7 @@ CHECKPOINTS = [
     *(saved(f"a bit turned, {seed}", "run/x.npz", functools.partial(flipped, seed)) for seed in range(20)),
     saved(
         "a wrong checksum",
-        f"{DAMAGED}: its contents are not those",
+        f"{DAMAGED}: its contents don't match its checksum",
         lambda: npz(**good_arrays() | {W: good_arrays()[W] + 1}),
     ),
     saved("no checksum", DAMAGED, lambda: npz(**{k: v for k, v in good_arrays().items() if k != "checksum"})),

@@ -21,9 +21,9 @@ def test_a_seed_gives_the_same_bits_and_a_resume_too(capsys):
 @pytest.mark.slow
 def test_other_noise_after_a_resume_is_found(monkeypatch, capsys):
     count = itertools.cycle(range(10))  # the resumed run begins with the noise of step 0
-    prepare = Stepper.prepare
-    other = lambda self: (self.model.device.rng(next(count)), prepare(self)[1])  # noqa: E731
-    monkeypatch.setattr(Stepper, "prepare", other)
+    begin_step = Stepper.begin_step
+    other = lambda self: (self.model.device.rng(next(count)), begin_step(self)[1])  # noqa: E731
+    monkeypatch.setattr(Stepper, "begin_step", other)
     part = a_part()
     training.repeats(part)
     assert part.failures == 1
