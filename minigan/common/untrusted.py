@@ -64,7 +64,10 @@ def read_npy(file: BinaryIO) -> np.ndarray:
     """Read an open .npy file. Raises Unreadable if it is damaged or contains anything but numbers."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    return _read_array(file, size)
+    try:
+        return _read_array(file, size)
+    except TypeError as error:  # a type such as <f5
+        raise Unreadable("it is damaged: its numbers are of no type of NumPy's") from error
 
 
 def _read_members(archive: zipfile.ZipFile, most: int) -> dict[str, np.ndarray]:
