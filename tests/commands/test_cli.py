@@ -101,7 +101,8 @@ def test_underscores_are_dashes():
     assert run("train dcgan --n_steps=1 --batch_size 8 --latent_dim 4 --features 2 --dry_run") == 0
 
 
-def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys):
+def test_a_dry_run_shows_the_networks_and_writes_nothing(capsys, monkeypatch):
+    monkeypatch.setattr("minigan.commands.train.TIMED_S", 0)  # three steps
     assert run("train dcgan --features 4 --limit 200 --dry-run --out run") == 0
     out, _ = capsys.readouterr()
     warned = "note: each of only 200 pictures is seen 640 times"

@@ -54,6 +54,7 @@ def test_a_conditional_model_has_as_many_classes_as_the_data(line, n_classes, mo
         return ""
 
     monkeypatch.setattr(train, "summarize", stop)
+    monkeypatch.setattr(train, "TIMED_S", 0)  # three steps
     assert run(f"{line} --batch-size 2 --dry-run") == 0
     built, config = configs[0]
     assert built == (n_classes or 0)
