@@ -157,7 +157,8 @@ def test_weights_of_another_model_or_size_are_refused(capsys):
     assert "nowhere" in refused(capsys, f"{TINY} --init-from nowhere --out other --quiet")
 
 
-def test_how_long_it_will_take(capsys):
+def test_how_long_it_will_take(capsys, monkeypatch):
+    monkeypatch.setattr("minigan.commands.train.TIMED_S", 0.1)
     assert [duration(s) for s in (0.4, 40, 200, 3 * 3600 + 1234, 2e5)] == [
         "0 s",
         "40 s",
