@@ -5,8 +5,9 @@ and performs training steps. Training, sampling, evaluation and `apply` use a mo
 docs/model.md has a complete example.
 
 Some arguments of the constructor are filled in from the data if they have these names: `shape`, the shape of a sample,
-or `NAME_shape` for each array if there are several; `n_classes`, the number of labels. `rng` draws the initial weights,
-`device` holds them. All other arguments are options (options.py).
+or `NAME_shape` for each array if there are several; `n_classes`, the number of labels; `NAME_colors`, a color for each
+class of a map, in bytes (K, 3). `rng` draws the initial weights, `device` holds them. All other arguments are options
+(options.py).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Kind:
     "samples"   pictures or points, whichever the data has
     "label"     (N,) integers
     "mask"      (N, H, W, 1) uint8, 0 or 1
+    "map"       (N, H, W, K) float32, a class for each pixel: 1 in the channel of its class, 0 in the others; 0 in all
+                channels where the class isn't known
     "numbers"   (N, …) float32, not scaled
     """
 
@@ -38,8 +41,10 @@ class Kind:
     feed: str = "data"
 
 
-PICTURE, POINTS, SAMPLES, LABEL, MASK = (Kind(what) for what in ("picture", "points", "samples", "label", "mask"))
-CONTENTS = ("picture", "points", "samples", "label", "mask", "numbers")
+PICTURE, POINTS, SAMPLES, LABEL, MASK, MAP = (
+    Kind(what) for what in ("picture", "points", "samples", "label", "mask", "map")
+)
+CONTENTS = ("picture", "points", "samples", "label", "mask", "map", "numbers")
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,22 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Translation:
+    """A model computes array `target` from array `source`, by `Model.translate`; a run judges it on held-out items.
+
+    paired:   True if item i of the target is the result wanted for item i of the source: pictures are compared by PSNR,
+              SSIM and L1, maps by the share of correct pixels and the mean intersection over union. False if the two
+              are only sets of pictures, of different feeds: then the results are compared with the set by KID
+    networks: those that `apply` uses for it, in order, if there are several translations; else `applied` says it
+    """
+
+    source: str
+    target: str
+    paired: bool = True
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Exhibit:
     """Samples to display: pictures (N, H, W, C) in [−1, 1], or points (N, 2).
 
@@ -162,6 +183,8 @@ class Model:
     batch_size: ClassVar[int] = 64
     lr_decay: ClassVar[str] = "none"  # decay of the learning rates to 0 at the end of a run: none, linear or cosine
     holds_out: ClassVar[bool] = False  # True if `show` or `judge` need items that aren't used in training
+    # True: training sees random crops of pictures, and held-out items are whole pictures. False: both are resized
+    crops: ClassVar[bool] = False
 
     device: Device
     networks: dict[str, Layer]  # the trained networks, under any names
@@ -174,6 +197,7 @@ class Model:
     games: tuple[Game, ...] = ()
     phases: tuple[Phase, ...] = (WHOLE,)
     judgements: dict[str, Judgement] = {}
+    translations: tuple[Translation, ...] = ()
     batches_per_step: int = 1  # number of batches a step uses, which determines the steps per epoch
     n_classes: int = 0
     applied: tuple[str, ...] = ()  # networks that `apply` maps a picture through, in inference mode and in this order
@@ -241,14 +265,16 @@ class Model:
 #   damage(item, rng) → arrays                                                  training and held-out items
 #   latent(n, rng) → z (n, latent_dim); generate(z, labels=None) → samples      minigan sample
 #   apply(x, …) → y, for a batch of one item                                    minigan apply
+#   translate(item) → {target: y}, for the targets in `translations`            judging held-out items, minigan evaluate
 #   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
 #
 # `damage` computes further arrays of a batch, such as a noisy input, from one item on the host: {"target": (H, W, C)} →
 # {"input": …, "mask": …}, float32. `rng` is a NumPy generator that depends on the item and its epoch, but not on the
 # batch size. A held-out item always gets the same `rng`.
 #
-# `apply` processes large pictures in tiles if all layers of the `applied` networks are local.
-VERBS = ("generate", "apply", "score", "encode", "reconstruct", "project")
+# `apply` processes large pictures in tiles if all layers of the `applied` networks are local. With several translations
+# it takes the argument `to`, the target.
+VERBS = ("generate", "apply", "translate", "score", "encode", "reconstruct", "project")
 
 
 def can(model: Any, verb: str) -> bool:

@@ -16,6 +16,8 @@ ENGINE = (
     ("losses", "penalties", "optim"),
     ("model", "options"),
     ("gans",),
+    ("translators",),
+    ("models",),
 )
 WORKSHOP = (
     ("common",),

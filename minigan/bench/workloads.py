@@ -18,9 +18,9 @@ from minigan.backend import CPU, Device
 from minigan.common.small_models import moments, random_batch
 from minigan.common.words import nearest
 from minigan.errors import MiniganError
-from minigan.gans import MODELS
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
 from minigan.model import Now
+from minigan.models import MODELS
 from minigan.training.summary import PassCounter, step_macs
 
 # The two updates of D draw their fakes with the generator in training mode, as in training, without updating it.

@@ -10,8 +10,8 @@ from minigan.commands.options import add_seed
 from minigan.common.small_models import small_models
 from minigan.common.user_code import is_own, load_own, short_name
 from minigan.common.words import nearest
-from minigan.gans import MODELS
 from minigan.model import Model
+from minigan.models import MODELS
 from minigan.testing import GradientError, check_cases, standard_cases
 from minigan.testing.models import Check, checks_of
 from minigan.testing.own import own_checks

@@ -9,8 +9,8 @@ import textwrap
 from minigan.commands.cli import Parser, UsageError
 from minigan.common.user_code import is_own, own_model
 from minigan.common.words import nearest
-from minigan.gans import MODELS
 from minigan.model import Kind, Model, can
+from minigan.models import MODELS
 
 WIDTH = 110
 KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}

@@ -16,8 +16,8 @@ from minigan.common.user_code import is_own, own_model, short_name
 from minigan.common.words import flag, with_flags
 from minigan.data import as_size, parse_size
 from minigan.errors import DataError, printable
-from minigan.gans import MODELS
 from minigan.model import Model
+from minigan.models import MODELS
 from minigan.options import Argument, Count, Fraction, Option, Positive, WholeNumber, arguments_of
 from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files

@@ -20,8 +20,8 @@ from minigan.common.user_code import is_own, locate_data_errors, own_data, own_m
 from minigan.common.words import flag
 from minigan.data import AUGMENTATIONS, DATASETS
 from minigan.errors import CheckpointError, DataError
-from minigan.gans import MODELS
 from minigan.metrics import FEATURE_NETWORKS
+from minigan.models import MODELS
 from minigan.training.build import build_model
 from minigan.training.changes import extend
 from minigan.training.doctor import Doctor

@@ -9,7 +9,7 @@ from typing import Any
 
 from minigan.backend import Device
 from minigan.common.small_models import Small, small_models
-from minigan.gans import MODELS
+from minigan.models import MODELS
 
 
 def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:

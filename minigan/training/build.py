@@ -14,8 +14,8 @@ from minigan.common.model_checks import check_model
 from minigan.common.user_code import is_own
 from minigan.common.words import nearest
 from minigan.errors import CheckpointError, MiniganError
-from minigan.gans import MODELS
 from minigan.model import Model
+from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.training.checkpoint import Checkpoint, Warn, load_checkpoint, load_newest
 from minigan.training.folder import RunFolder

@@ -18,8 +18,8 @@ from minigan.backend import get_device
 from minigan.common.model_checks import check_arrays
 from minigan.common.words import either, nearest
 from minigan.data import AUGMENTATIONS
-from minigan.gans import MODELS
 from minigan.model import Model, can
+from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.threads import blas
 from minigan.training.build import model_class

@@ -18,9 +18,9 @@ from typing import Any
 
 from minigan.common.user_code import is_own, own_data, own_model
 from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
-from minigan.gans import MODELS
 from minigan.metrics import open_features
 from minigan.model import Model
+from minigan.models import MODELS
 from minigan.training.build import build_model, model_class, open_checkpoint
 from minigan.training.changes import changes, extend, fingerprint
 from minigan.training.checkpoint import Warn

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from minigan.gans import MODELS
+from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared

@@ -1,0 +1,5 @@
+"""Models that make pictures of pictures, one file each. `MODELS` maps each command-line name to its class."""
+
+from typing import Any
+
+MODELS: dict[str, type[Any]] = {}
