@@ -79,6 +79,10 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return nn.AvgPool2d(*geometry, count_include_pad=layer.count_include_pad)
         case layers.MaxPool2D():
             return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
+        case layers.ReflectionPad2D() | layers.ReplicationPad2D():
+            ph, pw = layer.padding
+            peer = nn.ReflectionPad2d if isinstance(layer, layers.ReflectionPad2D) else nn.ReplicationPad2d
+            return peer((pw, pw, ph, ph))
         case layers.Flatten():
             return nn.Flatten()
         case layers.Reshape():

@@ -20,6 +20,7 @@ from minigan.layers.initializers import (
 )
 from minigan.layers.minibatch import MinibatchStdDev
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
+from minigan.layers.padding import ReflectionPad2D, ReplicationPad2D
 from minigan.layers.parameters import Parameters
 from minigan.layers.pooling import AvgPool2D, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
@@ -56,6 +57,8 @@ __all__ = [
     "Parameters",
     "Projection",
     "ReLU",
+    "ReflectionPad2D",
+    "ReplicationPad2D",
     "Reshape",
     "Residual",
     "Sequential",

@@ -125,6 +125,8 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.GlobalSumPool(), pictures),
         (L.Upsample(), pictures),
         (L.Upsample((1, 3)), (2, 3, 2, 2)),
+        (L.ReflectionPad2D(2), (2, 3, 4, 2)),
+        (L.ReplicationPad2D((1, 3)), (2, 3, 2, 2)),
         (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
         *_conditional_layers_and_shapes(rng, points, pictures),

@@ -137,6 +137,11 @@ def _max_pool(draw: Callable, rng: np.random.Generator) -> tuple[Layer, Apart]:
     return L.MaxPool2D(average.kernel_size, average.stride, average.padding), Apart(shape)
 
 
+def _reflection(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    N, H, W, C = draw(shapes(ndim=4))
+    return L.ReflectionPad2D((draw(st.integers(0, H - 1)), draw(st.integers(0, W - 1)))), (N, H, W, C)
+
+
 def _minibatch_std_dev(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """With an odd number of groups, signs alternate within a group; otherwise a large eps keeps the layer smooth."""
     members, groups = draw(sizes(1, 4)), draw(sizes(1, 3))
@@ -185,6 +190,8 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "MaxPool2D": _max_pool,
         "GlobalSumPool": _pictures_of(lambda draw: L.GlobalSumPool()),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
+        "ReflectionPad2D": _reflection,
+        "ReplicationPad2D": _pictures_of(lambda draw: L.ReplicationPad2D((draw(sizes(0)), draw(sizes(0))))),
         "MinibatchStdDev": _minibatch_std_dev,
         "Embedding": composites.embedding,
         "Branches": composites.branches,

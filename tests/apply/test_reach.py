@@ -27,6 +27,8 @@ from minigan.layers import (
     MaxPool2D,
     MinibatchStdDev,
     Parallel,
+    ReflectionPad2D,
+    ReplicationPad2D,
     Residual,
     Sequential,
     SpectralNorm,
@@ -49,7 +51,8 @@ def conv(c, kernel, stride, padding, **more):
 @st.composite
 def layers(draw, c=2):
     """A layer of any local kind, from c to c channels."""
-    kind = draw(st.sampled_from(["conv", "spread", "average", "largest", "enlarge", "residual", "ways", "spectral"]))
+    kinds = "conv", "spread", "average", "largest", "enlarge", "residual", "ways", "spectral", "frame"
+    kind = draw(st.sampled_from(kinds))
     k = draw(st.integers(1, 4))
     s, p = draw(st.integers(1, 3)), draw(st.integers(0, k // 2))
     if kind == "conv":
@@ -68,6 +71,8 @@ def layers(draw, c=2):
     if kind == "residual":
         odd = draw(st.sampled_from([3, 5]))
         return Residual(Sequential(conv(c, odd, 1, odd // 2), BatchNorm(c)), draw(st.sampled_from([None, LeakyReLU()])))
+    if kind == "frame":
+        return draw(st.sampled_from((ReflectionPad2D, ReplicationPad2D)))((p, draw(st.integers(0, 2))))
     if kind == "ways":
         down = Sequential(conv(c, 4, 2, 1), ConvTranspose2D(c, c, 4, 2, 1, init=ones, rng=RNG))
         return Sequential(Parallel(conv(c, 3, 1, 1), Sequential(AvgPool2D(2), down, Upsample(2))), Conv2D(2 * c, c, 1))
@@ -115,6 +120,8 @@ LINEAR = st.one_of(
     ),
     st.builds(Upsample, st.integers(1, 3)),
     st.builds(lambda: Residual(conv(2, 3, 1, 1))),
+    st.builds(ReflectionPad2D, st.integers(0, 2)),
+    st.builds(ReplicationPad2D, st.integers(0, 2)),
 )
 
 

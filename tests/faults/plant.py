@@ -73,6 +73,7 @@ TESTS = {
     "layers/initializers.py": ("layers/test_initializers.py",),
     "layers/minibatch.py": ("layers/test_minibatch.py", *LAYERS),
     "layers/norms.py": ("layers/test_norms.py", "layers/test_conditional.py", *LAYERS),
+    "layers/padding.py": ("layers/test_padding.py", *LAYERS),
     "layers/pooling.py": ("layers/test_pooling.py", "layers/test_max_pooling.py", *LAYERS),
     "layers/projection.py": ("layers/test_projection.py", *LAYERS),
     "layers/shape.py": ("layers/test_dropout_and_shape.py", *LAYERS),

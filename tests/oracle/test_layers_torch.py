@@ -92,6 +92,11 @@ def upsample(layer, x, p, train):
     return F.interpolate(x.permute(0, 3, 1, 2), scale_factor=layer.scale_factor).permute(0, 2, 3, 1)
 
 
+def framed(layer, x, mode):
+    (ph, pw), x = layer.padding, x.permute(0, 3, 1, 2)
+    return F.pad(x, (pw, pw, ph, ph), mode).permute(0, 2, 3, 1)
+
+
 def minibatch_std_dev(layer, x, p, train):
     """Progressive growing's `minibatch_stddev_layer`, line by line, with channels last."""
     N, H, W, C = x.shape
@@ -130,6 +135,8 @@ TORCH = {
     "Parallel": parallel,
     "GlobalSumPool": lambda layer, x, p, train: x.sum((1, 2)),
     "Upsample": upsample,
+    "ReflectionPad2D": lambda layer, x, p, train: framed(layer, x, "reflect"),
+    "ReplicationPad2D": lambda layer, x, p, train: framed(layer, x, "replicate"),
     "MinibatchStdDev": minibatch_std_dev,
     "Sequential": sequential,
     "Residual": residual,

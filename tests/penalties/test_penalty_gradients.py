@@ -32,6 +32,8 @@ LAYERS = {
     "MaxPool2D": (PICTURES, lambda r: [L.Conv2D(2, 3, 3, padding=1, rng=r), L.Tanh(), L.MaxPool2D(3, 2, 1)]),
     "GlobalSumPool": (PICTURES, lambda r: [L.Conv2D(2, 3, 3, rng=r), L.Tanh(), L.GlobalSumPool()]),
     "Upsample": (PICTURES, lambda r: [L.Upsample(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
+    "ReflectionPad2D": (PICTURES, lambda r: [L.ReflectionPad2D(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
+    "ReplicationPad2D": (PICTURES, lambda r: [L.ReplicationPad2D(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
     "Residual": (POINTS, lambda r: [L.Residual(L.Sequential(L.Dense(3, 3, rng=r), L.Tanh()), L.Dense(3, 3, rng=r))]),
     "Parallel": (POINTS, lambda r: [L.Parallel(L.Dense(3, 2, rng=r), L.Tanh()), L.Dense(5, 3, rng=r), L.Softplus()]),
     "down_block": (PICTURES, lambda r: [L.down_block(2, 3, norm=L.InstanceNorm, rng=r)]),
