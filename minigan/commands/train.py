@@ -56,6 +56,9 @@ def add_arguments(parser: Parser) -> None:
     where += "; for a model of several sets, one for each: a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
+    cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
+    usual = options.defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
+    data.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
     data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
     add_number(data, "limit")
     options.add_skip_bad(data)

@@ -6,6 +6,7 @@ feed of a model, and `Feeds` draws shuffled batches from the sources.
 
 from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
 from minigan.data.catalog import DATASETS, DatasetInfo, list_datasets, open_dataset
+from minigan.data.crops import Crops
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
 from minigan.data.digits import open_digits
 from minigan.data.feeds import Feeds
@@ -25,6 +26,7 @@ __all__ = [
     "SPLITS",
     "ArrayDataset",
     "BadFilesError",
+    "Crops",
     "Dataset",
     "DatasetInfo",
     "Feeds",

@@ -13,6 +13,7 @@ from minigan.common.arguments import whole
 from minigan.common.untrusted import MAGIC, open_file
 from minigan.data import cifar, mnist
 from minigan.data.arrays import holds_arrays, read_arrays
+from minigan.data.crops import cropped
 from minigan.data.dataset import ArrayDataset, Dataset
 from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
@@ -64,6 +65,7 @@ def open_dataset(
     split: str = "train",
     limit: int | None = None,
     skip_bad: bool = False,
+    crops: bool = False,
 ) -> Dataset:
     """Open a data set by name (see `DATASETS`) or from a path.
 
@@ -71,7 +73,8 @@ def open_dataset(
     folder or .tar.gz, or arrays in a .npy or .npz file. `split` is train, val or test, if the data has it. `img_size`
     is the side of a square or (height, width), and `channels` is 1 or 3; None keeps the data set's own. `limit` keeps
     that many samples, chosen by `seed`, which also seeds the synthetic sets. `skip_bad` leaves out pictures that can't
-    be read. Classes without samples are dropped, and the labels renumbered.
+    be read. With `crops`, samples are crops of `img_size` of pictures at their own scale (`Crops`); else pictures are
+    resized. Classes without samples are dropped, and the labels renumbered.
 
     Raises DataError, in one sentence, for anything that can't be opened as requested.
     """
@@ -81,16 +84,18 @@ def open_dataset(
     spec = os.fspath(spec)
     _check_arguments(img_size, channels, seed, split, limit)
     if "/" in spec or os.sep in spec or os.path.exists(spec):
-        dataset = _open_path(Path(spec).expanduser(), img_size, channels, split, skip_bad)
+        dataset = _open_path(Path(spec).expanduser(), img_size, channels, split, skip_bad, crops)
     else:
-        dataset = _open_name(spec, img_size, channels, seed, split)
+        dataset = _open_name(spec, None if crops else img_size, channels, seed, split)
     if isinstance(dataset, PointDataset) and (img_size or channels):
         raise DataError(f"{spec} is a set of points, not of pictures: leave out `img_size` and `channels`")
     if limit and limit < len(dataset):
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
         dataset = dataset.select(np.sort(chosen))
     if isinstance(dataset, ArrayDataset) and not isinstance(dataset, PointDataset):
-        dataset = dataset.fit(img_size, channels)
+        dataset = dataset.fit(None if crops else img_size, channels)
+    if crops and not isinstance(dataset, PointDataset):
+        dataset = cropped(dataset, img_size)
     if not isinstance(dataset, PointDataset):
         _note_darkness(dataset)
     return _drop_empty_classes(dataset)
@@ -155,7 +160,9 @@ def _check_split(name: str | Path, split: str, there: tuple[str, ...] = ("train"
         raise NoSplitError(f"{name} has no {split} split, only {only}: use `split` {there[0]}, or other data")
 
 
-def _open_path(path: Path, img_size: Size | None, channels: int | None, split: str, skip_bad: bool) -> Dataset:
+def _open_path(
+    path: Path, img_size: Size | None, channels: int | None, split: str, skip_bad: bool, crops: bool
+) -> Dataset:
     if not os.path.exists(path):
         raise DataError(f"{path} does not exist: check the path")
     try:
@@ -166,7 +173,7 @@ def _open_path(path: Path, img_size: Size | None, channels: int | None, split: s
             if cifar.holds_cifar(path):
                 _check_split(path, split)
                 return cifar.read_cifar(path, split)
-            return open_folder(path, img_size, channels, split, skip_bad)
+            return open_folder(path, img_size, channels, split, skip_bad, crops)
         with open_file(path) as file:
             magic = file.read(len(MAGIC))
         if magic.startswith(GZIP_MAGIC) and path.name.endswith((".tar.gz", ".tgz")):
@@ -177,6 +184,6 @@ def _open_path(path: Path, img_size: Size | None, channels: int | None, split: s
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     if magic.startswith(ZIP_MAGIC) or path.suffix.lower() == ".zip":
-        return open_folder(path, img_size, channels, split, skip_bad)
+        return open_folder(path, img_size, channels, split, skip_bad, crops)
     kinds = "a CIFAR archive (.tar.gz), a .zip of pictures, a .npy or .npz of arrays, or an IDX file like MNIST's"
     raise DataError(f"{path} is a file, and not {kinds}: give the folder that holds it")

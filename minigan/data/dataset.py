@@ -39,7 +39,7 @@ class Dataset(Protocol):
         ...
 
     def item(self, i: int) -> np.ndarray:
-        """Return one sample (1, …), like `batch`, except that a picture from a file keeps its own size."""
+        """Return one sample (1, …) that is held out: as in `batch`, except that `Crops` return the whole picture."""
         return self.batch(np.array([i]))
 
     def select(self, indices: np.ndarray) -> Dataset:
@@ -125,8 +125,15 @@ class ArrayDataset(Dataset):
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """Return samples (n, *shape) as a new float32 array; pictures are in [-1, 1]."""
-        samples = self._chosen(indices)
-        return to_unit_range(samples) if samples.dtype == np.uint8 else samples
+        return self.values(self._chosen(indices))
+
+    def wholes(self, indices: np.ndarray) -> list[np.ndarray]:
+        """Return pictures as bytes (H, W, C)."""
+        return list(self._chosen(indices))
+
+    def values(self, stored: np.ndarray) -> np.ndarray:
+        """Convert bytes to float32 in [-1, 1]; points are returned unchanged."""
+        return to_unit_range(stored) if stored.dtype == np.uint8 else stored
 
     def select(self, indices: np.ndarray) -> ArrayDataset:
         """Return a data set of only these samples."""

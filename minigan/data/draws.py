@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.random.bit_generator import ISeedSequence
 
-SHUFFLED, HELD_OUT, AUGMENTED, DAMAGED, HELD_OUT_DAMAGED = range(1, 6)  # purposes
+SHUFFLED, HELD_OUT, AUGMENTED, DAMAGED, HELD_OUT_DAMAGED, CROPPED = range(1, 7)  # purposes
 
 
 class _Words(ISeedSequence):

@@ -1,8 +1,8 @@
 """Feeds: endless shuffled streams of samples with random access.
 
 Sample s of a feed of N samples belongs to epoch s // N, at position s mod N of that epoch's permutation. The sample,
-its augmentation and its damage depend on nothing but the seed, the feed's name and s. So batches may span epochs, have
-any size and start anywhere, without changing the stream.
+its crop, its augmentation and its damage depend on nothing but the seed, the feed's name and s. So batches may span
+epochs, have any size and start anywhere, without changing the stream.
 
 One thread prefetches batches, so that decoding and augmentation overlap with the training step.
 """
@@ -19,7 +19,7 @@ import numpy as np
 
 from minigan.data.batch import Batch
 from minigan.data.damage import Damage, Rows, damaged
-from minigan.data.draws import AUGMENTED, DAMAGED, SHUFFLED, entropy, generators
+from minigan.data.draws import AUGMENTED, CROPPED, DAMAGED, SHUFFLED, entropy, generators
 from minigan.data.source import Source
 from minigan.errors import DataError, described
 from minigan.model import Kind
@@ -113,7 +113,9 @@ class Feeds:
         """Read samples start … start + n − 1 of each feed, in the prefetch thread."""
         found: Rows = {}
         for feed in self._feeds:
-            rows = self.sources[feed].read(self._indices(feed, start, n))
+            source = self.sources[feed]
+            places = self._generators(CROPPED, feed, start, n) if source.crops else ()
+            rows = source.read(self._indices(feed, start, n), places)
             rows = {array: self._augmented(x, array, feed, start) for array, x in rows.items() if array in self.kinds}
             found |= rows
         found = {array: found[array] for array in self.kinds}

@@ -20,7 +20,7 @@ from minigan.common.terminal import bar
 from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import decode, decode_whole, no_warnings, read_header
-from minigan.data.headers import misnamed, read_headers, resized
+from minigan.data.headers import cropped, misnamed, read_headers, resized
 from minigan.data.kinds import SUFFIXES, count_kinds
 from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
 from minigan.data.pictures import Size, as_size
@@ -70,6 +70,7 @@ class FolderDataset(Dataset):
         self.classes = classes
         self.bad = bad
         self.notes = notes
+        self._wholes: dict[int, np.ndarray] = {}  # a cache, of at most CACHE_BUDGET bytes
         self._cache: np.ndarray | None = None
         if len(paths) * prod(self.shape) <= CACHE_BUDGET:
             self._cache = np.empty((len(paths), *self.shape), np.uint8)  # memory pages are allocated on first write
@@ -89,10 +90,22 @@ class FolderDataset(Dataset):
             self._cached[missing] = True
         return to_unit_range(self._cache[indices])
 
-    def item(self, i: int) -> np.ndarray:
-        """Return one picture at its own size, (1, H, W, channels), float32 in [-1, 1]."""
-        with no_warnings():
-            return to_unit_range(decode_whole(self.paths[i], self.shape[2]))[None]
+    def wholes(self, indices: np.ndarray) -> list[np.ndarray]:
+        """Return pictures as bytes (H, W, channels), each at its own size, decoding those that are not cached."""
+        missing = [i for i in set(indices.tolist()) if i not in self._wholes]
+        with ThreadPoolExecutor(THREADS) as pool, no_warnings():
+            decoded = pool.map(lambda i: decode_whole(self.paths[i], self.shape[2]), missing)
+            found = dict(zip(missing, decoded, strict=True))
+        free = CACHE_BUDGET - sum(x.nbytes for x in self._wholes.values())
+        pictures = [found[i] if i in found else self._wholes[i] for i in indices.tolist()]
+        for i, x in found.items():
+            if (free := free - x.nbytes) >= 0:
+                self._wholes[i] = x
+        return pictures
+
+    def values(self, stored: np.ndarray) -> np.ndarray:
+        """Convert bytes to float32 in [-1, 1]."""
+        return to_unit_range(stored)
 
     def select(self, indices: np.ndarray) -> FolderDataset:
         """Return a data set of only these files."""
@@ -103,6 +116,7 @@ class FolderDataset(Dataset):
         some = FolderDataset(self.name, paths, (height, width), channels, *about)
         if self._cache is not None and self._cached[indices].any():
             some._cache, some._cached = self._cache[indices], self._cached[indices]
+        some._wholes = {k: self._wholes[i] for k, i in enumerate(np.asarray(indices).tolist()) if i in self._wholes}
         return some
 
     def find_bad(self) -> dict[int, str]:
@@ -137,13 +151,18 @@ class FolderDataset(Dataset):
 
 
 def open_folder(
-    root: Path, img_size: Size | None = None, channels: int | None = None, split: str = "train", skip_bad: bool = False
+    root: Path,
+    img_size: Size | None = None,
+    channels: int | None = None,
+    split: str = "train",
+    skip_bad: bool = False,
+    crops: bool = False,
 ) -> FolderDataset:
     """Open all pictures in a folder or a .zip archive, with its subfolders, sorted by name.
 
     Hidden files and files of other kinds are ignored. `img_size` is the side of a square or (height, width), 64 by
     default. `channels` defaults to 1 if every picture is gray, else to 3. `listing` describes which folders are splits
-    and classes. `notes` reports what was ignored, cropped and shrunk.
+    and classes. `notes` reports what was ignored, cropped and shrunk; `crops` says that the pictures won't be.
 
     Raises DataError if there are no pictures, and, naming the file, if one can't be read or is smaller than `img_size`.
     With `skip_bad`, all pictures are decoded once, and bad ones are left out.
@@ -173,7 +192,8 @@ def open_folder(
     sizes = [headers[path].size for path in dataset.paths]
     dataset.altered = sum(other != size for other in sizes)
     skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
-    about_files = (passed_over, skipped if bad else "", misnamed(headers), resized(sizes, size, img_size is None))
+    fitted = cropped(sizes, size, img_size is None) if crops else resized(sizes, size, img_size is None)
+    about_files = (passed_over, skipped if bad else "", misnamed(headers), fitted)
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
     return dataset
 

@@ -58,11 +58,26 @@ def resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) 
         return ""
     shape = "the square" if size[0] == size[1] else f"the aspect of {size_words(*size)}"
     cut = any(other[0] * size[1] != other[1] * size[0] for other in altered)
-    smallest, largest = min(altered, key=min), max(altered, key=max)
-    of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
-    of += _axis_order(smallest, largest, size)
+    of = _range(altered, size)
     which = ", the default" if default else ""
     n = f"all {len(sizes):,}" if len(altered) == len(sizes) else f"{len(altered):,} of {len(sizes):,}"
     which_are = f"the picture ({of}) is" if len(sizes) == 1 else f"{n} pictures ({of}) are"
     how = f"cut to {shape} at their center and " if cut else ""
     return f"{which_are} {how}shrunk to {size_words(*size)}{which}: `img_size` gives another size"
+
+
+def cropped(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) -> str:
+    """Return a note about pictures that training takes random crops of, "" if all have the size of the crops."""
+    altered = [other for other in sizes if other != size]
+    if not altered:
+        return ""
+    which = ", the default" if default else ""
+    where = f"of the pictures ({_range(altered, size)}), at their own scale"
+    return f"training takes random crops of {size_words(*size)}{which}, {where}: `img_size` gives another size"
+
+
+def _range(sizes: list[tuple[int, int]], size: tuple[int, int]) -> str:
+    """Describe the smallest and largest of some sizes, such as `64x64 to 80x96 in height x width`."""
+    smallest, largest = min(sizes, key=min), max(sizes, key=max)
+    of = size_words(*smallest) + ("" if smallest == largest else f" to {size_words(*largest)}")
+    return of + _axis_order(smallest, largest, size)

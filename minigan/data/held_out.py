@@ -40,10 +40,11 @@ def hold_out(
 
 
 class HeldOut(Sequence):
-    """Held-out items, each a batch of one sample {array name: (1, …)} on the device; pictures keep their own size.
+    """Held-out items, each a batch of one sample {array name: (1, …)} on the device.
 
-    Item i is sample i of each feed; shorter feeds repeat up to the length of the longest. `damage` is as in `Feeds`,
-    and its draws depend on the seed and i.
+    Pictures are resized as in training; if training sees crops, items are whole pictures. Item i is sample i of each
+    feed; shorter feeds repeat up to the length of the longest. `damage` is as in `Feeds`, and its draws depend on the
+    seed and i.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import numpy as np
 from minigan.backend import to_numpy
 from minigan.common.arguments import labels_of, numbers
 from minigan.common.words import every
+from minigan.data.crops import Crops, cropped
 from minigan.data.dataset import ArrayDataset, Dataset, counted
 from minigan.data.folder import FolderDataset
 from minigan.data.pictures import Size, fit_array
@@ -60,12 +61,25 @@ class Source:
     def labels(self, labels: np.ndarray) -> None:
         self.parts |= {array: labels for array, kind in self.kinds.items() if kind.what == "label"}
 
-    def read(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Return samples as new arrays {array name: (n, …)}, pictures as float32 in [-1, 1]."""
-        return self._parts(lambda array: array[indices], lambda dataset: dataset.batch(indices))
+    @property
+    def crops(self) -> bool:
+        """Whether samples are crops of larger pictures."""
+        return any(isinstance(part, Crops) for part in self.parts.values())
+
+    def read(self, indices: np.ndarray, rngs: Sequence[np.random.Generator] = ()) -> dict[str, np.ndarray]:
+        """Return samples as new arrays {array name: (n, …)}, pictures as float32 in [-1, 1].
+
+        Crops are at places drawn from `rngs`, one generator for each sample, the same place in all arrays; without
+        generators they are at the centers.
+        """
+        places = np.array([rng.random(2) for rng in rngs]) if rngs else np.full((len(indices), 2), 0.5)
+        return self._parts(
+            lambda array: array[indices],
+            lambda dataset: dataset.crop(indices, places) if isinstance(dataset, Crops) else dataset.batch(indices),
+        )
 
     def item(self, i: int) -> dict[str, np.ndarray]:
-        """Return one sample as {array name: (1, …)}; a picture from a file keeps its own size."""
+        """Return one sample as {array name: (1, …)}, as it is held out: of crops, the whole pictures."""
         return self._parts(lambda array: array[[i]], lambda dataset: dataset.item(i))
 
     def select(self, indices: np.ndarray) -> Source:
@@ -119,12 +133,14 @@ def source_of_arrays(
     name: str = "arrays",
     img_size: Size | None = None,
     channels: int | None = None,
+    crops: bool = False,
 ) -> Source:
     """Return a source of arrays in memory, each checked by its kind. Pictures are stored as bytes.
 
     Pictures and points are given as arrays for `ArrayDataset` or as a data set, masks as (N, H, W) or (N, H, W, 1) of 0
     and 1, 0 and 255, or booleans. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and
-    `channels` apply to arrays of pictures, the size also to masks.
+    `channels` apply to arrays of pictures, the size also to masks. With `crops`, samples are crops of this size, and
+    not resized.
 
     Raises DataError if an array is missing, of another kind or another length, or has NaN in it.
     """
@@ -136,12 +152,16 @@ def source_of_arrays(
             raise DataError(f'the data has no array "{array}", which the model takes, only {quoted(arrays)}: add it')
         given, who = arrays[array], f'the data\'s array "{array}"'
         if kind.what in SHOWN:
-            dataset = parts[array] = _shown(given, kind, who, img_size, channels)
+            dataset = parts[array] = _shown(given, kind, who, img_size, channels, crops)
             notes += [f"{array}: {note}" for note in dataset.notes]
         elif kind.what == "label":
             parts[array], classes = _labels(given, who)
+        elif kind.what == "mask":
+            if crops:
+                raise DataError(f"{who} is a mask, and masks can't be cut into crops: resize all by `crops` no")
+            parts[array] = _mask(given, who, img_size)
         else:
-            parts[array] = _mask(given, who, img_size) if kind.what == "mask" else _numbers(given, who)
+            parts[array] = _numbers(given, who)
     _check_rows(parts)
     return Source(name, parts, kinds, classes, notes)
 
@@ -175,14 +195,16 @@ def check_kind(dataset: Dataset, kind: Kind, who: str) -> None:
         raise DataError(f"{who} holds {has}, but the model takes {needs}: choose other data, or another model")
 
 
-def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None) -> Dataset:
+def _shown(given: Any, kind: Kind, who: str, img_size: Size | None, channels: int | None, crops: bool) -> Dataset:
     """Return pictures or points as a data set."""
     if is_data_set(given):
         check_kind(given, kind, who)
         return given
     dataset = ArrayDataset(who, _numbers(given, who) if kind.what == "points" else given)
     check_kind(dataset, kind, who)
-    return dataset.fit(img_size, channels) if len(dataset.shape) == 3 else dataset
+    if len(dataset.shape) != 3:
+        return dataset
+    return cropped(dataset.fit(None, channels), img_size) if crops else dataset.fit(img_size, channels)
 
 
 def _labels(given: Any, who: str) -> tuple[np.ndarray, list[str]]:

@@ -33,6 +33,7 @@ def open_feeds(
     skip_bad: bool = False,
     split: str = "train",
     name: str = "arrays",
+    crops: bool = False,
 ) -> dict[str, Source]:
     """Open the arrays named in `kinds`, those that a model needs, as {feed: source}.
 
@@ -49,14 +50,14 @@ def open_feeds(
     opened = _by_name(data, kinds)
     for key, one in opened.items():
         if isinstance(one, (str, os.PathLike)):
-            opened[key] = open_dataset(one, img_size, channels, seed, split, limit, skip_bad)
+            opened[key] = open_dataset(one, img_size, channels, seed, split, limit, skip_bad, crops)
     sources = {}
     for feed, arrays in feeds.items():
         given = [opened[key] for key in {feed, *arrays} & opened.keys()]
         if len(given) == 1 and is_data_set(given[0]):
             source = source_of(given[0], arrays)
         else:
-            source = source_of_arrays(opened, arrays, name, img_size, channels)
+            source = source_of_arrays(opened, arrays, name, img_size, channels, crops)
         if limit and limit < len(source):
             source = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))
         sources[feed] = source

@@ -45,7 +45,7 @@ PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays in the buil
 OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment")
 OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
 AS_GIVEN = OF_DATA + OF_RUN  # settings with the defaults of RunConfig
-SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "init_from"}
+SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "crops", "init_from"}
 
 
 class Plan(NamedTuple):
@@ -80,6 +80,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         batch_size=given.get("batch_size", cls.batch_size),
         lr_decay=given.get("lr_decay", cls.lr_decay),
         n_steps=1,
+        crops=given.get("crops", cls.crops),
         **{name: given[name] for name in AS_GIVEN if name in given},
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions=_versions(),

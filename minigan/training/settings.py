@@ -40,7 +40,7 @@ class RunConfig:
     shapes        of one sample of each array of a batch except labels, such as {"real": (28, 28, 1)}
     samples       the number of samples of each feed, at the beginning
     n_steps       the length of training
-    img_size      (H, W) that pictures are resized to, or None
+    img_size      (H, W) of pictures in training, or None; crops: cut out of larger ones, rather than resized
     classes       names, by label, of the classes of a conditional model
     ema           the decay of the average of weights, or None; lr_decay: one of DECAYS; on_nan: one of ON_NAN
     eval_interval steps between judgements, or None; eval_features: the feature network for FID of eval_samples
@@ -61,6 +61,7 @@ class RunConfig:
     channels: int | None = None
     limit: int | None = None
     skip_bad: bool = False
+    crops: bool = False
     augment: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     ema: float | None = None

@@ -54,6 +54,7 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
         "limit": config.limit,
         "seed": config.seed,
         "skip_bad": config.skip_bad,
+        "crops": config.crops,
         "name": short_name(config.data),
     }
 

@@ -98,13 +98,14 @@ def test_height_and_width_are_those_of_the_upright_picture(tmp_path):
         open_folder(tmp_path, (40, 80))
 
 
-def test_an_item_is_whole_and_has_the_channels_of_a_batch(tmp_path):
+def test_whole_pictures_have_their_own_sizes_and_the_channels_of_a_batch(tmp_path):
     save(tmp_path / "a.png", (48, 36))
     save(tmp_path / "b.png", (40, 44), "L")
     for channels in (1, 3):
         dataset = open_folder(tmp_path, 32, channels)
-        assert [dataset.item(i).shape for i in (0, 1)] == [(1, 36, 48, channels), (1, 44, 40, channels)]
-        np.testing.assert_allclose(dataset.item(0)[0, 0, 0], dataset.batch([0])[0, 0, 0])
+        wholes = dataset.wholes(np.array([0, 1, 0]))
+        assert [x.shape for x in wholes] == [(36, 48, channels), (44, 40, channels), (36, 48, channels)]
+        np.testing.assert_array_equal(dataset.values(wholes[1][None])[0, 0, 0], dataset.batch([1])[0, 0, 0])
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])

@@ -91,7 +91,7 @@ def save(root, names, size=(48, 40)):
     ],
 )
 def test_a_set_s_own_part_is_val_or_else_test(tmp_path, names, expected):
-    found = open_own_parts(save(tmp_path / "set", names), {"real": PICTURE}, img_size=32)
+    found = open_own_parts(save(tmp_path / "set", names), {"real": PICTURE}, img_size=32, crops=True)
     assert {feed: len(source) for feed, source in found.items()} == ({} if expected is None else {"data": expected})
     for source in found.values():
         assert HeldOut(found, {"real": PICTURE})[0]["real"].shape == (1, 40, 48, 3)

@@ -52,10 +52,12 @@ def test_samples_are_pictures_or_points():
     assert open_feeds("digits", REAL)["data"].centers is None
 
 
-def test_a_folder_s_item_is_whole(folder):
-    source = open_feeds(folder, LABELED, img_size=(32, 24))["data"]
+@pytest.mark.parametrize("crops", [False, True])
+def test_an_item_is_resized_as_in_training_and_whole_only_where_training_sees_crops(folder, crops):
+    source = open_feeds(folder, LABELED, img_size=(32, 24), crops=crops)["data"]
     assert source.shapes["real"] == (32, 24, 3)
-    assert {array: x.shape for array, x in source.item(4).items()} == {"real": (1, 50, 42, 3), "label": (1,)}
+    size = (50, 42) if crops else (32, 24)
+    assert {array: x.shape for array, x in source.item(4).items()} == {"real": (1, *size, 3), "label": (1,)}
     assert source.read(np.array([4]))["real"].shape == (1, 32, 24, 3)
 
 
