@@ -144,12 +144,15 @@ class Translation:
               SSIM and L1, maps by the share of correct pixels and the mean intersection over union. False if the two
               are only sets of pictures, of different feeds: then the results are compared with the set by KID
     networks: those that `apply` uses for it, in order, if there are several translations; else `applied` says it
+    luminance: name of the measure of the correlation between the luminance of a source and its result, if light and
+              dark should be kept: the doctor reports negatives
     """
 
     source: str
     target: str
     paired: bool = True
     networks: tuple[str, ...] = ()
+    luminance: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from minigan.backend import Device, array_module, is_array
 from minigan.common.words import nearest
 from minigan.errors import ModelError, described
 from minigan.layers import Layer
-from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase
+from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase, Translation
 from minigan.optim import Optimizer
 
 SCALES = ("any", "positive", "share", "opinion")
@@ -49,6 +49,7 @@ def check_model(model: Any) -> None:
     _check_optimizers(model)
     _check_words(model)
     _check_games(model)
+    _check_translations(model)
     _check_phases(model)
 
 
@@ -168,6 +169,17 @@ def _check_games(model: Any) -> None:
             _check_there(model, f"the game's {role}", getattr(game, role), model.networks, "network")
         for role in ("critic_loss", "generator_loss", "real", "fake", *(["penalty"] if game.penalty else [])):
             _check_there(model, f"the game's {role}", getattr(game, role), model.measures, "measure")
+
+
+def _check_translations(model: Any) -> None:
+    """Check that translations refer to existing networks and declared measures."""
+    for one in model.translations:
+        if not isinstance(one, Translation):
+            _wrong(type(model), f"a translation is declared as {one!r}: use Translation(…)")
+        for name in one.networks:
+            _check_there(model, f"a network of the translation to {one.target!r}", name, model.networks, "network")
+        if one.luminance:
+            _check_there(model, "the luminance of a translation", one.luminance, model.measures, "measure")
 
 
 def _check_phases(model: Any) -> None:

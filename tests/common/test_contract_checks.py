@@ -11,7 +11,7 @@ from minigan.common.model_checks import check_arrays, check_measures, check_mode
 from minigan.errors import ModelError
 from minigan.gans import MODELS
 from minigan.layers import Dense, ReLU, Sequential
-from minigan.model import PICTURE, Game, Judgement, Kind, Measure, Model, Phase
+from minigan.model import PICTURE, Game, Judgement, Kind, Measure, Model, Phase, Translation
 from minigan.optim import SGD
 from minigan.testing import STRICT
 
@@ -93,6 +93,15 @@ WRONG = {  # what is done to a good model: what is said of it
         "the game's penalty is 'gp', .* measure: use",
     ),
     "no phases": (phases(), "it has no phases"),
+    "translation": (put("translations", ("a",)), "a translation is declared as 'a'"),
+    "translation's network": (
+        put("translations", (Translation("a", "b", False, ("C",)),)),
+        "a network of the translation to 'b' is 'C', and there is no such network",
+    ),
+    "translation's luminance": (
+        put("translations", (Translation("a", "b", luminance="light"),)),
+        "the luminance of a translation is 'light', and there is no such measure",
+    ),
     "phase's name": (phases(Phase("a/b")), "a phase is declared as"),
     "two of a name": (phases(Phase("one"), Phase("one", 5)), "two phases are called 'one'"),
     "order": (phases(Phase("a"), Phase("b", 9), Phase("c", 9)), "'c' begins at 9 samples, not after .* at 9"),

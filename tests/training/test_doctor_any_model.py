@@ -11,10 +11,10 @@ from doctored import doctor_of, exhibit, healthy, make, places, say, sick
 
 from minigan.layers import BatchNorm, Dense, Sequential
 from minigan.losses import LeastSquares, Minimax
-from minigan.model import PICTURE, Game, Kind, Measure, Model, Phase
+from minigan.model import PICTURE, Game, Kind, Measure, Model, Phase, Translation
 from minigan.optim import Adam
 from minigan.options import Positive
-from minigan.training.doctor.rules import PATIENCE
+from minigan.training.doctor.rules import LASTING, PATIENCE
 from minigan.training.settings import RunConfig
 
 
@@ -62,6 +62,45 @@ def test_three_networks_and_no_game():
         "the weights of prior explode: they are 5e+02 in root mean square",
         "no gradient reaches layer decoder.1: it has been zero",
     ]
+
+
+class Translator(Several):
+    """It takes the weight of an identity loss."""
+
+    translations = (Translation("left", "right", False, luminance="luminance"),)
+    measures = {"luminance": Measure("luminance", "Luminance")}
+
+    def __init__(self, identity: Annotated[float, Positive("identity")] = 0.5):
+        super().__init__("G")
+        self.identity = identity
+
+
+def dark(n, correlation):
+    return lambda doctor: [record(i, doctor, luminance=correlation) for i in range(n)]
+
+
+@pytest.mark.parametrize(("identity", "advised"), [(0.0, "0.5"), (0.5, "1"), (1.0, "2")])
+def test_a_translation_that_makes_negatives(identity, advised):
+    model = Translator(identity)
+    doctor = doctor_of(model, replace(CONFIG, model_args={"identity": identity}))
+    assert say(doctor, dark(LASTING - 1, -0.8)(doctor) + dark(100, 0.9)(doctor)) == []
+    ((_, note),) = say(doctor, dark(100, -0.8)(doctor))
+    assert note.check == "colors"
+    assert note.sentence == (
+        "light and dark are exchanged from left to right since step 0: the luminance before and after correlates by "
+        f"-0.80: try --identity {advised} or another --seed"
+    )
+
+
+def test_pictures_of_which_one_is_grey_have_no_identity_loss():
+    doctor = doctor_of(Translator(), replace(CONFIG, shapes=SHAPES | {"right": (8, 6, 1)}))
+    ((_, note),) = say(doctor, dark(100, -0.5)(doctor))
+    assert note.sentence.endswith("correlates by -0.50: try another --seed")
+
+
+def test_no_correlation_is_no_negative():
+    doctor = doctor_of(Translator(), CONFIG)
+    assert say(doctor, dark(100, -0.2)(doctor)) == []
 
 
 def two_games():

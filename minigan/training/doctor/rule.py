@@ -124,6 +124,8 @@ def advice(model: Model, config: RunConfig) -> dict[str, str]:
     usual = default if isinstance(default, float) and default < rate else math.inf
     n_critic, weight = values.get("n_critic") or 0, values.get("lambda_gp", 0)
     n_steps = max(LEAST_STEPS, 2 * config.n_steps)
+    identity = max(0.5, 2 * getattr(model, "identity", 0.0))
+    comparable = len({shape[-1] for shape in config.shapes.values()}) == 1  # the identity loss needs equal channels
     own_batch = any(phase.batch_size for phase in model.phases)
 
     def smaller_lr(times: float) -> str:
@@ -136,6 +138,7 @@ def advice(model: Model, config: RunConfig) -> dict[str, str]:
         "weaker_critic": "--n-critic 1" if n_critic > 1 else "",
         "stronger_critic": f"--n-critic {2 * n_critic}" if n_critic else "",
         "penalty": "a larger --lambda-gp" if weight is None else f"--lambda-gp {10 * weight:g}" if weight else "",
+        "identity": f"--identity {identity:g}" if "identity" in arguments and comparable else "",
         "batch": "a larger batch" if own_batch else f"--batch-size {max(16, 2 * config.batch_size)}",
         "longer": f"--n-steps {n_steps}",
         "go_on": f"--resume with --n-steps {n_steps}",

@@ -24,6 +24,7 @@ TRUE, FALSE, CERTAIN = 0.995, 0.005, 0.01  # probabilities of a certain critic; 
 GROWN, LARGE = 30.0, 1.0  # rms of the weights: relative to the initial one, and absolute
 VANISHED, KEPT = 4.0, 0.9  # powers of ten by which a gradient has decreased; decay of the mean of its logarithm
 STEEP = 100.0  # gradient penalty divided by its weight: 100 is a slope of 11 instead of 1
+NEGATIVE = -0.3  # correlation of luminance before and after a translation; that of a negative is about -0.8
 RUNAWAY = 100.0  # loss of a diverged network, relative to that of an undecided critic
 DIVERSE, NEVER = 0.6, 0.03  # diversity that proves that a generator works; diversity that disproves it after GRACE
 GRACE, LATE = 1000, 5000  # steps in which low diversity is ignored; steps after which it is always reported
@@ -148,6 +149,15 @@ def steep_critic(context: Context, record: dict[str, Any]) -> Iterator[Observati
             yield Observation(penalty > STEEP * game.penalty_weight, why, game.penalty)
 
 
+def inverted_colors(context: Context, record: dict[str, Any]) -> Iterator[Observation]:
+    """A translator that exchanges light and dark: CycleGAN rarely returns from there, because its cycle is closed."""
+    for one in context.model.translations:
+        if (correlation := record.get(one.luminance)) is not None:
+            why = f"light and dark are exchanged from {one.source} to {one.target} {SINCE}"
+            seen = f"the luminance before and after correlates by {correlation:.2f}"
+            yield Observation(correlation < NEGATIVE, f"{why}: {seen}", one.luminance)
+
+
 def unhealthy_measure(context: Context, record: dict[str, Any]) -> Iterator[Observation]:
     """A measure outside of the healthy range that the model declares."""
     for name, measure in context.model.measures.items():
@@ -211,6 +221,7 @@ def _undecided(objective: Any) -> float:
 
 
 SOON, PATIENCE, LOOKS = 2, 20, 3  # patience: records for unambiguous signs, for other signs; exhibits
+LASTING = 50  # patience, in records, for what an untrained network may show
 SURER = ("smoothing", "weaker_critic", "smaller_lr", "seed")  # remedies for a critic too strong for its generator
 
 # name in a note, patience, function, remedies
@@ -227,6 +238,7 @@ OF_RECORDS = (
     Rule("weights", SOON, exploding_weights, ("much_smaller_lr", "seed")),
     Rule("loss", PATIENCE, runaway_loss, ("smaller_lr", "penalty", "seed")),
     Rule("penalty", PATIENCE, steep_critic, ("penalty", "smaller_lr", "seed")),
+    Rule("colors", LASTING, inverted_colors, ("identity", "seed")),
     Rule("range", PATIENCE, unhealthy_measure),
 )
 OF_SAMPLES = (
