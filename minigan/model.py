@@ -128,12 +128,15 @@ class Judgement:
     """A number that rates a model. words, note, scale: as in `Measure`.
 
     better: "lower" or "higher"; empty for a number that is only reported, such as a threshold
+    chart:  title of its chart; empty for a chart of its own. Judgements with the same title share one, and a judgement
+            with the title of a measure's chart is drawn there, such as the held-out error beside that of training
     """
 
     words: str
     better: str = "lower"
     note: str = ""
     scale: str = "positive"
+    chart: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from minigan.backend import Device, array_module, is_array
 from minigan.common.words import nearest
 from minigan.errors import ModelError, described
 from minigan.layers import Layer
-from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase, Translation
+from minigan.model import CONTENTS, Exhibit, Game, Judgement, Kind, Measure, Model, Now, Phase, Translation, can
 from minigan.optim import Optimizer
 
 SCALES = ("any", "positive", "share", "opinion")
@@ -172,14 +172,21 @@ def _check_games(model: Any) -> None:
 
 
 def _check_translations(model: Any) -> None:
-    """Check that translations refer to existing networks and declared measures."""
+    """Check that translations are made, and that their arrays, networks and measures exist."""
+    cls = type(model)
     for one in model.translations:
         if not isinstance(one, Translation):
-            _wrong(type(model), f"a translation is declared as {one!r}: use Translation(…)")
+            _wrong(cls, f"a translation is declared as {one!r}: use Translation(source, target)")
+        for name in (one.source, one.target) if not can(model, "damage") else ():  # which may make them
+            _check_there(model, "an array of a translation", name, model.arrays, "array")
         for name in one.networks:
             _check_there(model, f"a network of the translation to {one.target!r}", name, model.networks, "network")
         if one.luminance:
             _check_there(model, "the luminance of a translation", one.luminance, model.measures, "measure")
+    if model.translations and not can(model, "translate"):
+        _wrong(cls, "it has translations and doesn't make them: write def translate(self, item)")
+    if model.translations and not model.holds_out:
+        _wrong(cls, "its translations are judged on held-out items: write holds_out = True in the class")
 
 
 def _check_phases(model: Any) -> None:

@@ -61,6 +61,10 @@ class HeldOut(Sequence):
     def __len__(self) -> int:
         return max((len(source) for source in self.sources.values()), default=0)
 
+    def distinct(self, array: str) -> int:
+        """Return the number of samples of an array's feed; later items repeat them. `damage` makes arrays of items."""
+        return next((len(source) for source in self.sources.values() if array in source.kinds), len(self))
+
     def __getitem__(self, i: Any) -> Any:
         """Return item i, or a list of items for a slice."""
         if isinstance(i, slice):

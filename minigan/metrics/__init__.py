@@ -1,5 +1,8 @@
-"""Metrics of generated samples: FID, KID, Inception Score, precision and recall, class counts, SSIM and PSNR."""
+"""Metrics of generated samples: FID, KID, Inception Score, precision and recall, class counts; SSIM and PSNR of pairs;
+pixel accuracy and mean IoU of class maps.
+"""
 
+from minigan.metrics.class_maps import class_iou, confusion, mean_iou, pixel_accuracy
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.classifier import DigitClassifier
 from minigan.metrics.evaluation import METRICS, NEEDS_FEATURES, NEEDS_REFERENCE, Evaluation, check_metrics, evaluate
@@ -28,15 +31,19 @@ __all__ = [
     "Moments",
     "Statistics",
     "check_metrics",
+    "class_iou",
+    "confusion",
     "evaluate",
     "frechet_distance",
     "kernel_distance",
     "load_inception",
+    "mean_iou",
     "modes_and_quality",
     "nearest",
     "network_of",
     "observe",
     "open_features",
+    "pixel_accuracy",
     "precision_recall",
     "psnr",
     "read_statistics",

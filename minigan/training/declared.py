@@ -73,13 +73,24 @@ class Declared:
         found = []
         for title, measures in groups.items():
             first, words = next(iter(measures.values())), {name: measure.words for name, measure in measures.items()}
+            words |= {name: one.words for name, one in self.judgements.items() if one.chart == title}
             found.append(Chart(title, words, first.scale, next((m.note for m in measures.values() if m.note), "")))
         return found
 
     @property
     def judged(self) -> list[Chart]:
-        """The charts of the judgements, one for each."""
-        return [judgement_chart(name, judgement) for name, judgement in self.judgements.items()]
+        """The charts of the judgements: one for each, or for those with the same title, without those of measures."""
+        found: dict[str, Chart] = {}
+        measured = {measure.chart for measure in self.measures.values()}
+        for name, judgement in self.judgements.items():
+            key = judgement.chart or f" {name}"  # no chart is called so
+            if judgement.chart in measured:
+                continue
+            if key in found:
+                found[key].curves[name] = judgement.words
+            else:
+                found[key] = judgement_chart(name, judgement)
+        return list(found.values())
 
     def write(self, path: str | os.PathLike) -> None:
         """Write declared.json. Raises OSError if it can't be written."""
@@ -104,7 +115,8 @@ class Declared:
 
 def judgement_chart(name: str, judgement: Judgement) -> Chart:
     """Return the chart of one judgement."""
-    title, note = judgement.words[:1].upper() + judgement.words[1:], f"{judgement.better} is better"
+    title, note = judgement.chart or judgement.words, f"{judgement.better} is better"
+    title = title[:1].upper() + title[1:]
     return Chart(title, {name: judgement.words}, judgement.scale, judgement.note or note * bool(judgement.better))
 
 

@@ -71,10 +71,15 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
             labels = np.arange(i, min(i + AT_ONCE, n)) % gan.n_classes if gan.n_classes else None
             z = gan.latent(min(AT_ONCE, n - i), rng)
             pictures = gan.generate(z) if labels is None else gan.generate(z, gan.device.array(labels))
-            levels = ((pictures.clip(-1, 1) + 1) * 127.5).round()
-            yield levels / 127.5 - 1, labels
+            yield in_levels(pictures), labels
 
     return Pictures(source, n, batches)
+
+
+def in_levels(pictures: Any) -> Any:
+    """Clip pictures to [-1, 1] and round them to 256 levels, as in files."""
+    levels = ((pictures.clip(-1, 1) + 1) * 127.5).round()
+    return levels / 127.5 - 1
 
 
 def usual_features(*datasets: Dataset | None) -> str:

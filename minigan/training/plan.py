@@ -182,16 +182,19 @@ def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sou
         raise TrainingError(f"`augment` is for pictures, and {config.data} has none: leave it out")
     asked = [name for name in ("eval_interval", "eval_samples", "eval_features") if name in given]
     measured = can(model, "generate") and pictures
+    sets = any(not one.paired for one in model.translations)  # compared by KID
+    judged = model.judgements or model.translations
     for name in asked:
-        if not measured and not (name == "eval_interval" and model.judgements):
+        fits = {"eval_interval": judged, "eval_samples": model.translations}
+        if not measured and not fits.get(name, sets):
             why = "is for pictures; of points, modes are counted anyway"
             why = why if can(model, "generate") else f"measures samples of latents, and {config.model} draws none"
             raise TrainingError(f"`{name}` {why}: leave it out")
-        if "eval_interval" not in asked:
+        if "eval_interval" not in asked and not judged:
             raise TrainingError(f"`{name}` is about evaluations during training: add `eval_interval`")
     datasets = [p for source in sources.values() for p in source.parts.values() if not isinstance(p, np.ndarray)]
-    interval = given.get("eval_interval") or (config.sample_interval if model.judgements else None)
-    features = given.get("eval_features") or (usual_features(*datasets) if asked and measured else "")
+    interval = given.get("eval_interval") or (config.sample_interval if judged else None)
+    features = given.get("eval_features") or (usual_features(*datasets) if (asked and measured) or sets else "")
     return replace(config, eval_interval=interval, eval_features=features)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.data import Feeds, NothingHeldOut
-from minigan.model import Exhibit
+from minigan.model import Exhibit, can
 from minigan.training.checkpoint import Checkpoint, NotFiniteError, save_checkpoint
 from minigan.training.curves import draw_run
 from minigan.training.declared import Declared
@@ -30,6 +30,7 @@ from minigan.training.report import Report, Status
 from minigan.training.rollback import Snapshots
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.stepper import Stepper
+from minigan.training.translation_judges import translation_judges
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
 EARLY = (20, 50, 100, 200, 400)  # steps with exhibits besides those of `sample_interval`, for an early impression
@@ -38,8 +39,8 @@ EARLY = (20, 50, 100, 200, 400)  # steps with exhibits besides those of `sample_
 class Run:
     """Trains `model` on `feeds` and writes all results into `folder`.
 
-    judges:   evaluations that run every `eval_interval` steps, besides the model's own judgements
-    held_out: items excluded from training, for the model's own judgements
+    judges:   evaluations that run every `eval_interval` steps, besides those of the model's translations and its own
+    held_out: items excluded from training, for these
 
     A `Doctor` checks every record and the exhibits.
     """
@@ -55,7 +56,8 @@ class Run:
     ) -> None:
         self.model, self.feeds, self.config, self.folder = model, feeds, config, folder
         own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
-        self.judges, self.counter = [*own, *judges], modes_judge(model, feeds, config.seed)
+        self.judges = [*translation_judges(model, held_out, config), *own, *judges]
+        self.counter = modes_judge(model, feeds, config.seed)
         judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
         self.declared = Declared.of(model, judgements | (self.counter.judgements if self.counter else {}))
         centers = self.counter.centers if self.counter else None
@@ -242,6 +244,7 @@ class Run:
     def _draw_and_report(self, phase: str) -> None:
         """Draw the curves and the films, and write the page, when a run finishes or is interrupted."""
         config, data = self.config, ", ".join(source.name for source in self.feeds.sources.values())
-        judged_by = f"{config.eval_samples:,} samples, features of {config.eval_features}"
+        samples = f"{config.eval_samples:,} samples, " if can(self.model, "generate") else ""
+        judged_by = f"{samples}features of {config.eval_features}"
         draw_run(self.folder, self.declared, f"{config.model} on {data}", judged_by if config.eval_features else "")
         self.write_report(phase)

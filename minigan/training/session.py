@@ -19,7 +19,7 @@ from typing import Any
 from minigan.common.user_code import is_own, own_data, own_model
 from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
 from minigan.metrics import open_features
-from minigan.model import Model
+from minigan.model import Model, can
 from minigan.models import MODELS
 from minigan.training.build import build_model, model_class, open_checkpoint
 from minigan.training.changes import changes, extend, fingerprint
@@ -152,7 +152,7 @@ def _load_initial_weights(model: Any, config: RunConfig) -> RunConfig:
 
 def _judges(config: RunConfig, sources: Sources, model: Any) -> list[Any]:
     """Return the evaluations besides the model's own judgements: FID and Inception Score of generated samples."""
-    if not (config.eval_interval and config.eval_features):
+    if not (config.eval_interval and config.eval_features and can(model, "generate")):
         return []
     array = next(name for name, kind in model.arrays.items() if len(config.shapes.get(name, ())) == 3)
     real = sources[model.arrays[array].feed].parts[array]

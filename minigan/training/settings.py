@@ -88,7 +88,7 @@ class RunConfig:
 _length = ", ".join(f"{data}: {n:,}" for data, n in DEFAULT_STEPS.items())
 _length += f"; other data: {LEAST_STEPS:,}, or {LEAST_EPOCHS} epochs if that is more"
 _pictures = f"{MIN_INTERVAL}, or for about {PICTURES}"
-_judged = "none; for judgements of the model's own, as often as pictures"
+_judged = "none; for judgements of the model's own or of its translations, as often as pictures"
 NUMBERS = {
     one.name: one
     for one in (
@@ -102,7 +102,9 @@ NUMBERS = {
         Argument("checkpoint_interval", int, Count("steps between checkpoints"), RunConfig.checkpoint_interval),
         Argument("keep_checkpoints", int, Count("checkpoints that are kept, besides the best"), 3),
         Argument("eval_interval", int, Count("steps between judgements, with best.npz", _judged), None),
-        Argument("eval_samples", int, Count("samples in an evaluation"), RunConfig.eval_samples),
+        Argument(
+            "eval_samples", int, Count("samples in an evaluation; of held-out ones at most"), RunConfig.eval_samples
+        ),
     )
 }
 CHOICES: dict[str, Collection[Any]] = {

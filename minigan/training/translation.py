@@ -1,0 +1,156 @@
+"""A model's translations of held-out items, and their scores.
+
+A result is the output of the networks in inference mode: dropout off, batch norm with running statistics. It is made by
+`Model.translate` for the pictures and the judgements of a run and for `minigan evaluate`, and by `Model.apply` for
+`minigan apply`.
+
+Pictures of a pair are compared in [-1, 1], so the range of PSNR and SSIM is 2. The result is clipped to [-1, 1], as in
+a file, but not rounded to bytes; the source is neither clipped nor rounded. For KID, which compares sets, pictures are
+clipped and rounded to 256 levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigan.backend import array_module
+from minigan.data import HeldOut
+from minigan.errors import described
+from minigan.metrics import confusion, mean_iou, pixel_accuracy, psnr, ssim
+from minigan.model import Translation
+from minigan.training.evaluation import in_levels
+from minigan.training.settings import TrainingError
+
+SSIM_WINDOW = 11  # pixels: smaller pictures have no SSIM
+PIXELS_AT_ONCE = 2**20  # of a batch of results
+
+
+def result_of(model: Any, translation: Translation, item: dict[str, Any]) -> Any:
+    """Return the result (1, H, W, C) for a held-out item; pictures are clipped to [-1, 1].
+
+    The sources of other translations are left out of the item. Raises TrainingError for a result of another shape than
+    the wanted one, or of another size than the source if the translation isn't paired.
+    """
+    others = {one.source for one in model.translations} - {translation.source}
+    found = model.translate({name: x for name, x in item.items() if name not in others})
+    who, target = f"{type(model).__name__}.translate", translation.target
+    if not isinstance(found, dict) or target not in found:
+        returned = ", ".join(map(repr, found)) or "nothing" if isinstance(found, dict) else described(found)
+        raise TrainingError(
+            f"{who} returned {returned}: return {{{target!r}: y}} for an item with {translation.source!r}"
+        )
+    y, x = found[target], item[target if translation.paired else translation.source]
+    axes = slice(None) if translation.paired else slice(3)  # an unpaired translation may change the channels
+    if tuple(y.shape[axes]) != tuple(x.shape[axes]):
+        raise TrainingError(f"{who} returned {target} of shape {tuple(y.shape)}, and {tuple(x.shape)} was expected")
+    return y if is_map(model, target) else y.clip(-1, 1)
+
+
+def is_map(model: Any, array: str) -> bool:
+    """Whether an array is a class map. Arrays that `damage` makes aren't declared, and are pictures."""
+    return array in model.arrays and model.arrays[array].what == "map"
+
+
+def distinct(held_out: Sequence[dict[str, Any]], array: str) -> int:
+    """Return the number of held-out samples of an array; later items repeat them."""
+    return held_out.distinct(array) if isinstance(held_out, HeldOut) else len(held_out)
+
+
+def cut(item: dict[str, Any], array: str, side: int) -> dict[str, Any]:
+    """Return an item with the center of its pictures, at most `side` pixels high and wide; `array` has their size."""
+    H, W = item[array].shape[1:3]
+    top, left = max(0, H - side) // 2, max(0, W - side) // 2
+
+    def center(x: Any) -> Any:
+        return x[:, top : top + side, left : left + side] if tuple(x.shape[1:3]) == (H, W) else x
+
+    return {name: center(x) for name, x in item.items()}
+
+
+@dataclass
+class Scores:
+    """Scores of paired results, one row for each picture.
+
+    rows:   {"psnr", "ssim", "l1", "l2"} of pictures, and "source_psnr" and so on if the source is comparable;
+            {"accuracy", "miou"} of maps. A score that can't be computed is NaN
+    counts: confusion matrices (K, K) of maps
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    counts: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, y: Any, wanted: Any, source: Any, maps: bool) -> None:
+        """Add a result (1, H, W, C), with the wanted picture or map and the source."""
+        if maps:
+            counts = confusion(y, wanted)
+            self.counts.append(counts)
+            self.rows.append({"miou": float(mean_iou(counts)), "accuracy": float(pixel_accuracy(counts))})
+            return
+        row = picture_scores(y, wanted)
+        if comparable(source, wanted):
+            row |= {f"source_{name}": value for name, value in picture_scores(source, wanted).items()}
+        self.rows.append(row)
+
+    def values(self, chosen: Any = slice(None)) -> dict[str, float]:
+        """Return the scores of all or the chosen pictures: means, and for maps those of the summed counts."""
+        if self.counts:
+            counts = np.stack(self.counts)[chosen].sum(axis=0)
+            return {"miou": float(mean_iou(counts)), "accuracy": float(pixel_accuracy(counts))}
+        return {name: float(self.column(name)[chosen].mean()) for name in self.rows[0]}
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one score of all pictures (n,); NaN for pictures that lack it."""
+        return np.array([row.get(name, np.nan) for row in self.rows])
+
+
+def compare(model: Any, translation: Translation, items: Iterable[dict[str, Any]]) -> Scores:
+    """Return the scores of the results for these held-out items."""
+    scores, maps = Scores(), is_map(model, translation.target)
+    for item in items:
+        y = result_of(model, translation, item)
+        scores.add(y, item[translation.target], item[translation.source], maps)
+    return scores
+
+
+def picture_scores(y: Any, wanted: Any) -> dict[str, float]:
+    """Return PSNR, SSIM, L1 and L2 of pictures (1, H, W, C), the range of which is 2; NaN if y isn't finite."""
+    if not array_module(y).isfinite(y).all():
+        return dict.fromkeys(("psnr", "ssim", "l1", "l2"), np.nan)
+    y = array_module(y).broadcast_to(y, wanted.shape)  # a gray source of a color picture
+    gap = y - wanted
+    large = min(y.shape[1:3]) >= SSIM_WINDOW
+    return {
+        "psnr": float(psnr(y, wanted, 2.0)[0]),
+        "ssim": float(ssim(y, wanted, 2.0)[0]) if large else np.nan,
+        "l1": float(abs(gap).mean()),
+        "l2": float((gap * gap).mean()),
+    }
+
+
+def comparable(source: Any, wanted: Any) -> bool:
+    """Whether the source is a picture of the wanted size, with its channels or a single one."""
+    return source.ndim == 4 and source.shape[:3] == wanted.shape[:3] and source.shape[3] in (1, wanted.shape[3])
+
+
+class BadPictureError(Exception):
+    """A result isn't finite, so a set of results can't be judged."""
+
+
+def in_batches(pictures: Iterator[Any]) -> Iterator[tuple[Any, None]]:
+    """Yield pictures (1, H, W, C), in 256 levels, as batches of one size. Raises BadPictureError."""
+    waiting: list[Any] = []
+    for x in pictures:
+        xp = array_module(x)
+        if not xp.isfinite(x).all():
+            raise BadPictureError
+        pixels = x.shape[1] * x.shape[2]
+        if waiting and (x.shape != waiting[0].shape or len(waiting) * pixels >= PIXELS_AT_ONCE):
+            yield xp.concatenate(waiting), None
+            waiting = []
+        waiting.append(in_levels(x))
+    if waiting:
+        yield array_module(waiting[0]).concatenate(waiting), None

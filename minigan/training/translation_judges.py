@@ -1,0 +1,174 @@
+"""Judges of a model's translations during training, on held-out items. They need nothing but `Model.translate`.
+
+Paired translations are judged by PSNR, or by mean IoU if the target is a class map; unpaired ones by KID. These come
+first among the judgements of a run, so they decide which checkpoint is the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minigan.metrics import FeatureNetwork, Statistics, evaluate, observe, open_features
+from minigan.model import Judgement, Translation
+from minigan.training.settings import RunConfig
+from minigan.training.translation import (
+    BadPictureError,
+    comparable,
+    compare,
+    cut,
+    distinct,
+    in_batches,
+    is_map,
+    result_of,
+)
+
+Items = Sequence[dict[str, Any]]
+
+# During training, not all of the held-out data is judged; `minigan evaluate` judges all
+MOST_PIXELS = 2**22  # in all, about
+MOST_SIDE = 512  # pixels: of a larger picture, the center is judged
+FEWEST_FOR_KID = 4  # pictures of each set
+
+MAPS = {
+    "miou": Judgement("mean IoU", "higher", "held out", "share", "Class maps"),
+    "accuracy": Judgement("pixel accuracy", "higher", "", "share", "Class maps"),
+}
+PICTURES = {
+    "psnr": Judgement("PSNR", "higher", "dB, held out", chart="PSNR"),
+    "ssim": Judgement("SSIM", "higher", "held out", "share", chart="SSIM"),
+    "l1": Judgement("L1, held out", chart="L1"),
+}
+
+
+def translation_judges(model: Any, held_out: Items, config: RunConfig) -> list[Any]:
+    """Return the judges of a model's translations; none if nothing is held out, or if the run isn't judged."""
+    if not config.eval_interval or not len(held_out):
+        return []
+    judges: list[Any] = [PairJudge(model, one, held_out, config) for one in model.translations if one.paired]
+    sets = unpaired(model, held_out)
+    if sets:
+        judges.append(SetJudge(sets, held_out, open_features(config.eval_features, model.device), config))
+    return judges
+
+
+def unpaired(model: Any, held_out: Items) -> list[Translation]:
+    """Return the unpaired translations with enough held-out pictures of both sets for KID."""
+    sets = [one for one in model.translations if not one.paired]
+    return [one for one in sets if min(distinct(held_out, name) for name in (one.source, one.target)) >= FEWEST_FOR_KID]
+
+
+def spread(held_out: Items, array: str, config: RunConfig) -> list[int]:
+    """Return the ascending indices of the items to judge: drawn by the seed, at most --eval-samples and MOST_PIXELS."""
+    chosen, pixels = [], 0
+    for i in np.random.default_rng(config.seed).permutation(distinct(held_out, array))[: config.eval_samples]:
+        chosen.append(int(i))
+        H, W = held_out[int(i)][array].shape[1:3]
+        pixels += min(H, MOST_SIDE) * min(W, MOST_SIDE)
+        if pixels >= MOST_PIXELS:
+            break
+    return sorted(chosen)
+
+
+class PairJudge:
+    """Scores of a paired translation, beside those of its source."""
+
+    def __init__(self, model: Any, translation: Translation, held_out: Items, config: RunConfig) -> None:
+        self.translation, self.held_out, self.config = translation, held_out, config
+        several = sum(one.paired for one in model.translations) > 1
+        self.suffix = f"_{translation.target}" if several else ""
+        scores = pair_judgements(model, translation, held_out[0])
+        self.judgements = {self.key(name): one for name, one in scores.items()}
+        self.names = tuple(scores)
+        self._indices: list[int] = []  # chosen at the first judgement
+
+    def key(self, name: str) -> str:
+        """Return the name of a score in the records, where "l1" and "l2" are measures of training."""
+        return ("held_out_" if name in ("l1", "l2") else "") + name + self.suffix
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """Return the judgements, as far as they are finite."""
+        target = self.translation.target
+        self._indices = self._indices or spread(self.held_out, target, self.config)
+        items = (cut(self.held_out[i], target, MOST_SIDE) for i in self._indices)
+        values = compare(model, self.translation, items).values()
+        return {self.key(name): float(f"{values[name]:.6g}") for name in self.names if np.isfinite(values[name])}
+
+
+def pair_judgements(model: Any, translation: Translation, item: dict[str, Any]) -> dict[str, Judgement]:
+    """Return the judgements of a paired translation by score; `item` is any held-out one.
+
+    The held-out L1 is drawn in the chart of the measure "l1" if the model has one; L2 is judged only if it has "l2".
+    """
+    if is_map(model, translation.target):
+        return dict(MAPS)
+    scores = dict(PICTURES)
+    if "l2" in model.measures:
+        scores["l2"] = Judgement("L2, held out", chart="L2")
+    for name in scores.keys() & model.measures.keys():
+        scores[name] = replace(scores[name], chart=model.measures[name].chart)
+    if not comparable(item[translation.source], item[translation.target]):
+        return scores
+    given = {
+        f"source_{name}": replace(one, words=f"{one.words.split(',')[0]} of {translation.source}", better="")
+        for name, one in scores.items()
+    }
+    return scores | given
+
+
+class SetJudge:
+    """KID of the results of unpaired translations to the held-out pictures of their target.
+
+    "kid_NAME" is that of the results for target NAME, "source_kid_NAME" that of the untranslated sources, which doesn't
+    change. With several translations, "kid" is the mean of their KIDs, and decides which checkpoint is best.
+    """
+
+    def __init__(
+        self, translations: Sequence[Translation], held_out: Items, network: FeatureNetwork, config: RunConfig
+    ) -> None:
+        self.translations, self.held_out, self.network, self.config = translations, held_out, network, config
+        note = f"features of {network.name}, held out"
+        one = Judgement("KID, mean", note=note, scale="any", chart="KID")
+        self.judgements = {"kid": one} if len(translations) > 1 else {}
+        for translation in translations:
+            a, b = translation.source, translation.target
+            self.judgements[f"kid_{b}"] = replace(one, words=f"{a} translated, to {b}")
+            self.judgements[f"source_kid_{b}"] = replace(one, words=f"{a} itself, to {b}", better="")
+        self._indices: dict[str, list[int]] = {}
+        self._targets: dict[str, Statistics] = {}
+        self._constant: dict[str, float] = {}
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """Return the judgements; without those of results that aren't finite."""
+        if not self._targets:
+            self._prepare()
+        found = {}
+        for one in self.translations:
+            indices = self._indices[one.source]
+            results = (result_of(model, one, cut(self.held_out[i], one.source, MOST_SIDE)) for i in indices)
+            try:
+                found[f"kid_{one.target}"] = self._kid(results, len(indices), self._targets[one.target])
+            except BadPictureError:
+                continue
+        if len(found) == len(self.translations) > 1:
+            found = {"kid": float(f"{np.mean(list(found.values())):.6g}"), **found}
+        return found | self._constant
+
+    def _prepare(self) -> None:
+        """Compute the statistics of the targets, and the KID of the untranslated sources."""
+        names = dict.fromkeys(name for one in self.translations for name in (one.source, one.target))
+        self._indices = {name: spread(self.held_out, name, self.config) for name in names}
+        for one in self.translations:
+            self._targets[one.target] = observe(in_batches(self._pictures(one.target)), self.network, one.target, True)
+            value = self._kid(self._pictures(one.source), len(self._indices[one.source]), self._targets[one.target])
+            self._constant[f"source_kid_{one.target}"] = value
+
+    def _pictures(self, array: str) -> Iterator[Any]:
+        return (cut(self.held_out[i], array, MOST_SIDE)[array] for i in self._indices[array])
+
+    def _kid(self, pictures: Any, n: int, target: Statistics) -> float:
+        answer, _ = evaluate(in_batches(pictures), n, "results", self.network, target, ("kid",), self.config.seed)
+        return float(f"{answer.values['kid']:.6g}")
