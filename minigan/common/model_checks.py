@@ -177,12 +177,12 @@ def _check_translations(model: Any) -> None:
     for one in model.translations:
         if not isinstance(one, Translation):
             _wrong(cls, f"a translation is declared as {one!r}: use Translation(source, target)")
-        for name in (one.source, one.target) if not can(model, "damage") else ():  # which may make them
-            _check_there(model, "an array of a translation", name, model.arrays, "array")
         for name in one.networks:
             _check_there(model, f"a network of the translation to {one.target!r}", name, model.networks, "network")
         if one.luminance:
             _check_there(model, "the luminance of a translation", one.luminance, model.measures, "measure")
+        for name in (one.source, one.target) if not can(model, "damage") else ():  # which may make them
+            _check_there(model, "an array of a translation", name, model.arrays, "array")
     if model.translations and not can(model, "translate"):
         _wrong(cls, "it has translations and doesn't make them: write def translate(self, item)")
     if model.translations and not model.holds_out:
