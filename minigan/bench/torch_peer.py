@@ -41,6 +41,15 @@ class _Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
+class _Skip(nn.Module):
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, self.body(x)], dim=1)
+
+
 class _GlobalSumPool(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.sum((2, 3))
@@ -74,6 +83,10 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return torch_network(layer)
         case layers.Residual():
             return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
+        case layers.Skip():
+            return _Skip(_translated(layer.body))
+        case layers.InstanceNorm():
+            return nn.InstanceNorm2d(layer.channels, layer.eps, affine=layer.affine)
         case layers.AvgPool2D():
             geometry = (layer.kernel_size, layer.stride, layer.padding)
             return nn.AvgPool2d(*geometry, count_include_pad=layer.count_include_pad)
@@ -95,6 +108,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.Sigmoid: nn.Sigmoid,
         layers.Dropout: lambda: nn.Dropout(layer.p),
         layers.Maxout: lambda: _Maxout(layer.pieces),
+        layers.Softmax: lambda: nn.Softmax(dim=1),
+        layers.BilinearUpsample: lambda: nn.Upsample(scale_factor=layer.scale_factor, mode="bilinear"),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
         layers.GlobalSumPool: _GlobalSumPool,
     }

@@ -88,10 +88,10 @@ class LatentGAN(Model):
         return {"samples": Exhibit(self.generate(self.latent(n, rng)), columns, like="real")}
 
 
-def choose(option: str, name: str, table: dict[str, Any]) -> Any:
+def choose(option: str, name: Any, table: dict[Any, Any]) -> Any:
     """Return `table[name]`. Raises ValueError that lists the valid names if `name` isn't one of them."""
     if name not in table:
-        raise ValueError(f"`{option}` is {name!r}: choose from {', '.join(table)}")
+        raise ValueError(f"`{option}` is {name!r}: choose from {', '.join(map(str, table))}")
     return table[name]
 
 

@@ -3,8 +3,9 @@
 from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.affine import ConditionalAffine
 from minigan.layers.base import Layer
+from minigan.layers.bilinear import BilinearUpsample
 from minigan.layers.blocks import down_block, first_down_block, up_block
-from minigan.layers.branches import Branches, Concat, Parallel
+from minigan.layers.branches import Branches, Concat, Parallel, Skip
 from minigan.layers.containers import Conditional, Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -26,12 +27,14 @@ from minigan.layers.pooling import AvgPool2D, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
 from minigan.layers.shape import Flatten, Reshape
+from minigan.layers.softmax import Softmax
 from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
     "Activation",
     "AvgPool2D",
     "BatchNorm",
+    "BilinearUpsample",
     "Branches",
     "Chain",
     "Concat",
@@ -63,6 +66,8 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "Skip",
+    "Softmax",
     "Softplus",
     "SpectralNorm",
     "Tanh",

@@ -7,6 +7,10 @@ takes (z, labels) and goes on with z and the embedding joined: the generator of 
     Parallel(Conv2D(192, 64, 1), Sequential(MaxPool2D(3, 1, 1), Conv2D(192, 32, 1)))
 
 computes two outputs of the same picture and joins their channels: an Inception block (Szegedy et al. 2015).
+
+    Skip(Sequential(Conv2D(64, 128, 4, 2, 1), ReLU(), ConvTranspose2D(128, 64, 4, 2, 1)))
+
+joins a picture with what a smaller picture tells about it: a level of a U-Net (Ronneberger et al. 2015).
 """
 
 from __future__ import annotations
@@ -150,3 +154,71 @@ class Parallel(Branches):
         # backward: dx = Σ f_i.backward(dy_i)
         ddys, dx2s = super().double_backward((ddx,) * len(self.layers), Concat().backward(dy, concat), branches)
         return Concat().double_backward(ddys, dy, concat)[0], None if dx2s is None else reduce(add, dx2s)
+
+
+class Skip(Composite):
+    """y = (x, body(x)) along the last axis, (…, C) → (…, C + K): the skip of a U-Net (Ronneberger et al. 2015).
+
+    x reaches y on two paths, so its gradient is a sum of two. With dy = (dy_x, dy_body), cut where y was joined,
+
+        dx  = dy_x + body.backward(dy_body)
+        ddy = (ddx, ddy_body)        dx2 = that of the body
+
+    where ddy_body and dx2 come from body.double_backward(ddx, dy_body). The skip is linear: it passes ddx on.
+    """
+
+    def __init__(self, body: Layer) -> None:
+        super().__init__(body)
+        self.body = body
+
+    def children(self) -> dict[str, Layer]:
+        """{"body": …}."""
+        return {"body": self.body}
+
+    __repr__ = Layer.__repr__
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x (…, C) → y (…, C + K). Raises ShapeError if the body changes an axis before the last."""
+        self.check_input(x, None, None)
+        out, cache = checked_pair(self.body, self.body.forward(x, train, rng))
+        y = self._join(x, out)
+        return y, (cache, x.shape, y.shape)
+
+    def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
+        """x (…, C) → y (…, C + K)."""
+        self.check_input(x, None, None)
+        return self._join(x, self.body.output(x, train, rng))
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """dy (…, C + K) → dx (…, C)."""
+        body_cache, x_shape, y_shape = cache
+        self.check_dy(dy, y_shape, wrt)
+        C = x_shape[-1]
+        # forward: y = concatenate(x, body(x))
+        dx = self.body.backward(dy[..., C:], body_cache, wrt)  # down through the body: (…, K) → (…, C)
+        return add(dy[..., :C], dx) if wrt != "params" else None  # and here it meets the gradient of the skip
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx (…, C) → ddy (…, C + K), and the body's dx2."""
+        self.check_second(ddx, dy, cache)
+        body_cache, x_shape, _ = cache
+        # backward: dx = dy[..., :C] + body.backward(dy[..., C:])
+        ddy_body, dx2 = double_backward_of(self.body, ddx, dy[..., x_shape[-1] :], body_cache)
+        return self._join(ddx, ddy_body), dx2
+
+    def shapes(self, cache: Any) -> tuple[Any, Any]:
+        """(…, C), (…, C + K)."""
+        return cache[1:]
+
+    def reach(self) -> Ways:
+        """That of the body, beside x itself."""
+        return Ways((None, self.body))
+
+    @staticmethod
+    def _join(x: Any, out: Any) -> Any:
+        if x.shape[:-1] != out.shape[:-1]:
+            raise ShapeError(
+                f"Skip joins x {tuple(x.shape)} with its body's output {tuple(out.shape)}: all axes but the last must "
+                "agree; a body that halves pictures n times needs heights and widths that are multiples of 2ⁿ"
+            )
+        return _joined((x, out), x)

@@ -184,9 +184,17 @@ class LayerNorm(Norm):
 class InstanceNorm(Norm):
     """Normalize every channel of every picture over its pixels (Ulyanov et al. 2016): axes (H, W)."""
 
-    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        *,
+        init: Initializer | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
         self.channels, self.eps, self.affine = channels, float(eps), affine
-        self.add_parameters(**new_affine((channels,), affine))
+        self.add_parameters(**new_affine((channels,), affine, init, rng))
 
     def axes(self, x: Any) -> Axes:
         """Height and width. Raises ShapeError for pictures of one pixel, of which nothing would be left."""

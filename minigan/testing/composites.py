@@ -55,6 +55,20 @@ def parallel(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
     return L.Parallel(linear, *[L.Sequential(bent, L.Softplus()), L.Tanh()][: draw(st.integers(0, 2))]), shape
 
 
+def skip(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    """A skip over a linear body, a nonlinear one, which has a dx2, or a whole U-Net level with another skip inside."""
+    shape = draw(shapes())
+    K = draw(sizes())
+    body = {
+        "linear": lambda: L.Dense(shape[-1], K, rng=rng),
+        "bent": lambda: L.Sequential(L.Dense(shape[-1], K, rng=rng), L.Softplus()),
+        "nested": lambda: L.Sequential(
+            L.Dense(shape[-1], K, rng=rng), L.Skip(L.Sequential(L.Tanh(), L.Dense(K, 2, rng=rng))), L.Softplus()
+        ),
+    }
+    return L.Skip(body[draw(st.sampled_from(sorted(body)))]()), shape
+
+
 def projection(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     """A projection discriminator's last layer, whose unconditional part is linear or not."""
 

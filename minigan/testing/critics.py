@@ -198,6 +198,9 @@ PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]
     (lambda s: True, _parallel),
     (lambda s: _is_picture(s) and max(s[:2]) <= 3, lambda d, s: [L.Upsample((d.size(1, 2), d.size(1, 2)))]),
     (lambda s: _is_picture(s) and min(s[:2]) >= 2, lambda d, s: [L.ReflectionPad2D(1), *_conv(d, s)]),
+    (lambda s: _is_picture(s) and max(s[:2]) <= 3, lambda d, s: [L.BilinearUpsample((d.size(1, 2), d.size(1, 2)))]),
+    (lambda s: True, lambda d, s: [L.Skip(L.Sequential(L.Dense(s[-1], d.size(1, 2), rng=d.rng), d.activation(1)))]),
+    (lambda s: True, lambda d, s: [L.Softmax()]),
     (lambda s: _is_picture(s) and min(s[:2]) >= 2, _down_block),
     (_is_picture, lambda d, s: [L.MinibatchStdDev(d.either(d.N, *(g for g in (2, 3) if d.N % g == 0)))]),
 ]

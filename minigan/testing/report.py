@@ -112,6 +112,7 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.Sigmoid(), points, pictures),
         (L.Softplus(), points, pictures),
         (L.Softplus(beta=3.0), points),
+        (L.Softmax(), points, pictures),
         (L.Maxout(2), points, pictures),
         (L.Maxout(3), points),
         (L.Dropout(0.4), points, pictures),
@@ -127,6 +128,8 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.Upsample((1, 3)), (2, 3, 2, 2)),
         (L.ReflectionPad2D(2), (2, 3, 4, 2)),
         (L.ReplicationPad2D((1, 3)), (2, 3, 2, 2)),
+        (L.BilinearUpsample(), pictures, (1, 1, 1, 2)),
+        (L.BilinearUpsample((1, 3)), (2, 3, 2, 2)),
         (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
         *_conditional_layers_and_shapes(rng, points, pictures),
@@ -134,6 +137,8 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.Residual(L.Sequential(dense(6, 6), L.Tanh())), points),
         (L.Residual(conv(2, 3, 3, padding=1), conv(2, 3, 1)), (2, 4, 3, 2)),
         (L.Parallel(dense(6, 2), L.Tanh(), L.Sequential(dense(6, 3), L.Softplus())), points, pictures),
+        (L.Skip(L.Sequential(dense(6, 2), L.Softplus())), points, pictures),
+        (_u_net(rng), (2, 4, 4, 2)),
         (spectral_norm(dense(6, 4)), points),
         (spectral_norm(conv(2, 3, 4, stride=2, padding=1)), (2, 6, 4, 2)),
         (spectral_norm(conv_transpose(3, 2, 4, stride=2, padding=1)), (2, 2, 3, 3)),
@@ -151,6 +156,13 @@ def _critic(rng: np.random.Generator) -> L.Sequential:
         L.Flatten(),
         dense(27, 1),
     )
+
+
+def _u_net(rng: np.random.Generator) -> L.Sequential:
+    """Return a small U-Net of two levels, smooth so that it can be checked like a layer."""
+    _, conv, conv_transpose, *_ = _constructors(rng)
+    inner = L.Skip(L.Sequential(L.Tanh(), conv(3, 2, 4, 2, 1), L.Softplus(), conv_transpose(2, 2, 4, 2, 1)))
+    return L.Sequential(conv(2, 3, 4, 2, 1), inner, L.Softplus(), conv_transpose(5, 2, 4, 2, 1), L.Tanh())
 
 
 def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:

@@ -182,6 +182,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Tanh": _any_shape(lambda draw: L.Tanh()),
         "Sigmoid": _any_shape(lambda draw: L.Sigmoid()),
         "Softplus": _any_shape(lambda draw: L.Softplus(draw(st.floats(0.5, 3)))),
+        "Softmax": _any_shape(lambda draw: L.Softmax()),
         "Maxout": _maxout,
         "Dropout": _any_shape(lambda draw: L.Dropout(draw(st.floats(0, 0.9)))),
         "Reshape": _reshape,
@@ -189,6 +190,9 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "AvgPool2D": _avg_pool,
         "MaxPool2D": _max_pool,
         "GlobalSumPool": _pictures_of(lambda draw: L.GlobalSumPool()),
+        "BilinearUpsample": _pictures_of(
+            lambda draw: L.BilinearUpsample(draw(st.one_of(sizes(1, 4), st.tuples(sizes(), sizes()))))
+        ),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
         "ReflectionPad2D": _reflection,
         "ReplicationPad2D": _pictures_of(lambda draw: L.ReplicationPad2D((draw(sizes(0)), draw(sizes(0))))),
@@ -197,6 +201,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Branches": composites.branches,
         "Concat": composites.concat,
         "Parallel": composites.parallel,
+        "Skip": composites.skip,
         "Projection": composites.projection,
         "ConditionalAffine": _conditional_affine,
         "ConditionalBatchNorm": _conditional_batch_norm,

@@ -12,6 +12,7 @@ from minigan.errors import ShapeError
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
+    BilinearUpsample,
     Branches,
     Concat,
     Conv2D,
@@ -31,6 +32,7 @@ from minigan.layers import (
     ReplicationPad2D,
     Residual,
     Sequential,
+    Skip,
     SpectralNorm,
     Tanh,
     Upsample,
@@ -51,7 +53,19 @@ def conv(c, kernel, stride, padding, **more):
 @st.composite
 def layers(draw, c=2):
     """A layer of any local kind, from c to c channels."""
-    kinds = "conv", "spread", "average", "largest", "enlarge", "residual", "ways", "spectral", "frame"
+    kinds = (
+        "conv",
+        "spread",
+        "average",
+        "largest",
+        "enlarge",
+        "residual",
+        "ways",
+        "spectral",
+        "frame",
+        "bilinear",
+        "skip",
+    )
     kind = draw(st.sampled_from(kinds))
     k = draw(st.integers(1, 4))
     s, p = draw(st.integers(1, 3)), draw(st.integers(0, k // 2))
@@ -68,6 +82,11 @@ def layers(draw, c=2):
         return MaxPool2D(k, s, p)
     if kind == "enlarge":
         return Upsample(s)
+    if kind == "bilinear":
+        return BilinearUpsample(s)
+    if kind == "skip":
+        down = Sequential(conv(c, 4, 2, 1), ConvTranspose2D(c, c, 4, 2, 1, init=ones, rng=RNG))
+        return Sequential(Skip(down), Conv2D(2 * c, c, 1))
     if kind == "residual":
         odd = draw(st.sampled_from([3, 5]))
         return Residual(Sequential(conv(c, odd, 1, odd // 2), BatchNorm(c)), draw(st.sampled_from([None, LeakyReLU()])))
@@ -119,6 +138,7 @@ LINEAR = st.one_of(
         *(st.integers(1, 5), st.integers(1, 3), st.integers(0, 2)),
     ),
     st.builds(Upsample, st.integers(1, 3)),
+    st.builds(BilinearUpsample, st.integers(1, 5)),
     st.builds(lambda: Residual(conv(2, 3, 1, 1))),
     st.builds(ReflectionPad2D, st.integers(0, 2)),
     st.builds(ReplicationPad2D, st.integers(0, 2)),

@@ -62,8 +62,9 @@ TESTS = {
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
     "layers/affine.py": ("layers/test_norms.py", *LAYERS),
     "layers/base.py": ("layers/test_base.py", "layers/test_own_layers.py", "layers/test_containers.py", LAYERS[0]),
+    "layers/bilinear.py": ("layers/test_bilinear.py", *LAYERS),
     "layers/blocks.py": ("layers/test_blocks.py", "gans/test_wgan_gp.py"),
-    "layers/branches.py": ("layers/test_branches.py", *LAYERS),
+    "layers/branches.py": ("layers/test_branches.py", "layers/test_skip.py", *LAYERS),
     "layers/composite.py": (*COMPOSITES, *LAYERS),
     "layers/containers.py": (*COMPOSITES, "layers/test_own_layers.py", "layers/test_blocks.py", *LAYERS),
     "layers/conv.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
@@ -77,6 +78,7 @@ TESTS = {
     "layers/pooling.py": ("layers/test_pooling.py", "layers/test_max_pooling.py", *LAYERS),
     "layers/projection.py": ("layers/test_projection.py", *LAYERS),
     "layers/shape.py": ("layers/test_dropout_and_shape.py", *LAYERS),
+    "layers/softmax.py": ("layers/test_activations.py", *LAYERS),
     "layers/spectral_norm.py": ("layers/test_spectral_norm.py", *LAYERS),
     "optim.py": ("test_optim.py",),
     "losses.py": ("test_losses.py",),
@@ -106,6 +108,9 @@ NO_DERIVATIVE = {
     "gans/base.py": "networks and latents handed on",
     "gans/networks.py": "networks, of layers that have tests of their own",
     "gans/resnet.py": "networks, of layers that have tests of their own",
+    "translators/norms.py": "norms by name",
+    "translators/patchgan.py": "networks, of layers that have tests of their own",
+    "translators/unet.py": "networks, of layers that have tests of their own",
 }
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
-from minigan.layers import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.layers import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.activations import sigmoid
 from minigan.testing import check_layer
 from minigan.testing.strategies import LAYERS, pictures
@@ -199,3 +199,14 @@ def test_maxout_gives_a_tie_to_the_first():
 def test_maxout_refuses_a_last_axis_that_it_cannot_cut():
     with pytest.raises(ShapeError, match="can't cut the last axis"):
         Maxout(4).forward(np.zeros((2, 6)))
+
+
+def test_softmax_by_hand_and_far_out():
+    layer = Softmax()
+    y, cache = layer.forward(np.log([[1.0, 3.0]]))
+    np.testing.assert_allclose(y, [[0.25, 0.75]], rtol=1e-15)
+    np.testing.assert_allclose(layer.backward(np.array([[1.0, 0.0]]), cache), [[3 / 16, -3 / 16]], rtol=1e-15)
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_array_equal(
+            layer.forward(np.array([[1000.0, -1000.0], [-1000, -1000]]))[0], [[1, 0], [0.5] * 2]
+        )

@@ -97,6 +97,11 @@ def framed(layer, x, mode):
     return F.pad(x, (pw, pw, ph, ph), mode).permute(0, 2, 3, 1)
 
 
+def bilinear(layer, x, p, train):
+    factor = {"scale_factor": layer.scale_factor, "mode": "bilinear", "align_corners": False}
+    return F.interpolate(x.permute(0, 3, 1, 2), **factor).permute(0, 2, 3, 1)
+
+
 def minibatch_std_dev(layer, x, p, train):
     """Progressive growing's `minibatch_stddev_layer`, line by line, with channels last."""
     N, H, W, C = x.shape
@@ -134,6 +139,9 @@ TORCH = {
     "MaxPool2D": max_pool,
     "Parallel": parallel,
     "GlobalSumPool": lambda layer, x, p, train: x.sum((1, 2)),
+    "BilinearUpsample": bilinear,
+    "Skip": lambda layer, x, p, train: torch.cat([x, as_torch(layer.body, x, inside(p, "body"), train)], dim=-1),
+    "Softmax": lambda layer, x, p, train: x.softmax(-1),
     "Upsample": upsample,
     "ReflectionPad2D": lambda layer, x, p, train: framed(layer, x, "reflect"),
     "ReplicationPad2D": lambda layer, x, p, train: framed(layer, x, "replicate"),

@@ -12,6 +12,7 @@ import pytest
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
+    BilinearUpsample,
     GlobalSumPool,
     MaxPool2D,
     MinibatchStdDev,
@@ -92,6 +93,8 @@ LAYERS = {
     "upsample": (Upsample(2), nn.Upsample(scale_factor=2)),
     "reflection": (ReflectionPad2D((3, 1)), nn.ReflectionPad2d((1, 1, 3, 3))),
     "replication": (ReplicationPad2D((3, 1)), nn.ReplicationPad2d((1, 1, 3, 3))),
+    "bilinear": (BilinearUpsample(2), nn.Upsample(scale_factor=2, mode="bilinear")),
+    "bilinear, 3 by 4": (BilinearUpsample((3, 4)), nn.Upsample(scale_factor=(3, 4), mode="bilinear")),
     "global sum": (GlobalSumPool(), lambda x: x.sum((2, 3))),
     "minibatch": (MinibatchStdDev(), minibatch_stddev_layer),
     "minibatch, groups of 8": (MinibatchStdDev(8), partial(minibatch_stddev_layer, group_size=8)),
