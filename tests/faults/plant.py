@@ -105,6 +105,7 @@ NO_DERIVATIVE = {
     "layers/reach.py": "how far a layer looks around, for tiles",
     "options.py": "help of options",
     "model.py": "the contract",
+    "models.py": "models by name",
     "gans/base.py": "networks and latents handed on",
     "gans/networks.py": "networks, of layers that have tests of their own",
     "gans/resnet.py": "networks, of layers that have tests of their own",
