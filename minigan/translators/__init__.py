@@ -2,4 +2,6 @@
 
 from typing import Any
 
-MODELS: dict[str, type[Any]] = {}
+from minigan.translators.cyclegan import CycleGAN
+
+MODELS: dict[str, type[Any]] = {"cyclegan": CycleGAN}

@@ -91,6 +91,9 @@ TESTS = {
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
+    "translators/cyclegan.py": ("translators/test_cyclegan.py",),
+    "translators/image_pool.py": ("translators/test_image_pool.py", "translators/test_cyclegan.py"),
+    "translators/luminance.py": ("translators/test_luminance.py",),
 }
 
 # The other files of the engine, and why no faults are planted there
@@ -111,6 +114,7 @@ NO_DERIVATIVE = {
     "gans/resnet.py": "networks, of layers that have tests of their own",
     "translators/norms.py": "norms by name",
     "translators/patchgan.py": "networks, of layers that have tests of their own",
+    "translators/resnet.py": "networks, of layers that have tests of their own",
     "translators/unet.py": "networks, of layers that have tests of their own",
 }
 

@@ -92,7 +92,7 @@ def test_a_translation_that_makes_negatives(identity, advised):
     )
 
 
-def test_pictures_of_which_one_is_grey_have_no_identity_loss():
+def test_pictures_of_which_one_is_gray_have_no_identity_loss():
     doctor = doctor_of(Translator(), replace(CONFIG, shapes=SHAPES | {"right": (8, 6, 1)}))
     ((_, note),) = say(doctor, dark(100, -0.5)(doctor))
     assert note.sentence.endswith("correlates by -0.50: try another --seed")
