@@ -59,6 +59,8 @@ def add_arguments(parser: Parser) -> None:
     cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
     usual = options.defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
     data.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
+    sides = "exchange the two sides of pairs, input and target (default: the left half, or the first folder, is first)"
+    data.add_argument("--swap", action="store_true", default=None, help=sides)
     data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
     add_number(data, "limit")
     options.add_skip_bad(data)

@@ -54,28 +54,63 @@ class Header:
     gray: bool
 
 
-def read_header(path: Path | Member) -> Header:
+@dataclass(frozen=True)
+class Half:
+    """The left (0) or right (1) half of a file that holds a pair of pictures side by side."""
+
+    file: Path | Member
+    side: int
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.file.name
+
+    @property
+    def stem(self) -> str:
+        """The name of the file without its suffix."""
+        return self.file.stem
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the file."""
+        return self.file.suffix
+
+    def __str__(self) -> str:
+        return f"the {('left', 'right')[self.side]} half of {self.file}"
+
+
+File = Path | Member | Half
+
+
+def read_header(path: File) -> Header:
     """Read the header of a picture. Raises DataError, naming the file, if it can't be decoded or is too large."""
     with open_picture(path) as image:
         form = "JPEG" if image.format in JPEG else str(image.format)
-        return Header(form, upright_size(image), image.mode in GRAY_MODES)
+        height, width = upright_size(image)
+        if isinstance(path, Half) and width % 2:
+            raise DataError(f"{path.file} is {width} pixels wide, so that it has no two halves of one size: crop it")
+        return Header(form, (height, width // 2 if isinstance(path, Half) else width), image.mode in GRAY_MODES)
 
 
-def decode(path: Path | Member, size: tuple[int, int], channels: int) -> np.ndarray:
+def decode(path: File, size: tuple[int, int], channels: int) -> np.ndarray:
     """Decode a picture to uint8 (*size, channels), size (height, width). Raises DataError, naming a damaged file."""
-    return decode_by(path, lambda image: to_size(image, size, channels))
+    half = path.side if isinstance(path, Half) else None
+    return decode_by(path, lambda image: to_size(image, size, channels, half))
 
 
-def decode_whole(path: Path | Member, channels: int | None = None) -> np.ndarray:
+def decode_whole(path: File, channels: int | None = None) -> np.ndarray:
     """Decode a picture at its own size to uint8 (H, W, channels), by default with 1 channel if it is gray, else 3.
 
     Raises DataError, as `decode` does.
     """
-    return decode_by(path, lambda image: to_pixels(image, channels))
+    half = path.side if isinstance(path, Half) else None
+    return decode_by(path, lambda image: to_pixels(image, channels, half))
 
 
-def decode_by(path: Path | Member, read: Callable[[Image.Image], Decoded]) -> Decoded:
-    """Return `read(image)`. Raises DataError, naming the file, if decoding fails."""
+def decode_by(path: File, read: Callable[[Image.Image], Decoded]) -> Decoded:
+    """Return `read(image)`; of a half, `image` is the whole. Raises DataError, naming the file, if decoding fails."""
+    path = path.file if isinstance(path, Half) else path
     with open_picture(path) as image:
         large = image.width * image.height > LARGE and image.format not in JPEG  # JPEGs are reduced while decoding
         try:
@@ -87,8 +122,9 @@ def decode_by(path: Path | Member, read: Callable[[Image.Image], Decoded]) -> De
             raise _damaged(path, error) from error
 
 
-def open_picture(path: Path | Member) -> Image.Image:
-    """Open a picture and read its header. Raises DataError, naming the file."""
+def open_picture(path: File) -> Image.Image:
+    """Open a picture and read its header; of a half, that of the whole. Raises DataError, naming the file."""
+    path = path.file if isinstance(path, Half) else path
     if isinstance(path, Path) and not path.is_file():  # opening a pipe would block until something writes to it
         raise DataError(f"{path} is not a file but a pipe, a device or a broken link: remove it")
     try:

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from minigan.common.terminal import bar
-from minigan.data.archive import Member
 from minigan.data.dataset import Dataset, to_unit_range
-from minigan.data.decode import decode, decode_whole, no_warnings, read_header
+from minigan.data.decode import File, decode, decode_whole, no_warnings, read_header
 from minigan.data.headers import cropped, misnamed, read_headers, resized
-from minigan.data.kinds import SUFFIXES, count_kinds
-from minigan.data.listing import Listing, Parts, choose_split, find_classes, list_archive, list_folder
+from minigan.data.kinds import count_kinds
+from minigan.data.listing import Listing, choose_split, find_classes, list_files
 from minigan.data.pictures import Size, as_size
 from minigan.errors import DataError
 
@@ -53,7 +52,7 @@ class FolderDataset(Dataset):
     def __init__(
         self,
         name: str,
-        paths: list[Path | Member],
+        paths: list[File],
         img_size: Size,
         channels: int,
         labels: np.ndarray | None = None,
@@ -167,17 +166,27 @@ def open_folder(
     Raises DataError if there are no pictures, and, naming the file, if one can't be read or is smaller than `img_size`.
     With `skip_bad`, all pictures are decoded once, and bad ones are left out.
     """
+    everything = list_files(root)
+    listing = choose_split(everything, split, root)
+    return open_listing(replace(listing, passed_over=everything.passed_over), root, img_size, channels, skip_bad, crops)
+
+
+def open_listing(
+    listing: Listing,
+    root: Path,
+    img_size: Size | None = None,
+    channels: int | None = None,
+    skip_bad: bool = False,
+    crops: bool = False,
+) -> FolderDataset:
+    """Open the pictures of a listing below `root`, as `open_folder` does."""
     size = as_size(img_size or DEFAULT_SIZE)
-    everything = _list(root)
-    passed_over = count_kinds(everything.passed_over)
-    listing = _of_split(everything, split, root)
+    passed_over = count_kinds(listing.passed_over)
     headers, bad = read_headers(listing, size)
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad, bool(headers))
     channels = channels or (1 if all(header.gray for header in headers.values()) else 3)
-    dataset = FolderDataset(
-        root.resolve().stem if root.is_file() else root.resolve().name, list(headers), size, channels
-    )
+    dataset = FolderDataset(name_of(root), list(headers), size, channels)
     if skip_bad:
         damaged = dataset.find_bad()
         bad += damaged.values()
@@ -198,31 +207,16 @@ def open_folder(
     return dataset
 
 
-def list_pictures(root: Path, split: str = "train") -> list[tuple[Parts, Path | Member]]:
-    """Return the pictures of a split as (path below the root, file), sorted. Raises DataError if there are none."""
-    return _of_split(_list(root), split, root).pictures
-
-
-def _of_split(everything: Listing, split: str, root: Path) -> Listing:
-    if not everything.pictures:
-        passed_over = count_kinds(everything.passed_over)
-        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
-    return choose_split(everything, split, root)
-
-
-def _list(root: Path) -> Listing:
-    if root.is_dir():
-        return list_folder(root)
-    if root.is_file():
-        return list_archive(root)
-    raise DataError(f"{root} is not a folder: give the folder, or the .zip archive, that holds the pictures")
+def name_of(root: Path) -> str:
+    """Return the name of the data in a folder or an archive."""
+    return root.resolve().stem if root.is_file() else root.resolve().name
 
 
 def natural_size(root: Path) -> int | None:
     """Return the shorter side of the first readable picture in a folder or an archive, or None."""
     if root.is_dir() or (root.is_file() and zipfile.is_zipfile(root)):
         with no_warnings():
-            for _, path in _list(root).pictures:
+            for _, path in list_files(root).pictures:
                 with suppress(DataError):
                     return min(read_header(path).size)
     return None

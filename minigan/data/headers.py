@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from minigan.common.terminal import bar
-from minigan.data.archive import Member
-from minigan.data.decode import Header, no_warnings, read_header
+from minigan.data.decode import File, Header, no_warnings, read_header
 from minigan.data.kinds import FORMAT_OF
 from minigan.data.listing import Listing
 from minigan.data.pictures import size_words
 from minigan.errors import DataError
 
 
-def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | Member, Header], list[str]]:
+def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[File, Header], list[str]]:
     """Read the headers of all pictures; return those of usable pictures, and a sentence for each unusable one."""
     headers, bad = {}, []
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
@@ -26,7 +23,7 @@ def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[Path | M
     return headers, bad
 
 
-def _check_size(header: Header, path: Path | Member, size: tuple[int, int]) -> Header:
+def _check_size(header: Header, path: File, size: tuple[int, int]) -> Header:
     shrink = min(header.size[0] / size[0], header.size[1] / size[1])
     if shrink < 1:
         most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
@@ -40,7 +37,7 @@ def _axis_order(*sizes: tuple[int, int]) -> str:
     return "" if all(height == width for height, width in sizes) else " in height x width"
 
 
-def misnamed(headers: dict[Path | Member, Header]) -> str:
+def misnamed(headers: dict[File, Header]) -> str:
     """Return a note about files whose content has another format than their suffix says. They are read all the same."""
     found = [(path, header) for path, header in headers.items() if FORMAT_OF[path.suffix.lower()] != header.format]
     if not found:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.data.archive import Member, open_archive
-from minigan.data.kinds import SUFFIXES
+from minigan.data.kinds import SUFFIXES, count_kinds
 from minigan.errors import DataError
 
 SPLIT_NAMES = {
@@ -32,7 +32,9 @@ SPLIT_NAMES = {
 }
 SPLITS = tuple(SPLIT_NAMES)
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-SPLIT = re.compile(rf"({'|'.join(SPLIT_OF)})([AB]?)", re.IGNORECASE)
+_WORDS = "|".join(sorted(SPLIT_OF, key=len, reverse=True))
+SPLIT = re.compile(rf"({_WORDS})([AB]?)", re.IGNORECASE)
+PAIRED_SPLIT = re.compile(rf"({_WORDS})([AB]?|annot|[ _.-].+)", re.IGNORECASE)  # train_labels: split and side
 SHOWN = 8  # names in a sentence
 
 
@@ -102,13 +104,25 @@ def _refuse_folder(error: OSError) -> None:
     raise DataError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def choose_split(listing: Listing, split: str, root: Path) -> Listing:
+def list_files(root: Path) -> Listing:
+    """List a folder or an archive. Raises DataError if it is neither, or has no pictures."""
+    if not (root.is_dir() or root.is_file()):
+        raise DataError(f"{root} is not a folder: give the folder, or the .zip archive, that holds the pictures")
+    listing = list_folder(root) if root.is_dir() else list_archive(root)
+    if not listing.pictures:
+        passed_over = count_kinds(listing.passed_over)
+        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
+    return listing
+
+
+def choose_split(listing: Listing, split: str, root: Path, names: re.Pattern = SPLIT) -> Listing:
     """Keep the pictures of one split. If no folder is named like a split, all pictures are for training.
 
-    Raises DataError if the split has no pictures, or if two folders are named like it.
+    `names` matches the name of a folder: a split, and what the folder stands for in it, such as A in trainA. Raises
+    DataError if the split has no pictures, or if two folders are named like it.
     """
-    listing = _unwrap(listing)
-    places = [_place(parts) for parts, _ in listing.pictures]
+    listing = _unwrap(listing, names)
+    places = [_place(parts, names) for parts, _ in listing.pictures]
     present = Counter(place.split for place in places if place.split)
     outside = len(places) - present.total()
     wanted = split if split in present else None
@@ -118,14 +132,14 @@ def choose_split(listing: Listing, split: str, root: Path) -> Listing:
     _refuse_duplicates([place for place in places if place.split == wanted], root)
     chosen = zip(places, listing.pictures, strict=True)
     pictures = [(place.rest, path) for place, (_, path) in chosen if place.split == wanted]
-    within = [_place((*parts, "")) for parts in listing.folders]
+    within = [_place((*parts, ""), names) for parts in listing.folders]
     folders = [place.rest[:-1] for place in within if place.split == wanted and len(place.rest) > 1]
     others = [f"{n:,} of {name}" for name, n in sorted(present.items()) if name != wanted]
     if wanted and outside:
         others.append(f"{outside:,} in no split")
     share = f"{split} has {len(pictures):,} of {len(places):,} pictures"
     notes = (f"{share}; left out are {listed(others)}",) if others else ()
-    return _unwrap(replace(listing, pictures=pictures, folders=folders, notes=notes))
+    return _unwrap(replace(listing, pictures=pictures, folders=folders, notes=notes), names)
 
 
 class Place(NamedTuple):
@@ -137,10 +151,11 @@ class Place(NamedTuple):
     rest: Parts
 
 
-def _place(parts: Parts) -> Place:
+def _place(parts: Parts, names: re.Pattern) -> Place:
     for level, folder in enumerate(parts[:-1][:2]):
-        if found := SPLIT.fullmatch(folder):
-            domain = (found[2].upper(),) if found[2] else ()
+        if found := names.fullmatch(folder):
+            rest = found[2].lstrip(" _.-")
+            domain = (rest.upper() if len(rest) == 1 else rest,) if rest else ()
             above = (*parts[:level], *domain)
             return Place(SPLIT_OF[found[1].lower()], folder, above, (*above, *parts[level + 1 :]))
     return Place(None, "", (), parts)
@@ -157,15 +172,15 @@ def _refuse_duplicates(places: list[Place], root: Path) -> None:
             raise DataError(f"in {root} {several}: give the path of one of them")
 
 
-def _unwrap(listing: Listing) -> Listing:
+def _unwrap(listing: Listing, names: re.Pattern) -> Listing:
     """Remove the single folder around all pictures, repeatedly, unless it names a split."""
     tops = {parts[0] if len(parts) > 1 else None for parts, _ in listing.pictures}
     top = tops.pop() if len(tops) == 1 else None
-    if top is None or SPLIT.fullmatch(top):
+    if top is None or names.fullmatch(top):
         return listing
     pictures = [(parts[1:], path) for parts, path in listing.pictures]
     folders = [parts[1:] for parts in listing.folders if parts[0] == top and len(parts) > 1]
-    return _unwrap(replace(listing, pictures=pictures, folders=folders))
+    return _unwrap(replace(listing, pictures=pictures, folders=folders), names)
 
 
 def find_classes(listing: Listing) -> tuple[np.ndarray | None, list[str] | None, tuple[str, ...]]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from minigan.data.archive import Member
 from minigan.data.decode import decode_whole, no_warnings
-from minigan.data.folder import list_pictures
+from minigan.data.listing import choose_split, list_files
 from minigan.data.pictures import size_words
+from minigan.data.sides import by_name, partners
 from minigan.errors import DataError
-
-Pair = tuple[Path | Member, Path | Member]
 
 
 class Pairs:
@@ -29,13 +28,9 @@ class Pairs:
     """
 
     def __init__(self, a: Path, b: Path, split_a: str = "train", split_b: str = "train") -> None:
-        first, second = _by_name(a, split_a), _by_name(b, split_b)
-        for here, there, root in ((first, second, b), (second, first, a)):
-            alone = [path for name, path in here.items() if name not in there]
-            if alone:
-                more = f", and so have {len(alone) - 1:,} others" if len(alone) > 1 else ""
-                raise DataError(f"{alone[0]} has no picture of its name in {root}{more}: add it, or remove this one")
-        self.files: list[Pair] = [(path, second[name]) for name, path in first.items()]
+        chosen = [choose_split(list_files(root), split, root) for root, split in ((a, split_a), (b, split_b))]
+        first, second = (by_name(listing.pictures) for listing in chosen)
+        self.files: list[Any] = partners([first, second], [a, b])  # of two files each
 
     def __len__(self) -> int:
         return len(self.files)
@@ -51,14 +46,3 @@ class Pairs:
                 )
             channels = max(x.shape[2], y.shape[2])
             yield tuple(np.broadcast_to(picture, (*picture.shape[:2], channels)) for picture in (x, y))
-
-
-def _by_name(root: Path, split: str) -> dict[tuple[str, ...], Path | Member]:
-    """Return the pictures of a folder or an archive, keyed by their folders and name without suffix."""
-    found: dict[tuple[str, ...], Path | Member] = {}
-    for parts, path in list_pictures(root, split):
-        name = (*parts[:-1], path.stem)
-        if name in found:
-            raise DataError(f"{found[name]} and {path} have one name, so a pair isn't certain: rename one of them")
-        found[name] = path
-    return found

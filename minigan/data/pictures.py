@@ -52,21 +52,25 @@ def size_words(height: int, width: int) -> str:
     return f"{height}x{width}"
 
 
-def to_size(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Decode a picture to uint8 (*size, channels), size (height, width)."""
+def to_size(image: Image.Image, size: tuple[int, int], channels: int, half: int | None = None) -> np.ndarray:
+    """Decode a picture, or its left (0) or right (1) `half`, to uint8 (*size, channels), size (height, width)."""
     read_key(image)
-    least = 2 * max(size)  # in both directions, because EXIF data may rotate the picture
-    image.draft(None, (least, least))  # decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster
-    image = _upright(image)
+    if half is None:
+        least = 2 * max(size)  # in both directions, because EXIF data may rotate the picture
+        image.draft(None, (least, least))  # decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster
+    image = _upright(image, half)
     image = image.convert("L" if channels == 1 or image.mode in ("1", "L") else "RGB")
     pixels = _resize(image, size)  # (*size, 1 or 3)
     return np.broadcast_to(pixels, (*size, channels))
 
 
-def to_pixels(image: Image.Image, channels: int | None = None) -> np.ndarray:
-    """Decode a picture at its own size to uint8 (H, W, channels), by default with 1 channel if it is gray, else 3."""
+def to_pixels(image: Image.Image, channels: int | None = None, half: int | None = None) -> np.ndarray:
+    """Decode a picture, or its left (0) or right (1) `half`, at its own size to uint8 (H, W, channels).
+
+    `channels` are by default 1 if the picture is gray, else 3.
+    """
     read_key(image)
-    image = _upright(image)
+    image = _upright(image, half)
     gray = channels == 1 or image.mode in ("1", "L")
     pixels = np.asarray(image.convert("L" if gray else "RGB")).reshape(image.height, image.width, -1)
     return np.broadcast_to(pixels, (*pixels.shape[:2], channels or pixels.shape[2]))
@@ -84,10 +88,11 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, half: int | None = None) -> Image.Image:
     """Rotate a photo as its EXIF data says, and composite it on white: mode 1, L, RGB or another without alpha."""
     ImageOps.exif_transpose(image, in_place=True)
-    return on_white(image)
+    image, middle = on_white(image), image.width // 2
+    return image if half is None else image.crop((middle * half, 0, middle * (half + 1), image.height))
 
 
 def read_key(image: Image.Image) -> None:

@@ -21,7 +21,7 @@ from minigan.data.points import PointDataset
 from minigan.errors import DataError
 from minigan.model import Kind
 
-SHOWN = ("picture", "points", "samples")  # kinds stored as a data set; the others are plain arrays
+SHOWN = ("picture", "points", "samples", "map")  # kinds stored as a data set; the others are plain arrays
 
 
 class Source:

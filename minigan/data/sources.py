@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +13,16 @@ import numpy as np
 
 from minigan.backend import is_array
 from minigan.common.words import every
-from minigan.data import mnist
+from minigan.data import cifar, mnist
+from minigan.data.arrays import holds_arrays
 from minigan.data.catalog import open_dataset
+from minigan.data.crops import cropped
+from minigan.data.folder import open_listing
 from minigan.data.listing import NoSplitError
+from minigan.data.paired import Reading, open_paired
 from minigan.data.pictures import Size
-from minigan.data.source import Source, is_data_set, quoted, source_of, source_of_arrays
+from minigan.data.sides import Side, in_order, two_sides
+from minigan.data.source import SHOWN, Source, is_data_set, quoted, source_of, source_of_arrays
 from minigan.errors import DataError, described
 from minigan.model import Kind
 
@@ -34,33 +40,43 @@ def open_feeds(
     split: str = "train",
     name: str = "arrays",
     crops: bool = False,
+    swap: bool = False,
 ) -> dict[str, Source]:
     """Open the arrays named in `kinds`, those that a model needs, as {feed: source}.
 
     `data` is one of
 
         a set: a name or a path, as `open_dataset` takes it, or a data set      for a model with one feed
+        a folder or an archive with both sides of pairs, or with two sets (`sides`)
         {feed: a set}                                                           for a model with several
         {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs only one
 
     The other arguments are those of `open_dataset`; `split` and `skip_bad` apply to paths, and `name` is the name of a
-    source of arrays. Feeds may differ in length. Raises DataError, in one sentence, for anything that can't be opened.
+    source of arrays. `swap` exchanges the two sides of a folder, or two folders. Feeds may differ in length. Raises
+    DataError, in one sentence, for anything that can't be opened.
     """
     feeds = _by_feed(kinds)
-    opened = _by_name(data, kinds)
-    for key, one in opened.items():
-        if isinstance(one, (str, os.PathLike)):
-            opened[key] = open_dataset(one, img_size, channels, seed, split, limit, skip_bad, crops)
-    sources = {}
+    opened = _by_name(data, kinds, swap)
+    how = Reading(img_size, channels, split, skip_bad, crops, swap)
+    sources, exchanged = {}, any(isinstance(one, Side) for one in opened.values())
     for feed, arrays in feeds.items():
-        given = [opened[key] for key in {feed, *arrays} & opened.keys()]
+        roots = {key: _pictures_at(opened[key]) for key in (feed, *arrays) if key in opened}
+        if _is_paired(arrays) and roots and all(roots.values()):
+            sources[feed], exchanged = open_paired(roots.get(feed, roots), arrays, how), True
+            continue
+        for key in roots:
+            opened[key] = _open_set(opened[key], how, limit, seed)
+        given = [opened[key] for key in roots]
         if len(given) == 1 and is_data_set(given[0]):
             source = source_of(given[0], arrays)
         else:
             source = source_of_arrays(opened, arrays, name, img_size, channels, crops)
-        if limit and limit < len(source):
-            source = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))
         sources[feed] = source
+    if swap and not exchanged:
+        raise DataError("`swap` exchanges two folders, or the two sides of one, and the data has none: leave it out")
+    for feed, source in sources.items():
+        if limit and limit < len(source):
+            sources[feed] = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))
     if unused := sorted(str(key) for key in opened if key not in kinds and key not in feeds):
         next(iter(sources.values())).notes += (f"the model doesn't take {quoted(unused)} of the data",)
     return sources
@@ -72,11 +88,12 @@ def open_own_parts(data: Any, kinds: Mapping[str, Kind], **options: Any) -> dict
     `data` and `options` are those of `open_feeds`. Only names and paths have other splits; arrays and open data sets
     have none.
     """
-    data = data if isinstance(data, Mapping) else dict.fromkeys(_by_feed(kinds), data)
+    named = isinstance(data, (Mapping, str, os.PathLike))
+    data = _by_name(data, kinds, options.get("swap", False)) if named else {}
     found: dict[str, Source] = {}
     for feed, arrays in _by_feed(kinds).items():
         sets = {key: data[key] for key in {feed, *arrays} & data.keys()}
-        if sets and all(isinstance(one, (str, os.PathLike)) and not _is_one_part(Path(one)) for one in sets.values()):
+        if sets and all(map(_has_parts, sets.values())):
             for split in OWN_PARTS:
                 with suppress(NoSplitError):
                     found |= open_feeds(sets, arrays, **options, split=split)
@@ -84,9 +101,41 @@ def open_own_parts(data: Any, kinds: Mapping[str, Kind], **options: Any) -> dict
     return found
 
 
-def _is_one_part(path: Path) -> bool:
-    """Whether a path is a single IDX file, which contains the same split whichever is requested."""
-    return path.is_file() and mnist.holds_mnist(path)
+def _has_parts(one: Any) -> bool:
+    """Whether this is a name or path that may have splits; not a single IDX file, whose split is always the same."""
+    if isinstance(one, Side):
+        return True
+    return isinstance(one, (str, os.PathLike)) and not (Path(one).is_file() and mnist.holds_mnist(Path(one)))
+
+
+def _is_paired(arrays: Mapping[str, Kind]) -> bool:
+    """Whether a feed has several arrays of pictures, or maps, which are read together."""
+    shown = [kind.what for kind in arrays.values() if kind.what in SHOWN]
+    return len(shown) > 1 or "map" in shown
+
+
+def _pictures_at(one: Any) -> Path | None:
+    """Return the path of a folder or an archive of pictures; None for anything else."""
+    if not isinstance(one, (str, os.PathLike)):
+        return None
+    path = Path(one).expanduser()
+    if path.is_dir():
+        return None if mnist.holds_mnist(path) or cifar.holds_cifar(path) else path
+    return path if path.is_file() and zipfile.is_zipfile(path) and not holds_arrays(path) else None
+
+
+def _open_set(one: Any, how: Reading, limit: int | None, seed: int) -> Any:
+    """Open a name, a path or a side of a folder as a data set; return everything else unchanged."""
+    if isinstance(one, Side):
+        sides = two_sides(one.root, how.split)
+        name = in_order(list(sides.files), (), ())[one.number]
+        dataset = open_listing(sides.files[name], one.root, how.img_size, how.channels, how.skip_bad, how.crops)
+        dataset.name += f"/{name or how.split}"
+        dataset.notes = (*sides.notes, *dataset.notes) if one.number == 0 else dataset.notes
+        return cropped(dataset, how.img_size) if how.crops else dataset
+    if isinstance(one, (str, os.PathLike)):
+        return open_dataset(one, how.img_size, how.channels, seed, how.split, limit, how.skip_bad, how.crops)
+    return one
 
 
 def _by_feed(kinds: Mapping[str, Kind]) -> dict[str, dict[str, Kind]]:
@@ -94,12 +143,15 @@ def _by_feed(kinds: Mapping[str, Kind]) -> dict[str, dict[str, Kind]]:
     return {kind.feed: {a: k for a, k in kinds.items() if k.feed == kind.feed} for kind in kinds.values()}
 
 
-def _by_name(data: Any, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def _by_name(data: Any, kinds: Mapping[str, Kind], swap: bool = False) -> dict[str, Any]:
     """Return sets keyed by feed, and arrays keyed by name. Raises DataError if the data doesn't match `kinds`."""
     if isinstance(data, Mapping) and data:
         return dict(data)
     if isinstance(data, (str, os.PathLike)) or is_data_set(data):
         feeds = list(_by_feed(kinds))
+        root = _pictures_at(data)
+        if len(feeds) == 2 and root:
+            return {feed: Side(root, k, 2) for feed, k in zip(feeds, (1, 0) if swap else (0, 1), strict=True)}
         if len(feeds) > 1:
             raise DataError(f"the model takes {len(feeds)} sets of data, {every(feeds)}: give one for each of them")
         return {feeds[0]: data}

@@ -18,7 +18,7 @@ from minigan.backend import get_device
 from minigan.common.model_checks import check_arrays
 from minigan.common.words import either, nearest
 from minigan.data import AUGMENTATIONS
-from minigan.model import Model, can
+from minigan.model import Kind, Model, can
 from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.threads import blas
@@ -42,7 +42,7 @@ from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources,
 
 DEFAULT_DATA = "digits"
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays in the built-in data sets
-OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment")
+OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment", "swap")
 OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
 AS_GIVEN = OF_DATA + OF_RUN  # settings with the defaults of RunConfig
 SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "crops", "init_from"}
@@ -131,10 +131,24 @@ def _usual_data(name: str, cls: type[Model]) -> str:
     """Return the default data set of a model. Raises TrainingError if no built-in data set fits the model."""
     kinds = cls.arrays.values()
     feeds = dict.fromkeys(kind.feed for kind in kinds)
-    if len(feeds) > 1 or any(kind.what not in PLAIN for kind in kinds):
-        how = ",".join(f"{feed}=DATA" for feed in feeds) if len(feeds) > 1 else "my_data.py:make_data"
-        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: give their paths by `data`, as {how}")
+    pictures = [kind for kind in kinds if kind.what in ("picture", "map")]
+    if len(feeds) > 1 or len(pictures) > 1 or any(kind.what not in PLAIN for kind in kinds):
+        raise TrainingError(f"{name} takes {', '.join(cls.arrays)}: {_how_to_give(cls.arrays)}")
     return DEFAULT_DATA
+
+
+def _how_to_give(kinds: dict[str, Kind]) -> str:
+    """Return how the data of a model is given that takes more than one array of pictures or points."""
+    feeds = list(dict.fromkeys(kind.feed for kind in kinds.values()))
+    pictures = all(kind.what in ("picture", "map") for kind in kinds.values())
+    if pictures and len(feeds) == len(kinds) == 2:
+        sets = ",".join(f"{feed}=DATA" for feed in feeds)
+        return f"give them by `data`, as {sets}, or as one folder with trainA and trainB"
+    if pictures and len(feeds) == 1 and len(kinds) == 2:
+        folders = ",".join(f"{name}=FOLDER" for name in kinds)
+        return f"give a folder of pairs by `data`, side by side in each file or in two folders, or {folders}"
+    how = ",".join(f"{feed}=DATA" for feed in feeds) if len(feeds) > 1 else "my_data.py:make_data"
+    return f"give their paths by `data`, as {how}"
 
 
 def learns_classes(cls: type[Model], model_args: dict[str, Any]) -> bool:

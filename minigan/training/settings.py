@@ -41,6 +41,7 @@ class RunConfig:
     samples       the number of samples of each feed, at the beginning
     n_steps       the length of training
     img_size      (H, W) of pictures in training, or None; crops: cut out of larger ones, rather than resized
+    swap          whether the two sides of pairs, or of two sets in one folder, are exchanged
     classes       names, by label, of the classes of a conditional model
     ema           the decay of the average of weights, or None; lr_decay: one of DECAYS; on_nan: one of ON_NAN
     eval_interval steps between judgements, or None; eval_features: the feature network for FID of eval_samples
@@ -62,6 +63,7 @@ class RunConfig:
     limit: int | None = None
     skip_bad: bool = False
     crops: bool = False
+    swap: bool = False
     augment: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     ema: float | None = None

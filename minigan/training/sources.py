@@ -55,6 +55,7 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
         "seed": config.seed,
         "skip_bad": config.skip_bad,
         "crops": config.crops,
+        "swap": config.swap,
         "name": short_name(config.data),
     }
 
