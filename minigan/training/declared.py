@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from minigan.common.model_checks import SCALES
 from minigan.common.untrusted import open_file
-from minigan.model import Judgement, Measure
+from minigan.model import Exhibit, Judgement, Measure
 from minigan.training.files import write_text
 
 LARGEST_FILE = 1 << 20  # bytes; a network of a hundred layers needs about ten thousand
+MOST_ROWS = 1000  # of a table
 LOSSES = "Losses"  # the chart whose measures are named "D loss" in a line of progress, and "D" in the chart
 
 
@@ -30,12 +31,29 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Table:
+    """An exhibit of pictures with a caption for each column: the page shows one row at a time, large."""
+
+    captions: tuple[str, ...]
+    rows: int
+
+    @classmethod
+    def of(cls, exhibit: Exhibit) -> Table | None:
+        """Return the table that an exhibit is; None if it is none."""
+        n = len(exhibit.captions)
+        if exhibit.samples.ndim != 4 or not n or n != (exhibit.columns or n) or len(exhibit.samples) % n:
+            return None
+        return cls(tuple(exhibit.captions), len(exhibit.samples) // n)
+
+
+@dataclass(frozen=True)
 class Declared:
     """The display names of a model, by the names in its records.
 
     networks: a title for each; critics come first, like their measures
     layers:   {"G.0": "Dense(100, 2048)", …}
     exhibits: names, in the order of the page; the first one is drawn large
+    tables:   of the exhibits that are tables
     """
 
     measures: dict[str, Measure] = field(default_factory=dict)
@@ -43,6 +61,7 @@ class Declared:
     networks: dict[str, str] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     exhibits: tuple[str, ...] = ()
+    tables: dict[str, Table] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Any, judgements: dict[str, Judgement] | None = None) -> Declared:
@@ -63,6 +82,11 @@ class Declared:
             {name: roles.get(name, name) for name in dict.fromkeys([*critics, *model.networks])},
             layers,
         )
+
+    def showing(self, exhibits: dict[str, Exhibit]) -> Declared:
+        """Return these declarations with exhibits."""
+        tables = {name: table for name, exhibit in exhibits.items() if (table := Table.of(exhibit))}
+        return replace(self, exhibits=tuple(exhibits), tables=tables)
 
     @property
     def charts(self) -> list[Chart]:
@@ -108,6 +132,7 @@ class Declared:
                 {name: _text(value) for name, value in values["networks"].items()},
                 {name: _text(value) for name, value in values["layers"].items()},
                 tuple(map(_text, values["exhibits"])),
+                {name: _table(value) for name, value in values.get("tables", {}).items()},
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls()
@@ -126,6 +151,13 @@ def _made(kind: Any, value: dict[str, Any]) -> Any:
     if texts["scale"] not in SCALES:
         raise ValueError(f"{texts['scale']!r} is none of {', '.join(SCALES)}")
     return kind(**texts)
+
+
+def _table(value: dict[str, Any]) -> Table:
+    rows, captions = value["rows"], tuple(map(_text, value["captions"]))
+    if type(rows) is not int or not 1 <= rows <= MOST_ROWS or not captions:
+        raise ValueError(f"{value!r} is no table")
+    return Table(captions, rows)
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from minigan.model import Exhibit
 from minigan.training.folder import RunFolder
 from minigan.training.pictures import draw_exhibit
 from minigan.training.settings import EXHIBITED, REAL_SAMPLES, RunConfig
+from minigan.training.translation_tables import translation_tables
 
 REAL_POINTS = 1000  # drawn behind generated points
 
@@ -36,9 +37,13 @@ class Gallery:
         self._real: dict[tuple[str, int], np.ndarray] = {}  # cache
 
     def show(self) -> dict[str, Exhibit]:
-        """Return the model's exhibits, on the host. Raises ModelError for an exhibit that can't be drawn."""
+        """Return tables of the model's translations, and its exhibits, on the host.
+
+        Raises ModelError for an exhibit that can't be drawn.
+        """
         shown = self.model.show(self.held_out, self.model.device.rng([self.seed, EXHIBITED]))
         check_exhibits(self.model, shown)
+        shown = translation_tables(self.model, self.held_out) | shown
         return {name: replace(exhibit, samples=to_numpy(exhibit.samples)) for name, exhibit in shown.items()}
 
     def keep(self, shown: dict[str, Exhibit], step: int) -> None:

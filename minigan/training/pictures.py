@@ -57,11 +57,8 @@ def _in_plane(points: Any) -> Any:
 
 def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
     """Add a caption above each column of a grid, wrapped to the width of the column."""
-    size, width = max(FONT, FONT * image.width // SIDE), (image.width - GUTTER) // len(captions)
-    letters = max(2, 3 * width // (2 * size))  # assumes letters two thirds as wide as the font size
-    lines = [wrap(caption, letters, max_lines=MOST_LINES, placeholder="…") for caption in captions]
+    width, head, size, lines = _layout(image.width, captions)
     line, font = size * 4 // 3, ImageFont.load_default(size)
-    head = line * max(map(len, lines)) + GUTTER
     canvas = Image.new("RGB", (image.width, image.height + head), BACKGROUND)
     canvas.paste(image, (0, head))
     pen = ImageDraw.Draw(canvas)
@@ -69,6 +66,27 @@ def _captioned(image: Image.Image, captions: tuple[str, ...]) -> Image.Image:
         for j, text in enumerate(reversed(some)):  # upward from the picture
             pen.text((GUTTER + (i + 0.5) * width, head - j * line - GUTTER), text, INK, font, "md")
     return canvas
+
+
+def _layout(width: int, captions: tuple[str, ...]) -> tuple[int, int, int, list[list[str]]]:
+    """Return the width of a column of a grid, the height of the captions, their font size, and their lines."""
+    size, column = max(FONT, FONT * width // SIDE), (width - GUTTER) // len(captions)
+    letters = max(2, 3 * column // (2 * size))  # assumes letters two thirds as wide as the font size
+    lines = [wrap(caption, letters, max_lines=MOST_LINES, placeholder="…") for caption in captions]
+    return column, size * 4 // 3 * max(map(len, lines)) + GUTTER, size, lines
+
+
+def table_layout(size: tuple[int, int], captions: tuple[str, ...], rows: int) -> dict[str, float]:
+    """Return where the pictures of a drawn table are, as shares of its width and height.
+
+    size: (width, height) of the whole drawing, in pixels
+    {"left", "top"} of the first picture; {"right", "down"} to the next column and row; {"width", "height"} of each
+    """
+    (W, H), gutter = size, GUTTER
+    column, head, *_ = _layout(W, captions)
+    row = (H - head - gutter) / rows
+    shares = {"left": gutter / W, "right": column / W, "width": (column - gutter) / W}
+    return shares | {"top": (head + gutter) / H, "down": row / H, "height": (row - gutter) / H}
 
 
 def to_bytes(pictures: np.ndarray) -> np.ndarray:
@@ -160,11 +178,11 @@ def open_picture(path: Path) -> Image.Image:
             return file.convert("RGB")
 
 
-def shrink(image: Image.Image) -> bool:
-    """Reduce a picture in place to at most SIDE pixels each way; return whether it was larger."""
-    larger = max(image.size) > SIDE
+def shrink(image: Image.Image, side: int = SIDE) -> bool:
+    """Reduce a picture in place to at most `side` pixels each way; return whether it was larger."""
+    larger = max(image.size) > side
     if larger:
-        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        image.thumbnail((side, side), Image.Resampling.BOX)
     return larger
 
 

@@ -7,7 +7,7 @@ Writing a record synchronizes with the device; a step doesn't.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -213,7 +213,8 @@ class Run:
             raise TrainingError(f"{self.folder.path} has already made {steps}: give a larger `n_steps` or `n_epochs`")
         self.folder.lock()
         self.created = True
-        self._declare_exhibits(Declared.read(self.folder.declared).exhibits)
+        declared = Declared.read(self.folder.declared)
+        self._declare(replace(self.declared, exhibits=declared.exhibits, tables=declared.tables))
         load_frozen(self.folder, self.model)
         self.stepper.restore(checkpoint)
         self.folder.forget_after(self.stepper.step)
@@ -231,15 +232,15 @@ class Run:
         self.stepper.recorder.fetch()
         self.folder.create(self.config)
         if not self.created:
-            self._declare_exhibits(first)
+            self._declare(self.declared.showing(first))
             save_frozen(self.folder, self.model)
         self.declared.write(self.folder.declared)
         self.created = True
         self.gallery.keep(first, 0)
 
-    def _declare_exhibits(self, exhibits: Iterable[str]) -> None:
-        """Pass the names of the exhibits to the report."""
-        self.declared = self.report.declared = replace(self.declared, exhibits=tuple(exhibits))
+    def _declare(self, declared: Declared) -> None:
+        """Set the declarations, here and in the report."""
+        self.declared = self.report.declared = declared
 
     def _draw_and_report(self, phase: str) -> None:
         """Draw the curves and the films, and write the page, when a run finishes or is interrupted."""

@@ -60,13 +60,13 @@ def distinct(held_out: Sequence[dict[str, Any]], array: str) -> int:
     return held_out.distinct(array) if isinstance(held_out, HeldOut) else len(held_out)
 
 
-def cut(item: dict[str, Any], array: str, side: int) -> dict[str, Any]:
-    """Return an item with the center of its pictures, at most `side` pixels high and wide; `array` has their size."""
+def cut(item: dict[str, Any], array: str, height: int, width: int) -> dict[str, Any]:
+    """Return an item with only the center of its pictures, at most height × width; `array` has their size."""
     H, W = item[array].shape[1:3]
-    top, left = max(0, H - side) // 2, max(0, W - side) // 2
+    top, left = max(0, H - height) // 2, max(0, W - width) // 2
 
     def center(x: Any) -> Any:
-        return x[:, top : top + side, left : left + side] if tuple(x.shape[1:3]) == (H, W) else x
+        return x[:, top : top + height, left : left + width] if tuple(x.shape[1:3]) == (H, W) else x
 
     return {name: center(x) for name, x in item.items()}
 

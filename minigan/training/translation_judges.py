@@ -93,7 +93,7 @@ class PairJudge:
         """Return the judgements, as far as they are finite."""
         target = self.translation.target
         self._indices = self._indices or spread(self.held_out, target, self.config)
-        items = (cut(self.held_out[i], target, MOST_SIDE) for i in self._indices)
+        items = (cut(self.held_out[i], target, MOST_SIDE, MOST_SIDE) for i in self._indices)
         values = compare(model, self.translation, items).values()
         return {self.key(name): float(f"{values[name]:.6g}") for name in self.names if np.isfinite(values[name])}
 
@@ -148,7 +148,7 @@ class SetJudge:
         found = {}
         for one in self.translations:
             indices = self._indices[one.source]
-            results = (result_of(model, one, cut(self.held_out[i], one.source, MOST_SIDE)) for i in indices)
+            results = (result_of(model, one, cut(self.held_out[i], one.source, MOST_SIDE, MOST_SIDE)) for i in indices)
             try:
                 found[f"kid_{one.target}"] = self._kid(results, len(indices), self._targets[one.target])
             except BadPictureError:
@@ -167,7 +167,7 @@ class SetJudge:
             self._constant[f"source_kid_{one.target}"] = value
 
     def _pictures(self, array: str) -> Iterator[Any]:
-        return (cut(self.held_out[i], array, MOST_SIDE)[array] for i in self._indices[array])
+        return (cut(self.held_out[i], array, MOST_SIDE, MOST_SIDE)[array] for i in self._indices[array])
 
     def _kid(self, pictures: Any, n: int, target: Statistics) -> float:
         answer, _ = evaluate(in_batches(pictures), n, "results", self.network, target, ("kid",), self.config.seed)

@@ -135,7 +135,7 @@ def test_a_picture_is_encoded_once(tmp_path, monkeypatch):
     for i, path in enumerate(paths[:3]):
         picture(i).save(path)
     encoded = []
-    monkeypatch.setattr(frames, "encode", lambda path: encoded.append(path.name) or encode(path))
+    monkeypatch.setattr(frames, "encode", lambda path, *limits: encoded.append(path.name) or encode(path, *limits))
     first = read(paths[:3])
     assert read(paths[:3]) == first and len(encoded) == 3
     picture(3).save(paths[3])

@@ -127,7 +127,7 @@ def test_large_pictures_are_judged_by_their_center(monkeypatch):
 
 def test_a_cut_leaves_small_pictures_and_other_arrays_alone():
     item = {"x": np.zeros((1, 9, 20, 3)), "mask": np.zeros((1, 9, 20, 1)), "label": np.zeros(1)}
-    shapes = {name: x.shape for name, x in cut(item, "x", 10).items()}
+    shapes = {name: x.shape for name, x in cut(item, "x", 12, 10).items()}
     assert shapes == {"x": (1, 9, 10, 3), "mask": (1, 9, 10, 1), "label": (1,)}
 
 

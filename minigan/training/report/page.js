@@ -105,7 +105,7 @@ function pointAt(step) {
 // pictures of that time in all exhibits.
 function filmView(section, frames) {
   const picture = section.querySelector("img"), slider = section.querySelector("input");
-  const label = section.querySelector("output"), button = section.querySelector("button");
+  const label = section.querySelector("output"), button = section.querySelector(".controls button");
   const words = picture.alt.replace(/ at step .*/, "");
   let timer = null;
   const stop = () => {
@@ -135,6 +135,44 @@ function filmView(section, frames) {
   return { turnTo: (step) => { stop(); show(nearest(steps, step)); } };
 }
 const films = data.films.length ? each(".film", data.films, filmView) : [];
+
+// A table of pictures: one row at a time, large, drawn from the picture of all rows. A press on a row selects it.
+function tableView(section, { left, top, right, down, width, height, captions, rows }) {
+  const picture = section.querySelector("img"), cells = [...section.querySelectorAll("canvas")];
+  const which = section.querySelector(".turn output"), mark = add(section.querySelector(".whole"), "chosen");
+  let row = 0;
+  const draw = () => {
+    const W = picture.naturalWidth, H = picture.naturalHeight;
+    const w = Math.max(1, Math.round(width * W)), h = Math.max(1, Math.round(height * H));
+    cells.forEach((cell, column) => {
+      cell.width = w;
+      cell.height = h;
+      cell.classList.toggle("coarse", w < 160);
+      const x = Math.round((left + column * right) * W), y = Math.round((top + row * down) * H);
+      cell.getContext("2d").drawImage(picture, x, y, w, h, 0, 0, w, h);
+      cell.setAttribute("aria-label", captions[column] + ", row " + (row + 1));
+    });
+    which.textContent = row + 1 + " of " + rows;
+    mark.style.top = 100 * (top + row * down) + "%";
+    mark.style.height = 100 * height + "%";
+    mark.hidden = false;
+  };
+  const turnTo = (next) => {
+    row = (next + rows) % rows;
+    draw();
+  };
+  const [previous, next] = section.querySelectorAll(".turn button");
+  previous.addEventListener("click", () => turnTo(row - 1));
+  next.addEventListener("click", () => turnTo(row + 1));
+  section.querySelector(".cells").addEventListener("click", () => turnTo(row + 1));
+  picture.addEventListener("click", (event) => {
+    const area = picture.getBoundingClientRect(), place = (event.clientY - area.top) / area.height;
+    turnTo(Math.min(Math.max(Math.floor((place - top) / down), 0), rows - 1));
+  });
+  picture.addEventListener("load", draw);
+  if (picture.complete) draw();
+}
+each(".film.table", data.tables, tableView);
 
 for (const view of views) {
   const element = view.element;

@@ -17,9 +17,10 @@ from string import Template
 from typing import Any
 
 from minigan.training.curves import RecordTable
-from minigan.training.declared import Declared
+from minigan.training.declared import Declared, Table
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
+from minigan.training.pictures import table_layout
 from minigan.training.progress import duration
 from minigan.training.report import charts, frames, layers, tables
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
@@ -72,12 +73,13 @@ class Report:
         large, small = charts.charts_of(self.declared, found)
         drawn = [[shown for chart in some if (shown := charts.draw(chart, found, last))] for some in (large, small)]
         maps = layers.draw(found, last, self.declared)
+        shown = [_film(*film, self.declared.tables.get(film[0])) for film in films]
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
             _notes(found, status, self.config.n_steps),
-            tag("div", _film(*films[0]) if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
-            _row("More pictures", [_film(*film) for film in films[1:]]),
+            tag("div", shown[0] if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
+            _row("More pictures", shown[1:]),
             _row("More curves", [figure for figure, _ in drawn[1]]),
             *([_gradients(*maps[:2])] if maps else []),
             self._tables(status, found),
@@ -85,6 +87,8 @@ class Report:
         sources = [[{"step": step, "src": source} for step, source in shown] for _, shown in films]
         data = {"last": last, "charts": [data for _, data in drawn[0] + drawn[1]], "films": sources}
         data["maps"] = maps[2] if maps else []
+        tables = [name for name, _ in films if name in self.declared.tables]
+        data["tables"] = [self._layout(name, (pictures or {})[name]) for name in tables]
         return fill(f"{title}: step {status.step:,}", join(parts), script_data(data))
 
     def _films(self, pictures: Mapping[str, Sequence[Path]]) -> list[tuple[str, list[tuple[int, str]]]]:
@@ -92,8 +96,16 @@ class Report:
         place = {name: i for i, name in enumerate(self.declared.exhibits)}
         names = sorted(pictures, key=lambda name: place.get(name, len(place)))[:MOST_EXHIBITS]
         most = max(FEWEST_FRAMES, frames.MOST // max(1, len(names)))
-        found = [(name, frames.read(pictures[name], most)) for name in names]
+        fewer = (min(most, frames.TABLE_FRAMES), frames.TABLE_SIDE, frames.TABLE_BYTES)
+        limits = {name: fewer if name in self.declared.tables else (most,) for name in names}
+        found = [(name, frames.read(pictures[name], *limits[name])) for name in names]
         return [(name, shown) for name, shown in found if shown]
+
+    def _layout(self, name: str, paths: Sequence[Path]) -> dict[str, Any]:
+        """Return where the pictures of a table are, for page.js, with its captions and the number of its rows."""
+        table = self.declared.tables[name]
+        size = next(size for path in reversed(paths) if (size := frames.size_of(path)))
+        return table_layout(size, table.captions, table.rows) | {"captions": table.captions, "rows": table.rows}
 
     def _tables(self, status: Status, records: RecordTable) -> Html:
         config, judged = self.config, tables.judgements(records, self.declared)
@@ -192,14 +204,26 @@ def _with_flags(text: str) -> list[str]:
     return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
-def _film(name: str, frames: Sequence[tuple[int, str]]) -> Html:
-    """Return the last picture of an exhibit, with a slider over the frames (page.js)."""
+def _film(name: str, frames: Sequence[tuple[int, str]], table: Table | None = None) -> Html:
+    """Return the last picture of an exhibit, with a slider over the frames, and a viewer for the rows of a table."""
     (step, source), last, words = frames[-1], str(len(frames) - 1), name.replace("_", " ").replace("-", " ")
     title = tag("h2", words[:1].upper() + words[1:], " ", tag("small", tag("output", f"step {step:,}")))
     slider = tag("input", type="range", min="0", max=last, value=last, aria_label=f"{words} over time")
     controls = tag("div", tag("button", "Play", type="button"), slider, class_="controls needs-script")
     picture = tag("img", src=source, alt=f"{words} at step {step:,}")
-    return tag("section", title, picture, controls, class_="film card")
+    if table is None:
+        return tag("section", title, picture, controls, class_="film card")
+    whole = tag("div", picture, class_="whole")
+    return tag("section", title, tag("div", whole, _viewer(table), class_="rows"), controls, class_="film card table")
+
+
+def _viewer(table: Table) -> Html:
+    """Return the place where page.js draws one row of a table, with buttons that turn to the others."""
+    cells = [tag("figure", tag("figcaption", words), tag("canvas", role="img")) for words in table.captions]
+    buttons = [tag("button", words, type="button") for words in ("Previous", "Next")]
+    which = tag("output", f"1 of {table.rows}")
+    turn = tag("div", buttons[0], which, buttons[1], class_="turn")
+    return tag("div", tag("div", *cells, class_="cells"), turn, class_="viewer needs-script")
 
 
 def _gradients(maps: Sequence[Html], key: Html) -> Html:
