@@ -55,6 +55,11 @@ class _GlobalSumPool(nn.Module):
         return x.sum((2, 3))
 
 
+class _GlobalAvgPool(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))
+
+
 def torch_network(network: layers.Sequential) -> nn.Sequential:
     """Translate a network layer by layer. The weights are PyTorch's own, because only the time is compared.
 
@@ -112,6 +117,7 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.BilinearUpsample: lambda: nn.Upsample(scale_factor=layer.scale_factor, mode="bilinear"),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
         layers.GlobalSumPool: _GlobalSumPool,
+        layers.GlobalAvgPool: _GlobalAvgPool,
     }
     if type(layer) not in plain:
         raise MiniganError(f"the benchmark has no PyTorch peer for {layer!r}")

@@ -31,6 +31,7 @@ COMMANDS = {
     "gradcheck": ("minigan.commands.gradcheck", "check all gradients by finite differences"),
     "models": ("minigan.commands.models", "list the models, or describe one"),
     "data": ("minigan.commands.data", "list the data sets, or show one"),
+    "download": ("minigan.commands.download", "get the weights of the network for FID"),
     "bench": ("minigan.commands.bench", "measure speed and memory, also of PyTorch"),
     "selftest": ("minigan.commands.selftest", "check and measure a GPU, in eight minutes"),
 }

@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
     measured = parser.add_argument_group("what is measured")
     known = f"any of {','.join(metrics.METRICS)}, or of ssim,psnr for two folders picture by picture"
-    usual = "fid,is with a reference, else is; with digits also classes"
+    usual = "fid,is with a reference, else is; with photos kid,pr; with digits also classes"
     measured.add_argument("--metrics", type=options.names, metavar="A,B", help=f"{known} (default: {usual})")
     n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
     measured.add_argument("--n", type=count, metavar="N", help=n)
@@ -58,9 +58,11 @@ def add_arguments(parser: Parser) -> None:
     real.add_argument("--save-stats", type=place, metavar="FILE", help=keep)
 
     how = parser.add_argument_group("how it is measured")
-    features = "whose features (default: digits for digits and mnist, else inception)"
+    features = (
+        "whose features (default: digits for digits and mnist, else inception if its weights are here, else photos)"
+    )
     how.add_argument("--features", choices=metrics.FEATURE_NETWORKS, help=features)
-    weights = "its weights (default: those of digits come with the package; for inception, known folders are searched)"
+    weights = "its weights (default: photos and digits come with the package; of inception, known folders are searched)"
     how.add_argument("--weights", type=place, metavar="FILE", help=weights)
     sides = "bring pictures of folders to N pixels, or HEIGHTxWIDTH (default: as the first one, of a run as its own)"
     how.add_argument("--img-size", type=options.size, metavar="N", help=sides)
@@ -122,8 +124,10 @@ def _measure(
     else:
         features = usual_features(pictures.dataset, real.dataset if real else None)
     network = metrics.open_features(features, device, args.weights)
-    usual = (("fid",) if real is not None else ()) + ("is",) + (("classes",) if network.knows_none else ())
-    wanted = args.metrics or usual
+    usual = tuple(name for name in network.usual if real is not None or name not in metrics.NEEDS_REFERENCE)
+    wanted = args.metrics or usual + (("classes",) if network.knows_none else ())
+    if not wanted:
+        raise UsageError(f"the features of {features} only compare pictures with others: give these with --against")
     metrics.check_metrics(wanted, pictures.n, network, real is not None)
 
     evidence = Evidence(network, pictures, real) if draws else None

@@ -23,7 +23,7 @@ from minigan.layers.minibatch import MinibatchStdDev
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.padding import ReflectionPad2D, ReplicationPad2D
 from minigan.layers.parameters import Parameters
-from minigan.layers.pooling import AvgPool2D, GlobalSumPool, MaxPool2D, Upsample
+from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
 from minigan.layers.shape import Flatten, Reshape
@@ -47,6 +47,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAvgPool",
     "GlobalSumPool",
     "InstanceNorm",
     "Layer",

@@ -223,5 +223,34 @@ class GlobalSumPool(Layer):
         return cache, (cache[0], cache[3])
 
 
+class GlobalAvgPool(GlobalSumPool):
+    """y[n, c] = Σ_{i, j} x[n, i, j, c]/(H·W): the mean over a picture's pixels, for x (N, H, W, C) → y (N, C).
+
+    A network that ends in it takes pictures of any size (Lin et al. 2013, "Network in Network"). It is linear in x, as
+    the sum is: dx[n, i, j, c] = dy[n, c]/(H·W), and ddy is the mean of ddx.
+    """
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x (N, H, W, C) → y (N, C)."""
+        y, x_shape = super().forward(x, train, rng)
+        return y / _area(x_shape), x_shape
+
+    def backward_input(self, dy: Any, cache: Any) -> Any:
+        """dy (N, C) → dx (N, H, W, C)."""
+        # forward: y = Σ_{i, j} x / (H·W)
+        return super().backward_input(dy / _area(cache), cache)
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx (N, H, W, C) → ddy (N, C), its mean; dx2 is None."""
+        # backward: dx = dy / (H·W), at every pixel
+        ddy, _ = super().double_backward(ddx, dy, cache)
+        return ddy / _area(cache), None
+
+
+def _area(x_shape: tuple[int, ...]) -> int:
+    """H·W of (N, H, W, C)."""
+    return x_shape[1] * x_shape[2]
+
+
 def _sum_of_pixels(x: Any) -> Any:
     return sum_over((x,), axes=(1, 2)).reshape(x.shape[0], x.shape[3])

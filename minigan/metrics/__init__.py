@@ -14,6 +14,7 @@ from minigan.metrics.manifold import nearest, precision_recall
 from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
 from minigan.metrics.networks import FEATURE_NETWORKS, open_features
+from minigan.metrics.photo_classifier import PhotoClassifier
 from minigan.metrics.similarity import psnr, ssim
 from minigan.metrics.statistics import Statistics, network_of, observe, read_statistics, write_statistics
 
@@ -29,6 +30,7 @@ __all__ = [
     "Inception",
     "InceptionScore",
     "Moments",
+    "PhotoClassifier",
     "Statistics",
     "check_metrics",
     "class_iou",

@@ -25,6 +25,7 @@ from minigan.metrics.resize import resize_bilinear
 SIDE = 28  # pixels, MNIST's
 FEATURES = 64
 DIGITS = tuple(map(str, range(10)))
+MAKER = "examples/train_classifier.py"
 AT_ONCE = 250  # pictures, so that the memory doesn't grow with their number
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue: ITU-R BT.601, as in Pillow's "L"
 
@@ -68,7 +69,7 @@ class DigitClassifier(FeatureNetwork):
         self.device = get_device(device)
         path = files("minigan.metrics") / "digit_classifier.npz" if weights is None else Path(weights)
         self.network = build_classifier()
-        arrays = _read(path)
+        arrays = read_weights(path)
         try:
             self.network.load_state_dict(arrays)
             self.weights = digest(arrays)
@@ -105,7 +106,7 @@ def write_weights(network: Sequential, file: Any) -> None:
     np.savez_compressed(file, **{name: array.astype(np.float16) for name, array in network.state_dict().items()})
 
 
-def _read(path: Any) -> dict[str, np.ndarray]:
+def read_weights(path: Any, whose: str = "the classifier of digits", maker: str = MAKER) -> dict[str, np.ndarray]:
     """Read the arrays of a file. Raises CheckpointError if it is missing or damaged, or if a number is not finite."""
     try:
         with open_file(path) if isinstance(path, os.PathLike) else path.open("rb") as file:
@@ -113,7 +114,7 @@ def _read(path: Any) -> dict[str, np.ndarray]:
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("a weight is not finite")
     except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}: give one that examples/train_classifier.py wrote") from None
+        raise CheckpointError(f"there is no file {path}: give one that {maker} wrote") from None
     except UNREADABLE_NPZ as error:
-        raise CheckpointError(f"{path} is damaged, or has no weights of the classifier of digits") from error
+        raise CheckpointError(f"{path} is damaged, or has no weights of {whose}") from error
     return arrays

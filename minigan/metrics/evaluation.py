@@ -143,6 +143,8 @@ def check_metrics(metrics: Iterable[str], n: int, network: FeatureNetwork, has_r
             raise DataError(f"there is no metric {name!r}: choose from {', '.join(METRICS)}")
         if name == "classes" and not network.knows_none:
             raise DataError(f"classes are counted by a classifier of digits, not by {network.name}: leave it out")
+        if name == "is" and not network.classes:
+            raise DataError(f"is needs the probabilities of classes, and {network.name} has no classes: leave it out")
         if name in NEEDS_REFERENCE and not has_reference:
             raise DataError(f"{name} compares with real pictures: give them with --against")
     if n < 2:

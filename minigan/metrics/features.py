@@ -19,7 +19,8 @@ class FeatureNetwork:
     `describe` and `resizer` are phrases for the user. `comparable` is whether distances between its features may be
     compared with published ones. `knows_none` is whether its probabilities have a last column in addition to those of
     `classes`, for pictures of none of them. `weights` is a digest of its weights: only statistics of equal weights are
-    compared.
+    compared. `classes` is empty for a network without classes: K is then 0. `usual` names the metrics that are measured
+    where none are asked for.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FeatureNetwork:
     weights: str
     n_features: int
     classes: tuple[str, ...]
+    usual: tuple[str, ...] = ("fid", "is")
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:
         """Pictures (N, H, W, C), float32 in [-1, 1], C 1 or 3, of any size → features (N, F), probabilities (N, K)."""

@@ -24,8 +24,8 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.common.untrusted import Unreadable, open_file, read_npz
-from minigan.data.download import cache_folder, file_checksum
-from minigan.errors import MiniganError, described
+from minigan.data.download import cache_folder, fetch, file_checksum
+from minigan.errors import DataError, MiniganError, described
 from minigan.layers import Conv2D, Dense, Layer, ReLU, Sequential
 from minigan.metrics.checks import check_pictures
 from minigan.metrics.features import FeatureNetwork, digest
@@ -36,7 +36,7 @@ from minigan.metrics.torch_file import read_torch_file
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
-SHA256 = "6726825d"  # first 8 digits
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 VARIABLE = "MINIGAN_INCEPTION"
 SIDE = 299  # pixels
 EPS = 1e-3  # of the batch norms
@@ -144,9 +144,10 @@ def load_inception(path: Path | str | None = None, device: Device | str = "cpu")
     found = find_weights() if path is None else Path(path)
     if not found.is_file():
         raise MiniganError(f"there is no file {found} with the weights of the Inception network")
-    verified = file_checksum(found).startswith(SHA256)
+    verified = file_checksum(found) == SHA256
     if found.name == FILE and not verified:
-        raise MiniganError(f"{found} is damaged: its SHA-256 doesn't begin with {SHA256}, so get it again from {URL}")
+        again = "delete it, and get it again by minigan download inception"
+        raise MiniganError(f"{found} is damaged, its SHA-256 doesn't begin with {SHA256[:8]}: {again}")
     return Inception(read_weights(found), device, comparable=verified)
 
 
@@ -158,8 +159,34 @@ def find_weights() -> Path:
     for folder in folders:
         if (folder / FILE).is_file():
             return folder / FILE
-    how = f"from {URL} and put it into {folders[0]}, or set {VARIABLE} to where it is"
-    raise MiniganError(f"Inception's weights are missing: get {FILE} (96 MB, SHA-256 {SHA256}…) {how}")
+    by_hand = f"put {FILE} (96 MB, SHA-256 {SHA256[:8]}…) into {folders[0]} by hand, from {URL}"
+    how = f"get them by minigan download inception, or {by_hand}, or set {VARIABLE} to where it is"
+    raise MiniganError(f"Inception's weights are missing: {how}")
+
+
+def download_inception() -> Path:
+    """Return the path of the file of weights, after downloading it to minigan's cache folder if it is nowhere.
+
+    An interrupted download is resumed, and the checksum is verified. Raises DataError, saying what to do, if the
+    download fails or an existing file is damaged.
+    """
+    there = [folder / FILE for folder in (cache_folder(), torch_hub_folder()) if (folder / FILE).is_file()]
+    for path in there:
+        if file_checksum(path) == SHA256:
+            return path
+    try:
+        return fetch(cache_folder() / FILE, [URL], SHA256)
+    except DataError as error:
+        raise DataError(f"{error}; until then, --features photos compares photos by a network that ships") from error
+
+
+def has_weights() -> bool:
+    """Return whether the weights are on this machine, or `$MINIGAN_INCEPTION` names a file."""
+    try:
+        find_weights()
+    except MiniganError:
+        return False
+    return True
 
 
 def torch_hub_folder() -> Path:

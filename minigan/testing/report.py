@@ -124,6 +124,7 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.MaxPool2D(2), Apart((2, 4, 6, 3)), Apart((2, 5, 3, 2))),
         (L.MaxPool2D(3, stride=(2, 1), padding=1), Apart((2, 4, 5, 3))),
         (L.GlobalSumPool(), pictures),
+        (L.GlobalAvgPool(), pictures),
         (L.Upsample(), pictures),
         (L.Upsample((1, 3)), (2, 3, 2, 2)),
         (L.ReflectionPad2D(2), (2, 3, 4, 2)),

@@ -193,6 +193,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "BilinearUpsample": _pictures_of(
             lambda draw: L.BilinearUpsample(draw(st.one_of(sizes(1, 4), st.tuples(sizes(), sizes()))))
         ),
+        "GlobalAvgPool": _pictures_of(lambda draw: L.GlobalAvgPool()),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
         "ReflectionPad2D": _reflection,
         "ReplicationPad2D": _pictures_of(lambda draw: L.ReplicationPad2D((draw(sizes(0)), draw(sizes(0))))),

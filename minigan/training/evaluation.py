@@ -16,6 +16,7 @@ from minigan.common.terminal import bar
 from minigan.data import Dataset, FolderDataset, Pairs
 from minigan.errors import DataError, ShapeError
 from minigan.metrics import psnr, ssim
+from minigan.metrics.inception import has_weights
 
 AT_ONCE = 250  # pictures
 DIGIT_SETS = ("digits", "mnist")
@@ -83,9 +84,14 @@ def in_levels(pictures: Any) -> Any:
 
 
 def usual_features(*datasets: Dataset | None) -> str:
-    """Return the default feature network: "digits" if one of the data sets contains digits, else "inception"."""
+    """Return the default feature network: "digits" if one of the data sets contains digits, else one of photos.
+
+    That is "inception" if its weights are on this machine, else "photos", which ships with the package.
+    """
     named = (data.name for data in datasets if data is not None and not isinstance(data, FolderDataset))
-    return "digits" if any(name in DIGIT_SETS for name in named) else "inception"
+    if any(name in DIGIT_SETS for name in named):
+        return "digits"
+    return "inception" if has_weights() else "photos"
 
 
 def compare_pairs(pairs: Pairs, metrics: tuple[str, ...]) -> dict[str, float]:

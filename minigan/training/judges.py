@@ -22,30 +22,31 @@ from minigan.training.settings import COUNTED_LATENTS, JUDGED_LATENTS, TrainingE
 
 REFERENCE = 10_000  # real pictures, at most, for FID during training
 COUNTED = 10_000  # generated points for the count of modes
+KNOWN = {
+    "fid": Judgement("FID"),
+    "kid": Judgement("KID", scale="any"),  # an unbiased estimate may be negative
+    "is": Judgement("Inception Score", "higher"),
+}
 
 
 class FeatureJudge:
-    """FID and Inception Score of `n` generated samples.
+    """FID and Inception Score of `n` generated samples, or their KID if the feature network knows no classes.
 
     The reference is the training data without augmentation, at most 10,000 pictures. Raises DataError if there are
     fewer than two.
     """
 
-    judgements = {
-        "fid": Judgement("FID"),
-        "is": Judgement("Inception Score", "higher"),
-    }
-
     def __init__(self, network: FeatureNetwork, dataset: Any, n: int, seed: int, device: Any) -> None:
         self.network, self.n, self.seed = network, n, seed
+        self.judgements = {name: KNOWN[name] for name in network.usual if name in KNOWN}
         real = real_pictures(dataset, REFERENCE, seed, device)
-        self.reference = observe(real, network, real.source)
+        self.reference = observe(real, network, real.source, keep="kid" in self.judgements)
 
     def __call__(self, model: Any) -> dict[str, float]:
-        """Return {"fid", "is"}."""
+        """Return {"fid", "is"} or {"kid"}."""
         samples = generated_pictures(model, self.n, [self.seed, JUDGED_LATENTS], "the generator")
-        answer, _ = evaluate(samples, self.n, samples.source, self.network, self.reference, ("fid", "is"))
-        return {name: round(answer.values[name], 4) for name in ("fid", "is")}
+        answer, _ = evaluate(samples, self.n, samples.source, self.network, self.reference, tuple(self.judgements))
+        return {name: round(answer.values[name], 6 if name == "kid" else 4) for name in self.judgements}
 
 
 class OwnJudge:

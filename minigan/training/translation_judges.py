@@ -14,7 +14,6 @@ import numpy as np
 
 from minigan.metrics import FeatureNetwork, Statistics, evaluate, observe, open_features
 from minigan.model import Judgement, Translation
-from minigan.training.judges import OwnJudge
 from minigan.training.settings import RunConfig
 from minigan.training.translation import (
     BadPictureError,
@@ -43,12 +42,6 @@ PICTURES = {
     "ssim": Judgement("SSIM", "higher", "held out", "share", chart="SSIM"),
     "l1": Judgement("L1, held out", chart="L1"),
 }
-
-
-def held_out_judges(model: Any, held_out: Items, config: RunConfig) -> list[Any]:
-    """Return the judges of a model's translations, then that of its own judgements."""
-    own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
-    return [*translation_judges(model, held_out, config), *own]
 
 
 def translation_judges(model: Any, held_out: Items, config: RunConfig) -> list[Any]:

@@ -20,6 +20,7 @@ from minigan.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAvgPool,
     GlobalSumPool,
     InstanceNorm,
     Layer,
@@ -178,7 +179,16 @@ def test_figures_on_paper(window):
 
 @pytest.mark.parametrize(
     "layer",
-    [InstanceNorm(2), LayerNorm(2), Dense(2, 2), GlobalSumPool(), Flatten(), MinibatchStdDev(), Layer()],
+    [
+        InstanceNorm(2),
+        LayerNorm(2),
+        Dense(2, 2),
+        GlobalSumPool(),
+        GlobalAvgPool(),
+        Flatten(),
+        MinibatchStdDev(),
+        Layer(),
+    ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_what_looks_at_the_whole_picture_is_not_local(layer):

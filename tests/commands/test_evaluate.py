@@ -173,9 +173,23 @@ def test_without_its_weights_inception_says_which_file_is_missing(capsys, monkey
     monkeypatch.setenv("HOME", os.getcwd())
     monkeypatch.setenv("XDG_CACHE_HOME", os.getcwd())
     folder_of_digits("a", range(12))
-    said = refused(capsys, "evaluate a a")
+    said = refused(capsys, "evaluate a a --features inception")
+    assert "minigan download inception" in said
     assert "pt_inception-2015-12-05-6726825d.pth" in said
     assert "6726825d" in said
+
+
+def test_without_inception_photos_are_compared_by_the_network_that_ships(capsys, monkeypatch):
+    monkeypatch.setenv("HOME", os.getcwd())
+    monkeypatch.setenv("XDG_CACHE_HOME", os.getcwd())
+    folder_of_digits("a", range(12))
+    folder_of_digits("b", range(12, 24))
+    assert run("evaluate a b --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["features"] == "photos" and {"kid", "precision", "recall"} <= found["values"].keys()
+    assert "not comparable with published numbers" in found["caveats"][0]
+    assert "give these with --against" in refused(capsys, "evaluate a")
+    assert "photos has no classes" in refused(capsys, "evaluate a b --metrics is")
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import ShapeError
-from minigan.layers import AvgPool2D, GlobalSumPool, Upsample
+from minigan.layers import AvgPool2D, GlobalAvgPool, GlobalSumPool, Upsample
 from minigan.testing import check_adjoint
 
 
@@ -33,20 +33,21 @@ def test_upsampling_repeats_pixels():
     assert repr(Upsample((2, 3))) == "Upsample(scale_factor=(2, 3))"
 
 
-def test_sum_of_a_picture_is_its_mean_times_its_area():
+def test_sum_and_mean_of_a_picture_are_those_of_one_window():
     x = normal(2, 3, 4, 5)
     mean = AvgPool2D((3, 4)).forward(x)[0].reshape(2, 5)
     np.testing.assert_allclose(GlobalSumPool().forward(x)[0], 12 * mean, rtol=1e-13)
+    np.testing.assert_allclose(GlobalAvgPool().forward(x)[0], mean, rtol=1e-13)
 
 
-@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample((2, 3)), GlobalSumPool()], ids=repr)
+@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample((2, 3)), GlobalSumPool(), GlobalAvgPool()], ids=repr)
 def test_backward_is_the_adjoint_of_forward(layer):
     x = normal(2, 5, 4, 3)
     y, cache = layer.forward(x)
     check_adjoint(lambda x: layer.forward(x)[0], lambda dy: layer.backward(dy, cache), x, normal(*y.shape, seed=1))
 
 
-@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample(2), GlobalSumPool()], ids=repr)
+@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample(2), GlobalSumPool(), GlobalAvgPool()], ids=repr)
 def test_layers_linear_in_x_have_no_dx2_and_send_ddx_forward(layer):
     x, ddx = normal(2, 5, 4, 3), normal(2, 5, 4, 3, seed=1)
     y, cache = layer.forward(x)
@@ -55,7 +56,7 @@ def test_layers_linear_in_x_have_no_dx2_and_send_ddx_forward(layer):
     np.testing.assert_array_equal(ddy, layer.forward(ddx)[0])
 
 
-@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample(2), GlobalSumPool()], ids=repr)
+@pytest.mark.parametrize("layer", [AvgPool2D(3, 2, 1), Upsample(2), GlobalSumPool(), GlobalAvgPool()], ids=repr)
 def test_a_batch_of_nothing_gives_nothing(layer):
     y, cache = layer.forward(np.zeros((0, 4, 4, 3)))
     dx = layer.backward(y, cache)

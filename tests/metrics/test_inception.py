@@ -1,11 +1,14 @@
 """The Inception network with random weights: its table, what is folded and resized, and where weights are found."""
 
 import hashlib
+import http.server
+import threading
 import tracemalloc
 
 import numpy as np
 import pytest
 
+from minigan.commands.cli import main
 from minigan.errors import MiniganError, ShapeError
 from minigan.layers import BatchNorm, Conv2D
 from minigan.metrics import inception
@@ -160,7 +163,7 @@ def test_weights_that_are_nowhere_are_asked_for(places):
 
 def test_weights_are_looked_for_in_order(places, monkeypatch, tmp_path):
     """An argument, the environment, minigan's folder, torch.hub's. They are comparable if the checksum is right."""
-    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(b"right").hexdigest()[:8])
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256(b"right").hexdigest())
     for path in places:
         path.write_bytes(b"right")
     assert load_inception() == (places[0], True)
@@ -173,9 +176,76 @@ def test_weights_are_looked_for_in_order(places, monkeypatch, tmp_path):
     assert load_inception(places[1]) == (places[1], True)
 
 
+class Serving(http.server.BaseHTTPRequestHandler):
+    """Serves a file that stands for the weights, from where the client asks."""
+
+    CONTENT = bytes(range(256)) * 40
+
+    def do_GET(self):
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.server.starts.append(start)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(self.CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(self.CONTENT[start:])
+
+    def log_message(self, *args): ...
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that has the weights; their address and checksum are those of its file."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Serving) as server:
+        server.starts = []
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        monkeypatch.setattr(inception, "URL", f"http://127.0.0.1:{server.server_port}/{FILE}")
+        monkeypatch.setattr(inception, "SHA256", hashlib.sha256(Serving.CONTENT).hexdigest())
+        yield server
+        server.shutdown()
+
+
+def test_weights_are_downloaded_once_and_then_found(places, server, capsys):
+    assert not inception.has_weights()
+    for _ in range(2):
+        assert main(["download", "inception"]) == 0
+        assert capsys.readouterr().out == f"{places[0]}\n"
+    assert server.starts == [0] and places[0].read_bytes() == Serving.CONTENT
+    assert inception.has_weights() and load_inception() == (places[0], True)
+
+
+def test_an_interrupted_download_goes_on_where_it_was(places, server):
+    places[0].with_name(FILE + ".part").write_bytes(Serving.CONTENT[:1000])
+    assert inception.download_inception().read_bytes() == Serving.CONTENT
+    assert server.starts == [1000]
+
+
+def test_what_torch_has_downloaded_is_not_downloaded_again(places, server):
+    places[1].write_bytes(Serving.CONTENT)
+    assert inception.download_inception() == places[1] and not server.starts
+
+
+def test_a_download_without_a_network_says_what_to_do(places, monkeypatch, capsys):
+    monkeypatch.setattr(inception, "URL", "http://127.0.0.1:1/weights")  # nothing listens there
+    assert main(["download", "inception"]) == 2
+    said = capsys.readouterr().err
+    for told in ("could not download", "refused", f"put the file into {places[0].parent}", "--features photos"):
+        assert told in said
+    assert said.count("\n") == 1
+
+
+def test_a_damaged_file_is_not_used_and_not_overwritten(places, server, capsys):
+    places[0].write_bytes(b"half of it")
+    assert main(["download", "inception"]) == 2
+    assert "is damaged, its checksum is wrong: delete it to have it downloaded again" in capsys.readouterr().err
+    assert places[0].read_bytes() == b"half of it" and not server.starts
+
+
 def test_a_damaged_file_is_found_by_its_checksum(places):
     places[0].write_bytes(b"half of it")
-    with pytest.raises(MiniganError, match="is damaged: its SHA-256 doesn't begin with 6726825d, so get it again from"):
+    with pytest.raises(
+        MiniganError,
+        match="is damaged, its SHA-256 doesn't begin with 6726825d: delete it, and get it again by minigan",
+    ):
         load_inception()
 
 

@@ -142,6 +142,7 @@ TORCH = {
     "BilinearUpsample": bilinear,
     "Skip": lambda layer, x, p, train: torch.cat([x, as_torch(layer.body, x, inside(p, "body"), train)], dim=-1),
     "Softmax": lambda layer, x, p, train: x.softmax(-1),
+    "GlobalAvgPool": lambda layer, x, p, train: x.mean((1, 2)),
     "Upsample": upsample,
     "ReflectionPad2D": lambda layer, x, p, train: framed(layer, x, "reflect"),
     "ReplicationPad2D": lambda layer, x, p, train: framed(layer, x, "replicate"),

@@ -13,6 +13,7 @@ from minigan.layers import (
     AvgPool2D,
     BatchNorm,
     BilinearUpsample,
+    GlobalAvgPool,
     GlobalSumPool,
     MaxPool2D,
     MinibatchStdDev,
@@ -96,6 +97,7 @@ LAYERS = {
     "bilinear": (BilinearUpsample(2), nn.Upsample(scale_factor=2, mode="bilinear")),
     "bilinear, 3 by 4": (BilinearUpsample((3, 4)), nn.Upsample(scale_factor=(3, 4), mode="bilinear")),
     "global sum": (GlobalSumPool(), lambda x: x.sum((2, 3))),
+    "global mean": (GlobalAvgPool(), lambda x: x.mean((2, 3))),
     "minibatch": (MinibatchStdDev(), minibatch_stddev_layer),
     "minibatch, groups of 8": (MinibatchStdDev(8), partial(minibatch_stddev_layer, group_size=8)),
 }

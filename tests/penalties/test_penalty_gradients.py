@@ -31,6 +31,7 @@ LAYERS = {
     "AvgPool2D": (PICTURES, lambda r: [L.AvgPool2D(2), L.Conv2D(2, 3, 2, rng=r), L.Softplus()]),
     "MaxPool2D": (PICTURES, lambda r: [L.Conv2D(2, 3, 3, padding=1, rng=r), L.Tanh(), L.MaxPool2D(3, 2, 1)]),
     "GlobalSumPool": (PICTURES, lambda r: [L.Conv2D(2, 3, 3, rng=r), L.Tanh(), L.GlobalSumPool()]),
+    "GlobalAvgPool": (PICTURES, lambda r: [L.Conv2D(2, 3, 3, rng=r), L.Tanh(), L.GlobalAvgPool()]),
     "Upsample": (PICTURES, lambda r: [L.Upsample(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
     "ReflectionPad2D": (PICTURES, lambda r: [L.ReflectionPad2D(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
     "ReplicationPad2D": (PICTURES, lambda r: [L.ReplicationPad2D(2), L.Conv2D(2, 1, 3, rng=r), L.Tanh()]),
