@@ -3,5 +3,6 @@
 from typing import Any
 
 from minigan.translators.cyclegan import CycleGAN
+from minigan.translators.restore import Restore
 
-MODELS: dict[str, type[Any]] = {"cyclegan": CycleGAN}
+MODELS: dict[str, type[Any]] = {"cyclegan": CycleGAN, "restore": Restore}

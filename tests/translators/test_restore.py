@@ -1,0 +1,136 @@
+"""Restore: the gradient of its step, what it keeps of a picture with a hole, and what training and `apply` share."""
+
+import numpy as np
+import pytest
+
+from minigan.model import Now
+from minigan.translators import MODELS
+from minigan.translators.restore import Restore
+
+SMALL = {"features": 4, "depth": 3}
+
+
+def make(damage="noise:25", channels=1, size=12, seed=0, **options):
+    return Restore((size, size, channels), damage, **SMALL | options, rng=np.random.default_rng(seed))
+
+
+def batch_of(model, channels=1, n=3, size=12, seed=1):
+    """A batch as a run makes it: clean pictures, and what `damage` adds."""
+    rng = np.random.default_rng(seed)
+    clean = np.tanh(rng.standard_normal((n, size, size, channels), np.float32))
+    made = [model.damage({"clean": picture}, rng) for picture in clean]
+    return {"clean": clean} | {name: np.stack([one[name] for one in made]) for name in made[0]}
+
+
+def step(model, batch, progress=0.0):
+    return model.step(lambda: batch, None, Now(0, 0, np.random.default_rng(0), progress))
+
+
+@pytest.mark.parametrize("damage", ["noise:25", "jpeg:20,hole:blobs"])
+@pytest.mark.parametrize("loss", ["l2", "l1"])
+def test_the_steps_gradient_is_that_of_the_error(damage, loss):
+    """Compare with differences in float64, in a random direction of all weights."""
+    model = make(damage, loss=loss)
+    G = model.networks["G"].to(dtype="float64")
+    batch = batch_of(model)
+    batch = {name: a if name == "mask" else a.astype(np.float64) for name, a in batch.items()}
+    model.optimizers["G"] = Still(G.parameters())
+    step(model, batch)
+    values, grads = G.parameters().values, G.parameters().grads.copy()
+    direction = np.random.default_rng(2).standard_normal(len(values))
+    errors = []
+    for sign in (1, -1):
+        values += sign * 1e-5 * direction
+        errors.append(float(step(model, batch)[loss]))
+        values -= sign * 1e-5 * direction
+    assert (errors[0] - errors[1]) / 2e-5 == pytest.approx(grads @ direction, rel=1e-6)
+
+
+class Still:
+    """An optimizer that leaves the weights as they are."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def zero_grad(self):
+        self.parameters.zero_grad()
+
+    def step(self):
+        pass
+
+
+def test_training_reduces_the_error_of_what_apply_returns():
+    """The same batch again and again: the restored pictures get closer to the clean ones than the damaged are."""
+    model = make(lr=1e-2, features=16)
+    batch = batch_of(model, n=8)
+
+    def error(y):
+        return float(((y - batch["clean"]) ** 2).mean())
+
+    for _ in range(150):
+        measured = step(model, batch)
+    restored = model.translate(batch)["clean"]
+    assert np.array_equal(restored, model.apply(batch["damaged"]))
+    assert error(restored) < 0.7 * error(batch["damaged"].clip(-1, 1))
+    assert measured["batch_psnr"] == pytest.approx(10 * np.log10(4 / measured["l2"]), rel=1e-5)
+
+
+def test_apply_is_the_network_in_inference_mode_and_leaves_no_trace():
+    """Batch norm uses its running statistics: the result for a picture doesn't depend on the others in the batch."""
+    model = make()
+    batch = batch_of(model)
+    step(model, batch)
+    x, before = batch["damaged"], model.networks["G"].state_dict()
+    together = model.apply(x)
+    alone = np.concatenate([model.apply(x[i : i + 1]) for i in range(len(x))])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(together, (x - model.networks["G"].output(x, train=False)).clip(-1, 1))
+    assert all(np.array_equal(a, before[name]) for name, a in model.networks["G"].state_dict().items())
+
+
+def test_only_the_hole_changes_and_nothing_in_it_is_looked_at():
+    model = make("hole:blobs", channels=3)
+    batch = batch_of(model, channels=3)
+    step(model, batch)
+    x, mask = batch["damaged"], batch["mask"]
+    y = model.apply(x, mask)
+    known = np.broadcast_to(mask == 1, x.shape)
+    assert np.array_equal(y[known], x[known])
+    assert not np.array_equal(y[~known], x[~known])
+    painted = np.where(known, x, np.float32(0.9))
+    np.testing.assert_allclose(model.apply(painted, mask)[known], x[known])
+    assert np.array_equal(model.apply(x), x.clip(-1, 1))  # without a mask there is no hole
+    assert model.masked
+    assert not make("noise:5").masked
+
+
+def test_the_average_of_weights_restores_if_there_is_one():
+    model = make()
+    model.average_weights(0.9)
+    batch = batch_of(model)
+    step(model, batch)
+    averaged = model.apply(batch["damaged"])
+    model.averages = {}
+    assert not np.array_equal(averaged, model.apply(batch["damaged"]))
+
+
+def test_sizes():
+    """48 × 10 with batch norm, the paper's 64 × 17, and what is given by hand."""
+    rng = np.random.default_rng(0)
+    counts = [
+        len(Restore((40, 40, 1), **options, rng=rng).networks["G"].parameters())
+        for options in ({}, {"preset": "paper"}, {"features": 8, "depth": 2, "norm": False})
+    ]
+    assert counts[0] == 2 * 9 * 48 + 49 + 8 * (9 * 48**2 + 2 * 48)
+    assert counts[1] == 2 * 9 * 64 + 65 + 15 * (9 * 64**2 + 2 * 64)
+    assert counts[2] == 2 * 9 * 8 + 9
+    with pytest.raises(ValueError, match="2 at least"):
+        Restore((40, 40, 1), depth=1, rng=rng)
+
+
+def test_wrong_damages_are_refused_when_the_model_is_built():
+    with pytest.raises(ValueError, match="is unknown"):
+        make("rain:3")
+    with pytest.raises(ValueError, match="use pictures in color"):
+        make("gray")
+    assert MODELS["restore"] is Restore
