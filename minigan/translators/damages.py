@@ -109,12 +109,12 @@ HOLES: dict[str, Callable[[int, int, Rng], np.ndarray]] = {"center": center, "bl
 
 @dataclass(frozen=True)
 class Sort:
-    """A sort of damage: its function (x, number, rng) → x, and the numbers that it takes.
+    """A sort of damage: `change` (x, number, rng) → x, and the numbers that it takes.
 
     least, most: the limits. usual: the range if none is given, or None if it has to be. numbers: their meaning
     """
 
-    damage: Callable[[np.ndarray, float, Rng], np.ndarray]
+    change: Callable[[np.ndarray, float, Rng], np.ndarray]
     least: float = 0.0
     most: float = 0.0
     usual: tuple[float, float] | None = None
@@ -167,7 +167,7 @@ class Damages:
         """
         x = np.asarray(clean, np.float32)
         for name, least, most in self.parts:
-            x = SORTS[name].damage(x, rng.uniform(least, most), rng)
+            x = SORTS[name].change(x, rng.uniform(least, most), rng)
         if self.clip:
             x = np.clip(x, -1, 1)
         if not self.hole:
@@ -190,7 +190,7 @@ def _part(word: str) -> tuple[str, float, float]:
             raise ValueError(f"`damage` {word}: {name} takes no number")
         return name, 0.0, 0.0
     if not colon and sort.usual:
-        return name, *sort.usual
+        return (name, *sort.usual)
     found = NUMBER.fullmatch(text)
     if found is None:
         raise ValueError(f"`damage` {word}: {name} takes {sort.numbers}")
@@ -202,7 +202,7 @@ def _part(word: str) -> tuple[str, float, float]:
 
 def _hole(word: str) -> str:
     """Parse `hole:center`. Raises ValueError."""
-    name = word.partition(":")[2].replace("centre", "center")
+    name = word.partition(":")[2]
     if name not in HOLES:
         raise ValueError(f"`damage` {word}: choose from {', '.join(f'hole:{hole}' for hole in HOLES)}")
     return name

@@ -66,7 +66,7 @@ class Restore(Model):
         depth: Annotated[int | None, Count("number of convolutions", "by the preset")] = None,
         norm: Annotated[bool, Option("batch norm")] = True,
         loss: Annotated[Literal["l2", "l1"], Option("mean square or mean absolute error")] = "l2",
-        lr: Annotated[float, Positive("learning rate of Adam")] = 1e-3,
+        lr: Annotated[float, Positive("learning rate of Adam")] = 2e-3,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",

@@ -94,6 +94,8 @@ TESTS = {
     "translators/cyclegan.py": ("translators/test_cyclegan.py",),
     "translators/image_pool.py": ("translators/test_image_pool.py", "translators/test_cyclegan.py"),
     "translators/luminance.py": ("translators/test_luminance.py",),
+    "translators/dncnn.py": ("translators/test_restore.py",),
+    "translators/restore.py": ("translators/test_restore.py",),
 }
 
 # The other files of the engine, and why no faults are planted there
@@ -111,6 +113,7 @@ NO_DERIVATIVE = {
     "models.py": "models by name",
     "gans/base.py": "networks and latents handed on",
     "gans/networks.py": "networks, of layers that have tests of their own",
+    "translators/damages.py": "what the data is, not a derivative",
     "gans/resnet.py": "networks, of layers that have tests of their own",
     "translators/norms.py": "norms by name",
     "translators/patchgan.py": "networks, of layers that have tests of their own",
