@@ -172,7 +172,7 @@ class Damages:
             x = np.clip(x, -1, 1)
         if not self.hole:
             return {"damaged": x}
-        mask = HOLES[self.hole](*x.shape[:2], rng)
+        mask = HOLES[self.hole](x.shape[0], x.shape[1], rng)
         return {"damaged": x * mask, "mask": mask}
 
 
@@ -190,7 +190,7 @@ def _part(word: str) -> tuple[str, float, float]:
             raise ValueError(f"`damage` {word}: {name} takes no number")
         return name, 0.0, 0.0
     if not colon and sort.usual:
-        return (name, *sort.usual)
+        return name, *sort.usual
     found = NUMBER.fullmatch(text)
     if found is None:
         raise ValueError(f"`damage` {word}: {name} takes {sort.numbers}")
