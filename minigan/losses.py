@@ -172,6 +172,22 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     return -xp.where(onehot, log_p, 0).sum() / len(logits), (xp.exp(log_p) - onehot) / len(logits)
 
 
+def pixel_cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
+    """Return −mean log p[class] over the M pixels of known class, p = softmax(logits), and dlogits = (p − target)/M.
+
+    logits (…, K); target (…, K) is 1 in the channel of the pixel's class and 0 in the others, or 0 in all of them where
+    the class is unknown: such pixels have no loss and no gradient. Without any known pixel, both results are 0.
+    Raises ShapeError if the shapes differ.
+    """
+    _difference(logits, target)  # for its checks
+    xp = array_module(logits)
+    M = xp.maximum(target.sum(), 1)
+    known = target.sum(axis=-1, keepdims=True)  # (…, 1)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=-1, keepdims=True))
+    return -(target * log_p).sum() / M, (known * xp.exp(log_p) - target) / M
+
+
 def _signed_mean(logits: Any, sign: int) -> tuple[Any, Any]:
     """Return ±mean l and its gradient ±1/M."""
     _check(logits)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
-from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein, l1, l2, softmax_cross_entropy
+from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein, l1, l2, pixel_cross_entropy, softmax_cross_entropy
 from minigan.testing import check_loss, devices_under_test, forbid_transfers
 
 OBJECTIVES = {
@@ -292,3 +292,28 @@ def test_what_are_no_labels_is_refused(labels, sentence):
 def test_cross_entropy_of_what_are_no_logits_is_refused(logits):
     with pytest.raises(ShapeError, match="a loss takes"):
         softmax_cross_entropy(logits, np.array([0]))
+
+
+def test_cross_entropy_of_pixels_is_that_of_the_known_ones():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((2, 3, 4, 5)), rng.integers(5, size=(2, 3, 4))
+    target = np.eye(5)[labels]
+    target[0, 1] = 0  # unknown
+    known = target.sum(axis=-1) > 0
+    value, dlogits = pixel_cross_entropy(logits, target)
+    expected, drows = softmax_cross_entropy(logits[known], labels[known])
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(dlogits[known], drows, atol=1e-15)
+    assert not dlogits[~known].any()
+
+
+def test_cross_entropy_of_pixels_far_out_and_of_nothing():
+    logits = np.array([[1000.0, -1000.0]])
+    value, dlogits = pixel_cross_entropy(logits, np.array([[0.0, 1.0]]))
+    assert value == 2000
+    np.testing.assert_array_equal(dlogits, [[1, -1]])
+    value, dlogits = pixel_cross_entropy(logits, np.zeros((1, 2)))
+    assert value == 0
+    assert not dlogits.any()
+    with pytest.raises(ShapeError, match="they must be the same"):
+        pixel_cross_entropy(logits, np.zeros((1, 3)))

@@ -16,7 +16,8 @@ from minigan.options import arguments_of
 
 SIZES = (4, 8, 16, 28, 32, 64)  # picture sizes; a model is built for the first one that it supports
 SMALL = {"latent_dim": 6, "features": 2}  # constructor arguments, for models that have them
-CLASSES = 3  # of conditional models
+CLASSES = 3  # of conditional models, and of class maps
+COLORS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)  # of the classes of a map
 POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers
 PLANNED = 1000  # samples in the planned run, from which phase boundaries follow
 SAMPLES = 4  # in a batch
@@ -37,7 +38,7 @@ class Small(NamedTuple):
 
 
 def random_batch(model: Any, shapes: dict[str, tuple[int, ...]], n: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Return n samples of each array, on the host: numbers in [−1, 1], cyclic labels, masks of 0 and 1.
+    """Return n samples of each array, on the host: numbers in [−1, 1], cyclic labels, masks of 0 and 1, maps.
 
     shapes: the shape of one sample of each array. The arrays returned by the model's `damage` are added.
     """
@@ -53,6 +54,8 @@ def _rows(model: Any, kind: Kind, shape: tuple[int, ...], rng: np.random.Generat
         return np.arange(shape[0]) % (model.n_classes or CLASSES)
     if kind.what == "mask":
         return rng.integers(2, size=shape, dtype=np.uint8)
+    if kind.what == "map":  # class K: unknown
+        return (rng.integers(shape[-1] + 1, size=(*shape[:-1], 1)) == np.arange(shape[-1])).astype(np.float32)
     return 2 * rng.random(shape, dtype=np.float32) - 1
 
 
@@ -110,7 +113,7 @@ def _shapes(arrays: dict[str, Kind]) -> list[list[dict[str, tuple[int, ...]]]]:
     """Return candidate shapes of all arrays, in groups. The first shapes of a group that a model accepts are used."""
     of_points = {"points": POINT, "samples": POINT, "numbers": NUMBERS, "label": ()}
     groups = []
-    if {"picture", "samples", "mask"} & {kind.what for kind in arrays.values()}:
+    if {"picture", "samples", "mask", "map"} & {kind.what for kind in arrays.values()}:
         groups.append([{n: _shape(kind, size, C) for n, kind in arrays.items()} for C in (1, 3) for size in SIZES])
     if all(kind.what in of_points for kind in arrays.values()):
         groups.append([{name: of_points[kind.what] for name, kind in arrays.items()}])
@@ -118,7 +121,7 @@ def _shapes(arrays: dict[str, Kind]) -> list[list[dict[str, tuple[int, ...]]]]:
 
 
 def _shape(kind: Kind, size: int, channels: int) -> tuple[int, ...]:
-    own = {"points": POINT, "numbers": NUMBERS, "label": (), "mask": (size, size, 1)}
+    own = {"points": POINT, "numbers": NUMBERS, "label": (), "mask": (size, size, 1), "map": (size, size, CLASSES)}
     return own.get(kind.what, (size, size, channels))
 
 
@@ -127,6 +130,7 @@ def _given(cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str
     labels = any(kind.what == "label" for kind in cls.needs(**variant).values())
     given: dict[str, Any] = SMALL | {f"{name}_shape": shape for name, shape in shapes.items()}
     given |= {"shape": next((shape for shape in shapes.values() if shape), ()), "rng": np.random.default_rng(seed)}
+    given |= {f"{name}_colors": COLORS for name, kind in cls.needs(**variant).items() if kind.what == "map"}
     given |= cls.planned(PLANNED, variant) | ({"n_classes": CLASSES} if labels else {})
     takes = inspect.signature(cls).parameters
     return {name: value for name, value in given.items() if name in takes}

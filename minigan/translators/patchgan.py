@@ -19,6 +19,8 @@ has few windows in each picture, and learns a small training set by heart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minigan.errors import ShapeError
@@ -52,12 +54,12 @@ def build_patchgan(
     return Sequential(*layers, Conv2D(channels, 1, kernel, strides[-1], padding, **W))
 
 
-def field_for(size: tuple[int, int]) -> int:
+def field_for(size: Sequence[int]) -> int:
     """Return the default receptive field for pictures of `size`: nearest to a quarter of the shorter side, not 1."""
     return min((field for field in STRIDES if field > 1), key=lambda field: abs(field - min(size) / 4))
 
 
-def check_size(size: tuple[int, int], field: int) -> None:
+def check_size(size: Sequence[int], field: int) -> None:
     """Raise ShapeError if pictures of `size` are too small for a receptive field: a norm needs two pixels, a logit one.
 
     Raises ValueError for a field that isn't one of 1, 16, 34, 70.

@@ -20,6 +20,7 @@ follows each skip, and ReLU(LeakyReLU(x)) = ReLU(x).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def build_unet(
     return Sequential(first, *inner, ReLU(), up(inner_channels, out_channels, True))
 
 
-def depth_of(size: tuple[int, int]) -> int:
+def depth_of(size: Sequence[int]) -> int:
     """Return how often height and width can be halved together, at most 8 times.
 
     Raises ShapeError unless both are multiples of 4: a U-Net of one level would hardly look around.

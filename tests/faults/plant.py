@@ -96,6 +96,8 @@ TESTS = {
     "translators/luminance.py": ("translators/test_luminance.py",),
     "translators/dncnn.py": ("translators/test_restore.py",),
     "translators/restore.py": ("translators/test_restore.py",),
+    "translators/maps.py": ("translators/test_pix2pix.py",),
+    "translators/pix2pix.py": ("translators/test_pix2pix.py",),
 }
 
 # The other files of the engine, and why no faults are planted there
