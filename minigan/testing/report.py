@@ -85,7 +85,7 @@ def _constructors(rng: np.random.Generator) -> tuple[Callable[..., Any], ...]:
 def _layers_and_shapes(seed: int) -> list[tuple]:
     """Return tuples (layer, shape of x, another shape, …)."""
     rng = np.random.default_rng([seed, 1])
-    dense, conv, conv_transpose, _, spectral_norm = _constructors(rng)
+    dense, conv, conv_transpose, *_ = _constructors(rng)
     points, pictures = (5, 6), (2, 3, 4, 6)
     return [
         (dense(6, 4), points, (2, 3, 6), (1, 6)),
@@ -133,6 +133,14 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
         *_conditional_layers_and_shapes(rng, points, pictures),
+        *_composites_and_shapes(rng, points, pictures),
+    ]
+
+
+def _composites_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
+    """Return layers made of others, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    dense, conv, conv_transpose, _, spectral_norm = _constructors(rng)
+    return [
         (_critic(rng), (3, 6, 5, 2)),
         (L.Residual(L.Sequential(dense(6, 6), L.Tanh())), points),
         (L.Residual(conv(2, 3, 3, padding=1), conv(2, 3, 1)), (2, 4, 3, 2)),

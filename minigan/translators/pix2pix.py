@@ -58,8 +58,8 @@ ERRORS = {
 ADVERSARIAL = {
     "d_loss": Measure("D", "Losses"),
     "g_loss": Measure("G", "Losses"),
-    "d_real": Measure("D(input, target)", "Output of D", "opinion"),
-    "d_fake": Measure("D(input, G(input))", "Output of D", "opinion"),
+    "d_real": Measure("D(target)", "Output of D", "opinion"),
+    "d_fake": Measure("D(G(input))", "Output of D", "opinion"),
 }
 
 
