@@ -37,7 +37,7 @@ from minigan.options import Count, Fraction, NotNegative, Option, Positive, Whol
 from minigan.translators.image_pool import ImagePool
 from minigan.translators.luminance import luminance_correlation
 from minigan.translators.patchgan import build_patchgan, check_size, field_for
-from minigan.translators.resnet import MULTIPLE, blocks_for, build_resnet, check_pictures
+from minigan.translators.resnet import MULTIPLE, blocks_for, build_resnet, check_pictures, features_for
 from minigan.translators.unet import output_of
 
 IDENTITY = 0.5  # default weight of the identity loss, relative to the cycle loss
@@ -75,10 +75,10 @@ class CycleGAN(Model):
         "g_b": Measure("AB", "Losses"),
         "d_a": Measure("DA", "Losses"),
         "d_b": Measure("DB", "Losses"),
-        "real_a": Measure("DA, real", "Output of the critics"),
-        "fake_a": Measure("DA, translated", "Output of the critics"),
-        "real_b": Measure("DB, real", "Output of the critics"),
-        "fake_b": Measure("DB, translated", "Output of the critics"),
+        "real_a": Measure("DA(a), real", "Output of the critics"),
+        "fake_a": Measure("DA(BA(b)), translated", "Output of the critics"),
+        "real_b": Measure("DB(b), real", "Output of the critics"),
+        "fake_b": Measure("DB(AB(a)), translated", "Output of the critics"),
         "cycle_a": Measure("a → b → a", "Cycle error", "positive", note="mean |difference|, of a range of 2"),
         "cycle_b": Measure("b → a → b", "Cycle error", "positive"),
         "identity_a": Measure("BA(a) − a", "Identity error", "positive"),
@@ -123,10 +123,10 @@ class CycleGAN(Model):
         self.shapes = {"a": tuple(a_shape), "b": tuple(b_shape)}
         for name, shape in self.shapes.items():
             check_pictures(name, shape)
-        choose("upsampling", upsampling, dict.fromkeys(("transposed", "bilinear")))
         self.cycle, self.identity, self.lr = cycle, self._identity_weight(identity), lr
-        features = features or (64 if min(a_shape[:2]) >= 128 else 32)
-        blocks, field = blocks or blocks_for(a_shape[:2]), field or field_for(a_shape[:2])
+        size = a_shape[:2]
+        features, blocks = features or features_for(size), blocks or blocks_for(size)
+        field = field or field_for(size)
         for shape in self.shapes.values():
             check_size(shape[:2], field)
         A, B = a_shape[2], b_shape[2]  # channels

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.errors import ShapeError
-from minigan.gans.base import Shape
+from minigan.gans.base import Shape, choose
 from minigan.layers import (
     BilinearUpsample,
     Conv2D,
@@ -48,6 +48,7 @@ def build_resnet(
     features:   channels F of the first convolution
     blocks:     number of residual blocks
     upsampling: "transposed" or "bilinear", see `enlarged`
+
     Weights are drawn from N(0, 0.02²); biases are 0.
     """
     F = features
@@ -82,19 +83,23 @@ def residual_block(channels: int, rng: np.random.Generator) -> Residual:
 
 
 def enlarged(channels: int, upsampling: str, rng: np.random.Generator) -> list[Layer]:
-    """Layers from (N, H, W, C) to (N, 2H, 2W, C/2).
+    """Layers from (N, H, W, C) to (N, 2H, 2W, C/2). Raises ValueError for another `upsampling` than these.
 
     "transposed": a 3×3 transposed convolution with stride 2, as in the paper. Its outputs sum 1, 2 or 4 products in
                   turn, which shows as a checkerboard while the weights don't balance it
     "bilinear":   bilinear interpolation and a 3×3 convolution, in which all outputs are alike: four times the work
     """
-    wide, narrow = channels, channels // 2
-    if upsampling == "transposed":
-        up: list[Layer] = [ConvTranspose2D(wide, narrow, 3, 2, 1, 1, bias=False, init=normal(0.02), rng=rng)]
-    else:
-        convolution = Conv2D(wide, narrow, 3, bias=False, init=normal(0.02), rng=rng)
-        up = [BilinearUpsample(2), ReflectionPad2D(1), convolution]
-    return [*up, InstanceNorm(narrow), ReLU()]
+    narrow, weights = channels // 2, {"bias": False, "init": normal(0.02), "rng": rng}
+    kinds: dict[str, list[Layer]] = {
+        "transposed": [ConvTranspose2D(channels, narrow, 3, stride=2, padding=1, output_padding=1, **weights)],
+        "bilinear": [BilinearUpsample(2), ReflectionPad2D(1), Conv2D(channels, narrow, 3, **weights)],
+    }
+    return [*choose("upsampling", upsampling, kinds), InstanceNorm(narrow), ReLU()]
+
+
+def features_for(size: tuple[int, int]) -> int:
+    """Return the default number of channels of a generator's first layer: 64, as in the paper; under 128 pixels 32."""
+    return 64 if min(size) >= 128 else 32
 
 
 def blocks_for(size: tuple[int, int]) -> int:

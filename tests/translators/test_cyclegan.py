@@ -6,10 +6,12 @@ from steps import make_step
 
 from minigan.common.model_checks import check_measures, check_model
 from minigan.errors import ShapeError
+from minigan.layers import Conv2D, InstanceNorm
 from minigan.losses import l1
 from minigan.model import Now
 from minigan.optim import Adam
 from minigan.testing import STRICT, forbid_transfers
+from minigan.translators import cyclegan
 from minigan.translators.cyclegan import CycleGAN
 
 SHAPE = (8, 12, 3)
@@ -82,6 +84,47 @@ def test_each_network_goes_down_the_gradient_of_what_it_minimizes(name, options)
 
 def test_the_default_identity_weight_is_half_of_the_cycle_weight():
     assert (make().cycle, make().identity) == (10.0, 0.5)
+
+
+def test_gradients_of_an_earlier_step_do_not_count():
+    found = []
+    for earlier in (0, 7):
+        model = make()
+        for network in model.networks.values():
+            network.parameters().grads[...] = earlier
+        make_step(model, pictures(model), np.random.default_rng(0))
+        found.append([network.parameters().grads for network in model.networks.values()])
+    for clean, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(clean, other)
+
+
+def test_the_generators_losses_do_not_train_the_critics():
+    model = make()
+    model.critic_step = lambda *_: {}
+    make_step(model, pictures(model), np.random.default_rng(0))
+    assert not any(model.networks[name].parameters().grads.any() for name in ("DA", "DB"))
+    assert all(model.networks[name].parameters().grads.any() for name in ("AB", "BA"))
+
+
+def test_defaults_by_the_size_of_the_pictures(monkeypatch):
+    """Widths and depths are those of the shorter side, of a; the field is near a quarter of it."""
+    built = []
+
+    def tiny(*args, rng):
+        built.append(args)
+        return Conv2D(1, 1, 1, rng=rng)
+
+    monkeypatch.setattr(cyclegan, "build_resnet", tiny)
+    monkeypatch.setattr(cyclegan, "build_patchgan", tiny)
+    for size, expected in ((64, (32, 4, 16)), (128, (64, 6, 34)), (256, (64, 9, 70))):
+        built.clear()
+        CycleGAN((size, size + 64, 3), (size + 4, 400, 3), rng=np.random.default_rng(0))
+        features, blocks, field = expected
+        assert built == [(3, 3, features, blocks, "transposed")] * 2 + [(3, field, features, InstanceNorm)] * 2
+    built.clear()
+    CycleGAN(SHAPE, (8, 8, 1), 5, 2, "bilinear", 1, rng=np.random.default_rng(0))
+    generators = [(3, 1, 5, 2, "bilinear"), (1, 3, 5, 2, "bilinear")]
+    assert built == [*generators, (3, 1, 5, InstanceNorm), (1, 1, 5, InstanceNorm)]
 
 
 def test_what_the_critics_see():

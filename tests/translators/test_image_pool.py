@@ -19,6 +19,27 @@ def test_the_pool_gives_older_pictures_half_of_the_time_once_it_is_full():
     assert set(given[50:]) | set(pool.pictures.ravel()) == set(range(1050)), "none is lost"
 
 
+class Draws:
+    """A generator whose draws are these."""
+
+    def __init__(self, *draws):
+        self.draws = list(draws)
+
+    def random(self):
+        return self.draws.pop(0)
+
+    def integers(self, n):
+        assert n == 2
+        return self.draws.pop(0)
+
+
+def test_a_draw_below_one_half_takes_a_picture_out_and_puts_the_new_one_in():
+    pool = ImagePool(2, (1, 1, 1), CPU)
+    pool.exchange(whites(1, 2), Draws())
+    assert pool.exchange(whites(3, 4), Draws(0.49, 1, 0.5)).ravel().tolist() == [2, 4]
+    assert pool.pictures.ravel().tolist() == [1, 3]
+
+
 def test_every_picture_of_a_batch_is_exchanged_by_itself():
     pool = ImagePool(2, (1, 1, 1), CPU)
     assert pool.exchange(whites(1, 2, 3, 4), np.random.default_rng(0)).ravel()[:2].tolist() == [1, 2]

@@ -5,7 +5,7 @@ import pytest
 
 from minigan.errors import ShapeError
 from minigan.layers import Conv2D, ConvTranspose2D, InstanceNorm, Residual
-from minigan.translators.resnet import blocks_for, build_resnet, check_pictures
+from minigan.translators.resnet import blocks_for, build_resnet, check_pictures, features_for
 
 
 def build(*channels, features=2, blocks=2, upsampling="transposed"):
@@ -57,6 +57,15 @@ def test_bilinear_enlargement_treats_all_pixels_alike():
 
 
 ENLARGING = ("ConvTranspose2D", "BilinearUpsample")
+
+
+def test_an_enlargement_that_there_is_not():
+    with pytest.raises(ValueError, match="`upsampling` is 'nearest': choose from transposed, bilinear"):
+        build(1, 1, upsampling="nearest")
+
+
+def test_channels_by_size():
+    assert [features_for((n, 300)) for n in (64, 127, 128)] == [32, 32, 64]
 
 
 def test_blocks_by_size():
