@@ -81,8 +81,6 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return nn.ConvTranspose2d(layer.in_channels, layer.out_channels, *geometry, bias, layer.dilation)
         case layers.BatchNorm():
             return _BatchNorm(layer.channels)
-        case layers.InstanceNorm():
-            return nn.InstanceNorm2d(layer.channels, layer.eps, affine=layer.affine)
         case layers.SpectralNorm():
             inner = _translated(layer.layer)
             return nn.utils.parametrizations.spectral_norm(inner, "weight", layer.n_power_iterations, layer.eps)

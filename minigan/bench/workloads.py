@@ -122,8 +122,6 @@ LAYERS: dict[str, Workload] = {
     "conv4-4": SingleLayer(lambda rng: Conv2D(512, 512, 4, stride=2, padding=1, rng=rng), (4, 4, 512)),
     "convt4-2": SingleLayer(lambda rng: ConvTranspose2D(1024, 512, 4, stride=2, padding=1, rng=rng), (2, 2, 1024)),
     "conv7-64": SingleLayer(lambda rng: Conv2D(32, 3, 7, rng=rng), (70, 70, 32)),
-        lambda rng: ConvTranspose2D(64, 32, 3, stride=2, padding=1, output_padding=1, rng=rng), (32, 32, 64)
-    ),
     "instance-64": SingleLayer(lambda rng: Sequential(InstanceNorm(32), ReLU()), (64, 64, 32)),
     "dense-1200": SingleLayer(lambda rng: Dense(1200, 1200, rng=rng), (1200,)),
     "norm-16": SingleLayer(lambda rng: Sequential(BatchNorm(128), LeakyReLU(0.2)), (16, 16, 128)),
