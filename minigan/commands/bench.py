@@ -69,8 +69,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None:
     """Raise UsageError for invalid options, before anything is measured."""
-    if min(sizes) < 1 or args.rounds < 1:
-        raise UsageError("a benchmark needs batches of at least 1 (--batch-size) and at least 1 round (--rounds)")
+    if min(sizes) < 2 or args.rounds < 1:
+        raise UsageError("a benchmark needs batches of at least 2 (--batch-size) and at least 1 round (--rounds)")
     if args.profile and (args.json or args.plot):
         raise UsageError("--profile compares nothing, so there is nothing to write: leave out --json and --plot")
     for path in filter(None, (args.json, args.plot)):

@@ -51,22 +51,7 @@ def add_arguments(parser: Parser) -> None:
     if len(models) == 1:
         options.add_model_options(parser.add_argument_group(f"options of {shown}"), shown, own)
 
-    data = parser.add_argument_group("data")
-    where = f"{', '.join(DATASETS)}, the path of {options.PATHS}, or your own function as my_data.py:make_data"
-    where += "; for a model of several sets, one for each: a=DATA,b=DATA"
-    data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
-    data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
-    usual = options.defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
-    data.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
-    sides = "exchange the two sides of pairs, input and target (default: the left half, or the first folder, is first)"
-    data.add_argument("--swap", action="store_true", default=None, help=sides)
-    data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
-    add_number(data, "limit")
-    options.add_skip_bad(data)
-    kinds = ",".join(AUGMENTATIONS)
-    data.add_argument("--augment", type=options.names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
-
+    _add_data(parser, models)
     training = parser.add_argument_group("training")
     length = training.add_mutually_exclusive_group()
     add_number(length, "n_epochs")
@@ -102,6 +87,30 @@ def add_arguments(parser: Parser) -> None:
     if len(models) > 1:
         title = "options of models; for the defaults of one, minigan train MODEL --help"
         options.add_model_options(parser.add_argument_group(title), None)
+
+
+def _add_data(parser: Parser, models: dict[str, Any]) -> None:
+    """Add the options about data."""
+    data = parser.add_argument_group("data")
+    where = f"{', '.join(DATASETS)}, the path of {options.PATHS}, or your own function as my_data.py:make_data"
+    where += "; for a model of several sets, one for each: a=DATA,b=DATA"
+    data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
+    data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
+    cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
+    usual = options.defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
+    data.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
+    sides = "exchange the two sides of pairs, input and target (default: the left half, or the first folder, is first)"
+    data.add_argument("--swap", action="store_true", default=None, help=sides)
+    data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
+    add_number(data, "limit")
+    options.add_skip_bad(data)
+    value = "values of class maps that are no class, such as 11 or #000000 (default: 255 is none)"
+    data.add_argument("--ignore", type=options.names, metavar="A,B", help=value)
+    kept = "what is held out of training: names of files such as '0001TP*,0016E5*', or DATA"
+    usual = "the data's folder val or test, else a tenth"
+    data.add_argument("--held-out", metavar="WHICH", help=f"{kept} (default: {usual})")
+    kinds = ",".join(AUGMENTATIONS)
+    data.add_argument("--augment", type=options.names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
 
 def main(args: argparse.Namespace) -> int:

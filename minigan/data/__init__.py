@@ -14,6 +14,7 @@ from minigan.data.folder import BadFilesError, FolderDataset, natural_size, open
 from minigan.data.held_out import HeldOut, NothingHeldOut, hold_out
 from minigan.data.listing import SPLITS, NoSplitError
 from minigan.data.pairs import Pairs
+from minigan.data.palette import Palette
 from minigan.data.pictures import Size, as_size, parse_size
 from minigan.data.points import PointDataset, grid, ring
 from minigan.data.shapes import ShapesDataset
@@ -35,6 +36,7 @@ __all__ = [
     "NothingHeldOut",
     "NoSplitError",
     "Pairs",
+    "Palette",
     "PointDataset",
     "ShapesDataset",
     "Size",

@@ -20,6 +20,7 @@ import numpy as np
 from minigan.data.batch import Batch
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import AUGMENTED, CROPPED, DAMAGED, SHUFFLED, entropy, generators
+from minigan.data.maps import sharpened
 from minigan.data.source import Source
 from minigan.errors import DataError, described
 from minigan.model import Kind
@@ -34,9 +35,9 @@ class Feeds:
     """The samples of all feeds of a model: `next(n)` returns the next n of each, epoch after epoch without end.
 
     `sources` are keyed by feed; `kinds` lists the arrays of a batch. `augment` is a sequence of functions of (x, one
-    generator per sample), applied in order to pictures, points and masks; all arrays of a feed get the same change, so
-    that they stay aligned. Then `damage(item, rng)` derives further arrays from those of each sample. With a `device`,
-    `next` moves batches there.
+    generator per sample), applied in order to pictures, points, masks and maps; all arrays of a feed get the same
+    change, so that they stay aligned. Then `damage(item, rng)` derives further arrays from those of each sample. With a
+    `device`, `next` moves batches there.
 
     `position` counts the samples already returned from each feed; an epoch has as many samples as the longest feed,
     `epoch_length`. `next` re-raises exceptions of the prefetch thread. Raises DataError for an invalid batch size, or
@@ -154,6 +155,8 @@ class Feeds:
         changed = x.astype(np.float32) if what == "mask" else x  # interpolation needs floats
         for augment in self._augment:
             changed = augment(changed, rngs)
+        if what == "map":
+            return sharpened(changed)
         return (changed >= 0.5).astype(np.uint8) if what == "mask" else changed
 
     def _generators(self, purpose: int, feed: str, start: int, n: int) -> list[np.random.Generator]:

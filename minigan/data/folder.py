@@ -10,6 +10,7 @@ import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -70,10 +71,15 @@ class FolderDataset(Dataset):
         self.bad = bad
         self.notes = notes
         self._wholes: dict[int, np.ndarray] = {}  # a cache, of at most CACHE_BUDGET bytes
+        self._stored = self.shape  # of a sample in bytes
+        self._make_cache()
+
+    def _make_cache(self) -> None:
+        """Make an empty cache of samples, if all of them fit into CACHE_BUDGET."""
         self._cache: np.ndarray | None = None
-        if len(paths) * prod(self.shape) <= CACHE_BUDGET:
-            self._cache = np.empty((len(paths), *self.shape), np.uint8)  # memory pages are allocated on first write
-            self._cached = np.zeros(len(paths), bool)
+        if len(self.paths) * prod(self._stored) <= CACHE_BUDGET:
+            self._cache = np.empty((len(self.paths), *self._stored), np.uint8)  # pages are allocated on first write
+            self._cached = np.zeros(len(self.paths), bool)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -82,18 +88,18 @@ class FolderDataset(Dataset):
         """Return pictures (n, *self.shape), float32 in [-1, 1], decoding those that are not cached."""
         indices = np.asarray(indices)
         if self._cache is None:
-            return to_unit_range(self._decode(indices))
+            return self.values(self._decode(indices))
         missing = np.unique(indices[~self._cached[indices]])
         if len(missing):
             self._cache[missing] = self._decode(missing)
             self._cached[missing] = True
-        return to_unit_range(self._cache[indices])
+        return self.values(self._cache[indices])
 
     def wholes(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return pictures as bytes (H, W, channels), each at its own size, decoding those that are not cached."""
         missing = [i for i in set(indices.tolist()) if i not in self._wholes]
         with ThreadPoolExecutor(THREADS) as pool, no_warnings():
-            decoded = pool.map(lambda i: decode_whole(self.paths[i], self.shape[2]), missing)
+            decoded = pool.map(lambda i: self._read_whole(self.paths[i]), missing)
             found = dict(zip(missing, decoded, strict=True))
         free = CACHE_BUDGET - sum(x.nbytes for x in self._wholes.values())
         pictures = [found[i] if i in found else self._wholes[i] for i in indices.tolist()]
@@ -108,13 +114,13 @@ class FolderDataset(Dataset):
 
     def select(self, indices: np.ndarray) -> FolderDataset:
         """Return a data set of only these files."""
-        height, width, channels = self.shape
-        labels = None if self.labels is None else self.labels[indices]
-        paths = [self.paths[i] for i in indices]
-        about = (labels, self.classes, 0, self.bad, self.notes)
-        some = FolderDataset(self.name, paths, (height, width), channels, *about)
+        some = copy(self)
+        some.labels = None if self.labels is None else self.labels[indices]
+        some.paths, some.altered = [self.paths[i] for i in indices], 0
         if self._cache is not None and self._cached[indices].any():
             some._cache, some._cached = self._cache[indices], self._cached[indices]
+        else:
+            some._make_cache()
         some._wholes = {k: self._wholes[i] for k, i in enumerate(np.asarray(indices).tolist()) if i in self._wholes}
         return some
 
@@ -135,18 +141,22 @@ class FolderDataset(Dataset):
     def _try(self, i: int) -> np.ndarray | str:
         """Return the decoded picture, or the error message if it can't be decoded."""
         try:
-            return decode(self.paths[i], self.shape[:2], self.shape[2])
+            return self._read(self.paths[i])
         except DataError as error:
             return str(error)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
         """Decode files in parallel to uint8 (n, *self.shape)."""
-        pictures = np.empty((len(indices), *self.shape), np.uint8)
         with ThreadPoolExecutor(THREADS) as pool, no_warnings():
-            decoded = pool.map(lambda i: decode(self.paths[i], self.shape[:2], self.shape[2]), indices)
-            for slot, picture in zip(pictures, decoded, strict=True):
-                slot[...] = picture
-        return pictures
+            return np.stack(list(pool.map(lambda i: self._read(self.paths[i]), indices)))
+
+    def _read(self, path: File) -> np.ndarray:
+        """Decode a file at the size of a sample."""
+        return decode(path, self.shape[:2], self.shape[2])
+
+    def _read_whole(self, path: File) -> np.ndarray:
+        """Decode a file at its own size."""
+        return decode_whole(path, self.shape[2])
 
 
 def open_folder(

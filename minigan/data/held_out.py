@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from minigan.data.batch import Batch
 from minigan.data.damage import Damage, Rows, damaged
 from minigan.data.draws import HELD_OUT, HELD_OUT_DAMAGED, entropy, generators
+from minigan.data.listing import listed
 from minigan.data.source import Source
 from minigan.errors import DataError
 from minigan.model import Kind
@@ -18,13 +20,15 @@ SHARE = 10  # one of this many samples is held out
 
 
 def hold_out(
-    sources: Mapping[str, Source], seed: int, given: Mapping[str, Source] | None = None
+    sources: Mapping[str, Source], seed: int, given: Mapping[str, Source] | None = None, names: str = ""
 ) -> tuple[dict[str, Source], dict[str, Source]]:
     """Return the sources to train on, and the sources that are held out.
 
-    A feed in `given` is held out as given. Of every other feed a tenth of the samples, at least one, moves from
-    training to held out; the choice depends on the seed and the feed's name. Raises DataError for a feed with a single
-    sample.
+    A feed in `given` is held out as given. Of every other feed, the files whose names match one of the patterns in
+    `names`, such as "0001TP*,0016E5_0[45]*", move from training to held out, or without `names` a tenth of the samples,
+    at least one; which, depends on the seed and the feed's name.
+
+    Raises DataError for a feed with a single sample, and if `names` match none of the files, or all.
     """
     training, held_out = dict(sources), dict(given or {})
     for feed, source in sources.items():
@@ -33,10 +37,28 @@ def hold_out(
         n = len(source)
         if n < 2:
             raise DataError(f"{source.name} has a single sample, and one has to be held out: give more of them")
-        order = np.random.default_rng(entropy(seed, HELD_OUT, feed)).permutation(n)
-        count = max(1, n // SHARE)
-        held_out[feed], training[feed] = source.select(np.sort(order[:count])), source.select(np.sort(order[count:]))
+        if names:
+            kept = _named(source, names)
+        else:
+            order = np.random.default_rng(entropy(seed, HELD_OUT, feed)).permutation(n)
+            kept = np.isin(np.arange(n), order[: max(1, n // SHARE)])
+        held_out[feed], training[feed] = source.select(np.flatnonzero(kept)), source.select(np.flatnonzero(~kept))
     return training, held_out
+
+
+def _named(source: Source, names: str) -> np.ndarray:
+    """Return which samples (N,) have files whose name without suffix matches one of the patterns."""
+    if source.names is None:
+        raise DataError(
+            f"`held_out` {names} are names of files, and {source.name} isn't in files: give other data instead"
+        )
+    patterns = [pattern.strip() for pattern in names.split(",")]
+    kept = np.array([any(fnmatchcase(name, pattern) for pattern in patterns) for name in source.names])
+    if not kept.any() or kept.all():
+        which = "all" if kept.any() else "none"
+        called = f"names of files in {source.name} are {listed(source.names)}"
+        raise DataError(f"`held_out` {names} matches {which} of {len(kept):,} files, and some are needed: {called}")
+    return kept
 
 
 class HeldOut(Sequence):

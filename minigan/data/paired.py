@@ -17,6 +17,8 @@ from minigan.data.folder import DEFAULT_SIZE, BadFilesError, FolderDataset, name
 from minigan.data.headers import cropped, misnamed, read_headers, resized
 from minigan.data.kinds import count_kinds
 from minigan.data.listing import Listing, choose_split, list_files, listed
+from minigan.data.maps import MapFiles, about_classes, read_palette
+from minigan.data.palette import Palette
 from minigan.data.pictures import Size, as_size, size_words
 from minigan.data.sides import Files, by_name, find_sides, in_order, partners
 from minigan.data.source import SHOWN, Source
@@ -37,6 +39,8 @@ class Reading:
     skip_bad: bool = False
     crops: bool = False
     swap: bool = False
+    ignore: tuple[str, ...] = ()
+    palettes: Mapping[str, Palette] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,11 +67,16 @@ def open_paired(data: Path | Mapping[str, Path], kinds: Mapping[str, Kind], how:
         raise DataError(f'{data} has no array "{array}": give it by a function that returns arrays')
     rows = _one_root(data, kinds, shown, how) if isinstance(data, Path) else _by_roots(data, shown, how)
     size = as_size(how.img_size or DEFAULT_SIZE)
-    headers = _read(rows, size, how, data)
+    maps = [array for array in shown if kinds[array].what == "map"]
+    headers = _read(rows, size, maps, how, data)
     _check_sizes(rows, headers, how)
-    parts = {}
+    palettes = {array: how.palettes.get(array) or _read_palette(rows, array, how, data) for array in maps}
+    parts: dict[str, FolderDataset] = {}
     for array, files in rows.files.items():
         found = headers[array]
+        if array in maps:
+            parts[array] = MapFiles(rows.name, files, size, palettes[array])
+            continue
         channels = how.channels or (1 if all(found[file].gray for file in files) else 3)
         parts[array] = FolderDataset(rows.name, files, size, channels)
         parts[array].altered = sum(found[file].size != size for file in files)
@@ -84,11 +93,13 @@ def open_paired(data: Path | Mapping[str, Path], kinds: Mapping[str, Kind], how:
 def _one_root(root: Path, kinds: Mapping[str, Kind], shown: Sequence[str], how: Reading) -> Rows:
     """Return the files of a folder or an archive that has all of the arrays."""
     sides = find_sides(root, how.split)
-    if len(shown) > 2 or len(sides.files) > 2:
+    if len(shown) > 2 or len(sides.files) > 2 and len(shown) > 1:
         many = f"{root} has pictures in {len(sides.files)} folders, {listed(sorted(sides.files))}"
         what = f"{every(shown)} are not in one folder" if len(shown) > 2 else many
         raise DataError(f"{what}: give one folder for each, as {_words(shown)}")
     notes = list(sides.notes)
+    if len(shown) == 1:
+        return Rows(name_of(root), {shown[0]: [p for one in sides.files.values() for _, p in one.pictures]}, notes)
     first, second = shown[:: -1 if how.swap else 1]
     if len(sides.files) == 1:
         (listing,) = sides.files.values()
@@ -136,12 +147,16 @@ def _aligned(
 
 
 def _read(
-    rows: Rows, size: tuple[int, int], how: Reading, data: Path | Mapping[str, Path]
+    rows: Rows, size: tuple[int, int], maps: Sequence[str], how: Reading, data: Path | Mapping[str, Path]
 ) -> dict[str, dict[File, Header]]:
-    """Return the headers of all pictures of each array; rows with a bad one are removed, or refused."""
+    """Return the headers of all pictures of each array; rows with a bad one are removed, or refused.
+
+    A class map may be smaller than a sample, unless samples are crops.
+    """
     headers, bad = {}, []
     for array, files in rows.files.items():
-        headers[array], problems = read_headers(Listing([((file.name,), file) for file in files]), size)
+        least = (1, 1) if array in maps and not how.crops else size
+        headers[array], problems = read_headers(Listing([((file.name,), file) for file in files]), least)
         bad += problems
     bad = list(dict.fromkeys(bad))
     n = len(next(iter(rows.files.values())))
@@ -152,6 +167,20 @@ def _read(
         rows.notes.append(f"{n - len(good):,} pairs are left out, because of {len(bad):,} bad files such as: {bad[0]}")
         rows.files = {array: [files[i] for i in good] for array, files in rows.files.items()}
     return headers
+
+
+def _read_palette(rows: Rows, array: str, how: Reading, data: Path | Mapping[str, Path]) -> Palette:
+    """Return the classes of an array's maps; rows with a damaged map are removed, or refused."""
+    palette, bad = read_palette(rows.files[array], how.ignore)
+    good = [i for i in range(len(rows.files[array])) if i not in bad]
+    if bad and not how.skip_bad:
+        raise BadFilesError(_root(data), list(bad.values()), bool(good))
+    if bad:
+        such = next(iter(bad.values()))
+        rows.notes.append(f"{len(bad):,} pairs are left out, because of damaged maps such as: {such}")
+        rows.files = {name: [files[i] for i in good] for name, files in rows.files.items()}
+    rows.notes.append(f"{array} has {about_classes(palette)}")
+    return palette
 
 
 def _without_damaged(

@@ -16,7 +16,9 @@ from minigan.common.words import every
 from minigan.data.crops import Crops, cropped
 from minigan.data.dataset import ArrayDataset, Dataset, counted
 from minigan.data.folder import FolderDataset
-from minigan.data.pictures import Size, fit_array
+from minigan.data.maps import MapArray, MapFiles, map_array
+from minigan.data.palette import Palette
+from minigan.data.pictures import Size, fit_array, size_words
 from minigan.data.points import PointDataset
 from minigan.errors import DataError
 from minigan.model import Kind
@@ -66,6 +68,21 @@ class Source:
         """Whether samples are crops of larger pictures."""
         return any(isinstance(part, Crops) for part in self.parts.values())
 
+    @property
+    def palettes(self) -> dict[str, Palette]:
+        """The classes of each array of maps."""
+        whole = {array: part.pictures if isinstance(part, Crops) else part for array, part in self.parts.items()}
+        return {array: part.palette for array, part in whole.items() if isinstance(part, (MapFiles, MapArray))}
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of the files of the samples, without suffix; None for data that isn't in files."""
+        for part in self.parts.values():
+            whole = part.pictures if isinstance(part, Crops) else part
+            if isinstance(whole, FolderDataset):
+                return [path.stem for path in whole.paths]
+        return None
+
     def read(self, indices: np.ndarray, rngs: Sequence[np.random.Generator] = ()) -> dict[str, np.ndarray]:
         """Return samples as new arrays {array name: (n, …)}, pictures as float32 in [-1, 1].
 
@@ -97,8 +114,15 @@ class Source:
         classes = f", {len(self.classes)} classes" if self.classes else ""
         if len(shown) == 1 and not others:
             return f"{self.name}: {counted(len(self), self.shapes[shown[0]])}{classes}"
-        arrays = [f"{array} {'x'.join(map(str, self.shapes[array]))}".rstrip() for array in (*shown, *others)]
+        arrays = [self._describe(array) for array in (*shown, *others)]
         return f"{self.name}: {len(self):,} samples of {every(arrays or ['labels'])}{classes}"
+
+    def _describe(self, array: str) -> str:
+        """Describe an array, such as `input 64x64x3`, or `target 64x64 in 11 classes`."""
+        shape = self.shapes[array]
+        if self.kinds[array].what == "map":
+            return f"{array} {size_words(shape[0], shape[1])} in {shape[2]} classes"
+        return f"{array} {'x'.join(map(str, shape))}".rstrip()
 
 
 def source_of(dataset: Dataset, kinds: Mapping[str, Kind]) -> Source:
@@ -134,13 +158,16 @@ def source_of_arrays(
     img_size: Size | None = None,
     channels: int | None = None,
     crops: bool = False,
+    ignore: Sequence[str] = (),
+    palettes: Mapping[str, Palette] | None = None,
 ) -> Source:
     """Return a source of arrays in memory, each checked by its kind. Pictures are stored as bytes.
 
     Pictures and points are given as arrays for `ArrayDataset` or as a data set, masks as (N, H, W) or (N, H, W, 1) of 0
     and 1, 0 and 255, or booleans. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and
-    `channels` apply to arrays of pictures, the size also to masks. With `crops`, samples are crops of this size, and
-    not resized.
+    `channels` apply to arrays of pictures, the size also to masks and maps. With `crops`, samples are crops of this
+    size, and not resized. Class maps are given as `map_array` takes them; `palettes` are their classes, by default
+    those that occur, without `ignore`.
 
     Raises DataError if an array is missing, of another kind or another length, or has NaN in it.
     """
@@ -151,7 +178,10 @@ def source_of_arrays(
         if array not in arrays:
             raise DataError(f'the data has no array "{array}", which the model takes, only {quoted(arrays)}: add it')
         given, who = arrays[array], f'the data\'s array "{array}"'
-        if kind.what in SHOWN:
+        if kind.what == "map":
+            maps = map_array(given, who, ignore, (palettes or {}).get(array))
+            parts[array] = cropped(maps, img_size) if crops else maps.fit(img_size)
+        elif kind.what in SHOWN:
             dataset = parts[array] = _shown(given, kind, who, img_size, channels, crops)
             notes += [f"{array}: {note}" for note in dataset.notes]
         elif kind.what == "label":

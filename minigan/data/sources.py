@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from minigan.data.crops import cropped
 from minigan.data.folder import open_listing
 from minigan.data.listing import NoSplitError
 from minigan.data.paired import Reading, open_paired
+from minigan.data.palette import Palette
 from minigan.data.pictures import Size
 from minigan.data.sides import Side, in_order, two_sides
 from minigan.data.source import SHOWN, Source, is_data_set, quoted, source_of, source_of_arrays
@@ -41,6 +42,8 @@ def open_feeds(
     name: str = "arrays",
     crops: bool = False,
     swap: bool = False,
+    ignore: Sequence[str] = (),
+    palettes: Mapping[str, Palette] | None = None,
 ) -> dict[str, Source]:
     """Open the arrays named in `kinds`, those that a model needs, as {feed: source}.
 
@@ -52,12 +55,13 @@ def open_feeds(
         {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs only one
 
     The other arguments are those of `open_dataset`; `split` and `skip_bad` apply to paths, and `name` is the name of a
-    source of arrays. `swap` exchanges the two sides of a folder, or two folders. Feeds may differ in length. Raises
-    DataError, in one sentence, for anything that can't be opened.
+    source of arrays. `swap` exchanges the two sides of a folder, or two folders. `palettes` are the classes of
+    class maps, by array, by default those that occur except `ignore`, which are values as `Palette.describe` writes
+    them. Feeds may differ in length. Raises DataError, in one sentence, for anything that can't be opened.
     """
     feeds = _by_feed(kinds)
     opened = _by_name(data, kinds, swap)
-    how = Reading(img_size, channels, split, skip_bad, crops, swap)
+    how = Reading(img_size, channels, split, skip_bad, crops, swap, tuple(ignore), palettes or {})
     sources, exchanged = {}, any(isinstance(one, Side) for one in opened.values())
     for feed, arrays in feeds.items():
         roots = {key: _pictures_at(opened[key]) for key in (feed, *arrays) if key in opened}
@@ -67,11 +71,16 @@ def open_feeds(
         for key in roots:
             opened[key] = _open_set(opened[key], how, limit, seed)
         given = [opened[key] for key in roots]
-        if len(given) == 1 and is_data_set(given[0]):
+        maps = [array for array, kind in arrays.items() if kind.what == "map"]
+        if len(given) == len(arrays) == len(maps) == 1:
+            opened[maps[0]] = given[0]
+        if len(given) == 1 and is_data_set(given[0]) and not maps:
             source = source_of(given[0], arrays)
         else:
-            source = source_of_arrays(opened, arrays, name, img_size, channels, crops)
+            source = source_of_arrays(opened, arrays, name, img_size, channels, crops, ignore, palettes)
         sources[feed] = source
+    if ignore and not any(kind.what == "map" for kind in kinds.values()):
+        raise DataError("`ignore` is for class maps, and the model takes none with these options: leave it out")
     if swap and not exchanged:
         raise DataError("`swap` exchanges two folders, or the two sides of one, and the data has none: leave it out")
     for feed, source in sources.items():

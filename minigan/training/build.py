@@ -45,6 +45,8 @@ def build_model(config: RunConfig, cls: type[Model] | None = None, device: Devic
     shapes = {f"{name}_shape": shape for name, shape in config.shapes.items()}
     shapes["shape"] = next(iter(config.shapes.values()), ())  # for a model with one array of samples
     given: dict[str, Any] = {name: shape for name, shape in shapes.items() if name in takes}
+    colors = {f"{name}_colors": palette.colors for name, palette in (config.palettes or {}).items()}
+    given |= {name: np.array(some, np.uint8) for name, some in colors.items() if name in takes}
     given |= {"rng": rng, "device": get_device(config.device) if device is None else device}
     try:
         model = cls(**given, **config.model_args)

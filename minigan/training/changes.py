@@ -19,7 +19,7 @@ from minigan.threads import blas, crew
 from minigan.training.build import build_model
 from minigan.training.length import steps_for
 from minigan.training.settings import RunConfig, TrainingError
-from minigan.training.sources import Sources, absolute
+from minigan.training.sources import Sources, absolute, absolute_held_out
 
 FINGERPRINTED = 16  # samples
 REPORTED = ("data", "batch_size", "augment", "ema", "device", "on_nan", "eval_interval")  # and learning rates
@@ -49,7 +49,8 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
 
 def _resulting_value(name: str, config: RunConfig) -> Any:
     """Return the value that followed from the data for a setting that was left out; None if it isn't determined."""
-    pictures = [shape for shape in config.shapes.values() if len(shape) == 3]
+    maps = config.palettes or {}
+    pictures = [shape for name, shape in config.shapes.items() if len(shape) == 3 and name not in maps]
     found: dict[str, Any] = {"limit": max(config.samples.values())}
     if pictures:
         found |= {"img_size": pictures[-1][:2], "channels": pictures[-1][2]}
@@ -63,7 +64,11 @@ def normalized(given: dict[str, Any]) -> dict[str, Any]:
         given["img_size"] = as_size(given["img_size"])
     if isinstance(given.get("augment"), str):
         given["augment"] = given["augment"].split(",")
-    return given | ({"augment": tuple(given["augment"])} if "augment" in given else {})
+    if isinstance(given.get("ignore"), str | int):
+        given["ignore"] = str(given["ignore"]).split(",")
+    if "held_out" in given:
+        given["held_out"] = absolute_held_out(str(given["held_out"]))
+    return given | {name: tuple(map(str, given[name])) for name in ("augment", "ignore") if name in given}
 
 
 def _changeable(name: str, config: RunConfig) -> bool:

@@ -38,11 +38,19 @@ from minigan.training.settings import (
     TrainingError,
     problem_of,
 )
-from minigan.training.sources import IN_MEMORY, Sources, absolute, open_sources, samples_of, shapes_of
+from minigan.training.sources import (
+    IN_MEMORY,
+    Sources,
+    absolute,
+    open_sources,
+    palettes_of,
+    samples_of,
+    shapes_of,
+)
 
 DEFAULT_DATA = "digits"
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays in the built-in data sets
-OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment", "swap")
+OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment", "swap", "held_out", "ignore")
 OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
 AS_GIVEN = OF_DATA + OF_RUN  # settings with the defaults of RunConfig
 SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "crops", "init_from"}
@@ -95,6 +103,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         model_args=config.model_args | _number_of_classes(given, cls, config, sources),
         classes=next((tuple(s.classes) for s in sources.values() if s.classes), ()) if learning else (),
         shapes=shapes_of(sources),
+        palettes=palettes_of(sources) or None,
         samples=samples_of(sources),
         fingerprint=fingerprint(sources),
     )

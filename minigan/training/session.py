@@ -48,7 +48,8 @@ def train(
 
     model:    a class, or a name as on the command line
     data:     an array, a dict of arrays by name, a dict of feeds, a data set, or a name or path
-    held_out: data of the same kind, for models that judge on held-out data; by default a tenth of `data` is held out
+    held_out: data of the same kind, for models that judge on held-out data, or patterns of names of files that are held
+              out; by default the val or test part of `data`, else a tenth of it
     settings: n_steps, batch_size, seed, … and the model's own arguments
     resume:   resume the run in `out`; a larger n_steps extends it
 
@@ -59,6 +60,8 @@ def train(
         words, cls = {"model": model}, own_model(model)[0] if is_own(model) else None
     else:
         words, cls = {"model": name_of(model)}, model
+    if isinstance(held_out, str | os.PathLike):
+        settings, held_out = settings | {"held_out": os.fspath(held_out)}, None
     if isinstance(data, str | os.PathLike):
         words["data"] = str(data)
         data = own_data(words["data"])[0] if is_own(words["data"]) else None

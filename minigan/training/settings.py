@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from minigan.data import AUGMENTATIONS
+from minigan.data import AUGMENTATIONS, Palette
 from minigan.errors import CheckpointError, MiniganError
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.optim import constant, cosine_decay, linear_decay
@@ -42,6 +42,8 @@ class RunConfig:
     n_steps       the length of training
     img_size      (H, W) of pictures in training, or None; crops: cut out of larger ones, rather than resized
     swap          whether the two sides of pairs, or of two sets in one folder, are exchanged
+    held_out      what is held out, if not the data's own part: patterns of file names, or a name or path
+    palettes      the classes of each array of class maps, or None; ignore: values that are no class
     classes       names, by label, of the classes of a conditional model
     ema           the decay of the average of weights, or None; lr_decay: one of DECAYS; on_nan: one of ON_NAN
     eval_interval steps between judgements, or None; eval_features: the feature network for FID of eval_samples
@@ -64,6 +66,9 @@ class RunConfig:
     skip_bad: bool = False
     crops: bool = False
     swap: bool = False
+    held_out: str = ""
+    ignore: tuple[str, ...] = ()
+    palettes: dict[str, Palette] | None = None
     augment: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     ema: float | None = None
@@ -133,13 +138,15 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
         raise CheckpointError("it was made by an older minigan, and this one can't resume it: start a new run")
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
     given = {name: values[name] for name in known}
-    for name in ("augment", "classes", "changes"):
+    for name in ("augment", "classes", "changes", "ignore"):
         given[name] = tuple(given.get(name, ()))
     if given.get("img_size") is not None:
         given["img_size"] = tuple(given["img_size"])
     if not all(isinstance(shape, list | tuple) for shape in given["shapes"].values()):
         raise TypeError("a shape is no list")
     given["shapes"] = {name: tuple(shape) for name, shape in given["shapes"].items()}
+    if given.get("palettes") is not None:
+        given["palettes"] = {name: Palette.parse(palette) for name, palette in given["palettes"].items()}
     config = RunConfig(**given)
     _check(config)
     return config
@@ -159,6 +166,7 @@ def _check(config: RunConfig) -> None:
     whole = [*size, *config.samples.values(), *(n for shape in config.shapes.values() for n in shape)]
     if any(type(n) is not int or n < 1 for n in whole) or len(size) != 2 or not config.samples:
         raise ValueError("a size or a number of samples isn't a whole number from 1 on")
-    texts = (*config.classes, *config.changes, *config.samples, *config.shapes, *(config.own or {}).values())
+    own = (config.own or {}).values()
+    texts = (*config.classes, *config.changes, *config.ignore, *config.samples, *config.shapes, *own)
     if any(type(text) is not str for text in texts) or set(config.augment) - AUGMENTATIONS.keys():
         raise ValueError("a class has no name, a change no words, or an augmentation is unknown")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minigan.common.user_code import is_own, short_name
-from minigan.data import Source, hold_out, number_classes, open_feeds, open_own_parts
+from minigan.data import DATASETS, Palette, Source, hold_out, number_classes, open_feeds, open_own_parts
 from minigan.errors import DataError
 from minigan.model import Model
 from minigan.training.build import model_class
@@ -35,15 +36,34 @@ def open_sources(
 ) -> tuple[Sources, Sources]:
     """Return the training data of a run, and its held-out data if the model needs any.
 
-    The held-out data is `held_out` if given, else the data set's own val or test part, else a random tenth.
+    The held-out data is `held_out` if given, else what `config.held_out` names, else the data set's own val or test
+    part, else a random tenth. Its class maps have the classes of training. Raises DataError or TrainingError.
     """
     sources = open_data(config, cls, data)
     if not (cls or model_class(config.model)).holds_out:
+        if config.held_out:
+            raise TrainingError(f"`held_out` {config.held_out} isn't used, since {config.model} holds nothing out")
         return sources, {}
+    config = replace(config, palettes=palettes_of(sources))
+    if held_out is None and _is_data(config.held_out):
+        held_out = by_feed(config.held_out)
     if held_out is not None:
-        return sources, open_data(config, cls, held_out)
+        return sources, open_feeds(held_out, **_options(config, cls))
+    if config.held_out:
+        return hold_out(sources, config.seed, names=config.held_out)
     own = open_own_parts(by_feed(config.data) if data is None else data, **_options(config, cls))
     return hold_out(sources, config.seed, own)
+
+
+def _is_data(held_out: str) -> bool:
+    """Whether the setting `held_out` is a name or path, or one for each feed, rather than patterns of file names."""
+    found = by_feed(held_out)
+    return isinstance(found, dict) or held_out in DATASETS or os.path.exists(os.path.expanduser(held_out))
+
+
+def absolute_held_out(held_out: str) -> str:
+    """Make paths absolute; patterns are unchanged."""
+    return absolute(held_out) if _is_data(held_out) else held_out
 
 
 def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
@@ -56,6 +76,8 @@ def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
         "skip_bad": config.skip_bad,
         "crops": config.crops,
         "swap": config.swap,
+        "ignore": config.ignore,
+        "palettes": config.palettes,
         "name": short_name(config.data),
     }
 
@@ -104,6 +126,11 @@ def shapes_of(sources: Sources) -> dict[str, tuple[int, ...]]:
         for name, shape in source.shapes.items()
         if source.kinds[name].what != "label"
     }
+
+
+def palettes_of(sources: Sources) -> dict[str, Palette]:
+    """Return the classes of each array of class maps."""
+    return {array: palette for source in sources.values() for array, palette in source.palettes.items()}
 
 
 def samples_of(sources: Sources) -> dict[str, int]:

@@ -1,15 +1,24 @@
 """The data of a run: one set or one for each feed, what is held out, and what must not change."""
 
-from dataclasses import replace
+import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from odd import DATA, ODD, Odd
+from PIL import Image
 from tiny import CONFIG
 
+from minigan.backend import get_device
+from minigan.data.palette import distinct_colors
 from minigan.errors import DataError
-from minigan.training import TrainingError
+from minigan.layers import Dense
+from minigan.model import MAP, PICTURE, Model
+from minigan.optim import SGD
+from minigan.training import TrainingError, train
+from minigan.training.settings import parse_config
 from minigan.training.sources import IN_MEMORY, absolute, by_feed, check_sources, open_data, open_sources
 
 
@@ -54,3 +63,117 @@ def test_samples_of_another_shape_are_refused():
 def test_an_array_that_is_missing_is_named():
     with pytest.raises(DataError, match='has no array "two"'):
         open_data(ODD, Odd, {"one": np.zeros((3, 2), np.float32)})
+
+
+class Mapping(Model):
+    """Takes pictures and their class maps, and does nothing with them."""
+
+    arrays = {"input": PICTURE, "target": MAP}
+    holds_out = True
+
+    def __init__(self, input_shape, target_shape, target_colors, *, rng, device="cpu"):
+        self.device, self.target_shape, self.target_colors = get_device(device), target_shape, target_colors
+        network = Dense(1, 1, rng=rng)
+        self.networks, self.optimizers = {"G": network}, {"G": SGD(network.parameters(), 0.1)}
+
+    def step(self, next_batch, rng, now):
+        self.batch = next_batch()
+        return {}
+
+
+@pytest.fixture
+def maps(tmp_path):
+    for k in range(10):
+        classes = np.full((12, 12), 7 * (k % 3), np.uint8)
+        classes[:4, :4] = [0, 7, 14, 21]
+        for folder, pixels in (("photos", np.stack([classes * 10] * 3, axis=-1)), ("labels", classes)):
+            path = tmp_path / "data" / folder / f"{'film' if k < 3 else 'walk'}_{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return tmp_path
+
+
+def mapping_run(root, out, **settings):
+    return train(Mapping, root / "data", root / out, ignore="21", img_size=12, quiet=True, **settings)
+
+
+def test_a_model_of_class_maps_knows_their_number_and_colors(maps):
+    run = mapping_run(maps, "run", n_steps=2, batch_size=2)
+    assert run.model.target_shape == (12, 12, 3)
+    assert run.model.target_colors.tolist() == distinct_colors()[[0, 7, 14]].tolist()
+    assert run.model.batch["target"].shape == (2, 12, 12, 3)
+    config = run.folder.config()
+    assert config.palettes["target"].values == (0, 7, 14) and config.palettes["target"].unknown == (21,)
+    assert config.ignore == ("21",)
+
+
+def test_a_resumed_run_keeps_its_classes(maps):
+    mapping_run(maps, "run", n_steps=1)
+    for path in (maps / "data" / "labels").iterdir():
+        Image.fromarray(np.where(np.asarray(Image.open(path)) == 7, np.uint8(14), np.asarray(Image.open(path)))).save(
+            path
+        )
+    run = train(Mapping, maps / "data", maps / "run", resume=True, quiet=True, n_steps=3)
+    assert run.model.target_shape == (12, 12, 3)
+    with pytest.raises(TrainingError, match="`ignore` 14 doesn't fit this run, which began with 21"):
+        train(Mapping, maps / "data", maps / "run", resume=True, quiet=True, ignore="14")
+
+
+def test_what_is_held_out_may_be_named(maps, monkeypatch):
+    run = mapping_run(maps, "one", n_steps=1, held_out="film*")
+    assert len(run.gallery.held_out) == 3 and run.config.samples == {"data": 7}
+    shutil.copytree(maps / "data", maps / "other")
+    monkeypatch.chdir(maps)
+    run = mapping_run(maps, "two", n_steps=1, held_out="other")
+    assert len(run.gallery.held_out) == 10 and run.config.samples == {"data": 10}
+    assert run.config.held_out == str(maps / "other")
+    monkeypatch.chdir("/")
+    resumed = train(Mapping, maps / "data", maps / "two", resume=True, quiet=True, n_steps=2)
+    assert len(resumed.gallery.held_out) == 10
+
+
+@pytest.mark.parametrize(
+    ("held_out", "sentence"),
+    [
+        (
+            "tree*",
+            r"`held_out` tree\* matches none of 10 files, and some are needed: names of files in data are film_0,",
+        ),
+        ("walk*,film*", r"`held_out` walk\*,film\* matches all of 10 files"),
+    ],
+)
+def test_names_that_hold_out_nothing_or_everything(maps, held_out, sentence):
+    with pytest.raises(DataError, match=sentence):
+        mapping_run(maps, "run", held_out=held_out)
+
+
+def test_names_of_files_need_files_and_a_model_that_holds_out():
+    with pytest.raises(DataError, match=r"`held_out` a\* are names of files, and digits isn't in files"):
+        open_sources(replace(ODD, held_out="a*"), Holding, DATA)
+    with pytest.raises(TrainingError, match=r"`held_out` a\* isn't used, since .* holds nothing out"):
+        open_sources(replace(ODD, held_out="a*"), Odd, DATA)
+
+
+GOOD = {"form": "index", "values": [0, 1], "colors": [[0, 0, 0], [9, 9, 9]], "unknown": []}
+
+
+@pytest.mark.parametrize(
+    "palette",
+    [
+        GOOD | {"colors": [[0, 0, 0]]},
+        GOOD | {"form": "odd"},
+        GOOD | {"values": [0, True]},
+        GOOD | {"colors": [[0, 0, 256]] * 2},
+        GOOD | {"colors": [[0, 0]] * 2},
+        GOOD | {"values": [0], "colors": [[0, 0, 0]]},
+        GOOD | {"unknown": [-1]},
+        {"form": "index"},
+        [],
+        None,
+    ],
+)
+def test_a_palette_that_no_run_wrote_is_refused(palette):
+    config = json.loads(json.dumps(asdict(ODD)))
+    assert parse_config(config | {"palettes": {"target": GOOD}}).palettes["target"].values == (0, 1)
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        parse_config(config | {"palettes": {"target": palette}})
