@@ -94,6 +94,7 @@ TESTS = {
     "translators/cyclegan.py": ("translators/test_cyclegan.py",),
     "translators/image_pool.py": ("translators/test_image_pool.py", "translators/test_cyclegan.py"),
     "translators/luminance.py": ("translators/test_luminance.py",),
+    "translators/filling.py": ("translators/test_filling.py", "translators/test_restore.py"),
     "translators/dncnn.py": ("translators/test_restore.py",),
     "translators/restore.py": ("translators/test_restore.py",),
     "translators/maps.py": ("translators/test_pix2pix.py",),

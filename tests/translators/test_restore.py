@@ -1,4 +1,4 @@
-"""Restore: the gradient of its step, what it keeps of a picture with a hole, and what training and `apply` share."""
+"""Restore: the gradients of its step, what it keeps of a picture with a hole, and what training and `apply` share."""
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ from minigan.translators.restore import Restore
 SMALL = {"features": 4, "depth": 3}
 
 
-def make(damage="noise:25", channels=1, size=12, seed=0, **options):
+def make(damage="noise:25", channels=1, size=16, seed=0, **options):
     return Restore((size, size, channels), damage, **SMALL | options, rng=np.random.default_rng(seed))
 
 
-def batch_of(model, channels=1, n=3, size=12, seed=1):
+def batch_of(model, channels=1, n=3, size=16, seed=1):
     """A batch as a run makes it: clean pictures, and what `damage` adds."""
     rng = np.random.default_rng(seed)
     clean = np.tanh(rng.standard_normal((n, size, size, channels), np.float32))
@@ -27,23 +27,25 @@ def step(model, batch, progress=0.0):
 
 
 @pytest.mark.parametrize("damage", ["noise:25", "jpeg:20,hole:blobs"])
-@pytest.mark.parametrize("loss", ["l2", "l1"])
-def test_the_steps_gradient_is_that_of_the_error(damage, loss):
+@pytest.mark.parametrize(("loss", "adversarial"), [("l2", 0), ("l1", 0), ("l2", 0.5)])
+def test_the_steps_gradient_is_that_of_the_loss(damage, loss, adversarial):
     """Compare with differences in float64, in a random direction of all weights."""
-    model = make(damage, loss=loss)
-    G = model.networks["G"].to(dtype="float64")
+    model = make(damage, loss=loss, adversarial=adversarial)
+    for name, network in model.networks.items():
+        model.optimizers[name] = Still(network.to(dtype="float64").parameters())
+    G = model.networks["G"]
     batch = batch_of(model)
     batch = {name: a if name == "mask" else a.astype(np.float64) for name, a in batch.items()}
-    model.optimizers["G"] = Still(G.parameters())
     step(model, batch)
     values, grads = G.parameters().values, G.parameters().grads.copy()
     direction = np.random.default_rng(2).standard_normal(len(values))
-    errors = []
+    losses = []
     for sign in (1, -1):
-        values += sign * 1e-5 * direction
-        errors.append(float(step(model, batch)[loss]))
-        values -= sign * 1e-5 * direction
-    assert (errors[0] - errors[1]) / 2e-5 == pytest.approx(grads @ direction, rel=1e-6)
+        values += sign * 1e-7 * direction
+        measured = step(model, batch)
+        losses.append(float(measured[loss] + adversarial * measured.get("g_loss", 0)))
+        values -= sign * 1e-7 * direction
+    assert (losses[0] - losses[1]) / 2e-7 == pytest.approx(grads @ direction, rel=1e-6)
 
 
 class Still:
@@ -61,7 +63,7 @@ class Still:
 
 def test_training_reduces_the_error_of_what_apply_returns():
     """The same batch again and again: the restored pictures get closer to the clean ones than the damaged are."""
-    model = make(lr=1e-2, features=16)
+    model = make(lr=1e-2, features=16, loss="l2")
     batch = batch_of(model, n=8)
 
     def error(y):
@@ -88,17 +90,18 @@ def test_apply_is_the_network_in_inference_mode_and_leaves_no_trace():
     assert all(np.array_equal(a, before[name]) for name, a in model.networks["G"].state_dict().items())
 
 
-def test_only_the_hole_changes_and_nothing_in_it_is_looked_at():
-    model = make("hole:blobs", channels=3)
-    batch = batch_of(model, channels=3)
-    step(model, batch)
+@pytest.mark.parametrize("network", ["unet", "dncnn"])
+def test_only_the_hole_changes_and_nothing_in_it_is_looked_at(network):
+    model = make("hole:blobs", channels=3, network=network)
+    step(model, batch_of(model, channels=3))
+    batch = batch_of(model, channels=3, size=13)  # no multiple of a U-Net's 2^depth
     x, mask = batch["damaged"], batch["mask"]
     y = model.apply(x, mask)
     known = np.broadcast_to(mask == 1, x.shape)
     assert np.array_equal(y[known], x[known])
     assert not np.array_equal(y[~known], x[~known])
     painted = np.where(known, x, np.float32(0.9))
-    np.testing.assert_allclose(model.apply(painted, mask)[known], x[known])
+    np.testing.assert_allclose(model.apply(painted, mask), y, atol=1e-6)
     assert np.array_equal(model.apply(x), x.clip(-1, 1))  # without a mask there is no hole
     assert model.masked
     assert not make("noise:5").masked
@@ -115,17 +118,46 @@ def test_the_average_of_weights_restores_if_there_is_one():
 
 
 def test_sizes():
-    """48 × 10 with batch norm, the paper's 64 × 17, and what is given by hand."""
+    """48 × 10 with batch norm, the paper's 64 × 17, a U-Net for holes, and what is given by hand."""
     rng = np.random.default_rng(0)
     counts = [
         len(Restore((40, 40, 1), **options, rng=rng).networks["G"].parameters())
-        for options in ({}, {"preset": "paper"}, {"features": 8, "depth": 2, "norm": False})
+        for options in ({}, {"preset": "paper"}, {"features": 8, "depth": 2})
     ]
     assert counts[0] == 2 * 9 * 48 + 49 + 8 * (9 * 48**2 + 2 * 48)
     assert counts[1] == 2 * 9 * 64 + 65 + 15 * (9 * 64**2 + 2 * 64)
     assert counts[2] == 2 * 9 * 8 + 9
+    multiples = [Restore((size, 64, 3), "hole:center", features=2, rng=rng).multiple for size in (64, 40)]
+    assert multiples == [16, 8]
+    assert Restore((64, 64, 3), "hole:center", network="dncnn", features=2, rng=rng).multiple == 1
     with pytest.raises(ValueError, match="2 at least"):
         Restore((40, 40, 1), depth=1, rng=rng)
+
+
+def test_an_untrained_network_hardly_changes_the_picture():
+    model = Restore((40, 40, 3), rng=np.random.default_rng(0))
+    x = batch_of(model, channels=3, size=40)["damaged"].clip(-1, 1)
+    assert np.abs(model.apply(x) - x).mean() < 0.2 * np.abs(x).mean()
+
+
+def test_the_critic_learns_and_restores_nothing_by_itself():
+    """D's step leaves G alone; without its weight there is no D at all."""
+    model = make(adversarial=0.01, lr=0.05)
+    batch = batch_of(model)
+    before = {name: network.state_dict() for name, network in model.networks.items()}
+    measured = model.critic_step(batch["clean"], batch["damaged"], None)
+    changed = {
+        name: [key for key, a in network.state_dict().items() if not np.array_equal(a, before[name][key])]
+        for name, network in model.networks.items()
+    }
+    assert not changed["G"]
+    assert len(changed["D"]) == len(before["D"])
+    assert set(measured) == {"d_loss", "d_real", "d_fake"}
+    for _ in range(60):
+        later = model.critic_step(batch["clean"], batch["damaged"], None)
+    assert later["d_loss"] < 0.7 * measured["d_loss"]
+    assert later["d_real"] > 0.5 > later["d_fake"]
+    assert (set(make().networks), make().games) == ({"G"}, ())
 
 
 def test_wrong_damages_are_refused_when_the_model_is_built():
