@@ -1,4 +1,4 @@
-"""A smooth filling of holes, from the pixels around them: pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4).
+"""A smooth filling of holes, from the pixels around them: pull-push (Gortler et al. 1996, "The Lumigraph").
 
     pull    halve the picture, each pixel the mean of the known ones among four, until no pixel is unknown
     push    enlarge the result bilinearly, and put it where pixels are unknown, level by level
@@ -27,7 +27,7 @@ def filled(x: Any, unknown: Any) -> Any:
 
 def _filled(x: Any, known: Any) -> Any:
     """As `filled`, for x that is 0 where `known` (N, H, W, 1) is 0."""
-    xp, (N, H, W, C) = array_module(x), x.shape
+    xp, (N, H, W) = array_module(x), x.shape[:3]
     if H == W == 1:
         return x
     rows, columns = (H + 1) // 2, (W + 1) // 2
