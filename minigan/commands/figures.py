@@ -41,7 +41,8 @@ def print_answer(answer: Evaluation) -> None:
         if name in values:
             shown += f", {answer.features}" if name in ("fid", "kid") else ""
             spread = f" ± {values[name + '_std']:.4f}" if name + "_std" in values else ""
-            print(f"{shown:20} {values[name]:9.4f}{spread}")
+            error = f"   standard error {values[name + '_error']:.4f}" if name + "_error" in values else ""
+            print(f"{shown:20} {values[name]:9.4f}{spread}{error}")
     if "shares" in values:
         print_classes(values)
     for caveat in answer.caveats:

@@ -9,7 +9,7 @@ from minigan.metrics.evaluation import METRICS, NEEDS_FEATURES, NEEDS_REFERENCE,
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception import Inception, load_inception
 from minigan.metrics.inception_score import InceptionScore
-from minigan.metrics.kernel_distance import kernel_distance
+from minigan.metrics.kernel_distance import kernel_distance, kernel_distance_error
 from minigan.metrics.manifold import nearest, precision_recall
 from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
@@ -38,6 +38,7 @@ __all__ = [
     "evaluate",
     "frechet_distance",
     "kernel_distance",
+    "kernel_distance_error",
     "load_inception",
     "mean_iou",
     "modes_and_quality",

@@ -25,7 +25,7 @@ from minigan.errors import DataError
 from minigan.metrics.classes import ClassCounts
 from minigan.metrics.features import FeatureNetwork
 from minigan.metrics.inception_score import InceptionScore
-from minigan.metrics.kernel_distance import kernel_distance
+from minigan.metrics.kernel_distance import kernel_distance, kernel_distance_error
 from minigan.metrics.manifold import precision_recall
 from minigan.metrics.moments import frechet_distance
 from minigan.metrics.statistics import KEPT, Statistics, observe
@@ -124,6 +124,8 @@ def _compare(found: Statistics, reference: Statistics, metrics: tuple[str, ...],
         kid = kernel_distance(found.features, reference.features, rng=rng, subset_size=size)
         values["kid"], values["kid_std"] = kid
         values["kid_subset"] = size
+        if fewest > 2:
+            _, values["kid_error"] = kernel_distance_error(found.features, reference.features)
     if "pr" in metrics:
         values["precision"], values["recall"] = precision_recall(found.features, reference.features)
     return values

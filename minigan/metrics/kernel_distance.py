@@ -23,6 +23,14 @@ a bias, which is why FIDs of different numbers of pictures can't be compared.) T
 
 Published results are the mean and standard deviation over random subsets, usually 100 subsets of 1000 pictures. The
 subsets overlap, so the standard deviation is the variation of one subset, not the error of the mean.
+
+The error. `kernel_distance_error` uses all pictures at once, and leaves out one after the other (the jackknife of Tukey
+1958; of such estimates Arvesen 1969, "Jackknifing U-statistics"). With d₍ᵢ₎ the estimate without xᵢ, and d₍ⱼ₎ without
+yⱼ,
+
+    error² = (m − 1)/m Σᵢ (d₍ᵢ₎ − mean)² + (n − 1)/n Σⱼ (d₍ⱼ₎ − mean)²
+
+Row sums of the kernel suffice: without xᵢ, the first sum above loses 2 Σ_{j≠i} k(xᵢ, xⱼ), the last one Σⱼ k(xᵢ, yⱼ).
 """
 
 from __future__ import annotations
@@ -64,6 +72,26 @@ def kernel_distance(
     return float(distances.mean()), float(distances.std())
 
 
+def kernel_distance_error(features1: Any, features2: Any) -> tuple[float, float]:
+    """Return MMD² of all features (N, F) and (M, F), and the standard error of that estimate, in float64.
+
+    Raises ShapeError for shapes that don't fit, MiniganError for NaN and for sets of fewer than three pictures.
+    """
+    x, y = feature_sets(features1, features2, 3, f"the error of {KID}")
+    xp, m, n = array_module(x), len(x), len(y)
+    x, y = x.astype(xp.float64), y.astype(xp.float64)
+    among_x, among_y = (
+        _row_sums(z, z) - _kernel(xp.einsum("nf,nf->n", z, z), z.shape[1]) for z in (x, y)
+    )  # (m,), (n,)
+    x_to_y, y_to_x = _row_sums(x, y), _row_sums(y, x)  # (m,), (n,)
+    sum_x, sum_y, between = among_x.sum(), among_y.sum(), x_to_y.sum()
+    value = sum_x / (m * (m - 1)) + sum_y / (n * (n - 1)) - 2 * between / (m * n)
+    without_x = (sum_x - 2 * among_x) / ((m - 1) * (m - 2)) - 2 * (between - x_to_y) / ((m - 1) * n)
+    without_y = (sum_y - 2 * among_y) / ((n - 1) * (n - 2)) - 2 * (between - y_to_x) / (m * (n - 1))
+    error = xp.sqrt((m - 1) * without_x.var() + (n - 1) * without_y.var())  # (m − 1)/m Σ = (m − 1) var
+    return float(value), float(error)
+
+
 def squared_mmd(x: Any, y: Any) -> Any:
     """Return the unbiased estimate of MMD² from x (m, F) and y (n, F), as a 0-d array."""
     m, n = len(x), len(y)
@@ -74,16 +102,22 @@ def squared_mmd(x: Any, y: Any) -> Any:
 
 def _kernel_sum(x: Any, y: Any) -> Any:
     """Return Σ k(xᵢ, yⱼ) over all pairs."""
-    return _cubes(product(x, y.T), x.shape[1])  # (m, F) @ (F, n)
+    return _kernel(product(x, y.T), x.shape[1]).sum()  # (m, F) @ (F, n)
+
+
+def _row_sums(x: Any, y: Any) -> Any:
+    """Return Σⱼ k(xᵢ, yⱼ) for each i, (m,), with at most 1000 rows of the kernel in memory."""
+    parts = (x[i : i + 1000] for i in range(0, len(x), 1000))
+    return array_module(x).concatenate([_kernel(product(part, y.T), x.shape[1]).sum(axis=1) for part in parts])
 
 
 def _diagonal_sum(x: Any) -> Any:
     """Return Σ k(xᵢ, xᵢ)."""
-    return _cubes(array_module(x).einsum("nf,nf->n", x, x), x.shape[1])
+    return _kernel(array_module(x).einsum("nf,nf->n", x, x), x.shape[1]).sum()
 
 
-def _cubes(products: Any, F: int) -> Any:
-    """Return Σ (p/F + 1)³ over scalar products p, which are overwritten. Multiplying is faster than a power."""
+def _kernel(products: Any, F: int) -> Any:
+    """Return (p/F + 1)³ of scalar products p, which are overwritten. Multiplying is faster than a power."""
     products /= F
     products += 1
-    return (products * products * products).sum()
+    return products * products * products

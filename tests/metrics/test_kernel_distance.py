@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minigan.errors import MiniganError, ShapeError
 from minigan.metrics import kernel_distance
-from minigan.metrics.kernel_distance import squared_mmd
+from minigan.metrics.kernel_distance import kernel_distance_error, squared_mmd
 
 
 def kernel(x, y):
@@ -107,3 +107,32 @@ def test_what_is_not_finite_is_refused(bad):
     for pair in ((x, np.zeros((9, 2))), (np.zeros((9, 2)), x)):
         with pytest.raises(MiniganError, match="NaN or infinity"):
             kernel_distance(*pair, 3, rng=np.random.default_rng(0))
+
+
+def test_the_error_is_that_of_leaving_out_one_picture_after_the_other():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 3)), rng.normal(1, 2, (7, 3))
+    value, error = kernel_distance_error(x, y)
+    assert value == pytest.approx(float(squared_mmd(x, y)), rel=1e-12)
+    without_x = [float(squared_mmd(np.delete(x, i, axis=0), y)) for i in range(9)]
+    without_y = [float(squared_mmd(x, np.delete(y, j, axis=0))) for j in range(7)]
+    assert error**2 == pytest.approx(8 * np.var(without_x) + 6 * np.var(without_y), rel=1e-9)
+
+
+def test_the_error_is_the_spread_of_independent_estimates():
+    """300 estimates from other pictures; their own standard deviation is known to 1/√600, 4 %."""
+    rng = np.random.default_rng(0)
+    draws = [kernel_distance_error(rng.normal(size=(60, 4)), rng.normal(0.5, 1.2, (40, 4))) for _ in range(300)]
+    values, errors = np.array(draws).T
+    assert np.sqrt((errors**2).mean()) == pytest.approx(values.std(), rel=0.15)
+
+
+def test_rows_are_added_in_parts():
+    """1,001 pictures take two parts of the kernel."""
+    x = np.random.default_rng(0).normal(size=(1001, 2))
+    assert kernel_distance_error(x, x[:50])[0] == pytest.approx(float(squared_mmd(x, x[:50])), rel=1e-10)
+
+
+def test_an_error_needs_three_pictures():
+    with pytest.raises(MiniganError, match="needs 3 pictures or more in each set, got 2 and 3"):
+        kernel_distance_error(np.zeros((2, 2)), np.zeros((3, 2)))
