@@ -4,8 +4,8 @@ Shows how to train one network for three questions at once: which flower a photo
 turned, and how it was damaged and how strongly. A classifier of flowers alone learns to overlook noise and blur. The
 features of this one have to tell them apart, which is what a distance between sets of pictures needs.
 
-    python examples/train_photo_classifier.py FOLDER                     about 25 minutes on two cores
-    python examples/train_photo_classifier.py FOLDER --without OTHER     not with photos whose names are in OTHER
+    python examples/train_photo_classifier.py --data FOLDER                     about 10 minutes on two cores
+    python examples/train_photo_classifier.py --data FOLDER --without OTHER     without photos whose names are in OTHER
 
 FOLDER has the folders train and test, and in each a folder of photos for each of five kinds of flowers, at least 128
 pixels wide: TensorFlow's flower_photos (CC BY 2.0), one in ten of each kind for testing. Its file ATTRIBUTION.txt has a
@@ -190,7 +190,7 @@ def attribution(folder, photos):
 
 def main():
     parser = argparse.ArgumentParser(description="Train the network of photographs that ships with minigan.")
-    parser.add_argument("folder", type=Path, help="folder with train, test and ATTRIBUTION.txt")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train, test and ATTRIBUTION.txt")
     parser.add_argument("--without", type=Path, metavar="FOLDER", help="leave out photos whose file names are in it")
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -199,8 +199,8 @@ def main():
     args = parser.parse_args()
     keep_freed_memory()
     try:
-        photos, test = open_photos(args.folder, args.without)
-        people = attribution(args.folder, photos[SIDE])
+        photos, test = open_photos(args.data, args.without)
+        people = attribution(args.data, photos[SIDE])
     except (MiniganError, OSError) as error:
         parser.error(str(error))
 

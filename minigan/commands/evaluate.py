@@ -22,7 +22,7 @@ from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_refe
 from minigan.common.terminal import bar
 from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.common.words import nearest
-from minigan.data import SPLITS, HeldOut
+from minigan.data import SPLITS, Dataset, HeldOut
 from minigan.training.evaluation import Pictures, usual_features
 from minigan.training.evidence import Evidence
 from minigan.training.files import replacing, write_text
@@ -129,12 +129,21 @@ def _measure(
     if not wanted:
         raise UsageError(f"the features of {features} only compare pictures with others: give these with --against")
     metrics.check_metrics(wanted, pictures.n, network, real is not None)
+    if network.own_size and isinstance(real, Pictures):
+        _check_sizes(pictures.dataset, real.dataset)
 
     evidence = Evidence(network, pictures, real) if draws else None
     reference = _reference_statistics(real, network, wanted, evidence)
     batches = _bar(pictures, "pictures", _numbers(subject.config, network))
     answer, own = metrics.evaluate(batches, pictures.n, pictures.source, network, reference, wanted, args.seed)
     return answer, reference or own, evidence.draw(answer.values) if evidence else {}
+
+
+def _check_sizes(subject: Dataset | None, reference: Dataset | None) -> None:
+    """Raise UsageError for two data sets of pictures of different sizes."""
+    if subject is not None and reference is not None and subject.shape[:2] != reference.shape[:2]:
+        sizes = " and ".join("{}x{}".format(*data.shape[:2]) for data in (subject, reference))
+        raise UsageError(f"these features depend on the size of pictures, and the sets have {sizes}: give --img-size")
 
 
 def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dict[str, float]:

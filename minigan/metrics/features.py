@@ -20,7 +20,7 @@ class FeatureNetwork:
     compared with published ones. `knows_none` is whether its probabilities have a last column in addition to those of
     `classes`, for pictures of none of them. `weights` is a digest of its weights: only statistics of equal weights are
     compared. `classes` is empty for a network without classes: K is then 0. `usual` names the metrics that are measured
-    where none are asked for.
+    where none are asked for. `own_size` is whether pictures aren't resized: only sets of one size can be compared then.
     """
 
     name: str
@@ -31,6 +31,7 @@ class FeatureNetwork:
     weights: str
     n_features: int
     classes: tuple[str, ...]
+    own_size: bool = False
     usual: tuple[str, ...] = ("fid", "is")
 
     def __call__(self, pictures: Any) -> tuple[Any, Any]:

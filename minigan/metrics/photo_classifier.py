@@ -94,7 +94,7 @@ class PhotoClassifier(FeatureNetwork):
     name = "photos"
     describe = "a small network of photographs, trained with minigan"
     resizer = "none: at their own size"
-    comparable = False
+    comparable, own_size = False, True
     usual = ("kid", "pr")
     n_features = FEATURES
     classes = ()

@@ -189,6 +189,8 @@ def test_without_inception_photos_are_compared_by_the_network_that_ships(capsys,
     assert found["features"] == "photos" and {"kid", "precision", "recall"} <= found["values"].keys()
     assert "not comparable with published numbers" in found["caveats"][0]
     assert "give these with --against" in refused(capsys, "evaluate a")
+    folder_of_digits("small", range(12), 8)
+    assert "the sets have 16x16 and 8x8: give --img-size" in refused(capsys, "evaluate a small")
     assert "photos has no classes" in refused(capsys, "evaluate a b --metrics is")
 
 

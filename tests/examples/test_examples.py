@@ -21,10 +21,12 @@ from minigan.testing.differences import along, derivative
 ROOT = Path(__file__).resolve().parents[2]
 ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
-EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN]
+NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
+EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
     "what_fid_sees.py": ["--limit", "80"],
+    "what_kid_sees.py": ["--limit", "20"],
     "ring_by_hand.py": ["--steps", "60"],
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
     "wgan_gp_broken.py": ["--steps", "2"],
@@ -35,6 +37,7 @@ SMALL = {
 PICTURES = {
     "train_classifier.py": {"digits-held-out.png"},
     "what_fid_sees.py": {"distorted.png"},
+    "what_kid_sees.py": {"damaged.png"},
     "ring_by_hand.py": {"ring.png"},
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "wgan_gp_broken.py": {"broken.png"},
