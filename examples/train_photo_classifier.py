@@ -192,7 +192,7 @@ def main():
     parser = argparse.ArgumentParser(description="Train the network of photographs that ships with minigan.")
     parser.add_argument("--data", type=Path, required=True, help="folder with train, test and ATTRIBUTION.txt")
     parser.add_argument("--without", type=Path, metavar="FOLDER", help="leave out photos whose file names are in it")
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/example-train-photo-classifier"))
