@@ -19,6 +19,7 @@ from minigan.commands.cli import Parser, UsageError
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
 from minigan.commands.options import count, place
 from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
+from minigan.commands.translated import evaluate_run
 from minigan.common.terminal import bar
 from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.common.words import nearest
@@ -85,6 +86,8 @@ def main(args: argparse.Namespace) -> int:
         return compare(args)
     device = get_device(args.device)
     subject = open_subject(args, device)
+    if subject.config and subject.model.translations:
+        return evaluate_run(args, subject, subject.config, device)
     out = args.out or (Path(args.what[0]) / "evaluation" if subject.config else None)
     for folder in (out, args.save_stats and args.save_stats.parent):
         if folder is not None:

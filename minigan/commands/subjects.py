@@ -56,11 +56,13 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
         raise UsageError("--img-size is for folders of pictures, and a run has its own size: leave it out")
     folder, config, cls = read_run("evaluate", Path(what), args.model)
     shape = _picture_shape(config)
-    if shape is None and not args.metrics and not (cls and cls.judgements):
+    if shape is None and not args.metrics and not (cls and (cls.judgements or cls.translations)):
         raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
     model, checkpoint = open_run(folder, config, cls, args.checkpoint, args.device)
     at, n = f"{what} at step {checkpoint.state['step']:,}", args.n or SAMPLES
     if shape is None or not can(model, "generate"):
+        if model.translations:
+            return Subject(None, config, model, cls, at)
         if not model.judgements or args.metrics:
             raise UsageError(f"{config.model} draws no pictures from latents, and only those have such metrics")
         return Subject(None, config, model, cls, at)

@@ -22,7 +22,7 @@ from minigan.training.declared import Declared
 from minigan.training.doctor import Doctor
 from minigan.training.folder import RunFolder
 from minigan.training.gallery import Gallery
-from minigan.training.judges import Best, OwnJudge, describe_modes, modes_judge
+from minigan.training.judges import Best, describe_modes, modes_judge
 from minigan.training.npz_files import load_frozen, save_frozen
 from minigan.training.progress import Interrupts, Progress, count_steps, peak_bytes, resume_command
 from minigan.training.records import fetch_norms
@@ -30,7 +30,7 @@ from minigan.training.report import Report, Status
 from minigan.training.rollback import Snapshots
 from minigan.training.settings import RunConfig, TrainingError
 from minigan.training.stepper import Stepper
-from minigan.training.translation_judges import translation_judges
+from minigan.training.translation_judges import held_out_judges
 
 RECORD_INTERVAL = 10  # steps; a record is the mean over them
 EARLY = (20, 50, 100, 200, 400)  # steps with exhibits besides those of `sample_interval`, for an early impression
@@ -55,8 +55,7 @@ class Run:
         held_out: Sequence[dict[str, Any]] = NothingHeldOut(),
     ) -> None:
         self.model, self.feeds, self.config, self.folder = model, feeds, config, folder
-        own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
-        self.judges = [*translation_judges(model, held_out, config), *own, *judges]
+        self.judges = [*held_out_judges(model, held_out, config), *judges]
         self.counter = modes_judge(model, feeds, config.seed)
         judgements = {key: one for judge in self.judges for key, one in judge.judgements.items()}
         self.declared = Declared.of(model, judgements | (self.counter.judgements if self.counter else {}))

@@ -28,7 +28,7 @@ def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = Non
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
         raise TrainingError("this run was trained on arrays in memory: hand them over, or give other data by `data`")
-    return open_feeds(by_feed(config.data) if data is None else data, **_options(config, cls))
+    return open_feeds(by_feed(config.data) if data is None else data, **options_of(config, cls))
 
 
 def open_sources(
@@ -48,10 +48,10 @@ def open_sources(
     if held_out is None and _is_data(config.held_out):
         held_out = by_feed(config.held_out)
     if held_out is not None:
-        return sources, open_feeds(held_out, **_options(config, cls))
+        return sources, open_feeds(held_out, **options_of(config, cls))
     if config.held_out:
         return hold_out(sources, config.seed, names=config.held_out)
-    own = open_own_parts(by_feed(config.data) if data is None else data, **_options(config, cls))
+    own = open_own_parts(by_feed(config.data) if data is None else data, **options_of(config, cls))
     return hold_out(sources, config.seed, own)
 
 
@@ -66,7 +66,8 @@ def absolute_held_out(held_out: str) -> str:
     return absolute(held_out) if _is_data(held_out) else held_out
 
 
-def _options(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
+def options_of(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
+    """Return the arguments of `open_feeds` that follow from the settings of a run."""
     return {
         "kinds": (cls or model_class(config.model)).needs(**config.model_args),
         "img_size": config.img_size,

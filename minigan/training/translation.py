@@ -25,6 +25,8 @@ from minigan.model import Translation
 from minigan.training.evaluation import in_levels
 from minigan.training.settings import TrainingError
 
+ERRORS = ("l1", "l2", "cross_entropy")  # names of measures of training that are computed of held-out pictures as well
+SMALLEST = 1e-30  # of the probabilities in the cross-entropy
 SSIM_WINDOW = 11  # pixels: smaller pictures have no SSIM
 PIXELS_AT_ONCE = 2**20  # of a batch of results
 
@@ -73,67 +75,93 @@ def cut(item: dict[str, Any], array: str, height: int, width: int) -> dict[str, 
 
 @dataclass
 class Scores:
-    """Scores of paired results, one row for each picture.
+    """Scores of paired results, one row for each picture. `maps`: whether the results are class maps.
 
-    rows:   {"psnr", "ssim", "l1", "l2"} of pictures, and "source_psnr" and so on if the source is comparable;
-            {"accuracy", "miou"} of maps. A score that can't be computed is NaN
+    errors: "l1", "l2" and "cross_entropy", as far as they are computed, besides PSNR and SSIM of pictures and accuracy
+            and mean IoU of maps. L1 and cross-entropy of maps are those of probabilities, over pixels of known class
+    rows:   {score: value}, with "source_psnr" and so on if the source is comparable; NaN if it can't be computed
     counts: confusion matrices (K, K) of maps
     """
 
+    maps: bool
+    errors: tuple[str, ...] = ()
     rows: list[dict[str, float]] = field(default_factory=list)
     counts: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, y: Any, wanted: Any, source: Any, maps: bool) -> None:
-        """Add a result (1, H, W, C), with the wanted picture or map and the source."""
-        if maps:
-            counts = confusion(y, wanted)
-            self.counts.append(counts)
-            self.rows.append({"miou": float(mean_iou(counts)), "accuracy": float(pixel_accuracy(counts))})
+    @classmethod
+    def of(cls, model: Any, translation: Translation) -> Scores:
+        """Return empty scores of the results of a translation: with the errors that are measured in training."""
+        maps = is_map(model, translation.target)
+        measured = [name for name in ERRORS if name in model.measures]
+        errors = [name for name in measured if name != "l2"] if maps else dict.fromkeys(["l1", *measured])
+        return cls(maps, tuple(name for name in errors if maps or name != "cross_entropy"))
+
+    def add(self, y: Any, wanted: Any, source: Any = None) -> None:
+        """Add a result (1, H, W, C), with the wanted picture or map, and the source if it is comparable."""
+        if self.maps:
+            self.counts.append(confusion(y, wanted))
+            self.rows.append(_classified(self.counts[-1]) | _map_errors(y, wanted, self.errors))
             return
-        row = picture_scores(y, wanted)
-        if comparable(source, wanted):
-            row |= {f"source_{name}": value for name, value in picture_scores(source, wanted).items()}
-        self.rows.append(row)
+        self.rows.append(picture_scores(y, wanted, self.errors))
+        if source is not None:
+            of_source = picture_scores(source, wanted, self.errors)
+            self.rows[-1] |= {f"source_{name}": value for name, value in of_source.items()}
 
     def values(self, chosen: Any = slice(None)) -> dict[str, float]:
-        """Return the scores of all or the chosen pictures: means, and for maps those of the summed counts."""
-        if self.counts:
-            counts = np.stack(self.counts)[chosen].sum(axis=0)
-            return {"miou": float(mean_iou(counts)), "accuracy": float(pixel_accuracy(counts))}
-        return {name: float(self.column(name)[chosen].mean()) for name in self.rows[0]}
+        """Return the scores of all or the chosen pictures: means; mean IoU and accuracy are those of all pixels."""
+        means = {name: float(self.column(name)[chosen].mean()) for name in self.rows[0]}
+        return means | (_classified(np.stack(self.counts)[chosen].sum(axis=0)) if self.maps else {})
 
     def column(self, name: str) -> np.ndarray:
-        """Return one score of all pictures (n,); NaN for pictures that lack it."""
-        return np.array([row.get(name, np.nan) for row in self.rows])
+        """Return one score of all pictures (n,)."""
+        return np.array([row[name] for row in self.rows])
 
 
 def compare(model: Any, translation: Translation, items: Iterable[dict[str, Any]]) -> Scores:
     """Return the scores of the results for these held-out items."""
-    scores, maps = Scores(), is_map(model, translation.target)
+    scores = Scores.of(model, translation)
     for item in items:
         y = result_of(model, translation, item)
-        scores.add(y, item[translation.target], item[translation.source], maps)
+        scores.add(y, item[translation.target], comparable_source(model, translation, item))
     return scores
 
 
-def picture_scores(y: Any, wanted: Any) -> dict[str, float]:
-    """Return PSNR, SSIM, L1 and L2 of pictures (1, H, W, C), the range of which is 2; NaN if y isn't finite."""
+def comparable_source(model: Any, translation: Translation, item: dict[str, Any]) -> Any:
+    """Return the source if it is comparable with the target: pictures of one size, the source gray or as the target."""
+    source, target = item[translation.source], item[translation.target]
+    if is_map(model, translation.source) or is_map(model, translation.target):
+        return None
+    fits = source.shape[:3] == target.shape[:3] and source.shape[3] in (1, target.shape[3])
+    return source if fits else None
+
+
+def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",)) -> dict[str, float]:
+    """Return PSNR, SSIM and errors of pictures (1, H, W, C), the range of which is 2; NaN if y isn't finite."""
     if not array_module(y).isfinite(y).all():
-        return dict.fromkeys(("psnr", "ssim", "l1", "l2"), np.nan)
+        return dict.fromkeys(("psnr", "ssim", *errors), np.nan)
     y = array_module(y).broadcast_to(y, wanted.shape)  # a gray source of a color picture
     gap = y - wanted
-    large = min(y.shape[1:3]) >= SSIM_WINDOW
-    return {
+    found = {
         "psnr": float(psnr(y, wanted, 2.0)[0]),
-        "ssim": float(ssim(y, wanted, 2.0)[0]) if large else np.nan,
+        "ssim": float(ssim(y, wanted, 2.0)[0]) if min(y.shape[1:3]) >= SSIM_WINDOW else np.nan,
         "l1": float(abs(gap).mean()),
         "l2": float((gap * gap).mean()),
     }
+    return {name: value for name, value in found.items() if name in ("psnr", "ssim", *errors)}
 
 
-def comparable(source: Any, wanted: Any) -> bool:
-    """Whether the source is a picture of the wanted size, with its channels or a single one."""
-    return source.ndim == 4 and source.shape[:3] == wanted.shape[:3] and source.shape[3] in (1, wanted.shape[3])
+def _classified(counts: np.ndarray) -> dict[str, float]:
+    return {"miou": float(mean_iou(counts)), "accuracy": float(pixel_accuracy(counts))}
+
+
+def _map_errors(p: Any, wanted: Any, errors: Sequence[str]) -> dict[str, float]:
+    """Return errors of probabilities p (1, H, W, K). L1 is the mean over all pixels, with 0 where no class is known."""
+    known = wanted.sum(axis=3, keepdims=True)  # (1, H, W, 1)
+    pixels = max(float(known.sum()), 1.0)
+    found = {"l1": float(abs(known * p - wanted).mean())}
+    if "cross_entropy" in errors:
+        found["cross_entropy"] = -float((wanted * array_module(p).log(p.clip(SMALLEST, None))).sum()) / pixels
+    return {name: value for name, value in found.items() if name in errors}
 
 
 class BadPictureError(Exception):

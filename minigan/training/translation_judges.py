@@ -14,15 +14,17 @@ import numpy as np
 
 from minigan.metrics import FeatureNetwork, Statistics, evaluate, observe, open_features
 from minigan.model import Judgement, Translation
+from minigan.training.judges import OwnJudge
 from minigan.training.settings import RunConfig
 from minigan.training.translation import (
+    ERRORS,
     BadPictureError,
-    comparable,
+    Scores,
+    comparable_source,
     compare,
     cut,
     distinct,
     in_batches,
-    is_map,
     result_of,
 )
 
@@ -33,15 +35,22 @@ MOST_PIXELS = 2**22  # in all, about
 MOST_SIDE = 512  # pixels: of a larger picture, the center is judged
 FEWEST_FOR_KID = 4  # pictures of each set
 
-MAPS = {
-    "miou": Judgement("mean IoU", "higher", "held out", "share", "Class maps"),
-    "accuracy": Judgement("pixel accuracy", "higher", "", "share", "Class maps"),
-}
-PICTURES = {
+# By score; the words for the source's are made of these. An error is drawn with the measure of training of that name
+JUDGEMENTS = {
     "psnr": Judgement("PSNR", "higher", "dB, held out", chart="PSNR"),
     "ssim": Judgement("SSIM", "higher", "held out", "share", chart="SSIM"),
+    "miou": Judgement("mean IoU", "higher", "held out", "share", "Class maps"),
+    "accuracy": Judgement("pixel accuracy", "higher", "", "share", "Class maps"),
     "l1": Judgement("L1, held out", chart="L1"),
+    "l2": Judgement("L2, held out", chart="L2"),
+    "cross_entropy": Judgement("cross-entropy, held out", chart="Cross-entropy"),
 }
+
+
+def held_out_judges(model: Any, held_out: Items, config: RunConfig) -> list[Any]:
+    """Return the judges of a model's translations, then that of its own judgements."""
+    own = [OwnJudge(model, held_out, config.seed)] if model.judgements else []
+    return [*translation_judges(model, held_out, config), *own]
 
 
 def translation_judges(model: Any, held_out: Items, config: RunConfig) -> list[Any]:
@@ -86,8 +95,8 @@ class PairJudge:
         self._indices: list[int] = []  # chosen at the first judgement
 
     def key(self, name: str) -> str:
-        """Return the name of a score in the records, where "l1" and "l2" are measures of training."""
-        return ("held_out_" if name in ("l1", "l2") else "") + name + self.suffix
+        """Return the name of a score in the records, where "l1" is a measure of training."""
+        return ("held_out_" if name in ERRORS else "") + name + self.suffix
 
     def __call__(self, model: Any) -> dict[str, float]:
         """Return the judgements, as far as they are finite."""
@@ -99,24 +108,16 @@ class PairJudge:
 
 
 def pair_judgements(model: Any, translation: Translation, item: dict[str, Any]) -> dict[str, Judgement]:
-    """Return the judgements of a paired translation by score; `item` is any held-out one.
-
-    The held-out L1 is drawn in the chart of the measure "l1" if the model has one; L2 is judged only if it has "l2".
-    """
-    if is_map(model, translation.target):
-        return dict(MAPS)
-    scores = dict(PICTURES)
-    if "l2" in model.measures:
-        scores["l2"] = Judgement("L2, held out", chart="L2")
-    for name in scores.keys() & model.measures.keys():
-        scores[name] = replace(scores[name], chart=model.measures[name].chart)
-    if not comparable(item[translation.source], item[translation.target]):
-        return scores
-    given = {
-        f"source_{name}": replace(one, words=f"{one.words.split(',')[0]} of {translation.source}", better="")
-        for name, one in scores.items()
-    }
-    return scores | given
+    """Return the judgements of a paired translation by score; `item` is any held-out one."""
+    scores = Scores.of(model, translation)
+    names = ("miou", "accuracy") if scores.maps else ("psnr", "ssim")
+    found = {name: JUDGEMENTS[name] for name in (*names, *scores.errors)}
+    for name in found.keys() & model.measures.keys():
+        found[name] = replace(found[name], chart=model.measures[name].chart)
+    if comparable_source(model, translation, item) is None:
+        return found
+    words = {name: f"{one.words.split(',')[0]} of {translation.source}" for name, one in found.items()}
+    return found | {f"source_{name}": replace(one, words=words[name], better="") for name, one in found.items()}
 
 
 class SetJudge:

@@ -11,11 +11,13 @@ from translators import Cycle, Denoiser, Painter, cycle_data, denoiser_data, wav
 from minigan.common.model_checks import check_model
 from minigan.data import HeldOut, open_feeds
 from minigan.errors import ModelError
+from minigan.layers import Softmax
+from minigan.losses import pixel_cross_entropy
 from minigan.metrics import kernel_distance, open_features, psnr, ssim
 from minigan.model import Judgement, Translation
 from minigan.training import TrainingError, load_checkpoint, train
 from minigan.training.declared import Declared
-from minigan.training.translation import BadPictureError, Scores, comparable, cut, in_batches, result_of
+from minigan.training.translation import BadPictureError, Scores, comparable_source, cut, in_batches, result_of
 from minigan.training.translation_judges import FEWEST_FOR_KID, spread, translation_judges
 
 JUDGED = replace(
@@ -85,8 +87,8 @@ def test_the_psnr_of_bytes_is_that_of_the_range_of_two():
 
 @pytest.mark.parametrize(("size", "scores"), [(8, {"psnr", "l1", "l2"}), (16, {"psnr", "ssim", "l1", "l2"})])
 def test_ssim_needs_a_picture_of_its_window(size, scores):
-    x, scored = waves(1, 0, size), Scores()
-    scored.add(x * 0.9, x, x, maps=False)
+    x, scored = waves(1, 0, size), Scores(False, ("l1", "l2"))
+    scored.add(x * 0.9, x, x)
     values = scored.values()
     assert {name for name, value in values.items() if np.isfinite(value) and "source" not in name} == scores
     assert values["source_psnr"] == np.inf  # of equal pictures
@@ -95,10 +97,25 @@ def test_ssim_needs_a_picture_of_its_window(size, scores):
 def test_a_gray_source_is_compared_with_a_color_target_in_each_channel():
     target = waves(1, 0, 12, 3)
     gray = target.mean(axis=3, keepdims=True)
-    scored = Scores()
-    scored.add(target, target, gray, maps=False)
+    scored = Scores(False, ("l1",))
+    scored.add(target, target, gray)
     assert scored.values()["source_l1"] == pytest.approx(abs(gray - target).mean(), rel=1e-6)
-    assert not comparable(target[..., :2], target) and not comparable(target[:, :6], target)
+
+
+@pytest.mark.parametrize(
+    ("source", "fits"), [((6, 6, 1), True), ((6, 6, 3), True), ((6, 6, 2), False), ((6, 5, 3), False)]
+)
+def test_a_source_is_comparable_if_it_has_the_size_of_the_target(source, fits):
+    model, _ = denoiser()
+    item = {"noisy": np.zeros((1, *source)), "clean": np.zeros((1, 6, 6, 3))}
+    assert (comparable_source(model, model.translations[0], item) is not None) == fits
+
+
+def test_a_map_is_never_compared_with_a_picture():
+    """Not even if there are as many classes as color channels."""
+    model, items = painter()
+    back = Translation("target", "input")
+    assert comparable_source(model, back, {"target": items[0]["target"], "input": np.zeros((1, 8, 8, 3))}) is None
 
 
 def test_maps_are_judged_by_classes_of_known_pixels():
@@ -110,9 +127,26 @@ def test_maps_are_judged_by_classes_of_known_pixels():
         for maps in ([model.output(item["input"]) for item in items], [item["target"] for item in items])
     )
     iou = [((given == k) & (real == k)).sum() / ((given == k) | (real == k)).sum() for k in range(3)]
-    found = judge(model)
-    assert found == {"miou": pytest.approx(np.mean(iou), rel=1e-5), "accuracy": pytest.approx((given == real).mean())}
-    assert list(judge.judgements) == ["miou", "accuracy"]
+    error = np.mean([abs(model.output(i["input"]) * i["target"].any(3)[..., None] - i["target"]).mean() for i in items])
+    assert judge(model) == {
+        "miou": pytest.approx(np.mean(iou), rel=1e-5),
+        "accuracy": pytest.approx((given == real).mean()),
+        "held_out_l1": pytest.approx(error, rel=1e-5),
+    }
+    assert list(judge.judgements) == ["miou", "accuracy", "held_out_l1"]
+
+
+def test_the_held_out_cross_entropy_is_that_of_training():
+    """Of probabilities instead of logits, and of known pixels."""
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(size=(1, 5, 6, 3)), np.eye(3)[rng.integers(3, size=(1, 5, 6))]
+    target[0, :2] = 0
+    scored = Scores(True, ("l1", "cross_entropy"))
+    probabilities = Softmax().output(logits)
+    scored.add(probabilities, target)
+    assert scored.rows[0]["cross_entropy"] == pytest.approx(pixel_cross_entropy(logits, target)[0], rel=1e-12)
+    scored.add(np.eye(3)[[[[0]]]], np.eye(3)[[[[1]]]])  # sure, and wrong
+    assert np.isfinite(scored.rows[1]["cross_entropy"])
 
 
 def test_large_pictures_are_judged_by_their_center(monkeypatch):

@@ -73,13 +73,13 @@ class Report:
         large, small = charts.charts_of(self.declared, found)
         drawn = [[shown for chart in some if (shown := charts.draw(chart, found, last))] for some in (large, small)]
         maps = layers.draw(found, last, self.declared)
-        shown = [_film(*film, self.declared.tables.get(film[0])) for film in films]
+        shown_films = [_film(*film, self.declared.tables.get(film[0])) for film in films]
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
             _notes(found, status, self.config.n_steps),
-            tag("div", shown[0] if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
-            _row("More pictures", shown[1:]),
+            tag("div", shown_films[0] if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
+            _row("More pictures", shown_films[1:]),
             _row("More curves", [figure for figure, _ in drawn[1]]),
             *([_gradients(*maps[:2])] if maps else []),
             self._tables(status, found),
