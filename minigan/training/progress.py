@@ -48,7 +48,7 @@ def _measure_texts(record: dict, declared: Declared, digits: tuple[int, ...], ro
     """
     parts = []
     for chart, n in zip(declared.charts, digits, strict=False):
-        for name in [name for name in chart.curves if name in record]:
+        for name in [name for name in chart.curves if name in record and name in declared.measures]:
             words, value = chart.curves[name].partition(",")[0] + loss * (chart.title == LOSSES), record[name]
             parts.append(f"{words} {value:.{n}f}" if abs(value) < HUGE else f"{words} {value:.3g}")
     while parts and sum(map(len, parts)) + len(parts) > room:
