@@ -8,7 +8,7 @@ It says nothing about how much another training run would differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
@@ -162,18 +162,21 @@ def evaluate_sets(
     for name, indices in chosen.items():
         if len(indices) < 2:
             raise DataError(f"sets of pictures are compared, and of {name} there is only one: give more of them")
-    results = (result_of(model, translation, held_out[int(i)]) for i in chosen[translation.source])
-    sources, targets = ((held_out[int(i)][name] for i in indices) for name, indices in chosen.items())
-    features = observe(in_batches(targets), network, translation.target, keep=True)
+
+    def pictures(array: str, indices: Iterable[int]) -> Iterator[tuple[Any, None]]:
+        return in_batches(held_out[int(i)][array] for i in indices)
+
+    (a, sources), (b, targets) = chosen.items()
+    results = in_batches(result_of(model, translation, held_out[int(i)]) for i in sources)
+    reference = observe(pictures(b, targets), network, b, keep=True)
     found = {
-        row: _measure(in_batches(pictures), len(chosen[translation.source]), network, features, metrics)
-        for row, pictures in (("result", results), ("source", sources))
+        "result": _measure(results, len(sources), network, reference, metrics),
+        "source": _measure(pictures(a, sources), len(sources), network, reference, metrics),
     }
-    halves = np.array_split(chosen[translation.target], 2)
-    if len(chosen[translation.target]) >= FEWEST_FOR_HALVES:
-        one, other = ((held_out[int(i)][translation.target] for i in half) for half in halves)
-        reference = observe(in_batches(other), network, translation.target, keep=True)
-        found["halves"] = _measure(in_batches(one), len(halves[0]), network, reference, metrics)
+    if len(targets) >= FEWEST_FOR_HALVES:
+        one, other = np.array_split(targets, 2)
+        half = observe(pictures(b, other), network, b, keep=True)
+        found["halves"] = _measure(pictures(b, one), len(one), network, half, metrics)
     return found
 
 
