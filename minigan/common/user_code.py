@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,7 +119,8 @@ def definition(value: Any, word: str) -> str:
 
 def place_in_own(error: BaseException | None) -> str:
     """Return the innermost position of an exception in a user's files, such as `my_gan.py, line 34, in step`, or ""."""
-    files = {str(one) for path, _ in _loaded for one in (path, *_imported_siblings(path))}
+    files = {str(path) for path, _ in _loaded}
+    files |= {str(file) for file in _imported_from({path.parent for path, _ in _loaded})}
     place = ""
     while error is not None and not place:
         for frame, line in walk_tb(error.__traceback__):
@@ -175,8 +177,14 @@ def _siblings_importable(folder: Path) -> Iterator[None]:
 
 def _imported_siblings(path: Path) -> list[Path]:
     """Return the imported modules in the folder of a user's file, except the file itself."""
-    files = (Path(file) for name, m in list(sys.modules.items()) if name != "__main__" and (file := _file(m)))
-    return sorted({file for file in files if file.parent == path.parent and file != path})
+    return sorted(_imported_from({path.parent}) - {path})
+
+
+def _imported_from(folders: set[Path]) -> set[Path]:
+    """Return the files of all imported modules in these folders."""
+    names, modules = {str(folder) for folder in folders}, list(sys.modules.items())
+    files = (file for name, m in modules if name != "__main__" and isinstance(file := _file(m), str))
+    return {Path(file) for file in files if os.path.dirname(file) in names}
 
 
 def _file(module: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,12 @@ def test_the_place_of_an_exception_is_the_last_line_of_the_users_file():
     except ValueError as error:
         assert place_in_own(error) == "my_gan.py, line 12, in fails"
     assert place_in_own(ValueError()) == ""
+
+
+def test_the_place_can_be_in_a_file_that_the_users_file_imports():
+    Path("parts_of_it.py").write_text("A = 3\n\ndef divide():\n    return 1 / 0\n")
+    load_own("my_gan.py:MyGAN")
+    try:
+        sys.modules["parts_of_it"].divide()
+    except ZeroDivisionError as error:
+        assert place_in_own(error) == "parts_of_it.py, line 4, in divide"
