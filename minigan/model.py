@@ -207,6 +207,7 @@ class Model:
     batches_per_step: int = 1  # number of batches a step uses, which determines the steps per epoch
     n_classes: int = 0
     applied: tuple[str, ...] = ()  # networks that `apply` maps a picture through, in inference mode and in this order
+    recolors: bool = False  # True if `apply` may give colors to a gray picture; else `minigan apply` keeps it gray
     multiple: int = 1  # `apply` pads height and width of a picture to multiples of it
     reads: float = 0.0  # average number of times a step waits for the device to read a number on the host
 

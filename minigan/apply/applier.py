@@ -10,8 +10,12 @@ would introduce stripes. The output of the padding is cropped.
 **Memory.** If all layers of the networks in `model.applied` are local, a picture larger than one tile is cut into
 overlapping tiles of a fixed size, and the valid part of each result is kept. The result equals that of the whole
 picture up to rounding (see `reach.py`). On a CPU, tiles are processed on several threads, as many at once as memory
-permits; the bits of the result don't depend on their number. Other networks process the whole picture, if memory
-suffices.
+permits; the bits of the result don't depend on their number. Other networks, such as those with instance norm, process
+the whole picture, if memory suffices.
+
+**Several translations.** A model such as CycleGAN has one for each of its sets: `Applier(model, to="b")`.
+
+**Holes.** A model that fills holes also needs a mask: `applier(x, mask=mask)`, with 1 where pixels are known.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import product
 from math import floor, prod
 from typing import Any
@@ -31,58 +35,118 @@ from minigan.apply.picture import from_floats, to_floats, to_gray
 from minigan.apply.reach import Cuts, NotLocal, cut
 from minigan.backend import to_numpy
 from minigan.errors import DataError, ShapeError
+from minigan.layers import Layer
 from minigan.model import can
 from minigan.threads.crew import count, in_parallel
+from minigan.training.hooks import Call, LayerHooks, places
 
 TRIED = (64, 128)  # sides of the pictures for the measurement of memory, rounded up to the multiple
+GIVEN = ("to", "mask")  # arguments of `apply` beside the picture that are given here
+NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 ADVICE = "end other programs, or use a machine with more"
 Size = tuple[int, int]
 Plan = tuple[Cuts, Cuts]
 
 
+def _target(model: Any, to: str, parameter: Parameter) -> str:
+    """Return the target of a translation, by default that of `apply`. Raises DataError if there is no such one."""
+    targets = [translation.target for translation in model.translations]
+    to = to or (targets[0] if parameter.default is parameter.empty else parameter.default)
+    if to not in targets:
+        raise DataError(f"{type(model).__name__} translates to {' and '.join(targets)}, not to {to!r}")
+    return to
+
+
+def _padded(a: np.ndarray, padding: list[int]) -> np.ndarray:
+    return np.pad(a, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="reflect")
+
+
+class _Layers(LayerHooks):
+    """Calls `progress` with the layers without inner layers, and takes one after each of them has run."""
+
+    def __init__(self, networks: dict[str, Layer], progress: Callable[..., Any]) -> None:
+        layers = [place.name for place in places(networks) if not place.layer.children()]
+        self._ticks = iter(progress(layers)) if progress is not iter else iter(())
+        super().__init__(networks if progress is not iter else {})
+
+    def around(self, call: Call) -> Any:
+        """Run the layer, and advance."""
+        y = call.proceed()
+        if not call.place.layer.children():
+            next(self._ticks, None)
+        return y
+
+    def close(self) -> None:
+        """Restore the layers, and end the progress."""
+        super().close()
+        for _ in self._ticks:
+            pass
+
+
 class Applier:
     """Calls `model.apply` on pictures. Raises DataError if the model has no `apply`.
 
-    channels: the number of input channels, 3 or 1, determined by trial if it isn't given; None if neither works.
+    channels: the number of input channels, 3 or 1, determined by trial if it isn't given; None if neither works
+    to:       the target of the translation, for a model that has several; "" for its default
     """
 
-    def __init__(self, model: Any, channels: int | None = None) -> None:
+    def __init__(self, model: Any, channels: int | None = None, to: str = "") -> None:
         if not can(model, "apply"):
             raise DataError(f"{type(model).__name__} has no apply: it doesn't transform pictures")
-        others = list(signature(model.apply).parameters.values())[1:]
-        more = [p.name for p in others if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        others = {p.name: p for p in list(signature(model.apply).parameters.values())[1:]}
+        more = [p.name for p in others.values() if p.default is p.empty and p.kind in NAMED and p.name not in GIVEN]
         if more:
             name = type(model).__name__
             raise DataError(f"{name}.apply needs more than a picture: {', '.join(more)}; call it in Python")
         self.model, self.device = model, model.device
+        self.arguments = {"to": _target(model, to, others["to"])} if "to" in others else {}
+        if to and "to" not in others:
+            raise DataError(f"{type(model).__name__} has one translation only: leave out `to`")
+        self.fills = "mask" in others and getattr(model, "masked", True)
         multiple = getattr(model, "multiple", 1)
         self.multiple: Size = tuple(multiple) if isinstance(multiple, (tuple, list)) else (multiple, multiple)
         networks = {**model.networks, **model.frozen}
-        applied = getattr(model, "applied", ())
+        applied = self._applied()
         if unknown := [name for name in applied if name not in networks]:
             there = ", ".join(networks)
             raise DataError(f"{type(model).__name__} names {unknown[0]!r} in `applied`, and its networks are {there}")
-        self.networks = [networks[name] for name in applied]
+        averages = getattr(model, "averages", {})
+        self.networks = [averages[name].average if name in averages else networks[name] for name in applied]
         self._measured: dict[int, dict[Size, int]] = {}
         self.channels = channels or next((c for c in (3, 1) if self._takes(c)), None)
 
-    def __call__(self, pixels: np.ndarray, gray: bool = False, progress: Callable[..., Any] = iter) -> np.ndarray:
+    def __call__(
+        self,
+        pixels: np.ndarray,
+        gray: bool = False,
+        progress: Callable[..., Any] = iter,
+        mask: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Apply the model to a picture (H, W, C). `gray` converts a result in color to gray.
 
-        `progress` wraps the list of groups of tiles. Raises DataError if memory doesn't suffice or the result isn't
-        finite, and ShapeError for a size that the network doesn't accept.
+        mask: (H, W, 1) uint8, 1 where pixels are known, for a model that fills holes, and only for such a one
+        progress: wraps a list whose elements are processed one after the other: groups of tiles, or the layers
+
+        Raises DataError if memory doesn't suffice, the result isn't finite, or the mask is missing or in excess, and
+        ShapeError for a size that the network doesn't accept.
         """
+        if (mask is not None) != self.fills:
+            name, what = type(self.model).__name__, "fills holes: give a mask" if self.fills else "takes no mask"
+            raise DataError(f"{name} {what}")
+        if mask is not None and mask.shape != (*pixels.shape[:2], 1):
+            raise ShapeError(f"the mask is {mask.shape}, and must be {(*pixels.shape[:2], 1)}")
         size: Size = pixels.shape[:2]
         padding = [-n % m for n, m in zip(size, self.multiple, strict=True)]
         if any(padding):
-            pixels = np.pad(pixels, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="reflect")
+            pixels, mask = (a if a is None else _padded(a, padding) for a in (pixels, mask))
         plan, why = self._plan(pixels.shape[:2])
         if plan is None or all(cuts.whole for cuts in plan):
             because = f"make the picture smaller, for the network has to see it whole: {why}" if why else ADVICE
             self._check_memory(pixels.shape, "a picture", because)
-            out = self._apply(pixels[None], gray)[0]
+            with self._watched(progress):
+                out = self._apply(pixels[None], gray, mask)[0]
         else:
-            out = self._in_tiles(pixels, plan, gray, progress)
+            out = self._in_tiles(pixels, plan, gray, progress, mask)
         scales = [cuts.scale for cuts in plan] if plan else map(Fraction, out.shape[:2], pixels.shape[:2])
         height, width = (n - floor(scale * after) for n, scale, after in zip(out.shape, scales, padding, strict=False))
         return out[:height, :width]
@@ -96,7 +160,9 @@ class Applier:
         except NotLocal as error:
             return None, str(error)
 
-    def _in_tiles(self, pixels: np.ndarray, plan: Plan, gray: bool, progress: Callable[..., Any]) -> np.ndarray:
+    def _in_tiles(
+        self, pixels: np.ndarray, plan: Plan, gray: bool, progress: Callable[..., Any], mask: np.ndarray | None
+    ) -> np.ndarray:
         rows, columns = plan
         at_once = self._check_memory((rows.tile, columns.tile, pixels.shape[2]), "a tile", ADVICE)
         places = list(product(range(len(rows.starts)), range(len(columns.starts))))
@@ -105,7 +171,8 @@ class Applier:
             if place is None:
                 return None
             top, left = rows.starts[place[0]], columns.starts[place[1]]
-            return self._apply(pixels[None, top : top + rows.tile, left : left + columns.tile], gray)[0]
+            tile = slice(top, top + rows.tile), slice(left, left + columns.tile)
+            return self._apply(pixels[tile][None], gray, None if mask is None else mask[tile])[0]
 
         out: Any = None
         for group in progress([places[i : i + at_once] for i in range(0, len(places), at_once)]):
@@ -122,10 +189,11 @@ class Applier:
                 out[rows.target(i), columns.target(j)] = tile[rows.source(i), columns.source(j)]
         return out
 
-    def _apply(self, pixels: np.ndarray, gray: bool = False) -> np.ndarray:
-        """Apply the model to (N, H, W, C) of any dtype; return the result on the host, of the same dtype."""
+    def _apply(self, pixels: np.ndarray, gray: bool = False, mask: np.ndarray | None = None) -> np.ndarray:
+        """Apply the model to (1, H, W, C) of any dtype; return the result on the host, of the same dtype."""
+        arguments = self.arguments if mask is None else self.arguments | {"mask": self.device.array(mask[None])}
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            y = to_numpy(self.model.apply(self.device.array(to_floats(pixels), np.float32)))
+            y = to_numpy(self.model.apply(self.device.array(to_floats(pixels), np.float32), **arguments))
         if y.ndim != 4 or len(y) != len(pixels):
             raise ShapeError(f"{type(self.model).__name__}.apply returned {y.shape} for {pixels.shape}")
         if not np.isfinite(y).all():
@@ -140,11 +208,26 @@ class Applier:
         return True
 
     def _blank(self, size: Size, channels: int) -> None:
-        """Apply the model to a picture of zeros."""
-        self.model.apply(self.device.array(np.zeros((1, *size, channels), np.float32)))
+        """Apply the model to a picture of zeros, half of which is a hole if the model fills holes."""
+        mask = np.zeros((*size, 1), np.uint8)
+        mask[: size[0] // 2] = 1
+        x = self.device.array(np.zeros((1, *size, channels), np.float32))
+        self.model.apply(x, **self.arguments, **({"mask": self.device.array(mask[None])} if self.fills else {}))
 
-    def _tried(self) -> list[Size]:
-        return [tuple(-(-side // m) * m for m in self.multiple) for side in TRIED]  # type: ignore[misc]
+    def _tried(self) -> tuple[Size, Size]:
+        """Return two sizes, of which the second is larger."""
+        small, large = (tuple(-(-side // m) * m for m in self.multiple) for side in TRIED)
+        return small, large if prod(large) > prod(small) else (2 * small[0], 2 * small[1])  # type: ignore[return-value]
+
+    def _applied(self) -> tuple[str, ...]:
+        """Return the names of the networks that `apply` uses."""
+        to = self.arguments.get("to")
+        of_target = [t.networks for t in getattr(self.model, "translations", ()) if t.target == to]
+        return next(filter(None, of_target), getattr(self.model, "applied", ()))
+
+    def _watched(self, progress: Callable[..., Any]) -> Any:
+        """Return a context in which `progress` advances with each layer of the networks."""
+        return _Layers({str(i): network for i, network in enumerate(self.networks)}, progress)
 
     def _check_memory(self, shape: tuple[int, ...], what: str, advice: str) -> int:
         """Return how many pictures or tiles of a shape fit into memory at once. Raises DataError if none does."""

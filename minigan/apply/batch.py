@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from minigan.apply.applier import Applier
+from minigan.apply.mask import mask_of, read_mask
 from minigan.apply.picture import FLOATS, Picture, from_floats, read_picture, resized, to_floats, write_picture
 from minigan.apply.picture import SUFFIXES as WRITTEN
 from minigan.common.terminal import bar
@@ -33,14 +34,20 @@ from minigan.errors import DataError, MiniganError, printable
 
 @dataclass(frozen=True)
 class Job:
-    """An input file and its output file."""
+    """An input file, its output file, and its mask if there are masks."""
 
     source: Path
     target: Path
+    mask: Path | None = None
 
 
-def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]:
-    """Return the jobs, and notes on skipped files. Raises DataError for missing inputs and conflicting outputs."""
+def jobs(inputs: Sequence[Path], out: Path, masks: Path | None = None) -> tuple[list[Job], tuple[str, ...]]:
+    """Return the jobs, and notes on skipped files.
+
+    masks: the mask of all pictures, or a folder with a mask for each, which has the name of the picture
+
+    Raises DataError for missing inputs and masks, and conflicting outputs.
+    """
     single = len(inputs) == 1 and not inputs[0].is_dir() and not out.is_dir()
     if single and out.suffix.lower() in WRITTEN:
         found, passed_over = [(inputs[0], out)], list[str]()
@@ -56,8 +63,17 @@ def jobs(inputs: Sequence[Path], out: Path) -> tuple[list[Job], tuple[str, ...]]
     if not found:
         raise DataError(f"there are no pictures in {', '.join(map(str, inputs))}")
     _check(found, out)
+    if masks is not None and not masks.exists():
+        raise DataError(f"there is no mask {masks}")
     note = count_kinds(passed_over)
-    return [Job(source, target) for source, target in found], (note,) if note else ()
+    made = [Job(source, target, masks and mask_of(masks, _below_inputs(source, inputs))) for source, target in found]
+    return made, (note,) if note else ()
+
+
+def _below_inputs(source: Path, inputs: Sequence[Path]) -> Path:
+    """Return the path of a file from the folder among the inputs in which it was found, or its name."""
+    folder = next((place for place in inputs if place.is_dir() and source.is_relative_to(place)), source.parent)
+    return source.relative_to(folder)
 
 
 def _below(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -119,7 +135,7 @@ class Outcome:
 def apply_all(applier: Applier, jobs: Sequence[Job], color: bool = False, outcome: Outcome | None = None) -> Outcome:
     """Run all jobs. Files are written atomically, and finished files are kept after Ctrl-C.
 
-    color:  keep a result in color if the input is gray
+    color:   keep a result in color if the input is gray
     outcome: updated after each job, so that it is complete after an interruption
     """
     outcome = outcome or Outcome()
@@ -147,7 +163,8 @@ def apply_one(applier: Applier, job: Job, color: bool = False) -> list[str]:
     progress: Callable[..., Any] = partial(bar, desc=printable(job.source.name), unit=" parts")
     try:
         pixels = picture.with_channels(applier.channels).pixels
-        y = applier(to_floats(pixels) if floats else pixels, picture.gray and not color, progress)
+        mask = None if job.mask is None else read_mask(job.mask, pixels.shape[:2])
+        y = applier(to_floats(pixels) if floats else pixels, picture.gray and not color, progress, mask)
     except DataError as error:
         raise DataError(f"{job.source}: {error}") from error
     if pixels.dtype.kind == "f" and np.abs(pixels).max() > 1:

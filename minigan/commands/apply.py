@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from minigan.apply import Applier, Outcome, apply_all, jobs
 from minigan.backend import keep_freed_memory
-from minigan.commands.cli import INTERRUPTED, Parser
+from minigan.commands.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands.options import add_run_options, check_writable, open_run, place, print_notes, read_run, warn
 from minigan.errors import DataError
 
@@ -21,7 +22,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("inputs", type=place, nargs="+", metavar="IN", help=what)
     where = "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file"
     parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
-    gray = "keep the colors that a network makes of gray pictures (default: what was gray becomes gray again)"
+    to = "of a model that translates in several directions, such as cyclegan: the target, a or b (default: b)"
+    parser.add_argument("--to", metavar="TARGET", default="", help=to)
+    holes = "for a model that fills holes: a picture as large as IN in which the holes are white; or a folder of those"
+    parser.add_argument("--mask", type=place, metavar="FILE", help=holes)
+    gray = "keep the colors that a network makes of gray pictures (default: what was gray becomes gray again, but not "
+    gray += "if the model colors pictures or translates them)"
     parser.add_argument("--keep-color", action="store_true", help=gray)
     add_run_options(parser, "work")
 
@@ -29,14 +35,15 @@ def add_arguments(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Apply the model, and print where the results are. Returns 0, or 2 if a file failed."""
     keep_freed_memory()
-    work, notes = jobs(args.inputs, args.out)
+    work, notes = jobs(args.inputs, args.out, args.mask)
     check_writable(work[0].target.parent)
     run, config, cls = read_run("apply", args.run, args.model)
     model, _ = open_run(run, config, cls, args.checkpoint, args.device)
-    applier, outcome = Applier(model), Outcome()
+    applier, outcome = Applier(model, to=args.to), Outcome()
+    _check_mask(applier, args.run, args.mask)
     print_notes(notes, sys.stderr)
     try:
-        apply_all(applier, work, args.keep_color, outcome)
+        apply_all(applier, work, args.keep_color or model.recolors, outcome)
     except KeyboardInterrupt:
         print(f"interrupted: {outcome.done:,} of {len(work):,} files are in {args.out}", file=sys.stderr)
         return INTERRUPTED
@@ -49,3 +56,13 @@ def main(args: argparse.Namespace) -> int:
     if len(outcome.failed) > SHOWN:
         warn(f"and {len(outcome.failed) - SHOWN:,} other files failed")
     return 2 if outcome.failed else 0
+
+
+def _check_mask(applier: Applier, run: Path, mask: Path | None) -> None:
+    """Raise UsageError if the model needs a mask and there is none, or the other way round."""
+    if applier.fills and mask is None:
+        raise UsageError(f"the model in {run} fills holes: add --mask FILE, a picture in which the holes are white")
+    if mask is not None and not applier.fills:
+        raise UsageError(
+            f"the model in {run} doesn't fill holes: leave out --mask, or train restore --damage hole:blobs"
+        )

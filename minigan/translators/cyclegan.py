@@ -65,7 +65,7 @@ class CycleGAN(Model):
     suits = "two sets of pictures without pairs that differ in color and texture; shapes stay as they are"
 
     arrays = {"a": Kind("picture", "a"), "b": Kind("picture", "b")}
-    batch_size, holds_out, multiple = 1, True, MULTIPLE
+    batch_size, holds_out, multiple, recolors = 1, True, MULTIPLE, True
     averaged = ("AB", "BA")
     translations = tuple(
         Translation(d.source, d.target, False, (d.there,), f"luminance_{d.target}") for d in DIRECTIONS

@@ -155,6 +155,11 @@ class Damages:
         """True if the last damage is a hole."""
         return bool(self.hole)
 
+    @property
+    def takes_color(self) -> bool:
+        """True if colors are lost or faded, so that the restored picture has more of them."""
+        return any(name in ("gray", "fade") for name, *_ in self.parts)
+
     def check_channels(self, channels: int) -> None:
         """Raise ValueError if pictures with this number of channels can't be damaged in this way."""
         if channels == 1 and any(name == "gray" for name, *_ in self.parts):

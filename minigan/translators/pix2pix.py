@@ -76,7 +76,7 @@ class Pix2Pix(Model):
     suits = "where pairs are at hand: hundreds of inputs, each with the picture wanted for it"
     arrays = {"input": PICTURE, "target": PICTURE}
     translations = (Translation("input", "target"),)
-    batch_size, holds_out, averaged, applied = 4, True, ("G",), ("G",)
+    batch_size, holds_out, averaged, applied, recolors = 4, True, ("G",), ("G",), True
 
     def __init__(
         self,
@@ -117,6 +117,7 @@ class Pix2Pix(Model):
         if damage:
             self.damages, input_shape = Damages(damage), target_shape
             self.damages.check_channels(target_shape[-1])
+            self.recolors = self.damages.takes_color
             if self.damages.masked:
                 raise ValueError(f"`damage` {damage}: pix2pix doesn't know where a hole is; train restore, which does")
             self.damage = self.damaged  # an attribute of those models only that make their inputs

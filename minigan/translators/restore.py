@@ -92,6 +92,7 @@ class Restore(Model):
         self.device, self.adversarial, C = get_device(device), adversarial, shape[2]
         self.damages = Damages(damage, clip)
         self.damages.check_channels(C)
+        self.recolors = self.damages.takes_color
         if network == "auto":
             network = "unet" if self.masked else "dncnn"
         features, depth = features or PRESETS[preset][network][0], depth or PRESETS[preset][network][1]

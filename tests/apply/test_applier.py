@@ -14,7 +14,7 @@ from minigan.apply.picture import to_floats
 from minigan.backend import CPU
 from minigan.errors import DataError, ShapeError
 from minigan.layers import AvgPool2D, Conv2D, ConvTranspose2D, Dense, Flatten, Reshape, Residual, Sequential, Tanh
-from minigan.model import Model
+from minigan.model import Model, Translation
 from minigan.testing import devices_under_test
 
 SIZES = [(75, 101), (300, 301), (257, 600), (513, 40)]
@@ -153,12 +153,16 @@ def test_a_wrong_declaration_of_what_is_applied_is_noticed():
 
 
 def test_refusals():
-    class WithMask(Changes):
-        def apply(self, x, mask, *, level=1.0):
+    class WithLevel(Changes):
+        def apply(self, x, strength, *, level=1.0):
             raise AssertionError
 
-    with pytest.raises(DataError, match="needs more than a picture: mask;"):
-        Applier(WithMask(smoother()))
+    with pytest.raises(DataError, match="needs more than a picture: strength;"):
+        Applier(WithLevel(smoother()))
+    with pytest.raises(DataError, match="Changes has one translation only: leave out `to`"):
+        Applier(Changes(smoother()), to="b")
+    with pytest.raises(DataError, match="Changes takes no mask"):
+        Applier(Changes(smoother()))(photo(), mask=np.ones((75, 101, 1), np.uint8))
     with pytest.raises(DataError, match="Model has no apply"):
         Applier(Model())
     with pytest.raises(DataError, match="names 'H' in `applied`, and its networks are F"):
@@ -170,6 +174,76 @@ def test_refusals():
     broken[0].b[...] = np.nan
     with pytest.raises(DataError, match="aren't finite"):
         Applier(Changes(broken))(photo())
+
+
+class Filler(Changes):
+    """Fills holes with what a network makes of the known pixels."""
+
+    def apply(self, x, mask):
+        return mask * x + (1 - mask) * self.networks["F"].output(mask * x, train=False)
+
+
+@pytest.mark.parametrize("size", [(75, 101), (300, 301), (257, 600)])
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_a_mask_is_padded_and_cut_as_the_picture_is(size, multiple):
+    model, x = Filler(UNET if multiple == 4 else smoother(depth=5), multiple=multiple), to_floats(photo(*size))
+    mask = (np.random.default_rng(0).random((*size, 1)) < 0.7).astype(np.uint8)
+    height, width = (-n % multiple for n in size)
+    padded, padded_mask = (np.pad(a, ((0, height), (0, width), (0, 0)), mode="reflect")[None] for a in (x, mask))
+    whole = model.apply(padded, padded_mask)[0, : size[0], : size[1]]
+    filled = Applier(model)(x, mask=mask)
+    np.testing.assert_allclose(filled, whole, atol=2e-6)
+    np.testing.assert_array_equal(filled * mask, x * mask)  # known pixels don't change
+    with pytest.raises(DataError, match="Filler fills holes: give a mask"):
+        Applier(model)(x)
+    with pytest.raises(ShapeError, match=r"the mask is \(2, 2, 1\), and must be"):
+        Applier(model)(x, mask=np.ones((2, 2, 1), np.uint8))
+
+
+class Translator(Model):
+    """From a to b one convolution, back another. Each is local, so that tiles show which of them is followed."""
+
+    translations = (Translation("a", "b", False, ("AB",)), Translation("b", "a", False, ("BA",)))
+
+    def __init__(self):
+        self.device, self.networks = CPU, {"AB": smoother(3, depth=3), "BA": global_one()}
+
+    def apply(self, x, to="b"):
+        return self.networks["AB" if to == "b" else "BA"].output(x, train=False)
+
+
+@pytest.mark.parametrize("to, network, whole", [("", "AB", False), ("b", "AB", False), ("a", "BA", True)])
+def test_a_translation_has_its_own_networks(to, network, whole):
+    model, x, seen = Translator(), to_floats(photo(300, 520)), []
+    applier, output = Applier(model, to=to), model.networks[network].output
+    model.networks[network].output = lambda x, train: (seen.append(x.shape), output(x, train=train))[1]
+    np.testing.assert_allclose(applier(x), output(x[None], train=False)[0], atol=2e-6)
+    assert (seen[-1] == (1, 300, 520, 3)) == whole
+    with pytest.raises(DataError, match="Translator translates to b and a, not to 'zebra'"):
+        Applier(model, to="zebra")
+
+
+def test_a_whole_picture_advances_with_each_layer():
+    model, told = Changes(global_one()), []
+
+    def progress(parts):
+        for i, part in enumerate(parts):
+            told.append((i, len(parts)))
+            yield part
+
+    x = photo(300, 300)
+    np.testing.assert_array_equal(Applier(model)(x, progress=progress), Applier(model)(x))
+    layers = sum(not layer.children() for _, layer in model.networks["F"].walk())
+    assert told == [(i, layers) for i in range(layers)]
+    assert not any("_hooks" in vars(layer) for _, layer in model.networks["F"].walk())
+
+
+@pytest.mark.parametrize("multiple", [64, 256, (8, 256)])
+def test_memory_is_measured_on_two_sizes_whatever_the_multiple(multiple, monkeypatch):
+    apply = Applier(Changes(global_one(), multiple=multiple))
+    monkeypatch.setattr(applier, "available", lambda _: 300_000_000)
+    with pytest.raises(DataError, match=r"3072x2048 pixels needs about [\d.]+ GB"):
+        apply(np.zeros((2048, 3072, 3), np.uint8))
 
 
 @pytest.mark.slow

@@ -117,3 +117,44 @@ def test_many_failures_are_counted(denoiser, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("0 of 23") and "and 3 other files failed" in err
     shutil.rmtree("in")
+
+
+def test_holes_are_filled_by_a_mask_and_nothing_else_changes(capsys):
+    for i in range(8):
+        picture(f"photos/{i}.png", 32, 32, seed=i)
+    small = "--img-size 16 --features 2 --depth 2 --batch-size 2 --n-steps 2 --quiet"
+    assert run(f"train restore --data photos --damage hole:blobs {small} --out filler") == 0
+    Path("masks").mkdir()
+    holes = np.zeros((32, 32), bool)
+    holes[8:20, 5:15] = True
+    for i in (1, 2):
+        Image.fromarray((255 * holes).astype(np.uint8)).save(f"masks/{i}.png")
+    capsys.readouterr()
+    assert run("apply filler photos/1.png photos/2.png --mask masks -o out") == 0
+    for i in (1, 2):
+        before, after = (np.asarray(Image.open(f"{folder}/{i}.png")).astype(int) for folder in ("photos", "out"))
+        np.testing.assert_array_equal(before[~holes], after[~holes])
+        assert np.abs(before - after)[holes].mean() > 5
+    capsys.readouterr()
+    assert "add --mask FILE" in refused(capsys, "apply filler photos/1.png -o out.png")
+    assert "masks has no mask called 3.png" in refused(capsys, "apply filler photos/3.png --mask masks -o out.png")
+    assert "there is no mask m.png" in refused(capsys, "apply filler photos/3.png --mask m.png -o out.png")
+
+
+def test_each_direction_of_a_translator_and_its_colors(capsys):
+    for side in "ab":
+        for i in range(4):
+            picture(f"{side}/{i}.png", 16, 16, seed=i + ord(side))
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save("gray.png")
+    small = "--img-size 16 --features 2 --blocks 1 --field 1 --n-steps 1 --quiet"
+    assert run(f"train cyclegan --data a=a,b=b {small} --out run") == 0
+    for to in "ab":
+        assert run(f"apply run gray.png --to {to} -o {to}.png") == 0
+        assert Image.open(f"{to}.png").size == (30, 20)
+        assert Image.open(f"{to}.png").mode == "RGB"  # a translation of a gray picture has colors
+    assert run("apply run gray.png -o default.png") == 0
+    pictures = [Path(f"{name}.png").read_bytes() for name in ("a", "b", "default")]
+    assert pictures[2] == pictures[1] != pictures[0]
+    capsys.readouterr()
+    assert "CycleGAN translates to b and a, not to 'c'" in refused(capsys, "apply run gray.png --to c -o c.png")
+    assert "doesn't fill holes: leave out --mask" in refused(capsys, "apply run gray.png --mask a/0.png -o c.png")
