@@ -37,6 +37,7 @@ from minigan.training.translation_tables import colors_of, table_of
 
 SCORES = {
     "psnr": "PSNR, dB",
+    "hole_psnr": "PSNR inside holes, dB",
     "ssim": "SSIM",
     "l1": "L1, of a range of 2",
     "l2": "L2",
@@ -135,7 +136,10 @@ def _pairs(
     found = {"n": len(chosen), "scores": answer.rows()}
     if answer.scores.counts:
         colors = colors_of(model, translation.target, len(answer.classes())).tolist()
-        found["classes"] = [{"color": c, "iou": iou} for c, iou in zip(colors, answer.classes(), strict=True)]
+        palette = next((one.palettes.get(translation.target) for one in held_out.sources.values()), None)
+        values = palette.describe() if palette else [str(k) for k in range(len(colors))]
+        about = zip(values, colors, answer.classes(), strict=True)
+        found["classes"] = [{"value": value, "color": color, "iou": iou} for value, color, iou in about]
     found["shown"] = [names[i] for i in rows]
     return found, {".csv": _csv(names, answer), ".png": draw_exhibit(table)}
 
@@ -205,10 +209,10 @@ def _print_pairs(translation: Translation, found: dict[str, Any]) -> None:
     for name, row in rows.items():
         print(f"  {SCORES[name]:22}{row['value']:9.4f}" + "".join(f"{_cell(row.get(key)):>20}" for key in columns))
     if classes:
-        print("\n  IoU of each class, by its color")
-    for k, one in enumerate(classes):
+        print("\n  IoU of each class, with its value and its color in pictures")
+    for one in classes:
         iou = "does not occur" if one["iou"] is None else f"{one['iou']:.4f}"
-        print(f"  {k:3}  {', '.join(map(str, one['color'])):15} {iou}")
+        print(f"    {one['value']:8} {str(tuple(one['color'])):18} {iou}")
 
 
 def _cell(value: Any) -> str:
@@ -228,6 +232,7 @@ def _print_sets(translation: Translation, found: dict[str, Any]) -> None:
         for name, words in NAMES.items():
             if name in values:
                 spread = f" ± {values[name + '_std']:.5f}" if name + "_std" in values else ""
-                print(f"    {words:18} {values[name]:9.5f}{spread}")
+                error = f"   standard error {values[name + '_error']:.5f}" if name + "_error" in values else ""
+                print(f"    {words:18} {values[name]:9.5f}{spread}{error}")
     if not found["comparable"]:
         print("  not comparable with published numbers")

@@ -79,7 +79,8 @@ class Scores:
 
     errors: "l1", "l2" and "cross_entropy", as far as they are computed, besides PSNR and SSIM of pictures and accuracy
             and mean IoU of maps. L1 and cross-entropy of maps are those of probabilities, over pixels of known class
-    rows:   {score: value}, with "source_psnr" and so on if the source is comparable; NaN if it can't be computed
+    rows:   {score: value}; "hole_psnr" is the PSNR inside holes; with "source_psnr" and so on if the source is
+            comparable; NaN if it can't be computed
     counts: confusion matrices (K, K) of maps
     """
 
@@ -96,15 +97,15 @@ class Scores:
         errors = [name for name in measured if name != "l2"] if maps else dict.fromkeys(["l1", *measured])
         return cls(maps, tuple(name for name in errors if maps or name != "cross_entropy"))
 
-    def add(self, y: Any, wanted: Any, source: Any = None) -> None:
-        """Add a result (1, H, W, C), with the wanted picture or map, and the source if it is comparable."""
+    def add(self, y: Any, wanted: Any, source: Any = None, mask: Any = None) -> None:
+        """Add a result (1, H, W, C), with the wanted picture or map, the source if it is comparable, and the mask."""
         if self.maps:
             self.counts.append(confusion(y, wanted))
             self.rows.append(_classified(self.counts[-1]) | _map_errors(y, wanted, self.errors))
             return
-        self.rows.append(picture_scores(y, wanted, self.errors))
+        self.rows.append(picture_scores(y, wanted, self.errors, mask))
         if source is not None:
-            of_source = picture_scores(source, wanted, self.errors)
+            of_source = picture_scores(source, wanted, self.errors, mask)
             self.rows[-1] |= {f"source_{name}": value for name, value in of_source.items()}
 
     def values(self, chosen: Any = slice(None)) -> dict[str, float]:
@@ -122,7 +123,7 @@ def compare(model: Any, translation: Translation, items: Iterable[dict[str, Any]
     scores = Scores.of(model, translation)
     for item in items:
         y = result_of(model, translation, item)
-        scores.add(y, item[translation.target], comparable_source(model, translation, item))
+        scores.add(y, item[translation.target], comparable_source(model, translation, item), item.get("mask"))
     return scores
 
 
@@ -135,10 +136,14 @@ def comparable_source(model: Any, translation: Translation, item: dict[str, Any]
     return source if fits else None
 
 
-def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",)) -> dict[str, float]:
-    """Return PSNR, SSIM and errors of pictures (1, H, W, C), the range of which is 2; NaN if y isn't finite."""
+def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",), mask: Any = None) -> dict[str, float]:
+    """Return PSNR, SSIM and errors of pictures (1, H, W, C), the range of which is 2; NaN if y isn't finite.
+
+    With a mask (1, H, W, 1), 0 in holes, also the PSNR of the pixels in holes; NaN if there are none.
+    """
+    names = ("psnr", *([] if mask is None else ["hole_psnr"]), "ssim", *errors)
     if not array_module(y).isfinite(y).all():
-        return dict.fromkeys(("psnr", "ssim", *errors), np.nan)
+        return dict.fromkeys(names, np.nan)
     y = array_module(y).broadcast_to(y, wanted.shape)  # a gray source of a color picture
     gap = y - wanted
     found = {
@@ -147,7 +152,10 @@ def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",)) -> dict
         "l1": float(abs(gap).mean()),
         "l2": float((gap * gap).mean()),
     }
-    return {name: value for name, value in found.items() if name in ("psnr", "ssim", *errors)}
+    if mask is not None:
+        error = (gap * gap)[mask[..., 0] == 0].mean(dtype=np.float64) if (mask == 0).any() else np.nan  # (M, C)
+        found["hole_psnr"] = float(10 * np.log10(4 / float(error))) if error else np.inf
+    return {name: found[name] for name in names}
 
 
 def _classified(counts: np.ndarray) -> dict[str, float]:

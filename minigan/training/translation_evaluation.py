@@ -96,7 +96,7 @@ def evaluate_pairs(
     for item in items:
         wanted = item[translation.target]
         y = result_of(model, translation, item)
-        scores.add(y, wanted, comparable_source(model, translation, item))
+        scores.add(y, wanted, comparable_source(model, translation, item), item.get("mask"))
         if constant is not None and constant.shape == wanted.shape:
             plain.add(constant, wanted)
     return PairAnswer(translation, scores, plain if len(plain.rows) == len(scores.rows) else None)
@@ -186,11 +186,8 @@ def _measure(batches: Any, n: int, network: FeatureNetwork, reference: Any, metr
 
 
 def picture_name(held_out: HeldOut, translation: Translation, i: int) -> str:
-    """Return the file name of the source of item i, or of its target, or its number if neither is from a file."""
-    for array in (translation.source, translation.target):
-        for source in held_out.sources.values():
-            part: Any = source.parts.get(array)
-            paths = getattr(getattr(part, "pictures", part), "paths", None)  # of crops, those of the whole pictures
-            if paths:
-                return str(paths[i % len(paths)].name)
-    return str(i)
+    """Return the name of item i, that of its file without suffix; its number if it isn't from a file."""
+    sources = held_out.sources.values()
+    source = next((one for one in sources if {translation.source, translation.target} & one.kinds.keys()), None)
+    names = source.names if source else None
+    return names[i % len(names)] if names else str(i)

@@ -38,6 +38,7 @@ FEWEST_FOR_KID = 4  # pictures of each set
 # By score; the words for the source's are made of these. An error is drawn with the measure of training of that name
 JUDGEMENTS = {
     "psnr": Judgement("PSNR", "higher", "dB, held out", chart="PSNR"),
+    "hole_psnr": Judgement("PSNR inside holes", "higher", chart="PSNR"),
     "ssim": Judgement("SSIM", "higher", "held out", "share", chart="SSIM"),
     "miou": Judgement("mean IoU", "higher", "held out", "share", "Class maps"),
     "accuracy": Judgement("pixel accuracy", "higher", "", "share", "Class maps"),
@@ -110,7 +111,8 @@ class PairJudge:
 def pair_judgements(model: Any, translation: Translation, item: dict[str, Any]) -> dict[str, Judgement]:
     """Return the judgements of a paired translation by score; `item` is any held-out one."""
     scores = Scores.of(model, translation)
-    names = ("miou", "accuracy") if scores.maps else ("psnr", "ssim")
+    holes = ["hole_psnr"] if "mask" in item else []
+    names = ["miou", "accuracy"] if scores.maps else ["psnr", *holes, "ssim"]
     found = {name: JUDGEMENTS[name] for name in (*names, *scores.errors)}
     for name in found.keys() & model.measures.keys():
         found[name] = replace(found[name], chart=model.measures[name].chart)

@@ -48,7 +48,7 @@ def test_pairs_are_scored_with_a_row_for_each_picture(capsys):
     assert found["n"] == 6 and answer["pictures"] == "pictures: 6 pictures of 16x16x1, held out"
     with Path("run/evaluation/noisy-to-clean.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 and all((Path("pictures") / row["picture"]).is_file() for row in rows)
+    assert len(rows) == 6 and all(Path(f"pictures/{row['picture']}.png").is_file() for row in rows)
     for name, row in found["scores"].items():
         assert row.keys() == {"value", "interval", "source", "constant"}
         assert np.mean([float(one[name]) for one in rows]) == pytest.approx(row["value"], rel=1e-4)

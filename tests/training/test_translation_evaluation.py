@@ -172,9 +172,9 @@ def test_sets_are_named_by_feed(tmp_path):
 def test_a_picture_is_named_by_its_file(tmp_path):
     sources = open_feeds(str(files(tmp_path / "data", 5)), {"clean": PICTURE}, 16)
     model, items = denoiser()
-    assert picture_name(HeldOut(sources, {"clean": PICTURE}), model.translations[0], 3) == "003.png"
+    assert picture_name(HeldOut(sources, {"clean": PICTURE}), model.translations[0], 3) == "003"
     assert picture_name(items, model.translations[0], 3) == "3"
     _, cycle_items = cycle()
     assert picture_name(cycle_items, Translation("b", "a"), 7) == "7"
     crops = open_feeds(str(tmp_path / "data"), {"clean": PICTURE}, 8, crops=True)
-    assert picture_name(HeldOut(crops, {"clean": PICTURE}), model.translations[0], 3) == "003.png"
+    assert picture_name(HeldOut(crops, {"clean": PICTURE}), model.translations[0], 3) == "003"

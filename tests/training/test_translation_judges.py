@@ -111,6 +111,28 @@ def test_a_source_is_comparable_if_it_has_the_size_of_the_target(source, fits):
     assert (comparable_source(model, model.translations[0], item) is not None) == fits
 
 
+def test_the_psnr_inside_holes_is_that_of_their_pixels():
+    rng = np.random.default_rng(0)
+    x, y, damaged = rng.uniform(-1, 1, (3, 1, 12, 12, 3))
+    mask = rng.integers(2, size=(1, 12, 12, 1)).astype(np.uint8)
+    scored = Scores(False)
+    scored.add(y, x, damaged, mask)
+    scored.add(y, x, damaged, np.ones_like(mask))  # without a hole
+    for name, picture in (("hole_psnr", y), ("source_hole_psnr", damaged)):
+        errors = [(picture[place] - x[place]) ** 2 for place in np.ndindex(1, 12, 12) if not mask[place]]
+        assert scored.rows[0][name] == pytest.approx(10 * np.log10(4 / np.mean(errors)), rel=1e-12)
+        assert np.isnan(scored.rows[1][name])
+
+
+def test_a_model_that_fills_holes_is_judged_inside_of_them():
+    model, items = denoiser()
+    (judge,) = translation_judges(
+        model, [{**item, "mask": np.zeros((1, 16, 16, 1), np.uint8)} for item in items], RESTORED
+    )
+    found = judge(model)
+    assert found["hole_psnr"] == found["psnr"] and found["source_hole_psnr"] == found["source_psnr"]
+
+
 def test_a_map_is_never_compared_with_a_picture():
     """Not even if there are as many classes as color channels."""
     model, items = painter()
