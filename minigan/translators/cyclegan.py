@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from minigan.backend import Device, get_device
+from minigan.backend import Device, get_device, to_numpy
 from minigan.gans.base import Shape, choose
 from minigan.layers import InstanceNorm
 from minigan.losses import LeastSquares, l1
@@ -231,7 +231,7 @@ class CycleGAN(Model):
         for item in held_out[:JUDGED]:
             for d in DIRECTIONS:
                 again = self.apply(self.apply(item[d.source], d.target), d.source)
-                found[f"held_out_cycle_{d.source}"].append(float(l1(again, item[d.source])[0]))
+                found[f"held_out_cycle_{d.source}"].append(float(to_numpy(l1(again, item[d.source])[0])))
         return {name: float(np.mean(errors)) for name, errors in found.items()}
 
     def state_dict(self) -> dict[str, np.ndarray]:

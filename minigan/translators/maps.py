@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.backend import array_module
+from minigan.backend import array_module, to_numpy
 
 
 def to_colors(p: Any, colors: Any) -> Any:
@@ -12,7 +12,7 @@ def to_colors(p: Any, colors: Any) -> Any:
 
     colors: of the classes, in bytes (K, 3)
     """
-    return colors[p.argmax(axis=-1)].astype(p.dtype) / 127.5 - 1
+    return array_module(p).asarray(colors)[p.argmax(axis=-1)].astype(p.dtype) / 127.5 - 1
 
 
 def from_colors(x: Any, colors: Any) -> Any:
@@ -22,10 +22,11 @@ def from_colors(x: Any, colors: Any) -> Any:
     """
     xp, K = array_module(x), len(colors)
     levels = (x + 1) * 127.5
-    gray = bool((levels.max(axis=-1) - levels.min(axis=-1)).max() < 0.5)
-    if gray and bool(levels.max() < K - 0.5):
+    gray = (levels.max(axis=-1) - levels.min(axis=-1)).max() < 0.5
+    if bool(to_numpy(gray & (levels.max() < K - 0.5))):
         classes = xp.rint(levels[..., 0])  # (N, H, W)
     else:
-        distance = [((levels - color) ** 2).sum(axis=-1) for color in colors.astype(x.dtype)]  # K × (N, H, W)
+        palette = xp.asarray(colors).astype(x.dtype)  # (K, 3)
+        distance = [((levels - palette[k]) ** 2).sum(axis=-1) for k in range(K)]  # K × (N, H, W)
         classes = xp.stack(distance).argmin(axis=0)
     return (classes[..., None] == xp.arange(K)).astype(x.dtype)  # (N, H, W, 1) == (K,) → (N, H, W, K)

@@ -244,6 +244,9 @@ def test_the_cycle_error_of_held_out_pictures():
     again = [model.apply(model.apply(item["b"], "a"), "b") for item in items]
     expected = np.mean([l1(y, item["b"])[0] for y, item in zip(again, items, strict=True)])
     assert found["held_out_cycle_b"] == pytest.approx(expected, rel=1e-6)
+    on_device = CycleGAN(SHAPE, SHAPE, features=2, blocks=1, rng=np.random.default_rng(0), device=STRICT)
+    items = [{name: STRICT.array(x) for name, x in item.items()} for item in items]
+    assert on_device.judge(items, None) == pytest.approx(found, rel=1e-5)
 
 
 def test_sizes_that_the_generators_do_not_take():

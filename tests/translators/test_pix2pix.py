@@ -212,6 +212,14 @@ def test_apply_takes_and_makes_maps_in_their_colors():
     np.testing.assert_array_equal((labeler.apply(x) + 1) * 127.5, COLORS[classes])
 
 
+@pytest.mark.parametrize("device", devices_under_test(), ids=str)
+@pytest.mark.parametrize("name", ["label to photo", "photo to label"])
+def test_apply_on_every_device(name, device):
+    x = np.tanh(np.random.default_rng(0).standard_normal((1, SIZE, SIZE, 3))).astype(np.float32)
+    model, host = make(name, device=device), make(name)
+    np.testing.assert_allclose(to_numpy(model.apply(device.array(x))), host.apply(x), atol=1e-5)
+
+
 def test_inputs_are_made_of_targets_by_a_damage():
     model = make("gray to color")
     assert model.arrays == Pix2Pix.needs(damage="gray") == {"target": PICTURE}
