@@ -17,12 +17,14 @@ from minigan.layers import Dense, LeakyReLU, ReLU, Sequential
 from minigan.penalties import GradientPenalty
 from minigan.testing import check_layer
 from minigan.testing.differences import along, derivative
+from minigan.training import train
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
 NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
-EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS]
+OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
+EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
     "what_fid_sees.py": ["--limit", "80"],
@@ -70,6 +72,30 @@ def test_runs_and_writes_its_pictures_where_it_is_told(example, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} - {".hypothesis"} == {"out"}
     for name in PICTURES[example.name]:
         assert np.ptp(np.asarray(Image.open(tmp_path / "out" / name))) > 0, f"{name} is blank"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("damage", "others"), [("noise:25", 3), ("hole:blobs", 2)])
+def test_restoration_compared_with_other_methods(damage, others, tmp_path):
+    pytest.importorskip("skimage")
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        smooth = rng.uniform(0, 255, (4, 4, 3)).astype(np.uint8)
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(smooth).resize((48, 40), Image.Resampling.BICUBIC).save(tmp_path / "photos" / f"{i}.png")
+    options = {"damage": damage, "img_size": 16, "channels": 1, "features": 2, "depth": 2, "n_steps": 2}
+    train("restore", tmp_path / "photos", tmp_path / "r", quiet=True, **options)
+    result = run("restoration_compared.py", ["r", "--data", "photos", "--size", "16", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    title, *lines = result.stdout.splitlines()
+    assert title.endswith("means of 4 pictures" if damage == "noise:25" else "means of 24 pictures")
+    scores = {line[17:].strip(): float(line[:9]) for line in lines if "BM3D" not in line}
+    assert len(scores) == others + 1
+    if damage == "noise:25":
+        assert 19.8 < scores["noisy"] < 20.6 < min(score for name, score in scores.items() if "means" in name)
+    else:
+        assert 20 < scores["pull-push"] < scores["biharmonic"]
+    assert np.ptp(np.asarray(Image.open(tmp_path / "out" / "compared.png"))) > 0
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)
