@@ -43,16 +43,17 @@ def add_arguments(parser: Parser) -> None:
 
     measured = parser.add_argument_group("what is measured")
     known = f"any of {','.join(metrics.METRICS)}, or of ssim,psnr for two folders picture by picture"
-    usual = "fid,is with a reference, else is; with photos kid,pr; with digits also classes"
+    usual = "fid,is with a reference, else is; with photos kid,pr; with digits also classes; of translated sets kid"
     measured.add_argument("--metrics", type=options.names, metavar="A,B", help=f"{known} (default: {usual})")
-    n = f"samples of a run (default: {SAMPLES}), or of the pictures (default: all)"
+    n = f"samples of a run (default: {SAMPLES}), or of the pictures, also of those to translate (default: all)"
     measured.add_argument("--n", type=count, metavar="N", help=n)
     options.add_seed(measured, "seed of latents and of what is drawn from data")
 
     real = parser.add_argument_group("reference")
-    against = "pictures as --data of train takes them, or a .npz file of statistics (default: the data of the run)"
+    usual = "the data of the run; to be translated, what it held out"
+    against = f"pictures as --data of train takes them, or a .npz file of statistics (default: {usual})"
     real.add_argument("--against", metavar="DATA", help=against)
-    real.add_argument("--split", choices=SPLITS, help="of the reference (default: train)")
+    real.add_argument("--split", choices=SPLITS, help="of the reference (default: train; held out, to be translated)")
     some = "use only N of its pictures, drawn by the seed (default: all)"
     real.add_argument("--n-against", type=count, metavar="N", help=some)
     keep = "keep the statistics of the reference, or if there is none of the pictures, in a .npz file (default: don't)"
@@ -71,7 +72,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_skip_bad(how)
 
     output = parser.add_argument_group("output")
-    out = "folder for evaluation.json, neighbors.png and classes.png (default: RUN/evaluation; none for pictures)"
+    out = "folder for evaluation.json, pictures and tables (default: RUN/evaluation; none for pictures)"
     output.add_argument("--out", type=place, metavar="FOLDER", help=out)
     output.add_argument("--json", action="store_true", help="print JSON (default: a table)")
 

@@ -39,7 +39,7 @@ SCORES = {
     "psnr": "PSNR, dB",
     "hole_psnr": "PSNR inside holes, dB",
     "ssim": "SSIM",
-    "l1": "L1, of a range of 2",
+    "l1": "L1",
     "l2": "L2",
     "cross_entropy": "cross-entropy",
     "miou": "mean IoU",
