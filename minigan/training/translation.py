@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import array_module
+from minigan.backend import array_module, to_numpy
 from minigan.data import HeldOut
 from minigan.errors import described
 from minigan.metrics import confusion, mean_iou, pixel_accuracy, psnr, ssim
@@ -142,19 +142,21 @@ def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",), mask: A
     With a mask (1, H, W, 1), 0 in holes, also the PSNR of the pixels in holes; NaN if there are none.
     """
     names = ("psnr", *([] if mask is None else ["hole_psnr"]), "ssim", *errors)
-    if not array_module(y).isfinite(y).all():
+    if not is_finite(y):
         return dict.fromkeys(names, np.nan)
     y = array_module(y).broadcast_to(y, wanted.shape)  # a gray source of a color picture
     gap = y - wanted
     found = {
-        "psnr": float(psnr(y, wanted, 2.0)[0]),
-        "ssim": float(ssim(y, wanted, 2.0)[0]) if min(y.shape[1:3]) >= SSIM_WINDOW else np.nan,
-        "l1": float(abs(gap).mean()),
-        "l2": float((gap * gap).mean()),
+        "psnr": _number(psnr(y, wanted, 2.0)[0]),
+        "ssim": _number(ssim(y, wanted, 2.0)[0]) if min(y.shape[1:3]) >= SSIM_WINDOW else np.nan,
+        "l1": _number(abs(gap).mean()),
+        "l2": _number((gap * gap).mean()),
     }
     if mask is not None:
-        error = (gap * gap)[mask[..., 0] == 0].mean(dtype=np.float64) if (mask == 0).any() else np.nan  # (M, C)
-        found["hole_psnr"] = float(10 * np.log10(4 / float(error))) if error else np.inf
+        hole = (mask == 0).astype(y.dtype)  # (1, H, W, 1)
+        pixels, total = _number(hole.sum()), _number((hole * gap * gap).sum())
+        with np.errstate(divide="ignore", invalid="ignore"):  # without an error, and without a hole
+            found["hole_psnr"] = float(10 * np.log10(4 * np.float64(pixels * y.shape[3]) / total))
     return {name: found[name] for name in names}
 
 
@@ -165,11 +167,21 @@ def _classified(counts: np.ndarray) -> dict[str, float]:
 def _map_errors(p: Any, wanted: Any, errors: Sequence[str]) -> dict[str, float]:
     """Return errors of probabilities p (1, H, W, K). L1 is the mean over all pixels, with 0 where no class is known."""
     known = wanted.sum(axis=3, keepdims=True)  # (1, H, W, 1)
-    pixels = max(float(known.sum()), 1.0)
-    found = {"l1": float(abs(known * p - wanted).mean())}
+    pixels = max(_number(known.sum()), 1.0)
+    found = {"l1": _number(abs(known * p - wanted).mean())}
     if "cross_entropy" in errors:
-        found["cross_entropy"] = -float((wanted * array_module(p).log(p.clip(SMALLEST, None))).sum()) / pixels
+        found["cross_entropy"] = -_number((wanted * array_module(p).log(p.clip(SMALLEST, None))).sum()) / pixels
     return {name: value for name, value in found.items() if name in errors}
+
+
+def _number(x: Any) -> float:
+    """Fetch a 0-d array from the device."""
+    return float(to_numpy(x))
+
+
+def is_finite(x: Any) -> bool:
+    """Whether all elements of an array are finite; waits for the device."""
+    return bool(to_numpy(array_module(x).isfinite(x).all()))
 
 
 class BadPictureError(Exception):
@@ -181,7 +193,7 @@ def in_batches(pictures: Iterator[Any]) -> Iterator[tuple[Any, None]]:
     waiting: list[Any] = []
     for x in pictures:
         xp = array_module(x)
-        if not xp.isfinite(x).all():
+        if not is_finite(x):
             raise BadPictureError
         pixels = x.shape[1] * x.shape[2]
         if waiting and (x.shape != waiting[0].shape or len(waiting) * pixels >= PIXELS_AT_ONCE):

@@ -91,7 +91,8 @@ class PairJudge:
         several = sum(one.paired for one in model.translations) > 1
         self.suffix = f"_{translation.target}" if several else ""
         scores = pair_judgements(model, translation, held_out[0])
-        self.judgements = {self.key(name): one for name, one in scores.items()}
+        words = f", {translation.target}" if several else ""
+        self.judgements = {self.key(name): replace(one, words=one.words + words) for name, one in scores.items()}
         self.names = tuple(scores)
         self._indices: list[int] = []  # chosen at the first judgement
 

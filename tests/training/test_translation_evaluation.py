@@ -10,7 +10,9 @@ from translators import Cycle, Denoiser, denoiser_data, waves
 
 from minigan.data import HeldOut, open_feeds
 from minigan.errors import DataError
+from minigan.metrics import open_features
 from minigan.model import PICTURE, Translation
+from minigan.testing import STRICT
 from minigan.training.pictures import to_bytes
 from minigan.training.translation import Scores, compare
 from minigan.training.translation_evaluation import (
@@ -130,6 +132,18 @@ def test_few_pictures_have_no_halves_and_a_single_one_no_distance():
     assert list(evaluate_sets(model, model.translations[0], items, DIGITS, most=6)) == ["result", "source"]
     with pytest.raises(DataError, match="sets of pictures are compared, and of a there is only one"):
         evaluate_sets(model, model.translations[0], items, DIGITS, most=1)
+
+
+def test_a_gpu_gives_the_same_scores_and_distances():
+    found = []
+    for device in ("cpu", STRICT):
+        (model, items), (sets, set_items) = denoiser(device=device), cycle(device=device)
+        rows = evaluate_pairs(model, model.translations[0], items, items.sources).rows()
+        network = open_features("digits", device)
+        found.append(({name: row["value"] for name, row in rows.items()}, {n: r["constant"] for n, r in rows.items()}))
+        found[-1] += (evaluate_sets(sets, sets.translations[0], set_items, network)["result"],)
+    for one, other in zip(*found, strict=True):
+        assert one == {name: pytest.approx(value, rel=1e-3) for name, value in other.items()}
 
 
 # Which pictures are judged

@@ -14,7 +14,8 @@ from minigan.errors import ModelError
 from minigan.layers import Softmax
 from minigan.losses import pixel_cross_entropy
 from minigan.metrics import kernel_distance, open_features, psnr, ssim
-from minigan.model import Judgement, Translation
+from minigan.model import PICTURE, Judgement, Translation
+from minigan.testing import STRICT
 from minigan.training import TrainingError, load_checkpoint, train
 from minigan.training.declared import Declared
 from minigan.training.translation import BadPictureError, Scores, comparable_source, cut, in_batches, result_of
@@ -36,27 +37,28 @@ CYCLE = replace(
 
 
 def held_out(model, data):
-    """All of the data, as held-out items."""
+    """All of the data, as held-out items on the model's device."""
     return HeldOut(open_feeds(data, model.arrays), model.arrays, model.device, 0, getattr(model, "damage", None))
 
 
-def denoiser(n=12, size=16):
-    model = Denoiser((16, 16, 1), rng=np.random.default_rng(0))
+def denoiser(n=12, size=16, device="cpu"):
+    model = Denoiser((16, 16, 1), rng=np.random.default_rng(0), device=device)
     return model, held_out(model, denoiser_data(n, size))
 
 
-def cycle():
-    model = Cycle((16, 16, 1), (16, 16, 1), rng=np.random.default_rng(0))
+def cycle(device="cpu"):
+    model = Cycle((16, 16, 1), (16, 16, 1), rng=np.random.default_rng(0), device=device)
     return model, held_out(model, cycle_data())
 
 
-def painter(n=6):
+def painter(n=6, device="cpu"):
     """Items in which one pixel in nine isn't known."""
-    model = Painter((8, 8, 1), (8, 8, 3), rng=np.random.default_rng(0))
+    model = Painter((8, 8, 1), (8, 8, 3), rng=np.random.default_rng(0), device=device)
     inputs = waves(n, 2, 8)
     targets = np.eye(3, dtype=np.float32)[np.clip(np.rint(inputs[..., 0] + 1), 0, 2).astype(int)]
     targets[:, ::3, ::3] = 0
-    return model, [{"input": inputs[i : i + 1], "target": targets[i : i + 1]} for i in range(n)]
+    array = model.device.array
+    return model, [{"input": array(inputs[i : i + 1]), "target": array(targets[i : i + 1])} for i in range(n)]
 
 
 # Pairs
@@ -247,6 +249,39 @@ def test_a_set_with_a_result_that_is_not_finite_has_no_kid():
 def test_batches_hold_pictures_of_one_size():
     pictures = [waves(1, 0, size) for size in (8, 8, 12, 8)]
     assert [x.shape for x, _ in in_batches(iter(pictures))] == [(2, 8, 8, 1), (1, 12, 12, 1), (1, 8, 8, 1)]
+
+
+# Devices and several translations
+
+
+@pytest.mark.parametrize("make", [denoiser, painter, cycle])
+def test_a_gpu_gives_the_same_numbers_and_each_fetch_is_said(make):
+    config = CYCLE if make is cycle else RESTORED
+    found = []
+    for device in ("cpu", STRICT):
+        model, items = make(device=device)
+        found.append([judge(model) for judge in translation_judges(model, items, config)])
+    for one, other in zip(*found, strict=True):
+        assert one == {name: pytest.approx(value, rel=1e-4, abs=1e-6) for name, value in other.items()}
+
+
+def test_several_paired_translations_are_told_apart_by_their_targets():
+    class Both(Denoiser):
+        arrays = {"clean": PICTURE, "other": PICTURE}
+        translations = (Translation("noisy", "clean"), Translation("noisy", "other"))
+
+        def translate(self, item):
+            return {"clean": item["noisy"], "other": 0 * item["noisy"]}
+
+    model = Both((16, 16, 1), rng=np.random.default_rng(0))
+    x = waves(3, 0)
+    items = [{"noisy": x[i : i + 1] * 0.9, "clean": x[i : i + 1], "other": x[i : i + 1]} for i in range(3)]
+    judges = translation_judges(model, items, RESTORED)
+    found = judges[0](model) | judges[1](model)
+    assert found["held_out_l1_clean"] == found["source_l1_clean"] == pytest.approx(abs(0.1 * x).mean(), rel=1e-4)
+    assert found["held_out_l1_other"] == pytest.approx(abs(x).mean(), rel=1e-4)
+    words = [one.words for judge in judges for one in judge.judgements.values()]
+    assert len(set(words)) == len(words) and "PSNR, other" in words
 
 
 # What a model returns

@@ -11,7 +11,9 @@ from test_report_browser import TEXTS, check_layout
 from test_translation_judges import cycle, denoiser, painter
 from translators import COLORS, Denoiser, denoiser_data
 
+from minigan.backend import to_numpy
 from minigan.model import Exhibit
+from minigan.testing import STRICT
 from minigan.training import train
 from minigan.training.declared import Declared, Table
 from minigan.training.pictures import draw_exhibit, table_layout, to_bytes
@@ -73,6 +75,13 @@ def test_pictures_of_different_sizes_are_cut_to_a_common_one(monkeypatch):
     np.testing.assert_array_equal(exhibit.samples[2][..., :1], items[0]["clean"][0, 3:13])
     monkeypatch.setattr("minigan.training.translation_tables.MOST_SIDE", 6)
     assert translation_tables(model, items)["noisy-to-clean"].samples.shape == (9, 6, 6, 3)
+
+
+@pytest.mark.parametrize("make", [denoiser, painter, cycle])
+def test_a_gpu_makes_the_same_tables(make):
+    host, device = (translation_tables(*make(device=device)) for device in ("cpu", STRICT))
+    for name, exhibit in host.items():
+        np.testing.assert_allclose(to_numpy(device[name].samples), exhibit.samples, atol=1e-6)
 
 
 def test_without_held_out_items_there_is_no_table():

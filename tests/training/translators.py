@@ -28,7 +28,8 @@ class Translator(Model):
 
     def setup(self, shapes, rng, device):
         self.device = get_device(device)
-        self.networks = {name: Sequential(Conv2D(*ends, 3, padding=1, rng=rng)) for name, ends in shapes.items()}
+        networks = {name: Sequential(Conv2D(*ends, 3, padding=1, rng=rng)) for name, ends in shapes.items()}
+        self.networks = {name: network.to(self.device) for name, network in networks.items()}
         self.optimizers = {name: Adam(network.parameters(), 1e-2) for name, network in self.networks.items()}
 
     def output(self, x, name="G"):
