@@ -4,7 +4,7 @@
 feed of a model, and `Feeds` draws shuffled batches from the sources.
 """
 
-from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_rotation
+from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation
 from minigan.data.catalog import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.crops import Crops
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
@@ -55,6 +55,7 @@ __all__ = [
     "parse_size",
     "random_crop",
     "random_flip",
+    "random_jitter",
     "random_rotation",
     "ring",
     "source_of",

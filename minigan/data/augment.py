@@ -1,4 +1,4 @@
-"""Augmentation: random flips, shifts and rotations of pictures.
+"""Augmentation: random flips, shifts, rotations and enlarged windows of pictures.
 
 Every function takes pictures (N, H, W, C) and one generator per picture, and returns a new array of the same shape and
 dtype. The draws depend on the generators alone, not on the pictures, so pictures that belong together get the same
@@ -39,8 +39,7 @@ def random_crop(x: np.ndarray, rngs: Generators, padding: int) -> np.ndarray:
 def random_rotation(x: np.ndarray, rngs: Generators, degrees: float) -> np.ndarray:
     """Rotate each picture about its center by an angle in [-degrees, degrees], with bilinear interpolation."""
     _check(x, rngs)
-    if x.dtype.kind != "f":
-        raise ShapeError(f"rotation interpolates between pixels, so pictures must be floats, got {x.dtype}")
+    _check_floats(x)
     n, h, w, _ = x.shape
     drawn = np.array([rng.uniform(-degrees, degrees) for rng in rngs])
     angle = np.deg2rad(drawn).astype(np.float32).reshape(n, 1, 1)
@@ -49,6 +48,24 @@ def random_rotation(x: np.ndarray, rngs: Generators, degrees: float) -> np.ndarr
     # The position in the old picture that each new pixel is sampled from (N, H, W)
     row = np.clip(np.cos(angle) * v - np.sin(angle) * u + (h - 1) / 2, 0, h - 1)
     column = np.clip(np.sin(angle) * v + np.cos(angle) * u + (w - 1) / 2, 0, w - 1)
+    return _bilinear(x, row, column)
+
+
+def random_jitter(x: np.ndarray, rngs: Generators, factor: float) -> np.ndarray:
+    """Enlarge each picture by `factor` with bilinear interpolation, and cut a window of the old size at a random place.
+
+    With a factor of 286/256, the augmentation of pix2pix (Isola et al. 2017); theirs enlarges bicubically.
+    """
+    _check(x, rngs)
+    _check_floats(x)
+    places = np.array([(rng.random(), rng.random()) for rng in rngs])  # (N, 2) in [0, 1)
+    positions = []
+    for old, place in zip(x.shape[1:3], places.T, strict=True):
+        new = round(old * factor)
+        first = (place * (new - old + 1)).astype(int)  # (N,)
+        centers = (first[:, None] + np.arange(old) + 0.5) * (old / new) - 0.5  # of the new pixels, in the old picture
+        positions.append(np.clip(centers, 0, old - 1).astype(np.float32))  # (N, old)
+    row, column = np.broadcast_arrays(positions[0][:, :, None], positions[1][:, None, :])  # (N, H, W)
     return _bilinear(x, row, column)
 
 
@@ -74,8 +91,14 @@ def _check(x: np.ndarray, rngs: Generators) -> None:
         raise ShapeError(f"augmentation needs a list of {len(x):,} generators, one for each picture")
 
 
+def _check_floats(x: np.ndarray) -> None:
+    if x.dtype.kind != "f":
+        raise ShapeError(f"this interpolates between pixels, so pictures must be floats, got {x.dtype}")
+
+
 AUGMENTATIONS = {
     "flip": random_flip,
     "crop": partial(random_crop, padding=2),
     "rotate": partial(random_rotation, degrees=10),
+    "jitter": partial(random_jitter, factor=286 / 256),
 }

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from minigan.data import AUGMENTATIONS, random_crop, random_flip, random_rotation
+from minigan.data import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation
 from minigan.errors import ShapeError
 
 
@@ -71,3 +72,27 @@ def test_rotation_turns_a_plane_exactly():
     angle = np.deg2rad([rng.uniform(-30, 30) for rng in rngs(3)]).reshape(3, 1, 1)
     row, column = np.cos(angle) * v - np.sin(angle) * u, np.sin(angle) * v + np.cos(angle) * u
     np.testing.assert_allclose(y, (column + 2 * row)[:, 3:6, 3:6], atol=1e-5)
+
+
+def test_jitter_is_a_window_of_the_enlarged_picture_and_all_windows_occur():
+    x = np.random.default_rng(0).uniform(-1, 1, (300, 12, 20, 1)).astype(np.float32)
+    y = random_jitter(x, rngs(300), 1.25)
+    found = np.zeros((4, 6), int)
+    for old, new in zip(x[..., 0], y[..., 0], strict=True):
+        large = np.asarray(Image.fromarray(old).resize((25, 15), Image.Resampling.BILINEAR))
+        match = [[np.allclose(large[i : i + 12, j : j + 20], new, atol=1e-5) for j in range(6)] for i in range(4)]
+        assert np.sum(match) == 1
+        found += match
+    assert found.min() > 2
+
+
+def test_jitter_of_the_published_size():
+    x = np.tile(np.arange(256, dtype=np.float32), (2, 256, 1))[..., None]
+    y = AUGMENTATIONS["jitter"](x, rngs(2))
+    np.testing.assert_allclose(np.diff(y[:, :, 5:-5, 0]), 256 / 286, atol=1e-4)
+
+
+def test_interpolation_needs_floats():
+    for change in (AUGMENTATIONS["rotate"], AUGMENTATIONS["jitter"]):
+        with pytest.raises(ShapeError, match="this interpolates between pixels, so pictures must be floats, got uint8"):
+            change(np.zeros((2, 8, 8, 1), np.uint8), rngs(2))

@@ -129,14 +129,14 @@ def test_small_maps_are_enlarged_by_nearest_pixels(tmp_path):
     np.testing.assert_array_equal(resize(np.arange(8, dtype=np.uint8).reshape(2, 4, 1), (1, 1))[..., 0], [[6]])
 
 
-@pytest.mark.parametrize("augment", ["flip", "crop", "rotate"])
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
 def test_augmentation_changes_picture_and_map_alike(tmp_path, augment):
     source = open_feeds(lay(tmp_path, "gray"), TO_MAP, (48, 40))
     with Feeds(source, TO_MAP, 60, augment=[AUGMENTATIONS[augment]]) as feeds:
         batch = feeds.next()
     assert set(np.unique(batch["target"])) == {0, 1}
     agree = classes_of(batch, "target") == shades(batch, "input")
-    assert agree.mean() > (0.85 if augment == "rotate" else 0.9999)
+    assert agree.mean() > (0.8 if augment in ("rotate", "jitter") else 0.9999)  # at edges, colors are mixed
     assert len(np.unique(batch["target"], axis=0)) > 6
 
 
