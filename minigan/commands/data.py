@@ -10,11 +10,13 @@ import numpy as np
 
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError
+from minigan.commands.data_of_model import describe
 from minigan.commands.options import PATHS, print_notes
-from minigan.common.user_code import is_own, locate_data_errors, own_data, short_name
-from minigan.common.words import with_flags
+from minigan.common.user_code import is_own, locate_data_errors, own_data, own_model, short_name
+from minigan.common.words import either, with_flags
 from minigan.data import SPLITS, ArrayDataset, BadFilesError, Dataset, list_datasets, open_dataset
 from minigan.errors import DataError, printable
+from minigan.models import MODELS
 from minigan.training import pictures
 from minigan.training.summary import table
 
@@ -35,6 +37,18 @@ def add_arguments(parser: Parser) -> None:
     options.add_skip_bad(parser)
     options.add_seed(parser, "which are drawn")
 
+    group = parser.add_argument_group("as a model gets it")
+    what = f"show pairs, class maps, crops and damage as {either(MODELS)} or your own my_gan.py:MyGAN gets them"
+    group.add_argument("--for", dest="for_model", metavar="MODEL", help=f"{what} (default: one set of pictures)")
+    shown = next(
+        (word for before, word in zip(["", *parser.words], parser.words, strict=False) if before == "--for"), ""
+    )
+    shown = next((word.removeprefix("--for=") for word in parser.words if word.startswith("--for=")), shown)
+    own = own_model(shown)[0] if is_own(shown) else None
+    if own or shown in MODELS:
+        options.add_samples(group, {shown: own or MODELS[shown]})
+        options.add_model_options(parser.add_argument_group(f"options of {shown}"), shown, own)
+
 
 def main(args: argparse.Namespace) -> int:
     """Print the table of data sets, or describe one and draw it."""
@@ -52,6 +66,18 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.out} is a folder: give the name of a .png file to --out")
         options.check_png(args.out)
         options.check_writable(args.out.parent)
+    if args.for_model and args.split != "train":
+        raise UsageError("--split is of one set of pictures: leave it out, --for shows training and what is held out")
+    sheet = _show_for_model(args) if args.for_model else _show(args)
+    if sheet is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        pictures.save_image(sheet, args.out)
+        print(args.out)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> pictures.Image.Image | None:
+    """Describe one set, and return a picture of some of it if one is asked for."""
     dataset = _open_own(args) if is_own(args.spec) else _open(args)
     sheet = _sheet(dataset, args.n, args.seed) if args.out else None  # before any output: a picture may be damaged
     print(printable(dataset.describe()))
@@ -60,11 +86,18 @@ def main(args: argparse.Namespace) -> int:
         numbers = np.bincount(dataset.labels, minlength=len(dataset.classes))
         for name, n in zip(dataset.classes, numbers, strict=True):
             print(f"  {printable(name)}: {n:,}")
-    if sheet is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        pictures.save_image(sheet, args.out)
-        print(args.out)
-    return 0
+    return sheet
+
+
+def _show_for_model(args: argparse.Namespace) -> pictures.Image.Image | None:
+    """Describe the data of a model, and return a picture of some of it. Lists bad files before it raises DataError."""
+    try:
+        lines, notes, sheet = describe(args)
+    except BadFilesError as error:
+        raise DataError(error.problems[0] if len(error.problems) == 1 else _list(error.problems)) from error
+    print(*lines, sep="\n")
+    print_notes(notes)
+    return sheet
 
 
 def _open_own(args: argparse.Namespace) -> Dataset:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from minigan.commands.cli import UsageError
 from minigan.common.user_code import is_own, own_model, short_name
 from minigan.common.words import flag, with_flags
-from minigan.data import as_size, parse_size
+from minigan.data import AUGMENTATIONS, as_size, parse_size
 from minigan.errors import DataError, printable
 from minigan.model import Model
 from minigan.models import MODELS
@@ -157,6 +157,23 @@ def add_skip_bad(parser: Any) -> None:
     """Add --skip-bad. The default None means that it wasn't given."""
     what = "skip pictures that can't be read (default: end with an error)"
     parser.add_argument("--skip-bad", action="store_true", default=None, help=what)
+
+
+def add_samples(parser: Any, models: dict[str, Any]) -> None:
+    """Add the options of the samples that a model gets of the data. `models` are the classes in question, by name."""
+    add_number(parser, "limit")
+    cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
+    usual = defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
+    parser.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
+    sides = "exchange the two sides of pairs (default: the left half, or the first folder by name, is the input)"
+    parser.add_argument("--swap", action="store_true", default=None, help=sides)
+    value = "values of class maps that are no class, such as 11 or #000000 (default: only 255)"
+    parser.add_argument("--ignore", type=names, metavar="A,B", help=value)
+    kept = "what is held out of training: files by their names, such as '0001TP*,0016E5*', or DATA"
+    part = "the folder val or test of the data, else a tenth"
+    parser.add_argument("--held-out", metavar="WHICH", help=f"{kept} (default: {part})")
+    kinds = ",".join(AUGMENTATIONS)
+    parser.add_argument("--augment", type=names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
 
 def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:

@@ -18,7 +18,7 @@ from minigan.commands.cli import Parser, UsageError, sentence
 from minigan.commands.options import add_number, place, print_notes, warn
 from minigan.common.user_code import is_own, locate_data_errors, own_data, own_model, short_name
 from minigan.common.words import flag
-from minigan.data import AUGMENTATIONS, DATASETS
+from minigan.data import DATASETS
 from minigan.errors import CheckpointError, DataError
 from minigan.metrics import FEATURE_NETWORKS
 from minigan.models import MODELS
@@ -93,24 +93,12 @@ def _add_data(parser: Parser, models: dict[str, Any]) -> None:
     """Add the options about data."""
     data = parser.add_argument_group("data")
     where = f"{', '.join(DATASETS)}, the path of {options.PATHS}, or your own function as my_data.py:make_data"
-    where += "; for a model of several sets, one for each: a=DATA,b=DATA"
+    where += "; of pairs, a folder of them or input=DATA,target=DATA; of two sets, a folder with both or a=DATA,b=DATA"
     data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
-    cut = "take random crops of that size, at the pictures' own scale, or resize the pictures"
-    usual = options.defaults({name: "crops" if cls.crops else "resize" for name, cls in models.items()})
-    data.add_argument("--crops", action=argparse.BooleanOptionalAction, help=f"{cut} (default: {usual})")
-    sides = "exchange the two sides of pairs, input and target (default: the left half, or the first folder, is first)"
-    data.add_argument("--swap", action="store_true", default=None, help=sides)
     data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
-    add_number(data, "limit")
     options.add_skip_bad(data)
-    value = "values of class maps that are no class, such as 11 or #000000 (default: 255 is none)"
-    data.add_argument("--ignore", type=options.names, metavar="A,B", help=value)
-    kept = "what is held out of training: names of files such as '0001TP*,0016E5*', or DATA"
-    usual = "the data's folder val or test, else a tenth"
-    data.add_argument("--held-out", metavar="WHICH", help=f"{kept} (default: {usual})")
-    kinds = ",".join(AUGMENTATIONS)
-    data.add_argument("--augment", type=options.names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
+    options.add_samples(data, models)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -20,7 +20,6 @@ from minigan.common.terminal import bar
 from minigan.data.dataset import Dataset
 from minigan.data.decode import JPEG, File, Half, decode_by, no_warnings
 from minigan.data.folder import THREADS, FolderDataset
-from minigan.data.listing import listed
 from minigan.data.palette import MOST, Palette, colors_of_areas, inside_areas, make_palette, to_rgb
 from minigan.data.pictures import SIXTEEN_BIT_MODES, Size, as_size
 from minigan.errors import DataError
@@ -31,6 +30,7 @@ INDEX_MODES = ("P", "PA", "L", "LA", "1", *SIXTEEN_BIT_MODES)
 NO_CLASS, NO_CLASS_16 = 255, 65535  # the number of unknown pixels in files of 8 and of 16 bits
 LOOKED_AT = 64  # files in which the colors of areas are looked for
 FEW_COLORS = 256  # in files without loss; more were made by scaling, or by a JPEG
+LISTED = 32  # classes in a sentence
 MANY = FEW_COLORS + 1  # colors of a file that are counted
 
 
@@ -159,10 +159,11 @@ def read_palette(paths: Sequence[File], ignore: Sequence[str] = ()) -> tuple[Pal
 
 def about_classes(palette: Palette) -> str:
     """Describe the classes of a palette."""
-    names = palette.describe()
     what = {"index": "numbers of the pixels", "color": "colors", "nearest": "colors of areas, found in JPEG files"}
-    without = f"; ignored: {listed(Palette(palette.form, palette.unknown, ()).describe())}" if palette.unknown else ""
-    return f"{len(names)} classes, by the {what[palette.form]}: {listed(names)}{without}"
+    names, ignored = palette.describe(), Palette(palette.form, palette.unknown, ()).describe()
+    shown = ", ".join(names if len(names) <= LISTED else [*names[:LISTED], "..."])
+    without = f"; ignored: {', '.join(ignored)}" if ignored else ""
+    return f"{len(names)} classes, by the {what[palette.form]}: {shown}{without}"
 
 
 def _look(path: File) -> Look | str:

@@ -232,7 +232,7 @@ def _check_halves(files: Sequence[Path | Member]) -> list[str]:
         return []
     if np.mean(edges) < 0.5:
         what = f"{odd[0]} isn't twice as wide as high, and has no edge in the middle"
-        how = "give two folders, as input=FOLDER,target=FOLDER, or a model whose `damage` makes the input"
+        how = "give two folders, as input=FOLDER,target=FOLDER, or make the input of single pictures by `damage`"
         raise DataError(f"{what}, so that it isn't taken for two pictures side by side: {how}")
     return [f"files such as {odd[0].name} aren't twice as wide as high: their halves are no squares"]
 

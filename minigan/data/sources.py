@@ -69,7 +69,7 @@ def open_feeds(
             sources[feed], exchanged = open_paired(roots.get(feed, roots), arrays, how), True
             continue
         for key in roots:
-            opened[key] = _open_set(opened[key], how, limit, seed)
+            opened[key] = _open_set(opened[key], key, how, limit, seed)
         given = [opened[key] for key in roots]
         maps = [array for array, kind in arrays.items() if kind.what == "map"]
         if len(given) == len(arrays) == len(maps) == 1:
@@ -133,14 +133,15 @@ def _pictures_at(one: Any) -> Path | None:
     return path if path.is_file() and zipfile.is_zipfile(path) and not holds_arrays(path) else None
 
 
-def _open_set(one: Any, how: Reading, limit: int | None, seed: int) -> Any:
+def _open_set(one: Any, key: str, how: Reading, limit: int | None, seed: int) -> Any:
     """Open a name, a path or a side of a folder as a data set; return everything else unchanged."""
     if isinstance(one, Side):
         sides = two_sides(one.root, how.split)
         name = in_order(list(sides.files), (), ())[one.number]
         dataset = open_listing(sides.files[name], one.root, how.img_size, how.channels, how.skip_bad, how.crops)
         dataset.name += f"/{name or how.split}"
-        dataset.notes = (*sides.notes, *dataset.notes) if one.number == 0 else dataset.notes
+        about = (*sides.notes, f"{key} is {sides.folder(name, one.root)}")
+        dataset.notes = (*(about if one.number == 0 else about[-1:]), *dataset.notes)
         return cropped(dataset, how.img_size) if how.crops else dataset
     if isinstance(one, (str, os.PathLike)):
         return open_dataset(one, how.img_size, how.channels, seed, how.split, limit, how.skip_bad, how.crops)
