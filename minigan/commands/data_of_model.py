@@ -1,4 +1,4 @@
-"""`minigan data DATA --for MODEL`: data as a model gets it, with pairs, class maps, crops, damage, and what is held out."""
+"""`minigan data DATA --for MODEL`: data as a model gets it, with pairs, class maps, crops, damage and held-out data."""
 
 from __future__ import annotations
 

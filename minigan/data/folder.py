@@ -22,7 +22,7 @@ from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import File, decode, decode_whole, no_warnings, read_header
 from minigan.data.headers import cropped, misnamed, read_headers, resized
 from minigan.data.kinds import count_kinds
-from minigan.data.listing import Listing, choose_split, find_classes, list_files
+from minigan.data.listing import Listing, choose_split, find_classes, list_archive, list_files, list_folder
 from minigan.data.pictures import Size, as_size
 from minigan.errors import DataError
 
@@ -226,7 +226,7 @@ def natural_size(root: Path) -> int | None:
     """Return the shorter side of the first readable picture in a folder or an archive, or None."""
     if root.is_dir() or (root.is_file() and zipfile.is_zipfile(root)):
         with no_warnings():
-            for _, path in list_files(root).pictures:
+            for _, path in (list_folder if root.is_dir() else list_archive)(root).pictures:
                 with suppress(DataError):
                     return min(read_header(path).size)
     return None

@@ -110,7 +110,7 @@ def _one_root(root: Path, kinds: Mapping[str, Kind], shown: Sequence[str], how: 
         return Rows(name_of(root), {array: list(halves[array]) for array in shown}, notes)
     names = in_order(list(sides.files), shown, [array for array in shown if kinds[array].what == "map"])
     side_of = dict(zip((first, second), names, strict=True))
-    called = {array: sides.folder(name, root) for array, name in side_of.items()}
+    called = {array: sides.words(name, root) for array, name in side_of.items()}
     notes.append(f"{first} is {called[first]}, {second} {called[second]}: `swap` exchanges them")
     found = {array: by_name(sides.files[side_of[array]].pictures) for array in shown}
     return Rows(name_of(root), _aligned(found, called, how, notes), notes)

@@ -4,9 +4,10 @@
     A/train/1.jpg  B/train/1.jpg                a side, then a split, or the other way round
     photos/1.jpg  labels/1.png                  two folders of any names
     train/1.jpg  trainannot/1.png               a split, and a folder whose name goes on
+    1_input.jpg  1_target.jpg                   one folder, and names with two endings
     train/1.jpg  val/2.jpg                      both of a pair in one file, side by side
 
-Two files are a pair if their paths below the folder of their side agree up to the suffix.
+Two files are a pair if their paths below the folder of their side agree, up to the suffix and without the ending.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from minigan.data.archive import Member
 from minigan.data.kinds import count_kinds
 from minigan.data.listing import PAIRED_SPLIT, Listing, Parts, choose_split, list_files, listed
 from minigan.errors import DataError
 
+ENDING = re.compile(r"(.+)[_.-]([A-Za-z]+)")
 LABELS = re.compile(r"annot|label|mask|segment", re.IGNORECASE)  # in the name of a folder of class maps
 Files = dict[Parts, Path | Member]  # by folders below that of the side, and name without suffix
 
@@ -40,9 +42,12 @@ class Sides:
 
     files: dict[str, Listing]
     notes: tuple[str, ...]
+    by_endings: bool = False
 
-    def folder(self, side: str, root: Path) -> str:
-        """Return the folder of a side for messages, by its first picture: trainA."""
+    def words(self, side: str, root: Path) -> str:
+        """Describe a side for messages, such as `the folder trainA`, by its first picture."""
+        if self.by_endings:
+            return f"the files called ..._{side}"
         path = self.files[side].pictures[0][1]
         parts = path.parts[:-1] if isinstance(path, Member) else path.parent.relative_to(root).parts
         return f"the folder {'/'.join(parts)}" if parts else f"{root} itself"
@@ -57,7 +62,20 @@ def find_sides(root: Path, split: str) -> Sides:
         side = parts[0] if len(parts) > 1 else ""
         files.setdefault(side, Listing()).pictures.append((parts[1:] if side else parts, path))
     passed_over = count_kinds(everything.passed_over)
-    return Sides(files, (*chosen.notes, *([passed_over] if passed_over else [])))
+    notes = (*chosen.notes, *([passed_over] if passed_over else []))
+    endings = _by_endings(chosen) if len(files) == 1 else {}
+    return Sides(endings or files, notes, bool(endings))
+
+
+def _by_endings(listing: Listing) -> dict[str, Listing]:
+    """Return the pictures by the ending of their names, as in 1_input and 1_target; nothing unless all are in pairs."""
+    found: dict[str, Listing] = {}
+    for parts, path in listing.pictures:
+        if not (match := ENDING.fullmatch(path.stem)):
+            return {}
+        found.setdefault(match[2], Listing()).pictures.append(((*parts[:-1], match[1] + path.suffix), path))
+    names = [{(*parts[:-1], PurePath(parts[-1]).stem) for parts, _ in one.pictures} for one in found.values()]
+    return found if len(names) == 2 and names[0] == names[1] else {}
 
 
 def two_sides(root: Path, split: str) -> Sides:
@@ -90,7 +108,7 @@ def by_name(pictures: list[tuple[Parts, Path | Member]]) -> Files:
     """Return pictures keyed by their folders and name without suffix. Raises DataError if two have one name."""
     found: Files = {}
     for parts, path in pictures:
-        name = (*parts[:-1], path.stem)
+        name = (*parts[:-1], PurePath(parts[-1]).stem)
         if name in found:
             raise DataError(f"{found[name]} and {path} have one name, so a pair isn't certain: rename one of them")
         found[name] = path

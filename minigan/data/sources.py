@@ -140,7 +140,7 @@ def _open_set(one: Any, key: str, how: Reading, limit: int | None, seed: int) ->
         name = in_order(list(sides.files), (), ())[one.number]
         dataset = open_listing(sides.files[name], one.root, how.img_size, how.channels, how.skip_bad, how.crops)
         dataset.name += f"/{name or how.split}"
-        about = (*sides.notes, f"{key} is {sides.folder(name, one.root)}")
+        about = (*sides.notes, f"{key} is {sides.words(name, one.root)}")
         dataset.notes = (*(about if one.number == 0 else about[-1:]), *dataset.notes)
         return cropped(dataset, how.img_size) if how.crops else dataset
     if isinstance(one, (str, os.PathLike)):

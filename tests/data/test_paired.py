@@ -33,6 +33,9 @@ def lay(root, layout, n=4, size=(40, 40)):
         one = photo(k, *size)
         if layout == "side by side":
             save(root / f"{k}.png", np.concatenate([one, 255 - one], axis=1))
+        elif layout == "endings":
+            save(root / f"{k}_input.png", one)
+            save(root / f"{k}_target.bmp", 255 - one)
         else:
             first, second = layout.split()
             save(root / first / f"{k}.png", one)
@@ -42,6 +45,7 @@ def lay(root, layout, n=4, size=(40, 40)):
 
 LAYOUTS = (
     "side by side",
+    "endings",
     "A B",
     "trainA trainB",
     "A/train B/train",
@@ -289,6 +293,7 @@ def test_other_wrong_words(tmp_path):
         ("camvid", PAIR, [367], []),
         ("horse2zebra", UNPAIRED, [160, 162], [20, 20]),
         ("monet2photo", UNPAIRED, [270, 270], [30, 30]),
+        ("polyu-noisy", PAIR, [55], []),
     ],
 )
 def test_published_sets(name, kinds, counts, held_out):
