@@ -1,5 +1,6 @@
 """Class maps: which values are classes in every kind of file, that they are scaled with the picture and never mixed."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from minigan.model import LABEL, MAP, PICTURE
 
 TO_MAP = {"input": PICTURE, "target": MAP}
 FROM_MAP = {"input": MAP, "target": PICTURE}
-SHARED = Path("/work/shared/data")
+ROOT = Path(__file__).resolve().parents[2]
+SETS = Path(os.environ.get("MINIGAN_TEST_SETS", ROOT.parent / "shared" / "data"))  # published sets, if they are there
 COLORS = np.array([(0, 0, 170), (0, 85, 255), (255, 170, 0), (170, 0, 0), (128, 64, 128)], np.uint8)
 RNG = np.random.default_rng(0)
 
@@ -310,11 +312,12 @@ def test_ignore_is_for_maps():
         open_feeds("digits", {"real": PICTURE, "label": LABEL}, ignore=("1",))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pictures in /work/shared/data")
+@pytest.mark.slow
+@pytest.mark.skipif(not SETS.is_dir(), reason="needs published sets of pictures in MINIGAN_TEST_SETS")
 def test_published_maps():
-    camvid = open_feeds(SHARED / "camvid", TO_MAP, (96, 128), ignore=("11",))["data"]
+    camvid = open_feeds(SETS / "camvid", TO_MAP, (96, 128), ignore=("11",))["data"]
     assert (len(camvid), camvid.palettes["target"].values) == (367, tuple(range(11)))
-    facades = open_feeds(SHARED / "facades", TO_MAP, 64)["data"]
+    facades = open_feeds(SETS / "facades", TO_MAP, 64)["data"]
     assert facades.shapes["target"] == (64, 64, 12)
     with pytest.raises(DataError, match="the class maps have areas of all colors: if these are photos, .* `swap`"):
-        open_feeds(SHARED / "facades", TO_MAP, 64, swap=True)
+        open_feeds(SETS / "facades", TO_MAP, 64, swap=True)

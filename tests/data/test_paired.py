@@ -1,5 +1,6 @@
 """Pairs in files: every layout gives the same pairs, cut and scaled alike; what is no pair is named."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from minigan.model import LABEL, PICTURE, Kind
 
 PAIR = {"input": PICTURE, "target": PICTURE}
 UNPAIRED = {"a": Kind("picture", "a"), "b": Kind("picture", "b")}
-SHARED = Path("/work/shared/data")
+ROOT = Path(__file__).resolve().parents[2]
+SETS = Path(os.environ.get("MINIGAN_TEST_SETS", ROOT.parent / "shared" / "data"))  # published sets, if they are there
 
 
 def photo(k, height=40, width=40):
@@ -285,7 +287,8 @@ def test_other_wrong_words(tmp_path):
         open_feeds(tmp_path / "trainA", UNPAIRED, 32)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the pictures in /work/shared/data")
+@pytest.mark.slow
+@pytest.mark.skipif(not SETS.is_dir(), reason="needs published sets of pictures in MINIGAN_TEST_SETS")
 @pytest.mark.parametrize(
     ("name", "kinds", "counts", "held_out"),
     [
@@ -297,5 +300,5 @@ def test_other_wrong_words(tmp_path):
     ],
 )
 def test_published_sets(name, kinds, counts, held_out):
-    assert [len(source) for source in open_feeds(SHARED / name, kinds, 64).values()] == counts
-    assert [len(source) for source in open_own_parts(SHARED / name, kinds, img_size=64).values()] == held_out
+    assert [len(source) for source in open_feeds(SETS / name, kinds, 64).values()] == counts
+    assert [len(source) for source in open_own_parts(SETS / name, kinds, img_size=64).values()] == held_out
