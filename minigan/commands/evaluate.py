@@ -159,7 +159,7 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
     if is_own(config.data) and not own:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
     with locate_data_errors(spec):
-        config = config if spec is None else replace(config, data=spec)
+        config = config if spec is None else replace(config, data=spec, held_out="")
         _, kept = open_sources(config, subject.cls, own_data(spec)[0] if own else None)
     held_out = HeldOut(kept, model.arrays, model.device, config.seed, getattr(model, "damage", None)) if kept else ()
     return OwnJudge(model, held_out, config.seed)(model)

@@ -211,7 +211,8 @@ def open_listing(
     sizes = [headers[path].size for path in dataset.paths]
     dataset.altered = sum(other != size for other in sizes)
     skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
-    fitted = cropped(sizes, size, img_size is None) if crops else resized(sizes, size, img_size is None)
+    default = img_size is None
+    fitted = cropped(sizes, size, default, CACHE_BUDGET) if crops else resized(sizes, size, default)
     about_files = (passed_over, skipped if bad else "", misnamed(headers), fitted)
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
     return dataset

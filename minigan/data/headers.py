@@ -63,14 +63,22 @@ def resized(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) 
     return f"{which_are} {how}shrunk to {size_words(*size)}{which}: `img_size` gives another size"
 
 
-def cropped(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool) -> str:
-    """Return a note about pictures that training takes random crops of, "" if all have the size of the crops."""
+def cropped(sizes: list[tuple[int, int]], size: tuple[int, int], default: bool, kept: int) -> str:
+    """Return a note about pictures that training takes random crops of, "" if all have the size of the crops.
+
+    kept: the bytes of pictures that stay in memory
+    """
     altered = [other for other in sizes if other != size]
     if not altered:
         return ""
     which = ", the default" if default else ""
     where = f"of the pictures ({_range(altered, size)}), at their own scale"
-    return f"training takes random crops of {size_words(*size)}{which}, {where}: `img_size` gives another size"
+    needed = 3 * sum(height * width for height, width in sizes)
+    again = (
+        f"; they take {needed / 2**30:.1f} GiB, of which {kept / 2**30:.1f} stay in memory, the rest is decoded again"
+    )
+    again = f"{again} for every crop, which is slow: shrink them, or use fewer by `limit`" if needed > kept else ""
+    return f"training takes random crops of {size_words(*size)}{which}, {where}: `img_size` gives another size{again}"
 
 
 def _range(sizes: list[tuple[int, int]], size: tuple[int, int]) -> str:

@@ -13,7 +13,7 @@ from minigan.common.words import every
 from minigan.data.archive import Member
 from minigan.data.crops import Crops
 from minigan.data.decode import File, Half, Header, decode_whole, no_warnings, read_header
-from minigan.data.folder import DEFAULT_SIZE, BadFilesError, FolderDataset, name_of
+from minigan.data.folder import CACHE_BUDGET, DEFAULT_SIZE, BadFilesError, FolderDataset, name_of
 from minigan.data.headers import cropped, misnamed, read_headers, resized
 from minigan.data.kinds import count_kinds
 from minigan.data.listing import Listing, choose_split, list_files, listed
@@ -121,7 +121,7 @@ def _by_roots(roots: Mapping[str, Path], shown: Sequence[str], how: Reading) -> 
     for array in shown:
         if array not in roots:
             raise DataError(f'the data has no array "{array}", which the model takes, only {every(roots)}: add it')
-    given = dict(zip(shown, [roots[array] for array in shown][:: -1 if how.swap else 1], strict=True))
+    given = {array: roots[array] for array in shown}
     found, notes = {}, []
     for array, root in given.items():
         everything = list_files(root)
@@ -244,7 +244,8 @@ def _about(
     by_array = {}
     for array, part in parts.items():
         sizes = [headers[array][file].size for file in part.paths]
-        fitted = (cropped if how.crops else resized)(sizes, size, how.img_size is None)
+        default = how.img_size is None
+        fitted = cropped(sizes, size, default, CACHE_BUDGET) if how.crops else resized(sizes, size, default)
         by_array[array] = [note for note in (misnamed(headers[array]), fitted) if note]
     same = len({tuple(notes) for notes in by_array.values()}) == 1
     chosen = list(by_array.items())[:1] if same else by_array.items()

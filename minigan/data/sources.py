@@ -55,7 +55,7 @@ def open_feeds(
         {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs only one
 
     The other arguments are those of `open_dataset`; `split` and `skip_bad` apply to paths, and `name` is the name of a
-    source of arrays. `swap` exchanges the two sides of a folder, or two folders. `palettes` are the classes of
+    source of arrays. `swap` exchanges the two sides of one folder. `palettes` are the classes of
     class maps, by array, by default those that occur except `ignore`, which are values as `Palette.describe` writes
     them. Feeds may differ in length. Raises DataError, in one sentence, for anything that can't be opened.
     """
@@ -66,7 +66,8 @@ def open_feeds(
     for feed, arrays in feeds.items():
         roots = {key: _pictures_at(opened[key]) for key in (feed, *arrays) if key in opened}
         if _is_paired(arrays) and roots and all(roots.values()):
-            sources[feed], exchanged = open_paired(roots.get(feed, roots), arrays, how), True
+            sources[feed] = open_paired(roots.get(feed, roots), arrays, how)
+            exchanged |= feed in roots and len(arrays) == 2
             continue
         for key in roots:
             opened[key] = _open_set(opened[key], key, how, limit, seed)
@@ -82,7 +83,7 @@ def open_feeds(
     if ignore and not any(kind.what == "map" for kind in kinds.values()):
         raise DataError("`ignore` is for class maps, and the model takes none with these options: leave it out")
     if swap and not exchanged:
-        raise DataError("`swap` exchanges two folders, or the two sides of one, and the data has none: leave it out")
+        raise DataError("`swap` exchanges the two sides of one folder: leave it out, or exchange the names of two")
     for feed, source in sources.items():
         if limit and limit < len(source):
             sources[feed] = source.select(np.sort(np.random.default_rng(seed).permutation(len(source))[:limit]))

@@ -48,7 +48,8 @@ def open_sources(
     if held_out is None and _is_data(config.held_out):
         held_out = by_feed(config.held_out)
     if held_out is not None:
-        return sources, open_feeds(held_out, **options_of(config, cls))
+        one_folder = isinstance(held_out, str | os.PathLike)
+        return sources, open_feeds(held_out, **options_of(config, cls) | {"swap": config.swap and one_folder})
     if config.held_out:
         return hold_out(sources, config.seed, names=config.held_out)
     own = open_own_parts(by_feed(config.data) if data is None else data, **options_of(config, cls))

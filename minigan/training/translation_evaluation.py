@@ -8,6 +8,7 @@ It says nothing about how much another training run would differ.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -43,8 +44,8 @@ def open_judged(
     if not other and split in ("", "train"):
         training, held_out = open_sources(config, cls, data)
         return training, training if split else held_out
-    config = replace(config, limit=None)
     data = by_feed(config.data) if data is None else by_feed(data) if isinstance(data, str) else data
+    config = replace(config, limit=None, swap=config.swap and isinstance(data, str | os.PathLike))
     options = options_of(config, cls)
     if split:
         return {}, open_feeds(data, **options, split=split)

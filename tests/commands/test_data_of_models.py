@@ -172,7 +172,10 @@ WRONG = [
         "restore --data digits --img-size 40",
         "digits has pictures of 16x16, and no crops of 40x40: use a smaller --img-size",
     ),
-    ("restore --data digits --swap", "--swap exchanges two folders, or the two sides of one, and the data has none"),
+    (
+        "restore --data digits --swap",
+        "--swap exchanges the two sides of one folder: leave it out",
+    ),
     ("dcgan --data digits --held-out 1*", r"--held-out 1\* isn't used, since dcgan holds nothing out"),
     ("dcgan --data digits --ignore 1", "--ignore is for class maps, and the model takes none"),
 ]

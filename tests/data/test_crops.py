@@ -110,9 +110,15 @@ def test_pictures_beyond_the_budget_are_decoded_again(pictures, monkeypatch):
     assert sum(x.nbytes for x in dataset.pictures._wholes.values()) <= folder.CACHE_BUDGET
 
 
-def test_a_folder_s_note_says_what_is_cut(pictures):
+def test_a_folder_s_note_says_what_is_cut(pictures, monkeypatch):
     (note,) = open_dataset(pictures, (24, 20), crops=True).notes
     assert note.startswith("training takes random crops of 24x20, of the pictures (30x50 to 64x33 in height x width)")
+    assert not note.endswith("`limit`")
+    monkeypatch.setattr(folder, "CACHE_BUDGET", 3000)
+    (note,) = open_dataset(pictures, (24, 20), crops=True).notes
+    assert note.endswith(
+        "the rest is decoded again for every crop, which is slow: shrink them, or use fewer by `limit`"
+    )
     assert open_dataset(pictures, (24, 20)).notes[0].startswith("2 of 3 pictures (30x50 to 64x33")
 
 
