@@ -1,16 +1,21 @@
-"""The same networks, optimizers and steps in PyTorch, for comparison. Only the benchmark imports this file."""
+"""The same networks, optimizers and steps in PyTorch, for comparison. Only the benchmark imports this file.
+
+The steps of translators are in torch_translators.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import relu
 
 from minigan import layers, optim
+from minigan.bench import torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.errors import MiniganError
@@ -173,7 +178,9 @@ class TorchMemory:
 
 
 def training_step(workload: Training, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
-    """Return a function that runs a workload's step on the translated networks of its GAN."""
+    """Return a function that runs a workload's step on the translated networks of its model."""
+    if workload.model in torch_translators.STEPS:
+        return _translator_step(workload, batch_size, device, layout)
     gan = workload.build()  # released below: its arrays would count as PyTorch's memory
     names = gan.games[0].generator, gan.games[0].critic
     G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in names)
@@ -205,6 +212,22 @@ def training_step(workload: Training, batch_size: int, device: str, layout: torc
         "discriminator step": lambda: update_D(lambda fake: _hinge_loss(D, real, fake)),
         "sampling pass": sample,
     }[workload.step]
+
+
+def _translator_step(
+    workload: Training, batch_size: int, device: str, layout: torch.memory_format
+) -> Callable[[], Any]:
+    model = workload.build()
+    networks = {
+        name: torch_network(network).to(device, memory_format=layout) for name, network in model.networks.items()
+    }
+    optimizers = {name: torch_optimizer(optimizer, networks[name]) for name, optimizer in model.optimizers.items()}
+    step = torch_translators.STEPS[workload.model](model, networks, optimizers)
+    batch = {
+        name: torch.from_numpy(np.moveaxis(rows, 3, 1).copy()).to(device).contiguous(memory_format=layout)
+        for name, rows in workload.batch(model, batch_size).items()
+    }
+    return lambda: step(batch)
 
 
 def layer_step(workload: SingleLayer, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""What is measured: a step of a GAN, an update of only its D, sampling, or one layer forward and backward.
+"""What is measured: a step of a model, an update of only its D, sampling, or one layer forward and backward.
 
 Most workloads are a whole step, with an update of each network. Two are an update of D, because their GANs spend most
 of their time there.
@@ -6,6 +6,7 @@ of their time there.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -43,6 +44,7 @@ class Training:
     step: str = "step"
     settings: dict[str, Any] = field(default_factory=dict)
     phase: int = 0
+    batch_size: int = 64
 
     @property
     def size(self) -> int:
@@ -51,13 +53,24 @@ class Training:
 
     def build(self, device: Device | str = "cpu") -> Any:
         """Return the model, always with the same weights."""
-        return MODELS[self.model](self.shape, **self.settings, rng=np.random.default_rng(0), device=device)
+        cls = MODELS[self.model]
+        alone = "shape" in inspect.signature(cls).parameters
+        shapes = {"shape" if alone else f"{name}_shape": shape for name, shape in self.shapes.items()}
+        return cls(**shapes, **self.settings, rng=np.random.default_rng(0), device=device)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """The shape of one sample of each array of the data."""
+        return dict.fromkeys(MODELS[self.model].needs(**self.settings), self.shape)
+
+    def batch(self, model: Any, batch_size: int) -> dict[str, Any]:
+        """Return a random batch on the host, always the same one."""
+        return random_batch(model, self.shapes, batch_size, np.random.default_rng(0))
 
     def ready(self, model: Any, batch_size: int, device: Device) -> Callable[[], Any]:
         """Return a function that runs one step on a batch that is already on the device."""
         rng, now = device.rng(0), next(islice(moments(model), self.phase, None))
-        batch = random_batch(model, {"real": self.shape}, batch_size, np.random.default_rng(0))
-        there = {name: device.array(rows) for name, rows in batch.items()}
+        there = {name: device.array(rows) for name, rows in self.batch(model, batch_size).items()}
         return lambda: STEPS[self.step](model, lambda n=None: there, rng, now)
 
     def parts(self, model: Any) -> tuple[list[Layer], list[Any]]:
@@ -66,7 +79,7 @@ class Training:
 
     def macs(self) -> float:
         """Return the multiply-adds of a step's matrix products, for each picture of the batch."""
-        return step_macs(self.build(), {"real": self.shape}, STEPS[self.step])
+        return step_macs(self.build(), self.shapes, STEPS[self.step])
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class SingleLayer:
     make: Callable[[np.random.Generator], Layer]
     shape: tuple[int, ...]
     step: ClassVar[str] = "forward and backward pass"
+    batch_size: ClassVar[int] = 64
     size: ClassVar[None] = None  # workloads are compared by picture size only within one model
 
     def build(self, device: Device | str = "cpu") -> Layer:
@@ -133,6 +147,9 @@ WORKLOADS: dict[str, Workload] = {
     "sample-32": Training("dcgan", (32, 32, 3), "sampling pass"),
     "sample-64": Training("dcgan", (64, 64, 3), "sampling pass"),
     "sample-128": Training("dcgan", (128, 128, 3), "sampling pass"),
+    "restore-40": Training("restore", (40, 40, 1), batch_size=16),
+    "pix2pix-64": Training("pix2pix", (64, 64, 3), batch_size=4),
+    "cyclegan-64": Training("cyclegan", (64, 64, 3), batch_size=1),
     **LAYERS,
 }
 GROUPS = {"layers": list(LAYERS)}

@@ -24,8 +24,8 @@ def add_arguments(parser: Parser) -> None:
     """Add the options."""
     what = f"any of {', '.join(WORKLOADS)}; or {', '.join(GROUPS)}, which is all single ones (default: dcgan-64)"
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", default=["dcgan-64"], help=what)
-    sizes = "samples a batch; several: each (default: 64)"
-    parser.add_argument("--batch-size", type=int, nargs="+", metavar="N", default=[64], help=sizes)
+    sizes = "samples a batch; several: each (default: 64; restore 16, pix2pix 4, cyclegan 1, as in training)"
+    parser.add_argument("--batch-size", type=int, nargs="+", metavar="N", default=[], help=sizes)
     turns = "turns of every contender, after one to warm up; with --profile, steps (default: 7)"
     parser.add_argument("--rounds", type=int, metavar="N", default=7, help=turns)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -49,12 +49,12 @@ def main(args: argparse.Namespace) -> int:
         warn(warning())
     if args.profile:
         for name in names:
-            for size in sizes:
+            for size in sizes or [WORKLOADS[name].batch_size]:
                 print(profile(name, size, args.rounds, args.device, args.tf32), flush=True)
         return 0
     results = []
     for name in names:
-        for size in sizes:
+        for size in sizes or [WORKLOADS[name].batch_size]:
             results.append(measure(name, size, args.rounds, args.device, args.tf32))
             print(table(results[-1]), flush=True)
             figures = {"machine": machine(device), **kernels(), "results": results}
@@ -69,8 +69,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace, names: list[str], sizes: list[int]) -> None:
     """Raise UsageError for invalid options, before anything is measured."""
-    if min(sizes) < 2 or args.rounds < 1:
-        raise UsageError("a benchmark needs batches of at least 2 (--batch-size) and at least 1 round (--rounds)")
+    if min(sizes, default=1) < 1 or args.rounds < 1:
+        raise UsageError("a benchmark needs batches of at least 1 (--batch-size) and at least 1 round (--rounds)")
     if args.profile and (args.json or args.plot):
         raise UsageError("--profile compares nothing, so there is nothing to write: leave out --json and --plot")
     for path in filter(None, (args.json, args.plot)):
