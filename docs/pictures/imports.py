@@ -21,7 +21,9 @@ WORKSHOP = (
     {"common": 2.7},
 )
 ENGINE = (
-    {"gans": 1},
+    {"models": 1},
+    {"translators": 0.4},
+    {"gans": 1.6},
     {"model": 2, "options": 3.4},
     {"losses": 0, "penalties": 1, "optim": 2},
     {"layers": 1},
