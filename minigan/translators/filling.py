@@ -1,10 +1,14 @@
-"""A smooth filling of holes, from the pixels around them: pull-push (Gortler et al. 1996, "The Lumigraph").
+"""A smooth filling of holes: each unknown pixel is about the mean of its four neighbors, a membrane over the hole.
 
-    pull    halve the picture, each pixel the mean of the known ones among four, until no pixel is unknown
-    push    enlarge the result bilinearly, and put it where pixels are unknown, level by level
+Solving that equation by repetition takes long for large holes, because a value moves by one pixel each time. So it is
+solved on several scales, coarse to fine, which begin with pull-push (Gortler et al. 1996, "The Lumigraph"):
 
-A hole gets the mean of its near surroundings; wide parts of it, deep in the hole, that of wider surroundings. It takes
-about as long as one convolution with few channels, in place of solving an equation for each hole.
+    pull    halve the picture, each pixel the mean of the known ones among four, until a single pixel is left
+    push    enlarge the filled half bilinearly, and put it where pixels are unknown; then replace these by the mean of
+            their neighbors, 8 times
+
+Measured in holes of 20 to 30 % of 64×64 pixels (100 squares of t91): pull-push alone 23.3 dB, with the repetitions
+24.1 dB, 24.2 dB if the equation is solved exactly.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from minigan.backend import array_module
 from minigan.layers import BilinearUpsample
 
 DOUBLE = BilinearUpsample(2)
+REPETITIONS = 8
 
 
 def filled(x: Any, unknown: Any) -> Any:
@@ -36,4 +41,14 @@ def _filled(x: Any, known: Any) -> Any:
     total = xp.pad(x, odd).reshape(fours).sum(axis=(2, 4))  # (N, 2·rows, 2·columns, C) → (N, rows, columns, C)
     count = xp.pad(known, odd).reshape(fours).sum(axis=(2, 4))  # → (N, rows, columns, 1)
     coarse = _filled(total / xp.maximum(count, 1), (count > 0).astype(x.dtype))
-    return x + (1 - known) * DOUBLE.output(coarse)[:, :H, :W]
+    unknown = 1 - known
+    y = x + unknown * DOUBLE.output(coarse)[:, :H, :W]
+    for _ in range(REPETITIONS):
+        y = x + unknown * _mean_of_neighbors(y)
+    return y
+
+
+def _mean_of_neighbors(x: Any) -> Any:
+    """Return the mean of the pixels above, below, left and right; at the border, a pixel is its own neighbor."""
+    x = array_module(x).pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4

@@ -1,4 +1,4 @@
-"""The smooth filling of holes: pull-push."""
+"""The smooth filling of holes."""
 
 import numpy as np
 import pytest
@@ -25,13 +25,12 @@ def test_known_pixels_stay_and_a_flat_picture_becomes_flat(size):
 
 
 def test_a_slope_is_continued_into_the_hole():
+    """A plane is the mean of its neighbors so it is the exact solution. The repetitions come close to it."""
     x = np.linspace(-1, 1, 64)[None, None, :, None] * np.ones((1, 64, 64, 1))
     u = np.zeros((1, 64, 64, 1))
     u[:, 24:40, 24:40] = 1
     error = np.abs(filled(x, u) - x)[u == 1]
-    assert error.mean() < 0.06  # the mean of the picture would be wrong by 0.13
-    mean = np.abs(x)[u == 1].mean()
-    assert error.mean() < 0.5 * mean
+    assert error.max() < 0.02  # the mean of the surroundings would be wrong by up to 0.25
 
 
 def test_pictures_of_a_batch_have_nothing_to_do_with_each_other():
