@@ -19,7 +19,7 @@ from minigan.backend import CPU, Device
 from minigan.common.small_models import moments, random_batch
 from minigan.common.words import nearest
 from minigan.errors import MiniganError
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, Layer, LeakyReLU, Sequential
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, InstanceNorm, Layer, LeakyReLU, ReLU, Sequential
 from minigan.model import Now
 from minigan.models import MODELS
 from minigan.training.summary import PassCounter, step_macs
@@ -132,6 +132,11 @@ LAYERS: dict[str, Workload] = {
     "conv5-14": SingleLayer(lambda rng: Conv2D(64, 128, 5, stride=2, padding=2, rng=rng), (14, 14, 64)),
     "conv3-16": SingleLayer(lambda rng: Conv2D(128, 128, 3, padding=1, rng=rng), (16, 16, 128)),
     "conv3-32": SingleLayer(lambda rng: Conv2D(256, 256, 3, padding=1, rng=rng), (32, 32, 256)),
+    "conv3-40": SingleLayer(lambda rng: Conv2D(48, 48, 3, padding=1, rng=rng), (40, 40, 48)),
+    "conv4-4": SingleLayer(lambda rng: Conv2D(512, 512, 4, stride=2, padding=1, rng=rng), (4, 4, 512)),
+    "convt4-2": SingleLayer(lambda rng: ConvTranspose2D(1024, 512, 4, stride=2, padding=1, rng=rng), (2, 2, 1024)),
+    "conv7-64": SingleLayer(lambda rng: Conv2D(32, 3, 7, rng=rng), (70, 70, 32)),
+    "instance-64": SingleLayer(lambda rng: Sequential(InstanceNorm(32), ReLU()), (64, 64, 32)),
     "dense-1200": SingleLayer(lambda rng: Dense(1200, 1200, rng=rng), (1200,)),
     "norm-16": SingleLayer(lambda rng: Sequential(BatchNorm(128), LeakyReLU(0.2)), (16, 16, 128)),
 }

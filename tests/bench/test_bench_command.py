@@ -91,7 +91,7 @@ def test_the_profile_shows_minigan_alone(measured, capsys):
     ("line", "sentence"),
     [
         ("dcgan64", "there is no workload 'dcgan64': did you mean dcgan-64?"),
-        ("dcgan-64 --batch-size 64 1", "at least 2"),
+        ("dcgan-64 --batch-size 64 0", "batches of at least 1"),
         ("--rounds 0", "at least 1 round"),
         ("--batch-size many", "invalid int value: 'many'"),
         ("--device tpu", "unknown device 'tpu'"),

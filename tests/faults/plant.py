@@ -54,6 +54,7 @@ TESTS = {
     "kernels/fast/depthwise.py": ("kernels/test_convolution.py",),
     "kernels/fast/minimal.py": ("kernels/test_minimal.py", *LAYERS),
     "kernels/fast/patches.py": ("kernels/test_convolution.py", "kernels/test_windows.py", *LAYERS),
+    "kernels/fast/planes.py": ("kernels/test_planes.py", *LAYERS),
     "kernels/fast/tiles.py": ("kernels/test_tiles.py", "kernels/test_minimal.py", *LAYERS),
     "kernels/fast/windows.py": ("kernels/test_windows.py",),
     "kernels/fast/elementwise.py": ("kernels/test_elementwise.py", "layers/test_activations.py"),

@@ -1,7 +1,8 @@
-"""The choice between three ways of computing a convolution, which give the same numbers up to rounding.
+"""The choice between four ways of computing a convolution, which give the same numbers up to rounding.
 
 * patches.py: any convolution, by one large matrix product;
 * minimal.py: on a CPU, 4×4 kernels at stride 2 and 3×3 at stride 1 with enough channels: half of the multiplications;
+* planes.py: on a CPU, stride 1 to or from a few channels: products before sums;
 * depthwise.py: a window of its own for each channel: products of numbers, not of matrices.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.kernels.fast import depthwise, minimal, patches
+from minigan.kernels.fast import depthwise, minimal, patches, planes
 from minigan.kernels.geometry import Pair, channel_groups, output_size
 
 
@@ -57,7 +58,8 @@ def _way(array: Any, x_shape: tuple, W_shape: tuple, groups: int, geometry: tupl
     if C_in_group == 1 and groups == K > 1:
         return depthwise, 1
     x_shape, W_shape = (*x_shape[:3], C_in_group), (R, S, C_in_group, K // groups)
-    return (minimal if minimal.pays(x_shape, W_shape, *geometry, array_module(array)) else patches), groups
+    xp = array_module(array)
+    return next((way for way in (minimal, planes) if way.pays(x_shape, W_shape, *geometry, xp)), patches), groups
 
 
 def _by_group(kernel: Callable[[Any, Any], Any], a: Any, b: Any, groups: int) -> Any:
