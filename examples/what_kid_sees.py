@@ -15,15 +15,15 @@ The damages are these:
     jpeg       quality
     salt       share of the pixels that become black or white
     fade       share of color and contrast that is lost
-    repeats    only every k-th photo, repeated k times: a generator with few different pictures
-    classes    four fifths of the classes lose this share of their photos: a generator that loses modes; mean over ten
-               choices of these classes
+    repeats    one photo in k, repeated k times: a generator with few different pictures; mean over ten choices
+    classes    the photos of so many classes: a generator that loses modes; mean over ten choices
 
 What you should see: each row grows from left to right. Under each KID is its standard error. In --out is a picture of
 one photo with each damage.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +41,9 @@ STRENGTHS = {
     "salt": (0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
     "fade": (0.1, 0.2, 0.3, 0.45, 0.6, 0.9),
 }
-KEPT = (1, 2, 4, 8, 16, 32)  # every k-th photo
-LOST = (0, 0.2, 0.4, 0.6, 0.8, 1)  # share of the photos of a class
-CHOICES, AT_ONCE = 10, 50
+REPEATS = (1, 2, 4, 8, 16, 32)
+SHARES = (1, 0.8, 0.6, 0.4, 0.2, 0.1, 0)  # of the classes, but at least one class
+CHOICES, FEWEST, AT_ONCE = 10, 3, 50
 
 
 def open_two(spec, img_size, seed, limit=None):
@@ -69,39 +69,43 @@ def features_of(network, data, text=""):
     return np.concatenate(found)
 
 
-def repeats(features, every):
-    """Return as many features (N, F), but only every k-th is different."""
-    kept = features[::every]
+def repeats(features, k, rng):
+    """Return as many features (N, F), of N/k different photos that `rng` draws."""
+    kept = features[rng.permutation(len(features))[: max(1, len(features) // k)]]
     return kept[np.arange(len(features)) % len(kept)]
 
 
-def lose(features, labels, share, rng):
-    """Return features without a share of those of four fifths of the classes, which `rng` draws. Labels are (N,)."""
-    classes = rng.permutation(np.unique(labels))
-    losers = classes[max(1, len(classes) // 5) :]
-    kept = ~np.isin(labels, losers)
-    for k in losers:
-        members = np.flatnonzero(labels == k)
-        kept[members[round(share * len(members)) :]] = True
-    return features[kept]
+def of_classes(features, n, rng, labels):
+    """Return the features of the photos of n classes that `rng` draws. Labels are (N,)."""
+    return features[np.isin(labels, rng.permutation(np.unique(labels))[:n])]
+
+
+def lose_modes(features, labels, real):
+    """Return {name: [(strength, KID, standard error), …]} of features that have lost modes."""
+    ways = {"repeats": [(k, repeats) for k in REPEATS if len(features) >= FEWEST * k]}
+    if labels is not None:
+        K = len(np.unique(labels))
+        counts = sorted({max(1, round(share * K)) for share in SHARES}, reverse=True)
+        ways["classes"] = [(n, partial(of_classes, labels=labels)) for n in counts]
+    found = {}
+    for name, steps in ways.items():
+        if len(steps) < FEWEST:
+            continue
+        found[name] = []
+        for n, function in steps:
+            draws = (function(features, n, np.random.default_rng(choice)) for choice in range(CHOICES))
+            found[name].append((n, *np.mean([kernel_distance_error(fake, real) for fake in draws], axis=0)))
+    return found
 
 
 def distances(network, reference, other):
-    """Return {damage: [(strength, KID, standard error), …]}, with the strengths in ascending order of the damage."""
+    """Return {damage: [(strength, KID, standard error), …]}, from the weakest damage to the strongest."""
     real, clean = features_of(network, reference), features_of(network, other)
     found = {}
     for name, strengths in STRENGTHS.items():
         damaged = [(strength, features_of(network, other, f"{name}:{strength}")) for strength in strengths]
         found[name] = [(s, *kernel_distance_error(fake, real)) for s, fake in [("none", clean), *damaged]]
-    if len(other) > 2 * max(KEPT):
-        found["repeats"] = [(k, *kernel_distance_error(repeats(clean, k), real)) for k in KEPT]
-    if other.labels is not None:
-        found["classes"] = []
-        for share in LOST:
-            draws = (lose(clean, other.labels, share, np.random.default_rng(choice)) for choice in range(CHOICES))
-            values = np.array([kernel_distance_error(fake, real) for fake in draws])
-            found["classes"].append((share, *values.mean(axis=0)))
-    return found
+    return found | lose_modes(clean, other.labels, real)
 
 
 def spearman(values):

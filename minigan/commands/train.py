@@ -74,7 +74,7 @@ def add_arguments(parser: Parser) -> None:
     output.add_argument("--on-nan", choices=ON_NAN, help=nan)
     for name in ("eval_interval", "eval_samples"):
         add_number(output, name)
-    judged = "whose features they are compared by (default: digits for digits and mnist, else inception)"
+    judged = "whose features they are compared by (default: as minigan evaluate)"
     output.add_argument("--eval-features", choices=FEATURE_NETWORKS, help=judged)
     what = "resume the run in this folder; --n-steps or --n-epochs extend it (default: a new run)"
     output.add_argument("--resume", type=place, metavar="RUN", help=what)
