@@ -4,7 +4,7 @@ Shows how to train one network for three questions at once: which flower a photo
 turned, and how it was damaged and how strongly. A classifier of flowers alone learns to overlook noise and blur. The
 features of this one have to tell them apart, which is what a distance between sets of pictures needs.
 
-    python examples/train_photo_classifier.py --data FOLDER                     about 10 minutes on two cores
+    python examples/train_photo_classifier.py --data FOLDER                     about six minutes of processor time
     python examples/train_photo_classifier.py --data FOLDER --without OTHER     without photos whose names are in OTHER
 
 FOLDER has the folders train and test, and in each a folder of photos for each of five kinds of flowers, at least 128
@@ -14,6 +14,10 @@ line for each photo, with the photographer and the address.
 Each photo is used at three scales: a random 64-pixel part of it at 128 and 96 pixels, and the whole at 64. It is
 mirrored, turned, and in seven of ten cases damaged: by noise, blur, JPEG compression or square blocks, each in three
 levels of strength.
+
+What you should see, with seed 0, TensorFlow's photos and 2,000 steps: of the test photos at 64 pixels, 67.8 % of the
+flowers are right, and of turned and damaged ones 65.2 % of the flowers, 62.9 % of the turns and 84.2 % of the damages.
+--out has photo_classifier.npz, and photo_classifier_attribution.txt with the names of the photographers.
 """
 
 import argparse

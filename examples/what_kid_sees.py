@@ -93,8 +93,10 @@ def lose_modes(features, labels, real):
             continue
         found[name] = []
         for n, function in steps:
-            draws = (function(features, n, np.random.default_rng(choice)) for choice in range(CHOICES))
-            found[name].append((n, *np.mean([kernel_distance_error(fake, real) for fake in draws], axis=0)))
+            draws = [function(features, n, np.random.default_rng(choice)) for choice in range(CHOICES)]
+            pairs = [kernel_distance_error(fake, real) for fake in draws if len(fake) >= FEWEST]
+            if pairs:
+                found[name].append((n, *np.mean(pairs, axis=0)))
     return found
 
 
