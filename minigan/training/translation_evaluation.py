@@ -104,9 +104,10 @@ def evaluate_pairs(
 
 
 def constant_answer(training: Mapping[str, Source], target: str, maps: bool, device: Device) -> Any:
-    """Return the mean picture (1, H, W, C), or a map (1, H, W, K) of the most frequent class, of training samples.
+    """Return the mean picture (1, H, W, C) of training samples, or a map (1, H, W, K) with the shares of the classes.
 
-    None without training data, or if training sees crops: their mean is no picture.
+    The class of such a map is the most frequent one everywhere. None without training data, or if training sees crops:
+    their mean is no picture.
     """
     source = next((source for source in training.values() if target in source.kinds), None)
     if source is None or source.crops:
@@ -117,8 +118,8 @@ def constant_answer(training: Mapping[str, Source], target: str, maps: bool, dev
         total = total + source.read(chosen[start : start + AT_ONCE])[target].sum(axis=0, dtype=np.float64)
     mean = total / len(chosen)  # (H, W, C)
     if maps:
-        frequent = mean.sum(axis=(0, 1)).argmax()
-        mean = np.broadcast_to(np.eye(mean.shape[2])[frequent], mean.shape)
+        pixels = mean.sum(axis=(0, 1))  # (K,)
+        mean = np.broadcast_to(pixels / max(pixels.sum(), 1e-9), mean.shape)
     return device.array(mean[None].astype(np.float32))
 
 

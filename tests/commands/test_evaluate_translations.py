@@ -66,6 +66,10 @@ def test_other_pictures_are_judged_all_or_some(capsys):
     run(DENOISER)
     answer = evaluated(capsys, f"{OWN}Denoiser --against others")
     assert answer["translations"]["noisy-to-clean"]["n"] == 50 and answer["pictures"].startswith("others: 50")
+    with Path("run/evaluation/noisy-to-clean.csv").open() as file:
+        scores = {row["picture"]: float(row["psnr"]) for row in csv.DictReader(file)}
+    order = sorted(scores, key=scores.get, reverse=True)
+    assert answer["translations"]["noisy-to-clean"]["shown"] == [order[i] for i in (0, 1, 24, 25, 48, 49)]
     some = evaluated(capsys, f"{OWN}Denoiser --against others --n 7")["translations"]["noisy-to-clean"]
     assert some["n"] == 7 and len(some["shown"]) == 6 and "constant" not in some["scores"]["psnr"]
 
