@@ -80,10 +80,8 @@ def kernel_distance_error(features1: Any, features2: Any) -> tuple[float, float]
     x, y = feature_sets(features1, features2, 3, f"the error of {KID}")
     xp, m, n = array_module(x), len(x), len(y)
     x, y = x.astype(xp.float64), y.astype(xp.float64)
-    among_x, among_y = (
-        _row_sums(z, z) - _kernel(xp.einsum("nf,nf->n", z, z), z.shape[1]) for z in (x, y)
-    )  # (m,), (n,)
-    x_to_y, y_to_x = _row_sums(x, y), _row_sums(y, x)  # (m,), (n,)
+    among_x, among_y = (_sums(z, z)[0] - _diagonal(z) for z in (x, y))  # (m,), (n,)
+    x_to_y, y_to_x = _sums(x, y)  # (m,), (n,)
     sum_x, sum_y, between = among_x.sum(), among_y.sum(), x_to_y.sum()
     value = sum_x / (m * (m - 1)) + sum_y / (n * (n - 1)) - 2 * between / (m * n)
     without_x = (sum_x - 2 * among_x) / ((m - 1) * (m - 2)) - 2 * (between - x_to_y) / ((m - 1) * n)
@@ -95,8 +93,8 @@ def kernel_distance_error(features1: Any, features2: Any) -> tuple[float, float]
 def squared_mmd(x: Any, y: Any) -> Any:
     """Return the unbiased estimate of MMD² from x (m, F) and y (n, F), as a 0-d array."""
     m, n = len(x), len(y)
-    among_x = (_kernel_sum(x, x) - _diagonal_sum(x)) / (m * (m - 1))
-    among_y = (_kernel_sum(y, y) - _diagonal_sum(y)) / (n * (n - 1))
+    among_x = (_kernel_sum(x, x) - _diagonal(x).sum()) / (m * (m - 1))
+    among_y = (_kernel_sum(y, y) - _diagonal(y).sum()) / (n * (n - 1))
     return among_x + among_y - 2 * _kernel_sum(x, y) / (m * n)
 
 
@@ -105,15 +103,20 @@ def _kernel_sum(x: Any, y: Any) -> Any:
     return _kernel(product(x, y.T), x.shape[1]).sum()  # (m, F) @ (F, n)
 
 
-def _row_sums(x: Any, y: Any) -> Any:
-    """Return Σⱼ k(xᵢ, yⱼ) for each i, (m,), with at most 1000 rows of the kernel in memory."""
-    parts = (x[i : i + 1000] for i in range(0, len(x), 1000))
-    return array_module(x).concatenate([_kernel(product(part, y.T), x.shape[1]).sum(axis=1) for part in parts])
+def _sums(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return Σⱼ k(xᵢ, yⱼ) for each i, (m,), and Σᵢ k(xᵢ, yⱼ) for each j, (n,). Only 1000 rows are in memory at once."""
+    xp = array_module(x)
+    rows, columns = xp.empty(len(x), x.dtype), xp.zeros(len(y), x.dtype)
+    for i in range(0, len(x), 1000):
+        part = _kernel(product(x[i : i + 1000], y.T), x.shape[1])  # (1000, F) @ (F, n)
+        rows[i : i + 1000] = part.sum(axis=1)
+        columns += part.sum(axis=0)
+    return rows, columns
 
 
-def _diagonal_sum(x: Any) -> Any:
-    """Return Σ k(xᵢ, xᵢ)."""
-    return _kernel(array_module(x).einsum("nf,nf->n", x, x), x.shape[1]).sum()
+def _diagonal(x: Any) -> Any:
+    """Return k(xᵢ, xᵢ), (m,)."""
+    return _kernel(array_module(x).einsum("nf,nf->n", x, x), x.shape[1])
 
 
 def _kernel(products: Any, F: int) -> Any:

@@ -130,7 +130,9 @@ def test_the_error_is_the_spread_of_independent_estimates():
 def test_rows_are_added_in_parts():
     """1,001 pictures take two parts of the kernel."""
     x = np.random.default_rng(0).normal(size=(1001, 2))
-    assert kernel_distance_error(x, x[:50])[0] == pytest.approx(float(squared_mmd(x, x[:50])), rel=1e-10)
+    value, error = kernel_distance_error(x, x[:50])
+    assert value == pytest.approx(float(squared_mmd(x, x[:50])), rel=1e-10)
+    assert (value, error) == pytest.approx(kernel_distance_error(x[:50], x), rel=1e-10)  # in one part of fifty rows
 
 
 def test_an_error_needs_three_pictures():

@@ -104,6 +104,14 @@ def test_the_judge_of_features_draws_the_same_every_time_with_the_average_of_the
     assert with_average["fid"] != judge(run.model)["fid"]
 
 
+def test_photos_are_judged_by_kid(tmp_path):
+    """It may be negative, because its estimate has no bias."""
+    run = make_run(tmp_path / "run", JUDGED)
+    judge = FeatureJudge(open_features("photos"), run.feeds.sources["data"].parts["real"], 20, 0, CPU)
+    assert judge(run.model).keys() == {"kid"}
+    assert judge.judgements["kid"].better == "lower" and judge.judgements["kid"].scale == "any"
+
+
 # The model's own
 
 
