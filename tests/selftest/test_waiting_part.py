@@ -7,8 +7,8 @@ from parts import a_part
 
 from minigan.backend import to_numpy
 from minigan.common.small_models import Small
-from minigan.gans import MODELS
 from minigan.model import SAMPLES, WHOLE
+from minigan.models import MODELS
 from minigan.selftest import waiting
 from minigan.selftest.small import every_small_model
 from minigan.testing import STRICT
