@@ -242,7 +242,8 @@ class Model:
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
         """Return samples to display, by name. Called at intervals; must not change the model.
 
-        held_out: items that aren't used in training, each a batch of one at its own size; empty unless `holds_out`
+        held_out: items that aren't used in training, each a batch of one, resized as in training, or whole if training
+                  sees crops; empty unless `holds_out`
         rng:      random generator on the device, with the same seed in every call
         """
         return {}

@@ -86,11 +86,14 @@ def maps(tmp_path):
     for k in range(10):
         classes = np.full((12, 12), 7 * (k % 3), np.uint8)
         classes[:4, :4] = [0, 7, 14, 21]
-        for folder, pixels in (("photos", np.stack([classes * 10] * 3, axis=-1)), ("labels", classes)):
-            path = tmp_path / "data" / folder / f"{'film' if k < 3 else 'walk'}_{k}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+        save_pair(tmp_path / "data", f"{'film' if k < 3 else 'walk'}_{k}", classes)
     return tmp_path
+
+
+def save_pair(root, name, classes):
+    for folder, pixels in (("photos", np.stack([classes * 10] * 3, axis=-1)), ("labels", classes)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / folder / f"{name}.png")
 
 
 def mapping_run(root, out, **settings):
@@ -130,6 +133,12 @@ def test_what_is_held_out_may_be_named(maps, monkeypatch):
     monkeypatch.chdir("/")
     resumed = train(Mapping, maps / "data", maps / "two", resume=True, quiet=True, n_steps=2)
     assert len(resumed.gallery.held_out) == 10
+
+
+def test_held_out_maps_have_the_classes_of_training(maps):
+    save_pair(maps / "other", "1", np.array([[0, 7]] * 2, np.uint8).repeat(6, 0).repeat(6, 1))
+    run = mapping_run(maps, "run", n_steps=1, held_out=maps / "other")
+    assert run.gallery.held_out[0]["target"].shape == (1, 12, 12, 3)
 
 
 @pytest.mark.parametrize(
