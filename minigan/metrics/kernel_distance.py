@@ -87,7 +87,7 @@ def kernel_distance_error(features1: Any, features2: Any) -> tuple[float, float]
     without_x = (sum_x - 2 * among_x) / ((m - 1) * (m - 2)) - 2 * (between - x_to_y) / ((m - 1) * n)
     without_y = (sum_y - 2 * among_y) / ((n - 1) * (n - 2)) - 2 * (between - y_to_x) / (m * (n - 1))
     error = xp.sqrt((m - 1) * without_x.var() + (n - 1) * without_y.var())  # (m − 1)/m Σ = (m − 1) var
-    return float(value), float(error)
+    return float(to_numpy(value)), float(to_numpy(error))
 
 
 def squared_mmd(x: Any, y: Any) -> Any:

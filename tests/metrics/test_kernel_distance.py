@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from minigan.errors import MiniganError, ShapeError
 from minigan.metrics import kernel_distance
 from minigan.metrics.kernel_distance import kernel_distance_error, squared_mmd
+from minigan.testing import STRICT
 
 
 def kernel(x, y):
@@ -133,6 +134,11 @@ def test_rows_are_added_in_parts():
     value, error = kernel_distance_error(x, x[:50])
     assert value == pytest.approx(float(squared_mmd(x, x[:50])), rel=1e-10)
     assert (value, error) == pytest.approx(kernel_distance_error(x[:50], x), rel=1e-10)  # in one part of fifty rows
+
+
+def test_a_device_gives_the_same_error():
+    x, y = np.random.default_rng(0).normal(size=(2, 8, 3))
+    assert kernel_distance_error(STRICT.array(x), STRICT.array(y)) == pytest.approx(kernel_distance_error(x, y))
 
 
 def test_an_error_needs_three_pictures():
