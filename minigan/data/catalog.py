@@ -86,7 +86,7 @@ def open_dataset(
     if "/" in spec or os.sep in spec or os.path.exists(spec):
         dataset = _open_path(Path(spec).expanduser(), img_size, channels, split, skip_bad, crops)
     else:
-        dataset = _open_name(spec, None if crops else img_size, channels, seed, split)
+        dataset = _open_name(spec, img_size, channels, seed, split, crops)
     if isinstance(dataset, PointDataset) and (img_size or channels):
         raise DataError(f"{spec} is a set of points, not of pictures: leave out `img_size` and `channels`")
     if limit and limit < len(dataset):
@@ -94,7 +94,7 @@ def open_dataset(
         dataset = dataset.select(np.sort(chosen))
     if isinstance(dataset, ArrayDataset) and not isinstance(dataset, PointDataset):
         dataset = dataset.fit(None if crops else img_size, channels)
-    if crops and not isinstance(dataset, PointDataset):
+    if crops and not isinstance(dataset, (PointDataset, ShapesDataset)):  # shapes are drawn at any size
         dataset = cropped(dataset, img_size)
     if not isinstance(dataset, PointDataset):
         _note_darkness(dataset)
@@ -134,7 +134,7 @@ def _check_arguments(img_size: Size | None, channels: int | None, seed: int, spl
         raise DataError(f"`limit` must be at least 1, got {limit}")
 
 
-def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int, split: str) -> Dataset:
+def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int, split: str, crops: bool) -> Dataset:
     if name not in DATASETS:
         near = difflib.get_close_matches(name.lower(), DATASETS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(DATASETS)}, or the path of a folder or file"
@@ -142,7 +142,7 @@ def _open_name(name: str, img_size: Size | None, channels: int | None, seed: int
     draw = [seed, DRAWN.index(split)]  # synthetic sets draw other samples for each split
     if name == "digits":
         _check_split(name, split, ("train",))
-        return open_digits(img_size or 16)
+        return open_digits(16 if crops else img_size or 16)
     if name == "shapes":
         return ShapesDataset(img_size=img_size or 32, channels=channels or 3, seed=draw)
     if name == "cifar10" or name in mnist.MIRRORS:

@@ -124,6 +124,8 @@ def test_a_folder_s_note_says_what_is_cut(pictures, monkeypatch):
 
 def test_points_and_named_sets_have_crops_if_any():
     assert open_feeds("ring", {"p": POINTS}, crops=True)["data"].shapes == {"p": (2,)}
+    shapes = open_dataset("shapes", 24, crops=True)
+    np.testing.assert_array_equal(shapes.item(3), open_dataset("shapes", 24).item(3))
     assert open_dataset("digits", 8, crops=True).shape == (8, 8, 1)
     assert open_dataset("digits", 8, crops=True).item(0).shape == (1, 16, 16, 1)
     assert open_dataset("digits", crops=True).shape == (16, 16, 1)
