@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ NO_CLASS, NO_CLASS_16 = 255, 65535  # the number of unknown pixels in files of 8
 LOOKED_AT = 64  # files in which the colors of areas are looked for
 FEW_COLORS = 256  # in files without loss; more were made by scaling, or by a JPEG
 LISTED = 32  # classes in a sentence
-MANY = FEW_COLORS + 1  # colors of a file that are counted
 
 
 class MapFiles(FolderDataset):
@@ -50,7 +48,10 @@ class MapFiles(FolderDataset):
         return self.palette.classes(decode_values(path, self.palette.form))[..., None]
 
     def _read(self, path: File) -> np.ndarray:
-        return resize(self._read_whole(path), self.shape[:2])
+        values = resize(
+            decode_values(path, self.palette.form), self.shape[:2]
+        )  # first: there are fewer to look up then
+        return self.palette.classes(values)[..., None]
 
 
 class MapArray(Dataset):
@@ -86,7 +87,8 @@ class MapArray(Dataset):
         """Return the maps at `img_size` pixels; None keeps what they have."""
         if img_size is None or self.stored.shape[1:3] == as_size(img_size):
             return self
-        return MapArray(self.name, np.stack([resize(x, as_size(img_size)) for x in self.stored]), self.palette)
+        fitted = np.stack([resize(x[..., 0], as_size(img_size)) for x in self.stored])
+        return MapArray(self.name, fitted[..., None].astype(np.uint8), self.palette)
 
 
 def one_hot(stored: np.ndarray, palette: Palette) -> np.ndarray:
@@ -105,11 +107,11 @@ def sharpened(x: np.ndarray) -> np.ndarray:
     return (first & known & (best > 0)).astype(np.float32)
 
 
-def resize(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cut the center of classes (H, W, 1) to the aspect ratio of `size`, and scale it by nearest pixels: (*size, 1)."""
+def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Cut the center of values (H, W) to the aspect ratio of `size`, and scale it by nearest pixels: (*size) integers."""
     height, width = size
-    image = Image.fromarray(classes[..., 0])
-    return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.NEAREST))[..., None]
+    image = Image.fromarray(values.astype(np.int32))
+    return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.NEAREST))
 
 
 def decode_values(path: File, form: str) -> np.ndarray:
@@ -119,13 +121,16 @@ def decode_values(path: File, form: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Look:
-    """What is in a map file: whether its pixels are numbers; the values and colors that occur; the file's palette."""
+    """What is in a map file: whether its pixels are numbers; the values that occur; the file's palette.
+
+    colors: that occur; None if there are more than FEW_COLORS
+    """
 
     is_index: bool
     is_wide: bool
     is_lossy: bool
     values: set[int]
-    colors: set[int]
+    colors: set[int] | None
     palette: np.ndarray | None
 
 
@@ -151,9 +156,10 @@ def read_palette(paths: Sequence[File], ignore: Sequence[str] = ()) -> tuple[Pal
         unknown = {NO_CLASS_16 if any(look.is_wide for look in looks) else NO_CLASS}
         # a mask of 0 and 255 has two classes
         return make_palette("index", found - unknown if len(found) > 2 else found, ignore, drawn), bad
-    colors = set().union(*(look.colors for look in looks))
-    if not lossy and len(colors) <= FEW_COLORS:
-        return make_palette("color", colors, ignore), bad
+    if not lossy and all(look.colors is not None for look in looks):
+        colors = set().union(*(look.colors or () for look in looks))
+        if len(colors) <= FEW_COLORS:
+            return make_palette("color", colors, ignore), bad
     return make_palette("nearest", _colors_of_areas([p for i, p in enumerate(paths) if i not in bad]), ignore), bad
 
 
@@ -174,8 +180,9 @@ def _look(path: File) -> Look | str:
         wide, is_index = upright.mode in SIXTEEN_BIT_MODES, upright.mode in INDEX_MODES
         palette = _palette_of(upright) if upright.mode == "P" else None
         if not is_index or lossy:
-            return Look(False, False, lossy, set(), set(islice(np.unique(_pack(upright)).tolist(), MANY)), None)
-        values = np.unique(_numbers(upright))
+            found = upright.convert("RGB").getcolors(FEW_COLORS)
+            return Look(False, False, lossy, set(), found and {r << 16 | g << 8 | b for _, (r, g, b) in found}, None)
+        values = np.flatnonzero(np.bincount(_numbers(upright).ravel()))
         used = values % 256
         colors = np.array([[v] * 3 for v in used]) if palette is None else palette[used]
         packed = colors[:, 0] << 16 | colors[:, 1] << 8 | colors[:, 2]
