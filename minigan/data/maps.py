@@ -108,7 +108,7 @@ def sharpened(x: np.ndarray) -> np.ndarray:
 
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cut the center of values (H, W) to the aspect ratio of `size`, and scale it by nearest pixels: (*size) integers."""
+    """Cut the center of values (H, W) to the aspect ratio of `size`, and scale it by taking nearest pixels."""
     height, width = size
     image = Image.fromarray(values.astype(np.int32))
     return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.NEAREST))

@@ -171,7 +171,11 @@ def _read(
 
 def _read_palette(rows: Rows, array: str, how: Reading, data: Path | Mapping[str, Path]) -> Palette:
     """Return the classes of an array's maps; rows with a damaged map are removed, or refused."""
-    palette, bad = read_palette(rows.files[array], how.ignore)
+    try:
+        palette, bad = read_palette(rows.files[array], how.ignore)
+    except DataError as error:
+        first = rows.files[array][0]
+        raise DataError(f"{first.file if isinstance(first, Half) else first} and others as {array}: {error}") from error
     good = [i for i in range(len(rows.files[array])) if i not in bad]
     if bad and not how.skip_bad:
         raise BadFilesError(_root(data), list(bad.values()), bool(good))

@@ -28,10 +28,11 @@ from bad_pictures import animated, picture
 from bad_runs import FEATURES, NEWEST, frozen, good_arrays, good_run, sealed
 from bad_weights import GOOD_SAFE, archive, dictionary, entry, network, safe, statistics, stream, tensor
 from payloads import chunk, npz
+from PIL import Image
 
 from minigan.apply import read_picture
 from minigan.apply.png import write_png
-from minigan.data import open_dataset, open_folder
+from minigan.data import open_dataset, open_feeds, open_folder
 from minigan.data.cifar import read_cifar
 from minigan.data.idx import read_idx
 from minigan.errors import MiniganError
@@ -39,6 +40,7 @@ from minigan.metrics import read_statistics
 from minigan.metrics.inception import read_weights
 from minigan.metrics.safetensors import read_safetensors
 from minigan.metrics.torch_file import read_torch_file
+from minigan.model import MAP, PICTURE
 from minigan.training import RunFolder, build_model, load_checkpoint
 from minigan.training.build import check_arguments
 
@@ -178,6 +180,43 @@ def read_pictures(folder: Path) -> None:
     open_folder(folder, 8).batch(np.array([0]))
 
 
+@functools.cache
+def class_maps() -> list[bytes]:
+    """Maps of four classes, of every kind of file."""
+    classes = np.arange(4, dtype=np.uint8).repeat(6)[:, None].repeat(24, axis=1)
+    image, found = Image.fromarray(classes), []
+    paletted = Image.fromarray(classes, "P")
+    paletted.putpalette(bytes(range(12)))
+    for form, one in (("PNG", image), ("PNG", paletted), ("GIF", paletted), ("TIFF", image), ("BMP", image)):
+        found.append(io.BytesIO())
+        one.save(found[-1], form)
+    large = Image.fromarray(np.eye(4, 3, dtype=np.uint8)[classes] * 255)
+    for form in ("PNG", "JPEG"):
+        found.append(io.BytesIO())
+        large.save(found[-1], form)
+    wide = io.BytesIO()
+    Image.fromarray(classes.astype(np.uint16) * 1000).save(wide, "PNG")
+    return [file.getvalue() for file in (*found, wide)]
+
+
+def read_maps(folder: Path) -> None:
+    open_feeds(folder, {"m": MAP}, 8)["data"].read(np.array([0]))
+
+
+@functools.cache
+def halves() -> list[bytes]:
+    """Pairs side by side."""
+    noise, found = np.random.default_rng(0).integers(0, 256, (12, 24, 3), dtype=np.uint8), []
+    for form in ("PNG", "JPEG", "BMP", "GIF"):
+        found.append(io.BytesIO())
+        Image.fromarray(noise).save(found[-1], form)
+    return [file.getvalue() for file in found]
+
+
+def read_halves(folder: Path) -> None:
+    open_feeds(folder, {"input": PICTURE, "target": PICTURE}, 8, crops=True)["data"].read(np.array([0]))
+
+
 def read_all(path: Path) -> None:
     data = open_dataset(path, 8)
     data.batch(np.arange(len(data)))
@@ -232,6 +271,8 @@ def floats() -> list[bytes]:
 
 READERS = {
     "pictures": Reader("x.png", read_pictures, pictures, in_png),
+    "maps": Reader("x.png", read_maps, class_maps, in_png),
+    "halves": Reader("x.png", read_halves, halves, in_png),
     "pictures-to-apply": Reader("x.png", lambda folder: read_picture(folder / "x.png"), deep_pictures, in_png),
     "floats-to-apply": Reader("x.npy", lambda folder: read_picture(folder / "x.npy"), floats),
     "zip-of-pictures": Reader("x.zip", lambda folder: read_all(folder / "x.zip"), lambda: [GOOD_ZIP], in_zip),
