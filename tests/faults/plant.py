@@ -98,7 +98,7 @@ TESTS = {
     "translators/filling.py": ("translators/test_filling.py", "translators/test_restore.py"),
     "translators/dncnn.py": ("translators/test_restore.py",),
     "translators/restore.py": ("translators/test_restore.py",),
-    "translators/maps.py": ("translators/test_maps.py", "translators/test_pix2pix.py"),
+    "translators/maps.py": ("translators/test_maps_in_color.py", "translators/test_pix2pix.py"),
     "translators/pix2pix.py": ("translators/test_pix2pix.py",),
 }
 
