@@ -7,8 +7,8 @@ The damage is that of the first run, with a fixed seed for each picture. For noi
 are non-local means of scikit-image, with its default settings and as it should be set for a known σ (h = 0.8 σ, fast
 mode), and BM3D if its authors' package is installed (`pip install bm3d`; the license is for non-commercial use). For
 holes, they are the filling that the model starts from, and scikit-image's biharmonic inpainting; the pictures are cut
-into squares of --size pixels, and PSNR is that of the pixels in the hole. Results are clipped to the range of bytes, and
-not rounded.
+into squares of --size pixels, and PSNR is that of the pixels in the hole. Results are clipped to the range of bytes,
+and not rounded.
 
 What you should see: a line for each method with mean PSNR and SSIM. A set such as Set14 takes about a minute, and
 several with BM3D. In --out is a picture: in each row the clean one, then all methods in the order of the table.

@@ -1,6 +1,7 @@
 """Run every example, small, in a folder of its own, and check what its docstring promises."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -24,7 +25,8 @@ ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
 NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
 OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
-EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN]
+OF_RUNS = ("translation_results.py",)  # it calls `minigan train`, which prints notes
+EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
     "what_fid_sees.py": ["--limit", "80"],
@@ -98,6 +100,28 @@ def test_restoration_compared_with_other_methods(damage, others, tmp_path):
     else:
         assert 20 < scores["smooth filling"] < scores["biharmonic"]
     assert np.ptp(np.asarray(Image.open(tmp_path / "out" / "compared.png"))) > 0
+
+
+@pytest.mark.slow
+def test_translation_results_of_all_models_are_made_once_and_resumed(tmp_path):
+    """20 steps of each arm, on drawn pictures."""
+    first = run("translation_results.py", ["--rehearse", "--only", "fill", "--steps", "10", "--out", "out"], tmp_path)
+    assert first.returncode == 0, first.stderr
+    result = run("translation_results.py", ["--rehearse", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    arms = load("translation_results").ARMS
+    assert set(results) == set(arms)
+    for name, found in results.items():
+        assert found["steps"] == 20
+        assert set(found["evaluations"]) == {"held out", *arms[name].against}
+        for title in found["evaluations"]:
+            assert list((tmp_path / "out" / "pictures").glob(f"{name}-{title.replace(' ', '-')}-*.png"))
+    spent = results["fill"]["time"]["cpu_seconds"]
+    again = run("translation_results.py", ["--rehearse", "--only", "fill", "--out", "out"], tmp_path)
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["fill"]["time"]["cpu_seconds"] == spent
+    assert "step" not in again.stdout  # nothing was trained
+    assert "camvid-entropy" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)

@@ -1,6 +1,7 @@
 """Kill trainings at random moments, go on with each, and compare the end with that of a run that nobody disturbed.
 
     python tests/training/kills.py dcgan wgan-gp sngan --kills 100
+    python tests/training/kills.py restore filling pix2pix cyclegan --kills 20
 
 A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimizers, statistics,
 measures, pictures and checkpoints must be those of the unbroken run, bit for bit. Every third kill
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -22,12 +24,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import minigan
 
 STEPS, LIFE = 300, 1.2  # of a run; seconds, at most, from the lock to a kill
 SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop --ema 0.9 --lr-decay linear"
 OFTEN = f"--n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --quiet"
+TRANSLATORS = {  # with folders of pictures a and b, of 24×20 pixels
+    "restore": "restore --data a --damage blur:1,noise:5-50 --depth 3 --ema 0.9 --augment flip",
+    "filling": "restore --data a --damage hole:blobs --depth 2 --adversarial 0.01 --lr-decay linear",
+    "pix2pix": "pix2pix --data input=a,target=b --augment jitter",
+    "cyclegan": "cyclegan --data a=a,b=b --blocks 1 --field 16 --pool 5 --channels 1",
+}
+TINY = "--img-size 16 --features 2 --batch-size 2"
 TIMES = ("seconds", "pictures_per_second")  # all that may differ
 
 
@@ -42,6 +52,18 @@ class Training:
 def of_a_gan(model: str) -> Training:
     """A small run of a model that ships."""
     return Training((model, *SMALL.split()))
+
+
+def of_a_translator(name: str, folder: Path) -> Training:
+    """A small run of one of TRANSLATORS, on pictures that are written into `folder`."""
+    rng = np.random.default_rng(0)
+    for side in "ab":
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        for i in range(12):
+            pixels = rng.integers(0, 256, (5, 6, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+            Image.fromarray(pixels).save(folder / side / f"{i}.png")
+    words = re.sub(r"(?<=[ =,])([ab])(?=[ ,])", lambda found: str(folder / found[1]), TRANSLATORS[name])
+    return Training((*words.split(), *TINY.split()))
 
 
 @dataclass
@@ -178,7 +200,9 @@ def main() -> int:
     args = parser.parse_args()
     failed = False
     for model in args.models:
-        tally = try_training(of_a_gan(model), args.kills, args.seed)
+        with tempfile.TemporaryDirectory() as name:
+            training = of_a_translator(model, Path(name)) if model in TRANSLATORS else of_a_gan(model)
+            tally = try_training(training, args.kills, args.seed)
         failed |= bool(tally.problems)
         print(
             f"{model}: {tally.kills} kills, {tally.while_writing} of them while a file was written, "

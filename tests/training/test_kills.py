@@ -1,12 +1,20 @@
 """Runs that are killed and go on end as if nothing had happened. More of it: python tests/training/kills.py."""
 
 import pytest
-from kills import of_a_gan, try_training
+from kills import TRANSLATORS, of_a_gan, of_a_translator, try_training
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["dcgan", "wgan-gp", "sngan"])
 def test_a_run_that_is_killed_again_and_again_ends_like_an_unbroken_one(model):
     tally = try_training(of_a_gan(model), kills=6)
+    assert tally.problems == []
+    assert tally.kills == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TRANSLATORS)
+def test_so_does_a_translator(model, tmp_path):
+    tally = try_training(of_a_translator(model, tmp_path), kills=6)
     assert tally.problems == []
     assert tally.kills == 6
