@@ -68,14 +68,16 @@ def find_sides(root: Path, split: str) -> Sides:
 
 
 def _by_endings(listing: Listing) -> dict[str, Listing]:
-    """Return the pictures by the ending of their names, as in 1_input and 1_target; nothing unless all are in pairs."""
+    """Return the pictures by the ending of their names, as in 1_input and 1_target; nothing if most have no partner."""
     found: dict[str, Listing] = {}
     for parts, path in listing.pictures:
         if not (match := ENDING.fullmatch(path.stem)):
             return {}
         found.setdefault(match[2], Listing()).pictures.append(((*parts[:-1], match[1] + path.suffix), path))
-    names = [{(*parts[:-1], PurePath(parts[-1]).stem) for parts, _ in one.pictures} for one in found.values()]
-    return found if len(names) == 2 and names[0] == names[1] else {}
+    if len(found) != 2:
+        return {}
+    first, second = ({(*p[:-1], PurePath(p[-1]).stem) for p, _ in one.pictures} for one in found.values())
+    return found if 2 * len(first & second) >= max(len(first), len(second)) else {}
 
 
 def two_sides(root: Path, split: str) -> Sides:

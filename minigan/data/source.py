@@ -112,7 +112,7 @@ class Source:
         shown = [array for array, kind in self.kinds.items() if kind.what in SHOWN]
         others = [array for array, kind in self.kinds.items() if kind.what in ("mask", "numbers")]
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        if len(shown) == 1 and not others:
+        if len(shown) == 1 and not others and self.kinds[shown[0]].what != "map":
             return f"{self.name}: {counted(len(self), self.shapes[shown[0]])}{classes}"
         arrays = [self._describe(array) for array in (*shown, *others)]
         return f"{self.name}: {len(self):,} samples of {every(arrays or ['labels'])}{classes}"

@@ -216,6 +216,7 @@ def test_maps_of_arrays(tmp_path):
 def test_a_folder_of_maps_alone(tmp_path):
     source = open_feeds(lay(tmp_path, "gray") / "B", {"m": MAP}, 32)["data"]
     assert (source.shapes, len(source)) == ({"m": (32, 32, 5)}, 6)
+    assert source.describe() == "B: 6 samples of m 32x32 in 5 classes"
 
 
 def test_bad_maps_are_left_out_if_wanted(tmp_path):

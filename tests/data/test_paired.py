@@ -206,6 +206,8 @@ def spoil(root, what):
         save(root / "1.png", photo(1, 40, 81))
     elif what == "three folders":
         lay(lay(root, "A B"), "C D")
+    elif what == "ending":
+        (lay(root, "endings") / "2_target.bmp").unlink()
     elif what == "text":
         root.joinpath("a.txt").write_text("a")
     elif what == "one side":
@@ -243,6 +245,7 @@ def spoil(root, what):
             "no partner",
             r"1\.png has no picture of its name in the folder trainB, and so have 1 others: add it, or remove",
         ),
+        ("ending", r"2_input\.png has no picture of its name in the files called \.\.\._target: add it, or remove"),
         (
             "sizes",
             r"2\.png is 40x40, but .*2\.bmp 40x50 in height x width: a pair shows the same thing in the same place",
