@@ -181,13 +181,13 @@ class Skip(Composite):
         """x (…, C) → y (…, C + K). Raises ShapeError if the body changes an axis before the last."""
         self.check_input(x, None, None)
         out, cache = checked_pair(self.body, self.body.forward(x, train, rng))
-        y = self._join(x, out)
+        y = self._beside(x, out)
         return y, (cache, x.shape, y.shape)
 
     def output(self, x: Any, train: bool = True, rng: Any = None) -> Any:
         """x (…, C) → y (…, C + K)."""
         self.check_input(x, None, None)
-        return self._join(x, self.body.output(x, train, rng))
+        return self._beside(x, self.body.output(x, train, rng))
 
     def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
         """dy (…, C + K) → dx (…, C)."""
@@ -204,7 +204,7 @@ class Skip(Composite):
         body_cache, x_shape, _ = cache
         # backward: dx = dy[..., :C] + body.backward(dy[..., C:])
         ddy_body, dx2 = double_backward_of(self.body, ddx, dy[..., x_shape[-1] :], body_cache)
-        return self._join(ddx, ddy_body), dx2
+        return self._beside(ddx, ddy_body), dx2
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
         """(…, C), (…, C + K)."""
@@ -215,7 +215,7 @@ class Skip(Composite):
         return Ways((None, self.body))
 
     @staticmethod
-    def _join(x: Any, out: Any) -> Any:
+    def _beside(x: Any, out: Any) -> Any:
         if x.shape[:-1] != out.shape[:-1]:
             raise ShapeError(
                 f"Skip joins x {tuple(x.shape)} with its body's output {tuple(out.shape)}: all axes but the last must "

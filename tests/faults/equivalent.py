@@ -98,6 +98,7 @@ REASONS: dict[str, list[Name]] = {
             for change in (LEFT, OPPOSITE)
         ),
         (TILES, "Tiling._fold", "2 → 3"),
+        ("layers/bilinear.py", "_gathered", "2 → 3"),
         (TILES, "Tiling._fold", "2 → 3 (2)"),
         (TILES, "Tiling._line", "length - start" + LEFT),  # pixels are left over only where start is 0
         (TILES, "Tiling._line", "length - start" + OPPOSITE),
