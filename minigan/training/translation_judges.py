@@ -31,6 +31,7 @@ from minigan.training.translation import (
 Items = Sequence[dict[str, Any]]
 
 # During training, not all of the held-out data is judged; `minigan evaluate` judges all
+MOST_ITEMS = 500
 MOST_PIXELS = 2**22  # in all, about
 MOST_SIDE = 512  # pixels: of a larger picture, the center is judged
 FEWEST_FOR_KID = 4  # pictures of each set
@@ -72,9 +73,10 @@ def unpaired(model: Any, held_out: Items) -> list[Translation]:
 
 
 def spread(held_out: Items, array: str, config: RunConfig) -> list[int]:
-    """Return the ascending indices of the items to judge: drawn by the seed, at most --eval-samples and MOST_PIXELS."""
+    """Return the ascending indices of the judged items, drawn by the seed up to --eval-samples and the limits above."""
     chosen, pixels = [], 0
-    for i in np.random.default_rng(config.seed).permutation(distinct(held_out, array))[: config.eval_samples]:
+    most = min(MOST_ITEMS, config.eval_samples)
+    for i in np.random.default_rng(config.seed).permutation(distinct(held_out, array))[:most]:
         chosen.append(int(i))
         H, W = held_out[int(i)][array].shape[1:3]
         pixels += min(H, MOST_SIDE) * min(W, MOST_SIDE)

@@ -197,6 +197,8 @@ def test_items_are_drawn_by_the_seed_up_to_a_number_of_them_and_of_pixels(monkey
     assert some != spread(items, "clean", replace(RESTORED, eval_samples=7, seed=1))
     monkeypatch.setattr("minigan.training.translation_judges.MOST_PIXELS", 5 * 256)
     assert len(spread(items, "clean", RESTORED)) == 5
+    monkeypatch.setattr("minigan.training.translation_judges.MOST_ITEMS", 3)
+    assert len(spread(items, "clean", RESTORED)) == 3
 
 
 def test_a_result_that_is_not_finite_has_no_score():
