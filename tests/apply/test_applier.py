@@ -16,6 +16,7 @@ from minigan.errors import DataError, ShapeError
 from minigan.layers import AvgPool2D, Conv2D, ConvTranspose2D, Dense, Flatten, Reshape, Residual, Sequential, Tanh
 from minigan.model import Model, Translation
 from minigan.testing import devices_under_test
+from minigan.translators.restore import Restore
 
 SIZES = [(75, 101), (300, 301), (257, 600), (513, 40)]
 UNET = Residual(Sequential(Conv2D(3, 6, 4, 2, 1), Tanh(), Conv2D(6, 6, 4, 2, 1), ConvTranspose2D(6, 3, 8, 4, 2)))
@@ -244,6 +245,30 @@ def test_memory_is_measured_on_two_sizes_whatever_the_multiple(multiple, monkeyp
     monkeypatch.setattr(applier, "available", lambda _: 300_000_000)
     with pytest.raises(DataError, match=r"3072x2048 pixels needs about [\d.]+ GB"):
         apply(np.zeros((2048, 3072, 3), np.uint8))
+
+
+def test_restore_in_tiles_equals_the_whole():
+    model, x = Restore((40, 40, 3), features=4, rng=np.random.default_rng(0)), to_floats(photo(300, 520))
+    model.networks["G"][-1].W *= 100  # so that the result differs from x
+    whole, taken = model.apply(x[None])[0], []
+    assert np.abs(whole - x).mean() > 0.01
+    apply = model.apply
+    model.apply = lambda x, mask=None: (taken.append(x.shape), apply(x, mask))[1]
+    np.testing.assert_allclose(Applier(model)(x), whole, atol=2e-6)
+    assert {shape for shape in taken if shape[1] > 128} == {(1, 256, 256, 3)}
+
+
+@pytest.mark.slow
+def test_a_photo_of_3000_by_2000_pixels_through_restore_in_bounded_memory():
+    """All ten layers, with fewer channels. The whole takes forty times as much memory."""
+    model, x = Restore((40, 40, 3), features=6, rng=np.random.default_rng(0)), photo(2000, 3000)
+    tiles, steps = Applier(model), []
+    tiles(x[:600])  # measures memory
+    taken = memory.peak(lambda: tiles(x, progress=lambda groups: steps.extend(groups) or groups), CPU)
+    assert taken < x.nbytes + 30e6
+    assert len(steps) > 50
+    whole = model.apply(to_floats(x)[None])[0]
+    np.testing.assert_allclose(tiles(to_floats(x)), whole, atol=2e-6)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
 NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
 OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
-OF_RUNS = ("translation_results.py",)  # it calls `minigan train`, which prints notes
+OF_RUNS = ("translation_results.py", "translate_my_pictures.py")  # they call `minigan train`, which prints notes
 EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
@@ -100,6 +100,28 @@ def test_restoration_compared_with_other_methods(damage, others, tmp_path):
     else:
         assert 20 < scores["smooth filling"] < scores["biharmonic"]
     assert np.ptp(np.asarray(Image.open(tmp_path / "out" / "compared.png"))) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["denoise", "fill", "photo-to-label", "label-to-photo", "horse-to-zebra", "monet"])
+def test_translate_my_pictures_trains_goes_on_and_translates(task, tmp_path):
+    load("translation_results").draw_sets(tmp_path)
+    data = {"denoise": "t91", "fill": "t91", "horse-to-zebra": "horse2zebra", "monet": "horse2zebra"}.get(
+        task, "facades"
+    )
+    holes = np.zeros((96, 128), np.uint8)
+    holes[20:50, 30:60] = 255
+    Image.fromarray(holes).save(tmp_path / "mask.png")
+    small = ["--train", "--features 4 --batch-size 2", "--out", "out"]
+    mask = ["--mask", "mask.png"] if task == "fill" else []
+    for steps in ("2", "4"):
+        words = [task, data, "t91/0.png", "t91/1.png", "--steps", steps, *mask, *small]
+        result = run("translate_my_pictures.py", words, tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert {path.name for path in (tmp_path / "out" / "results").iterdir()} == {"0.png", "1.png"}
+    assert Image.open(tmp_path / "out" / "results" / "0.png").size == (128, 96)
+    assert (tmp_path / "out" / "checkpoints" / "step-000004.npz").exists()
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 @pytest.mark.slow

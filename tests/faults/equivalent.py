@@ -7,6 +7,7 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → the opposite condition",
 )
 DEPTHWISE, MINIMAL, PATCHES, TILES = (f"kernels/fast/{w}.py" for w in ("depthwise", "minimal", "patches", "tiles"))
+PLANES = "kernels/fast/planes.py"
 ELEMENTWISE, NORMALIZE, REDUCTIONS = (f"kernels/fast/{name}.py" for name in ("elementwise", "normalize", "reductions"))
 THREE = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
@@ -29,11 +30,20 @@ REASONS: dict[str, list[Name]] = {
         *((PATCHES, name, f"{size}{LEFT}") for name in THREE for size in ("R * S * C", "R * S")),
         *((PATCHES, name, "R * S * C" + OPPOSITE) for name in THREE),
         (PATCHES, "blocks_of_pictures", ANY),
+        (PATCHES, "blocks_of_rows", ANY),
+        *((PLANES, "conv2d", change) for change in ("R * S * K" + LEFT, "R * S * K" + OPPOSITE, "R * S" + LEFT)),
+        (PLANES, "conv2d", "R * S" + OPPOSITE),
         (DEPTHWISE, "_blocks", ANY),
         (MINIMAL, "_blocks", ANY),
         (MINIMAL, "_over_channels", ANY),
     ],
-    "which of two ways is taken decides the time, and the last bits": [(MINIMAL, "pays", ANY)],
+    "which of two ways is taken decides the time, and the last bits": [
+        (MINIMAL, "pays", ANY),
+        (PLANES, "pays", ANY),
+        (PLANES, "conv2d", "if not _few(K, C):" + CONDITION),
+        (PLANES, "conv2d_weight_grad", "if not _few(dy.shape[3], x.shape[3]):" + CONDITION),
+    ],
+    "a kernel has two sides, and these are the first two numbers": [(PLANES, "conv2d_input_grad", "2 → 3")],
     "how many rows are in a piece, and which products are cut, decides the time, and the last bits of a product": [
         (ELEMENTWISE, "change_by_rows", "2 → 3"),
         *(
@@ -51,6 +61,7 @@ REASONS: dict[str, list[Name]] = {
         (ELEMENTWISE, "add_product", "xp is np" + COMPARED),
         *((file, name, "xp is np" + COMPARED) for file in (DEPTHWISE, MINIMAL) for name in THREE),
         (PATCHES, "conv2d", "xp is np" + COMPARED),
+        (PLANES, "conv2d", "xp is np" + COMPARED),
         (PATCHES, "conv2d_input_grad", "xp is np" + COMPARED),
         (PATCHES, "conv2d_weight_grad", "shares(blocks) if xp is np else [blocks]" + CONDITION),
         (PATCHES, "conv2d_weight_grad", "xp is np" + COMPARED),

@@ -6,8 +6,8 @@ penalty) holds the R·S·C numbers that output (i, j) of picture n sees. With dy
 
     y = P W          dP = dy Wᵀ, scattered back to dx          dW = Pᵀ dy
 
-P is R·S/stride² times as large as x. It is made for a few pictures at a time, so that it stays in the processor's cache
-and its size does not depend on the batch; several threads work on such blocks.
+P is R·S/stride² times as large as x. It is made for a few pictures at a time, or in `conv2d` for some rows of one,
+so that it stays in the processor's cache and its size doesn't depend on the batch; several threads work on such blocks.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     y = xp.empty((N, OH, OW, K), x.dtype)
     W_matrix = W.reshape(R * S * C, K).astype(x.dtype, copy=False)
 
-    def work(block: slice) -> None:
-        P = patch_matrix(x[block], (R, S), stride, padding, dilation)
-        product_into(y[block].reshape(-1, K), P, W_matrix)  # (n·OH·OW, R·S·C) @ (R·S·C, K)
+    def work(part: tuple[slice, slice]) -> None:
+        block, rows = part
+        P = patch_matrix(x[block], (R, S), stride, padding, dilation, rows)
+        product_into(y[block, rows].reshape(-1, K), P, W_matrix)  # (n·oh·OW, R·S·C) @ (R·S·C, K)
 
-    in_parallel(work, blocks_of_pictures(y, R * S * C), on_host=xp is np)
+    in_parallel(work, blocks_of_rows(y, R * S * C), on_host=xp is np)
     return y
 
 
@@ -90,12 +91,32 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pai
     return dW.reshape(R, S, C, K)
 
 
-def patch_matrix(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Any:
-    """x (n, H, W, C) → P (n·OH·OW, R·S·C)."""
+def patch_matrix(
+    x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1), rows: slice | None = None
+) -> Any:
+    """x (n, H, W, C) → P (n·OH·OW, R·S·C); with `rows`, only those of the OH rows of outputs."""
     (n, *size, C), (R, S) = x.shape, kernel
     OH, OW = output_size(size, kernel, stride, padding, dilation)
-    P = patches(padded(x, padding), (OH, OW), kernel, stride, dilation)  # (n, OH, OW, R, S, C), a view
+    if rows is None or rows == slice(0, OH):
+        x_padded = padded(x, padding)
+    else:
+        x_padded, OH = _padded_rows(x, rows, R, stride, padding, dilation), rows.stop - rows.start
+    P = patches(x_padded, (OH, OW), kernel, stride, dilation)  # (n, OH, OW, R, S, C), a view
     return P.reshape(n * OH * OW, R * S * C)  # this copies
+
+
+def _padded_rows(x: Any, rows: slice, R: int, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """The rows of x (n, H, W, C) in its frame that these rows of outputs see: (n, h, W + 2·padding, C)."""
+    (n, _, W, C), (ph, pw) = x.shape, padding
+    first = rows.start * stride[0] - ph
+    last = (rows.stop - 1) * stride[0] - ph + dilation[0] * (R - 1) + 1
+    inside = x[:, max(0, first) : max(0, last)]
+    if padding == (0, 0):
+        return inside
+    framed = array_module(x).zeros((n, last - first, W + 2 * pw, C), x.dtype)
+    top = max(0, -first)
+    framed[:, top : top + inside.shape[1], pw : pw + W] = inside
+    return framed
 
 
 def patches(
@@ -142,6 +163,15 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair, dilation: Pair = (1, 
                 pixels[...] = dP_tile
             else:
                 pixels += dP_tile
+
+
+def blocks_of_rows(y: Any, patch_size: int) -> list[tuple[slice, slice]]:
+    """Cut y (N, OH, OW, K) as `blocks_of_pictures` does, and pictures with too many patches into blocks of rows."""
+    _, OH, OW, _ = y.shape
+    most = CPU_BLOCK_BYTES if isinstance(y, np.ndarray) else GPU_BLOCK_BYTES
+    per_row = OW * patch_size * y.dtype.itemsize
+    rows = [slice(0, OH)] if OH == OW == 1 or OH * per_row <= most else pieces(OH, most // per_row)
+    return [(block, some) for block in blocks_of_pictures(y, patch_size) for some in rows]
 
 
 def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
