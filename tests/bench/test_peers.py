@@ -9,10 +9,12 @@ from minigan.bench.workloads import LAYERS, WORKLOADS, SingleLayer, Training
 from minigan.layers import BatchNorm, Conv2D, ReLU, Residual, Sequential
 
 torch = pytest.importorskip("torch")
-from minigan.bench import torch_peer  # noqa: E402
+from minigan.bench import torch_peer, torch_translators  # noqa: E402
 
 PLAIN = torch.contiguous_format
-GANS = {name: workload for name, workload in WORKLOADS.items() if isinstance(workload, Training)}
+MODELS = {name: workload for name, workload in WORKLOADS.items() if isinstance(workload, Training)}
+TRANSLATORS = {name: workload for name, workload in MODELS.items() if workload.model in torch_translators.STEPS}
+GANS = {name: workload for name, workload in MODELS.items() if name not in TRANSLATORS}
 each_gan = pytest.mark.parametrize("workload", GANS.values(), ids=GANS.keys())
 
 
@@ -30,6 +32,20 @@ def test_the_peers_have_as_many_parameters_and_the_same_shapes(workload):
         assert sum(p.numel() for p in peer.parameters()) == len(gan.networks[name].parameters())
         y = peer(torch.zeros(x_shape))
         assert tuple(y.shape) == ((2, shape[2], *shape[:2]) if name == "G" else (2, 1))
+
+
+@pytest.mark.parametrize("workload", TRANSLATORS.values(), ids=TRANSLATORS.keys())
+@pytest.mark.parametrize("layout", [PLAIN, torch.channels_last], ids=["plain", "channels_last"])
+def test_a_step_of_a_translator_updates_each_network(workload, layout, monkeypatch):
+    networks, translate = [], torch_peer.torch_network
+    monkeypatch.setattr(torch_peer, "torch_network", lambda net: networks.append(translate(net)) or networks[-1])
+    small = replace(workload, shape=(32, 32, workload.shape[2]), settings={"features": 2})
+    step = torch_peer.training_step(small, 2, "cpu", layout)
+    built = networks[: len(small.build().networks)]
+    before = [[p.detach().clone() for p in network.parameters()] for network in built]
+    step()
+    for network, old in zip(built, before, strict=True):
+        assert all((p != q).any() for p, q in zip(network.parameters(), old, strict=True))
 
 
 @pytest.mark.parametrize("workload", LAYERS.values(), ids=LAYERS.keys())

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from minigan.bench.workloads import LAYERS, WORKLOADS
+from minigan.common.small_models import moments
 from minigan.layers import Sequential
 from minigan.optim import Adam
 
 torch = pytest.importorskip("torch")
-from minigan.bench import torch_peer  # noqa: E402
+from minigan.bench import torch_peer, torch_translators  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 
@@ -102,3 +103,42 @@ def test_a_step():
         theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
         moved = gan.networks[name].parameters().values - start[name]
         assert relative(moved, theirs - start[name]) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("restore-40", {"features": 4, "depth": 3}),
+        ("pix2pix-64", {"features": 2, "dropout": 0.0, "field": 16}),
+        ("cyclegan-64", {"features": 2, "blocks": 1, "field": 16}),
+    ],
+)
+def test_a_step_of_a_translator(name, settings):
+    """In float64, with Adam: every parameter of every network goes the same way."""
+    workload = replace(WORKLOADS[name], shape=(32, 32, WORKLOADS[name].shape[2]), settings=settings)
+    model = workload.build()
+    for key, network in model.networks.items():
+        network.to(dtype=np.float64)
+        model.optimizers[key] = Adam(network.parameters(), 2e-4, (0.5, 0.999))
+    peers = {key: copied(network) for key, network in model.networks.items()}
+    optimizers = {key: torch_peer.torch_optimizer(model.optimizers[key], peer) for key, peer in peers.items()}
+    start = {key: network.parameters().values.copy() for key, network in model.networks.items()}
+    batch = {key: rows.astype(np.float64) for key, rows in workload.batch(model, 3).items()}
+
+    now = next(moments(model))
+    model.step(lambda n=None: batch, np.random.default_rng(0), now)
+    step = torch_translators.STEPS[workload.model](model, peers, optimizers)
+    step({key: pictures_first(rows) for key, rows in batch.items()})
+    for key, peer in peers.items():
+        theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
+        moved = model.networks[key].parameters().values - start[key]
+        assert relative(moved, theirs - start[key]) < 1e-6, key
+
+
+def test_the_pool_exchanges_half_of_the_pictures_when_it_is_full():
+    pool, numbers = torch_translators.Pool(), iter(range(10_000))
+    draw = lambda: torch.full((1, 1, 1, 1), float(next(numbers)))  # noqa: E731
+    assert [float(pool.exchange(draw())) for _ in range(50)] == list(range(50))
+    old = [float(pool.exchange(draw())) < 50 + i for i in range(400)]
+    assert 150 < sum(old) < 250
+    assert len({float(picture) for picture in pool.pictures}) == 50
