@@ -28,7 +28,7 @@ from PIL import Image
 
 import minigan
 
-STEPS, LIFE = 300, 1.2  # of a run; seconds, at most, from the lock to a kill
+STEPS, LIFE = 300, 1.2  # of a run; seconds, at most, from the lock to a kill, on an idle machine
 SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop --ema 0.9 --lr-decay linear"
 OFTEN = f"--n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --quiet"
 TRANSLATORS = {  # with folders of pictures a and b, of 24×20 pixels
@@ -101,11 +101,11 @@ def has_checkpoint(run: Path) -> bool:
     return any((run / "checkpoints").glob("step-*.npz"))
 
 
-def kill_at_random(process: subprocess.Popen, run: Path, chance: random.Random, aim: bool) -> bool:
+def kill_at_random(process: subprocess.Popen, run: Path, chance: random.Random, aim: bool, life: float) -> bool:
     """Let it train for a while and kill it. Returns False if it came to its end before."""
     while process.poll() is None and not at_work(run, process):
         time.sleep(0.002)
-    time.sleep(chance.uniform(0, LIFE))
+    time.sleep(chance.uniform(0, life))
     deadline = time.monotonic() + 1
     while aim and process.poll() is None and not half_written(run, process) and time.monotonic() < deadline:
         pass
@@ -118,7 +118,9 @@ def at_its_end(run: Path) -> bool:
     return (run / "checkpoints" / f"step-{STEPS:06d}.npz").exists()
 
 
-def kill_and_resume(training: Training, folder: Path, tally: Tally, kills: int, chance: random.Random) -> bool:
+def kill_and_resume(
+    training: Training, folder: Path, tally: Tally, kills: int, chance: random.Random, life: float
+) -> bool:
     """One run from its beginning to its end, with as many kills as come, up to `kills` in all.
 
     Returns False if it was killed after its last checkpoint, and so couldn't tidy up.
@@ -128,7 +130,7 @@ def kill_and_resume(training: Training, folder: Path, tally: Tally, kills: int, 
         go_on = ["--resume", "broken", "--quiet", *training.again]
         process = start(go_on if has_checkpoint(run) else begin(training, "broken"), folder)
         tally.before_a_checkpoint += not has_checkpoint(run) and run.exists()
-        if tally.kills < kills and kill_at_random(process, run, chance, aim=tally.kills % 3 == 0):
+        if tally.kills < kills and kill_at_random(process, run, chance, tally.kills % 3 == 0, life):
             tally.kills += 1
             tally.while_writing += half_written(run, process)
             if at_its_end(run):
@@ -169,7 +171,7 @@ def arrays(path: Path) -> dict[str, object]:
     return made
 
 
-def try_training(training: Training, kills: int, seed: int = 0) -> Tally:
+def try_training(training: Training, kills: int, seed: int = 0, life: float = LIFE) -> Tally:
     """Kill runs so many times, and compare the end of each with an unbroken one."""
     chance, tally = random.Random(seed), Tally()
     with tempfile.TemporaryDirectory() as name:
@@ -181,7 +183,7 @@ def try_training(training: Training, kills: int, seed: int = 0) -> Tally:
         expected = outcome(folder / "unbroken")
         while tally.kills < kills and not tally.problems:
             shutil.rmtree(folder / "broken", ignore_errors=True)
-            tidy = kill_and_resume(training, folder, tally, kills, chance)
+            tidy = kill_and_resume(training, folder, tally, kills, chance, life)
             tally.runs += 1
             if not tally.problems:
                 found = outcome(folder / "broken")
@@ -197,12 +199,13 @@ def main() -> int:
     parser.add_argument("models", nargs="*", default=["dcgan", "wgan-gp", "sngan"])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--life", type=float, default=LIFE, help="seconds from the lock to a kill, at most")
     args = parser.parse_args()
     failed = False
     for model in args.models:
         with tempfile.TemporaryDirectory() as name:
             training = of_a_translator(model, Path(name)) if model in TRANSLATORS else of_a_gan(model)
-            tally = try_training(training, args.kills, args.seed)
+            tally = try_training(training, args.kills, args.seed, args.life)
         failed |= bool(tally.problems)
         print(
             f"{model}: {tally.kills} kills, {tally.while_writing} of them while a file was written, "
