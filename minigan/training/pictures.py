@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from minigan.backend import to_numpy
 from minigan.errors import ShapeError
 from minigan.model import Exhibit
 from minigan.training.files import replacing
@@ -36,7 +37,7 @@ def draw_exhibit(exhibit: Exhibit, real: np.ndarray | None = None, centers: np.n
     Points are drawn over the `real` ones, which determine the range of the axes; `centers` are marked. Raises
     ShapeError for samples of any other shape.
     """
-    samples = np.asarray(exhibit.samples)
+    samples = to_numpy(exhibit.samples)
     if samples.ndim == 2 and len(samples):
         return scatter(*map(_in_plane, (samples, real, centers)))
     if samples.ndim != 4 or samples.shape[3] not in (1, 3) or not samples.size:

@@ -4,6 +4,7 @@ from PIL import Image
 
 from minigan.errors import ShapeError
 from minigan.model import Exhibit
+from minigan.testing import STRICT
 from minigan.training.pictures import draw_exhibit, grid, scatter
 
 
@@ -12,6 +13,11 @@ def test_pictures_stand_in_a_grid_as_they_are(channels):
     pictures = np.random.default_rng(0).uniform(-1, 1, (6, 20, 30, channels))
     assert np.array_equal(draw_exhibit(Exhibit(pictures, 2)), grid(pictures, 2))
     assert draw_exhibit(Exhibit(pictures, 2)).size == (2 + 2 * 62, 2 + 3 * 42)  # twice as large, with gutters
+
+
+def test_pictures_on_a_gpu_are_fetched():
+    pictures = np.random.default_rng(0).uniform(-1, 1, (2, 20, 30, 3))
+    assert np.array_equal(draw_exhibit(Exhibit(STRICT.array(pictures), 2)), grid(pictures, 2))
 
 
 def test_pictures_that_are_not_square_make_a_grid_that_nearly_is():
