@@ -55,7 +55,7 @@ ARMS = {
     "fill": Arm(
         "restore, holes of 20–30 %",
         "restore --data {sets}/t91 --damage hole:blobs --img-size 64 --augment flip",
-        *(10, 8500),
+        *(5, 4000),
     ),
     "camera-noise": Arm(
         "U-Net, noise of cameras",
