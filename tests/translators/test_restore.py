@@ -103,8 +103,9 @@ def test_only_the_hole_changes_and_nothing_in_it_is_looked_at(network):
     painted = np.where(known, x, np.float32(0.9))
     np.testing.assert_allclose(model.apply(painted, mask), y, atol=1e-6)
     assert np.array_equal(model.apply(x), x.clip(-1, 1))  # without a mask there is no hole
-    assert model.masked
-    assert not make("noise:5").masked
+    assert (model.masked, model.applied) == (True, ())  # holes are filled from anywhere: no tiles
+    other = make("noise:5")
+    assert (other.masked, other.applied) == (False, ("G",))
 
 
 def test_the_average_of_weights_restores_if_there_is_one():
