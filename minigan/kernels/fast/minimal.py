@@ -34,7 +34,7 @@ BLOCK_BYTES = 8 << 20  # of U or M for a block of pictures: what a thread works 
 WEIGHTS_BLOCK = 1 << 19  # numbers of W at a time, for the same reason
 # Where it pays, measured: (kernel, stride) → the least C·K·tiles. With less, the transforms (C + K numbers for a tile,
 # C·K in all) cost more than the products save.
-LEAST_WORK = {(4, 2): 1 << 23, (3, 1): 1 << 25}
+LEAST_WORK = {(4, 2): 1 << 23, (3, 1): 1 << 22}
 LEAST_CHANNELS, LEAST_TILES = 1 << 13, 128  # of C·K; of all pictures together
 
 
