@@ -137,9 +137,8 @@ class Pix2Pix(Model):
         self.measures = {"cross_entropy" if self.cross_entropy else "l1": ERRORS[loss.replace("-", "_")]}
         if gan:
             self.set_up_discriminator(C + K, size, field, features, norm, rng)
-        for network in self.networks.values():
-            network.to(self.device)
-        self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
+        networks = self.networks.items()
+        self.optimizers = {name: Adam(net.to(self.device).parameters(), lr, (b1, b2)) for name, net in networks}
 
     def set_up_discriminator(
         self,
