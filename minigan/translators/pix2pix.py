@@ -124,13 +124,9 @@ class Pix2Pix(Model):
             self.damage = self.damaged  # an attribute of those models only that make their inputs
         *size, C = input_shape or target_shape
         *target_size, K = target_shape
-        if size != target_size:
-            sizes = (f"{H}×{W}" for H, W in (size, target_size))
-            raise ShapeError("inputs have {} pixels, targets {}: they must be the same".format(*sizes))
         depth = depth or depth_of(size)
         self.multiple = 2**depth
-        if any(n % self.multiple for n in size):
-            raise ShapeError(f"`depth` {depth} takes multiples of {self.multiple} pixels, not {size[0]}×{size[1]}")
+        self._check_sizes(size, target_size, depth)
 
         self.ending = Softmax() if labels == "target" else Tanh()  # not in G: cross-entropy takes the logits
         self.networks = {"G": build_unet(C, K, depth, features, norm_of(norm, rng), dropout, rng=rng)}
@@ -139,6 +135,14 @@ class Pix2Pix(Model):
             self.set_up_discriminator(C + K, size, field, features, norm, rng)
         networks = self.networks.items()
         self.optimizers = {name: Adam(net.to(self.device).parameters(), lr, (b1, b2)) for name, net in networks}
+
+    def _check_sizes(self, size: list[int], target_size: list[int], depth: int) -> None:
+        """Raise ShapeError if inputs and targets differ in size, or if the U-Net can't halve them `depth` times."""
+        if size != target_size:
+            sizes = (f"{H}×{W}" for H, W in (size, target_size))
+            raise ShapeError("inputs have {} pixels, targets {}: they must be the same".format(*sizes))
+        if any(n % self.multiple for n in size):
+            raise ShapeError(f"`depth` {depth} takes multiples of {self.multiple} pixels, not {size[0]}×{size[1]}")
 
     def set_up_discriminator(
         self,
