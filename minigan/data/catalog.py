@@ -14,7 +14,7 @@ from minigan.common.untrusted import MAGIC, open_file
 from minigan.data import cifar, mnist
 from minigan.data.arrays import holds_arrays, read_arrays
 from minigan.data.crops import cropped
-from minigan.data.dataset import ArrayDataset, Dataset
+from minigan.data.dataset import ArrayDataset, Dataset, about_darkness
 from minigan.data.digits import open_digits
 from minigan.data.folder import open_folder
 from minigan.data.idx import GZIP_MAGIC
@@ -26,7 +26,6 @@ from minigan.errors import DataError
 
 DRAWN = ("train", "test", "val")  # splits of the synthetic sets: the index is part of the seed
 ARRAYS, ZIP_MAGIC = (".npy", ".npz"), b"PK"
-CHECKED, ALMOST_BLACK = 16, 16  # pictures; level of 255: 12 bits stored in 16 reach 4095 · 255/65535 = 15.9
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def open_dataset(
     if crops and not isinstance(dataset, (PointDataset, ShapesDataset)):  # shapes are drawn at any size
         dataset = cropped(dataset, img_size)
     if not isinstance(dataset, PointDataset):
-        _note_darkness(dataset)
+        dataset.notes += about_darkness(dataset)
     return _drop_empty_classes(dataset)
 
 
@@ -111,17 +110,6 @@ def _drop_empty_classes(dataset: Dataset) -> Dataset:
         dataset.labels, dataset.classes = labels, [dataset.classes[k] for k in present]
         dataset.notes += without_pictures(missing)
     return dataset
-
-
-def _note_darkness(dataset: Dataset) -> None:
-    """Add a note if pictures are almost black, as when 12-bit values, or 0 and 1, are stored in a larger type."""
-    some = np.linspace(0, len(dataset) - 1, min(CHECKED, len(dataset))).astype(int)
-    brightest = round((float(dataset.batch(some).max()) + 1) * 127.5)
-    if brightest <= ALMOST_BLACK:
-        dataset.notes += (
-            f"the pictures are almost black: the brightest value in {len(some):,} of them is {brightest} of 255; "
-            "if the files hold 12 bits in 16, or 0 and 1, multiply their values first",
-        )
 
 
 def _check_arguments(img_size: Size | None, channels: int | None, seed: int, split: str, limit: int | None) -> None:

@@ -17,6 +17,8 @@ from minigan.data.as_bytes import as_pictures, to_bytes
 from minigan.data.pictures import Size, check_size, fit_array
 from minigan.errors import DataError
 
+CHECKED, ALMOST_BLACK = 16, 16  # pictures; level of 255: 12 bits stored in 16 reach 4095 · 255/65535 = 15.9
+
 
 class Dataset(Protocol):
     """Samples of one shape, with or without class labels.
@@ -57,6 +59,18 @@ def counted(n: int, shape: tuple[int, ...]) -> str:
     if len(shape) == 3:
         return f"{n:,} pictures of {'x'.join(map(str, shape))}"
     return f"{n:,} points of {shape[0]} coordinates"
+
+
+def about_darkness(dataset: Dataset) -> tuple[str, ...]:
+    """Return a note if pictures are almost black, as when 12 bits, or numbers of classes, are stored in more bits."""
+    some = np.linspace(0, len(dataset) - 1, min(CHECKED, len(dataset))).astype(int)
+    brightest = round((float(dataset.batch(some).max()) + 1) * 127.5)
+    if brightest > ALMOST_BLACK:
+        return ()
+    return (
+        f"the pictures are almost black: the brightest value in {len(some):,} of them is {brightest} of 255; if the "
+        "files hold 12 bits in 16, or 0 and 1, multiply their values first; pix2pix takes class maps by `labels`",
+    )
 
 
 def number_classes(dataset: Dataset, classes: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from minigan.common.words import every
 from minigan.data.archive import Member
 from minigan.data.crops import Crops
+from minigan.data.dataset import about_darkness
 from minigan.data.decode import File, Half, Header, decode_whole, no_warnings, read_header
 from minigan.data.folder import CACHE_BUDGET, DEFAULT_SIZE, BadFilesError, FolderDataset, name_of
 from minigan.data.headers import cropped, misnamed, read_headers, resized
@@ -82,6 +83,8 @@ def open_paired(data: Path | Mapping[str, Path], kinds: Mapping[str, Kind], how:
         parts[array].altered = sum(found[file].size != size for file in files)
     if how.skip_bad:
         parts = _without_damaged(parts, rows, data)
+    for array, part in parts.items():
+        rows.notes += [f"{array}: {note}" for note in about_darkness(part) if array not in maps]
     return Source(
         rows.name,
         {array: Crops(part, size) if how.crops else part for array, part in parts.items()},

@@ -192,6 +192,23 @@ def test_turned_files_are_cut_after_they_are_turned(tmp_path):
     assert round(127.5 * (batch["input"][0, 0, 0, 2] + 1)) == 20
 
 
+def test_halves_are_cut_before_they_are_shrunk(tmp_path):
+    """A JPEG of 1032 pixels, decoded at an eighth of its size, would have a column of both halves in its middle."""
+    wide = np.zeros((516, 1032, 3), np.uint8)
+    wide[:, 516:] = 255
+    Image.fromarray(wide).save(tmp_path / "1.jpg", quality=100)
+    batch = open_feeds(tmp_path, PAIR, 16)["data"].read(np.array([0]))
+    assert batch["input"].max() < -0.97 and batch["target"].min() > 0.97
+
+
+def test_class_maps_taken_for_pictures_are_noted(tmp_path):
+    for k in range(2):
+        save(tmp_path / "A" / f"{k}.png", photo(k))
+        save(tmp_path / "B" / f"{k}.png", np.arange(1600, dtype=np.uint8).reshape(40, 40) % 12)
+    notes = open_feeds(tmp_path, PAIR, 32)["data"].notes
+    assert [note for note in notes if "almost black" in note and note.startswith("target: ") and "`labels`" in note]
+
+
 def test_a_limit_keeps_pairs_together(tmp_path):
     batch = open_feeds(lay(tmp_path, "A B", 8), PAIR, 32, limit=3, seed=1)["data"].read(np.arange(3))
     np.testing.assert_allclose(batch["input"], -batch["target"], atol=0.03)
