@@ -231,6 +231,12 @@ def test_bad_maps_are_left_out_if_wanted(tmp_path):
         open_feeds(tmp_path, TO_MAP, (48, 40))
 
 
+def sky():
+    """Colors that change slowly everywhere."""
+    rows, columns = np.mgrid[:48, :40]
+    return np.stack([2 * rows, 2 * columns, 0 * rows], axis=-1).astype(np.uint8)
+
+
 def noise(k):
     return np.random.default_rng(k).integers(0, 256, (48, 40, 3), dtype=np.uint8)
 
@@ -242,6 +248,11 @@ def noise(k):
             lambda k: Image.fromarray(noise(k)),
             {},
             "the class maps have no areas, only 0% of the pixels are inside areas of",
+        ),
+        (
+            lambda k: Image.fromarray(sky()),
+            {},
+            "the class maps have areas of all colors: if these are photos, and the other",
         ),
         (
             lambda k: Image.new("L", (40, 48), 7),
