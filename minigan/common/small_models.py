@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan.backend import Device
 from minigan.common.model_checks import check_arrays, check_model
 from minigan.errors import MiniganError, ModelError
 from minigan.model import Kind, Now, can
@@ -68,8 +69,8 @@ def moments(model: Any, seed: int = 0) -> Iterator[Now]:
         yield now
 
 
-def small_models(cls: type[Any], seed: int = 0, step: bool = False) -> Iterator[Small]:
-    """Yield small instances of a model, for pictures and for points if it supports both.
+def small_models(cls: type[Any], seed: int = 0, step: bool = False, device: Device | str = "cpu") -> Iterator[Small]:
+    """Yield small instances of a model, for pictures and for points if it supports both, on a device.
 
     All combinations of options are built, such as with and without labels; duplicates with the same layers are skipped.
     With `step`, an instance must also complete a training step. Raises ModelError if a model violates its contract, or
@@ -82,10 +83,10 @@ def small_models(cls: type[Any], seed: int = 0, step: bool = False) -> Iterator[
             for shapes in options:
                 small = Small(None, shapes, "".join(f", {_spelled(*item)}" for item in variant.items()))
                 try:
-                    model = cls(**_given(cls, shapes, variant, seed))
+                    model = cls(**_given(cls, shapes, variant, seed, device))
                     check_model(model)
                     if step:
-                        make_steps(small._replace(model=cls(**_given(cls, shapes, variant, seed))))
+                        make_steps(small._replace(model=cls(**_given(cls, shapes, variant, seed, "cpu"))))
                 except ModelError:  # independent of the shape
                     raise
                 except Exception as error:  # the model may not support this shape
@@ -125,11 +126,14 @@ def _shape(kind: Kind, size: int, channels: int) -> tuple[int, ...]:
     return own.get(kind.what, (size, size, channels))
 
 
-def _given(cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str, Any], seed: int) -> dict[str, Any]:
+def _given(
+    cls: type[Any], shapes: dict[str, tuple[int, ...]], variant: dict[str, Any], seed: int, device: Device | str
+) -> dict[str, Any]:
     """Return the arguments of the constructor."""
     labels = any(kind.what == "label" for kind in cls.needs(**variant).values())
     given: dict[str, Any] = SMALL | {f"{name}_shape": shape for name, shape in shapes.items()}
     given |= {"shape": next((shape for shape in shapes.values() if shape), ()), "rng": np.random.default_rng(seed)}
+    given["device"] = device
     given |= {f"{name}_colors": COLORS for name, kind in cls.needs(**variant).items() if kind.what == "map"}
     given |= cls.planned(PLANNED, variant) | ({"n_classes": CLASSES} if labels else {})
     takes = inspect.signature(cls).parameters

@@ -23,7 +23,7 @@ def every_small_model() -> Iterator[tuple[str, Callable[..., Small]]]:
 
 
 def _built(cls: type, number: int, device: Device, dtype: Any = None) -> Small:
-    small = next(islice(small_models(cls), number, None))
+    small = next(islice(small_models(cls, device=device), number, None))
     model = small.model
     model.device, model.n_critic, model.extra_critic = device, 1, False  # one update: rounding errors grow with each
     for name, network in model.networks.items():

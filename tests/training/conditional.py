@@ -3,11 +3,11 @@
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.gans import MODELS
 from minigan.gans.base import LatentGAN
 from minigan.layers import Dense, Layer, Reshape, Sequential, Tanh
 from minigan.losses import Minimax
 from minigan.model import LABEL, SAMPLES
+from minigan.models import MODELS
 from minigan.optim import Adam
 
 
