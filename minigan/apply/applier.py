@@ -40,7 +40,7 @@ from minigan.model import can
 from minigan.threads.crew import count, in_parallel
 from minigan.training.hooks import Call, LayerHooks, places
 
-TRIED = (64, 128)  # sides of the pictures for the measurement of memory, rounded up to the multiple
+TRIED = (128, 256)  # sides of the pictures for the measurement of memory, rounded up to the multiple
 GIVEN = ("to", "mask")  # arguments of `apply` beside the picture that are given here
 NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 ADVICE = "end other programs, or use a machine with more"
@@ -234,7 +234,7 @@ class Applier:
         height, width, channels = shape
         small, large = self._tried()
         free = available(self.device)
-        if free is None or height * width <= prod(large):
+        if free is None or height * width < prod(large):
             return 1
         if channels not in self._measured:
             self._blank(small, channels)  # one-time allocations

@@ -166,11 +166,14 @@ def scatter_patches(dP: Any, dx_padded: Any, stride: Pair, dilation: Pair = (1, 
 
 
 def blocks_of_rows(y: Any, patch_size: int) -> list[tuple[slice, slice]]:
-    """Cut y (N, OH, OW, K) as `blocks_of_pictures` does, and pictures with too many patches into blocks of rows."""
+    """Cut y (N, OH, OW, K) as `blocks_of_pictures` does, and pictures with too many patches into blocks of rows.
+
+    The rows of a block don't depend on the number of threads, so that the bits of a single picture don't either.
+    """
     _, OH, OW, _ = y.shape
     most = CPU_BLOCK_BYTES if isinstance(y, np.ndarray) else GPU_BLOCK_BYTES
     per_row = OW * patch_size * y.dtype.itemsize
-    rows = [slice(0, OH)] if OH == OW == 1 or OH * per_row <= most else pieces(OH, most // per_row)
+    rows = [slice(0, OH)] if OH == OW == 1 or OH * per_row <= most else pieces(OH, most // per_row, threads=1)
     return [(block, some) for block in blocks_of_pictures(y, patch_size) for some in rows]
 
 
