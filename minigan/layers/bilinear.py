@@ -22,10 +22,10 @@ class BilinearUpsample(Layer):
     coordinate u = (o + ½)/F − ½ ("half-pixel centers"; `align_corners=False` in PyTorch). Along one axis, o = F·i + r
     has the same two neighbors and the same weights for all i:
 
-        y[F·i + r] = (1 − t) x[i] + t x[i ± 1]        t = |(r + ½)/F − ½|, and + if that number is positive, else −
+        y[F·i + r] = (1 − t) x[i] + t x[i ± 1]        t = |d| with d = (r + ½)/F − ½; + if d > 0, else −
 
-    Outside of the picture, x is the pixel at the edge. The map is y = A x Bᵀ for each channel, with A (F·H, H) for the
-    rows and B (F·W, W) for the columns, so
+    Outside of the picture, x is the pixel at the edge: x[−1] = x[0] and x[n] = x[n − 1]. The map is y = A x Bᵀ
+    for each channel, with A (F·H, H) for the rows and B (F·W, W) for the columns, so
 
         dx = Aᵀ dy B        ddy = A ddx Bᵀ        dx2 is None
 
@@ -99,7 +99,7 @@ def _gathered(dy: Any, axis: int, factor: int) -> Any:
 
 
 def _phases(factor: int) -> Iterator[tuple[int, float, int]]:
-    """Yield (r, t, side) for each r < F: t is the weight of the second neighbor, side 1 if it is the next, else −1."""
+    """Yield (r, t, side) for each r < F: t is the weight of the pixel i + side, where side is 1 or −1."""
     for r in range(factor):
         offset = (r + 0.5) / factor - 0.5
         yield r, abs(offset), 1 if offset > 0 else -1

@@ -164,7 +164,8 @@ class Skip(Composite):
         dx  = dy_x + body.backward(dy_body)
         ddy = (ddx, ddy_body)        dx2 = that of the body
 
-    where ddy_body and dx2 come from body.double_backward(ddx, dy_body). The skip is linear: it passes ddx on.
+    where ddy_body and dx2 come from body.double_backward(ddx, dy_body). The skip itself is linear: its part of ddy is
+    ddx, and it adds nothing to dx2.
     """
 
     def __init__(self, body: Layer) -> None:

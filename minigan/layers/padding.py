@@ -4,17 +4,20 @@ A convolution pads with zeros by itself. A frame of zeros is an edge that no pho
 pictures shows it at the border. A frame of the picture's own pixels, followed by a convolution without padding, avoids
 that (Zhu et al. 2017, section 7.1).
 
-In a row of n pixels with p pixels of padding on each side, place k of the frame, −p ≤ k < 0 or n ≤ k < n + p, gets a
-copy of the pixel source(k):
+In a row of n pixels with p pixels of padding on each side, let k count from the first pixel of the picture, so that
+place k is entry p + k of the framed row. The places of the frame are −p ≤ k < 0 and n ≤ k < n + p. Each gets a copy of
+the pixel source(k):
 
     ReflectionPad2D     source(k) = −k, or 2 (n − 1) − k: a mirror on the outermost pixel, which isn't repeated
     ReplicationPad2D    source(k) = 0, or n − 1: the outermost pixel
 
-Rows are framed first, then columns, so a corner is a copy of a copy. Both layers are linear in x and have no
-parameters: dx is the adjoint of the copying, ddy is the forward of ddx, and dx2 is None. Each copy in forward is a sum
-in backward:
+First the rows above and below are copied, then the columns at both sides with these rows, so a corner is a copy of a
+copy. Backward takes the two in the reverse order. Each copy in forward is a sum in backward:
 
     forward     y[k] = y[source(k)]         backward    dy[source(k)] += dy[k]
+
+After these sums, dx is the part of dy inside the frame. Both layers are linear in x and have no parameters: y = A x and
+dx = Aᵀ dy with a matrix A of zeros and ones. So ddy = A ddx, which is forward, and dx2 is None.
 
 Letters: x (N, H, W, C), y (N, H + 2·ph, W + 2·pw, C), with `padding` = (ph, pw).
 """
@@ -46,11 +49,11 @@ class _Frame(Layer):
     def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (N, H + 2·ph, W + 2·pw, C) → dx (N, H, W, C)."""
         (_, H, W, _), (ph, pw) = cache, self.padding
-        # forward: y[:, :, k] = y[:, :, source]
+        # forward: y[:, :, pw + k] = y[:, :, pw + source]
         dy_rows = dy[:, :, pw : pw + W].copy()  # (N, H + 2·ph, W, C)
         for k, source in self._sources(W, pw):
             dy_rows[:, :, source] += dy[:, :, pw + k]
-        # forward: y[:, k] = y[:, source]
+        # forward: y[:, ph + k] = y[:, ph + source]
         dx = dy_rows[:, ph : ph + H].copy()  # (N, H, W, C)
         for k, source in self._sources(H, ph):
             dx[:, source] += dy_rows[:, ph + k]
@@ -59,7 +62,7 @@ class _Frame(Layer):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (N, H, W, C) → ddy (N, H + 2·ph, W + 2·pw, C), framed; dx2 is None."""
         self.check_second(ddx, dy, cache)
-        # backward: the adjoint of forward, which is linear
+        # backward: dx = Aᵀ dy, where forward is y = A x
         return self._framed(ddx), None
 
     def shapes(self, cache: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -16,7 +16,8 @@ class Softmax(Layer):
 
         dx = J dy = y (dy − ⟨dy, y⟩)
 
-    Second order, with v = ddx: P depends on ⟨v, J dy⟩ = Σ v y dy − ⟨v, y⟩⟨dy, y⟩, so
+    Second order, with v = ddx: ∂P/∂(dy) and ∂P/∂y are those of ⟨v, J dy⟩ with v held fixed. This is
+    Σ_k v_k y_k dy_k − ⟨v, y⟩⟨dy, y⟩, so, element by element,
 
         ddy = J v        ∂P/∂y = v dy − v ⟨dy, y⟩ − dy ⟨v, y⟩        dx2 = J ∂P/∂y
 

@@ -7,10 +7,11 @@ from a to b and "BA" back; two critics tell a real picture of a set from a trans
 
                   mean (DB(AB(a)) − 1)²            adversarial: AB(a) should look like a picture of b
                   + λ mean |BA(AB(a)) − a|         cycle: and BA should restore a from it
-                  + ½λ mean |BA(a) − a|            identity: BA should leave a picture alone that is one of a already
+                  + ½λ mean |BA(a) − a|            identity: BA should leave a alone, which is of its set already
 
               and the same with a and b, and so A and B, exchanged
-    DA, DB    minimize ½ mean (DB(b) − 1)² + ½ mean DB(AB(a))², where AB(a) comes from the image pool; likewise DA
+    DA, DB    minimize, for DB, ½ mean (DB(b) − 1)² + ½ mean DB(fake)², where fake is AB(a) or, from the image pool,
+              an earlier picture of AB; likewise for DA
 
 The gradients meet in the generators: AB is trained by its own adversarial loss, by both cycle losses (as the first
 network of one and the second of the other) and by the identity loss of b. docs/translation.md draws all arrows.

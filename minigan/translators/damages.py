@@ -10,9 +10,10 @@ range such as `noise:5-50`, a number is drawn for each picture. Pictures are (H,
     gray          no colors: every channel becomes the luminance of ITU-R BT.601
     fade:0.5      an old print: less color, less contrast, a tint of yellow; 0 would be no change. Default: 0.2-0.7
     hole:center   no pixels in a rectangle in the middle, half as wide and half as high as the picture
-    hole:blobs    no pixels in blobs of about 10 to 20 pixels, which cover 20 to 30 % of the picture
+    hole:blobs    no pixels in blobs about 10 to 20 pixels across, which cover 20 to 30 % of the picture
 
-A hole is the last damage, because nothing is left of its pixels: they are 0, middle gray, and the mask is 0 there.
+A hole is the last damage, because nothing is left of its pixels: they are set to 0, middle gray, and so is the mask,
+which is 1 elsewhere.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ HOLES: dict[str, Callable[[int, int, Rng], np.ndarray]] = {"center": center, "bl
 class Sort:
     """A sort of damage: `change` (x, number, rng) → x, and the numbers that it takes.
 
-    least, most: the limits. usual: the range if none is given, or None if it has to be. numbers: their meaning
+    least, most: the limits of the number
+    usual:       the range if no number is given; None if a number is required
+    numbers:     what the number means, for messages; empty if there is none
     """
 
     change: Callable[[np.ndarray, float, Rng], np.ndarray]

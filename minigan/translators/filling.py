@@ -3,9 +3,9 @@
 Solving that equation by repetition takes long for large holes, because a value moves by one pixel each time. So it is
 solved on several scales, coarse to fine, which begin with pull-push (Gortler et al. 1996, "The Lumigraph"):
 
-    pull    halve the picture, each pixel the mean of the known ones among four, until a single pixel is left
-    push    enlarge the filled half bilinearly, and put it where pixels are unknown; then replace these by the mean of
-            their neighbors, 8 times
+    pull    halve the picture until a single pixel is left; a new pixel is the mean of the known ones among four
+    push    enlarge the small filled picture bilinearly, and take the unknown pixels from it; then replace these by the
+            mean of their neighbors, 8 times
 
 Measured in holes of 20 to 30 % of 64×64 pixels (100 squares of t91): pull-push alone 23.3 dB, with the repetitions
 24.1 dB, 24.2 dB if the equation is solved exactly.
@@ -23,9 +23,9 @@ REPETITIONS = 8
 
 
 def filled(x: Any, unknown: Any) -> Any:
-    """Return pictures x (N, H, W, C) with smoothly filled holes: where `unknown` (N, H, W, 1) is 1, not 0.
+    """Return pictures x (N, H, W, C) with smoothly filled holes. `unknown` (N, H, W, 1) is 1 in holes and 0 elsewhere.
 
-    What x has in the holes isn't looked at. Pictures without a known pixel become 0.
+    Values of x in the holes have no effect, if they are finite. Pictures without a known pixel become 0.
     """
     return _filled(x * (1 - unknown), 1 - unknown)
 

@@ -23,8 +23,9 @@ class ImagePool:
     def exchange(self, fakes: Any, rng: np.random.Generator) -> Any:
         """Return pictures (N, H, W, C) for the critic, one for each fake.
 
-        While the pool isn't full, the fake, which is stored. Then with probability ½ a picture from the pool, in whose
-        place the fake is stored, else the fake. A draw is made on the host: it doesn't wait for the device.
+        While the pool isn't full, each fake is stored and returned. Afterwards, with probability ½, a picture from the
+        pool is returned and the fake takes its place; otherwise the fake is returned and not stored. The numbers are
+        drawn on the host, so nothing waits for the device.
         """
         result, pool = [], self.pictures
         for n in range(len(fakes)):

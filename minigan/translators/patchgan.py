@@ -9,8 +9,9 @@ over all windows and pictures. It judges texture; that the whole is right is the
     34      w /2, 2w /2, 4w, 1
     70      w /2, 2w /2, 4w /2, 8w, 1         256×256 pixels → 30×30 logits
 
-Each layer but the first and the last has a norm. The field follows from the last layer backward: a layer with kernel k
-and stride s in front of layers with field f makes it s·(f − 1) + k, so 1 → 4 → 7 → 16 → 34 → 70.
+Each layer but the first and the last has a norm. The field is computed from the last layer to the first: if the layers
+after a layer have the field f, and its kernel is k and its stride s, then all of them together have the field
+s·(f − 1) + k. So for the last row 1 → 4 → 7 → 16 → 34 → 70.
 
 The default is the field nearest to a quarter of the picture's shorter side, as 70 of 256 in the paper, but at least 16:
 16 for 64 pixels, 34 for 128, 70 for 256. With a field as large as the picture, D judges the picture as a whole. It then

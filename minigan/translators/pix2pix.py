@@ -11,23 +11,24 @@ The gradients, and where they end:
 
     D's update     end at D's input: y is data there, and G gets no gradient
     G's update     go from the logits through D to (x, y). The part at x ends there: x is data. The part at y and the
-                   gradient of the L1 loss, λ sign(y − t)/M, are added and go through G. D's weights get no gradient
+                   gradient of the L1 loss, λ sign(y − t)/M with M values in y, both go through G, where y = tanh(out),
+                   and out is the U-Net's output. They are added at `out`. D's weights get no gradient
 
 `gan=False` leaves D out: the U-Net with L1 alone, to compare with. It estimates the median of all targets that fit x,
-which is blurred wherever x doesn't determine the details. D rejects blurred pictures, so with D, y has details. They
-are plausible, but most of them differ from those of t, and the L1 error is larger.
+which is blurred wherever x doesn't determine the details. D rejects blurred pictures, so with D, y has details. These
+are plausible, but most of them differ from the details of t, and the L1 error is larger.
 
 **Class maps.** If the target is a map, G's output has a logit for each class. y = softmax(logits) is compared with the
 one-hot map t, by L1 or cross-entropy, and D gets y. Where the class is unknown, t is 0 and y is set to 0.
 
 **Noise and norms.** Dropout is the only noise. It is on in training only, so the same x always gives the same y later.
-The authors leave dropout on at test time. Their batch norm uses the statistics of the picture itself, in training and
-at test time: the batch is 1. That is instance norm, the default here. With `norm="batch"`, inference uses the running
-statistics.
+The authors leave dropout on at test time. Their batch norm uses the statistics of the batch in training and at test
+time. Their batch is one picture, so this is instance norm, the default here. With `norm="batch"`, inference uses the
+running statistics.
 
 The other settings are the authors': Adam 2e-4 with β1 .5, weights from N(0, .02), a constant learning rate. Deviations:
-the depth of the U-Net and D's field follow the size of the pictures (unet.py, patchgan.py); a batch of 4, which at
-64×64 pixels takes about twice as long as a batch of 1; no bias before a norm, where it has no effect.
+the depth of the U-Net and D's field follow the size of the pictures (unet.py, patchgan.py); a batch of 4 instead of 1,
+for which a step takes only about twice as long at 64×64 pixels; no bias before a norm, where it has no effect.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ class Pix2Pix(Model):
     def discriminator_step(self, x: Any, target: Any, fake: Any) -> dict[str, Any]:
         """Update D to minimize ½ (−mean log D(x, t) − mean log(1 − D(x, y))).
 
-        d_loss is the loss without the ½. Adam divides gradients by their size, so the ½ has no effect but in its ε.
+        d_loss is the loss without the ½. Adam divides gradients by their size, so the ½ matters only beside its ε.
         """
         D, optimizer, concatenate = self.networks["D"], self.optimizers["D"], array_module(x).concatenate
         optimizer.zero_grad()

@@ -1,24 +1,24 @@
 """Restore: a network that removes a damage from pictures, trained on clean pictures that the model damages itself.
 
     x = damage(clean)        new in each epoch for training pictures, always the same for held-out pictures
-    r = G(x)                 the network computes the residual: what the damage added
+    r = G(x)                 the network computes the residual, damaged minus clean
     y = x − r                the restored picture
     minimize                 mean |y − clean|, or mean (y − clean)²
 
-If x = clean + noise, then r = noise is the wanted output, and y − clean = −(r − noise): learning the picture or
-the noise minimizes the same error. But a network with a small r leaves the picture as it is, and the layers have no
-picture to pass on ("Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising", Zhang, Zuo, Chen,
-Meng and Zhang 2017). So the weights of the last layer start 10 times smaller. Network: dncnn.py.
+If x = clean + noise, then r = noise is the wanted output, and y − clean = −(r − noise). So the error is the same,
+whether the network learns the picture or the noise. But y = x needs only r = 0, and then no layer has to pass the
+picture on ("Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising", Zhang, Zuo, Chen, Meng and
+Zhang 2017). The weights of the last layer start 10 times smaller, so that r is small at first. Network: dncnn.py.
 
 Pixels in a hole are unknown. They are first filled smoothly from the pixels around (filling.py), and the residual is
-what the filling added. G also sees where the hole is; all other pixels stay as they are. Network: the U-Net of unet.py,
-which looks further around:
+the error of this filling. G also sees where the hole is. All other pixels stay as they are, even if there is another
+damage: of `noise:10,hole:blobs`, the noise remains. Network: the U-Net of unet.py, which looks further around:
 
     x = filled(damaged)      y = x − u·G(x, u)      u = 1 − mask, 1 in the hole and 0 elsewhere
 
-With `adversarial` > 0, a critic D learns to tell clean from restored pictures, and this weight times the mean of
-−log D(y) is added to the loss, as in the context encoder (Pathak et al. 2016: 0.001). The result has more texture,
-and its error is larger.
+With `adversarial` > 0, a critic D learns to tell clean from restored pictures, at a tenth of G's learning rate. The
+mean of −log D(y), times `adversarial`, is added to G's loss, as in the context encoder (Pathak et al. 2016: 0.001). The
+result has more texture, and its error is larger.
 
 Deviations from Zhang et al.: 48 channels and a depth of 10 instead of 64 and 17 (`preset` paper); L1 instead of half
 the sum of squares (`loss` l2); a batch of 16 instead of 128; the learning rate falls along a cosine instead of once.
@@ -145,7 +145,7 @@ class Restore(Model):
             measured["g_loss"], dlogits = self.loss.generator(logits)
             dy = dy + D.backward(self.adversarial * dlogits, D_cache, wrt="input")  # D isn't trained by this loss
             del D_cache
-        # forward: y = x - u * r, with u = 1 if there is no hole; x is data and has no gradient
+        # forward: y = x - u * r, or x - r without holes; x is data and needs no gradient
         G.backward(-dy if u is None else -u * dy, cache, wrt="params")
         self.optimizers["G"].step()
         return measured | (self.critic_step(clean, y, rng) if self.adversarial else {})
@@ -190,7 +190,7 @@ def _joined(x: Any, u: Any) -> Any:
 
 
 def _restored(x: Any, u: Any, r: Any) -> Any:
-    """Return x minus the residual r, with holes only in these."""
+    """Return x minus the residual r (N, H, W, C). If there are holes, it is subtracted in the holes only."""
     return x - r if u is None else x - u * r
 
 

@@ -10,9 +10,9 @@ transposed convolution has twice as many input channels. A level is
 
     Skip(LeakyReLU, convolution, norm, the next level, ReLU, transposed convolution, norm, dropout)
 
-The first and the innermost convolution and the last layer have no norm. The three innermost levels have dropout, as in
-the authors' Torch code (in their PyTorch code it is at 2² to 16² of 256² pixels). It is the only noise: the paper's G
-learned to ignore an input z (section 3.1).
+The first and the innermost convolution and the last layer have no norm. The three innermost levels have dropout: at
+256×256 pixels, where the outputs are 2², 4² and 8², as in the authors' Torch code. In their PyTorch code it is one
+level further out: 4², 8² and 16². Dropout is the only noise: the paper's G learned to ignore an input z (section 3.1).
 
 The authors' LeakyReLU writes into its input, so their skips carry LeakyReLU(x) in place of x. That is the same: a ReLU
 follows each skip, and ReLU(LeakyReLU(x)) = ReLU(x).

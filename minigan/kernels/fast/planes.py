@@ -1,22 +1,29 @@
 """Convolutions at stride 1 with few channels on one side: first the products, then sums of shifted planes.
 
-patches.py copies the R·S·C numbers that each output sees, 49 times x for a 7×7 kernel. But each pixel of x takes part
-in R·S·K products, which are far fewer numbers if K is 1 or 3. So these are computed first, for all places (r, s):
+patches.py copies the R·S·C numbers that each output sees, 49 times x for a 7×7 kernel. But of the products of a pixel
+of x with the weights, summed over c, there are only R·S·K, which are far fewer numbers if K is 1 or 3. So these sums
+over c are computed first, for all places (r, s) of the window, here for one picture x (H, W, C) and W (R, S, C, K):
 
     Z[r, s, k, i, j] = Σ_c W[r, s, c, k] x[i, j, c]                  (R·S·K, C) @ (C, H·W)
     y[i, j, k] = Σ_rs Z[r, s, k, i + r·dilation − padding, j + s·dilation − padding]
 
-Z[r, s, k] is a plane (H, W) with contiguous rows, so the sums are fast. Places outside of the picture are left out,
-because they are zero.
+Z[r, s, k] is a plane (H, W) with contiguous rows, so adding shifted planes is fast. Terms outside of the picture are
+left out, because x is zero there.
 
-At stride 1, the gradients are convolutions in the other direction, by the window turned round:
+At stride 1, both gradients are those of a convolution in the other direction, from dy to dx, with the window rotated by
+180° and its channels exchanged. Put r' = R − 1 − r into the sum for dx:
+
+    dx[i] = Σ_r W[r] dy[i − r·dilation + padding] = Σ_r' W'[r'] dy[i + r'·dilation − padding']
+
+and likewise for the columns j and s. So
 
     W'[r, s, k, c] = W[R − 1 − r, S − 1 − s, c, k]                   padding' = dilation·(R − 1) − padding
     dx = conv2d(dy, W', padding')
-    dW' = conv2d_weight_grad(dy, x, padding')
+    dW' = conv2d_weight_grad(dy, x, padding')                        dW is dW' turned back
 
-If K is small, dx and dW' need patches of dy alone, with R·S·K numbers. If C is small, it is the other way round: y and
-dW need patches of x alone, and dx, a convolution to few channels, is a sum of planes.
+padding' must not be negative. If K is small, y is a sum of planes, and dx and dW' need patches of dy alone, with R·S·K
+numbers for each pixel. If C is small, it is the other way round: y and dW need patches of x alone, with R·S·C numbers,
+and dx, a convolution to few channels, is a sum of planes.
 """
 
 from __future__ import annotations
@@ -31,16 +38,19 @@ from minigan.kernels.fast.elementwise import product
 from minigan.kernels.geometry import Pair, output_size
 from minigan.threads.crew import in_parallel
 
-# Where it pays, measured: at most MOST channels on one side, and FEWER times as many on the other
+# Where it pays, measured: at most MOST channels on one side, and at least FEWER times as many on the other
 MOST, FEWER = 8, 4
 
 
 def pays(x_shape: tuple, W_shape: tuple, stride: Pair, padding: Pair, dilation: Pair, xp: Any) -> bool:
-    """Whether this is the faster way: on a CPU, at stride 1, with few channels on one side, and outputs enough."""
+    """Whether this is the faster way: on a CPU, at stride 1, with few channels on one side, and enough outputs.
+
+    False also if the padding is larger than dilation·(kernel − 1): then the gradients would need a negative padding'.
+    """
     (_, H, W, _), (R, S, C, K) = x_shape, W_shape
     OH, OW = output_size((H, W), (R, S), stride, padding, dilation)
     one_sided = _few(C, K) or _few(K, C)
-    # Z has a number for each pixel: many for nothing if there are few outputs, as in a critic's last layer
+    # Z has R·S·K numbers for each pixel, most of them unused if there are few outputs, as in a critic's last layer
     suits = R * S > 1 and stride == (1, 1) and 2 * OH * OW >= H * W
     return xp is np and one_sided and suits and min(_other_padding((R, S), padding, dilation)) >= 0
 
@@ -55,7 +65,7 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     W_rows = W.transpose(0, 1, 3, 2).reshape(R * S * K, C).astype(x.dtype, copy=False)
 
     def work(block: slice) -> None:
-        Z = product(W_rows, x[block].reshape(-1, C).T)  # (R·S·K, C) @ (C, n·H·W)
+        Z = product(W_rows, x[block].reshape(-1, C).T)  # (R·S·K, C) @ (C, n·H·W), below (R, S, K, n, H, W)
         sums = _shifted_sums(Z.reshape(R, S, K, -1, *size), out_size, padding, dilation)
         y[block] = xp.moveaxis(sums, 0, -1)  # (K, n, OH, OW) → (n, OH, OW, K)
 
