@@ -134,7 +134,7 @@ HEIGHTS = st.integers(60, 150) | st.integers(5, 12).map(lambda n: 12 * n)
 WIDTHS = st.integers(30, 50) | st.just(36)
 
 
-@settings(max_examples=200)
+@settings(max_examples=min(200, 10 * settings().max_examples))
 @given(chains(), HEIGHTS, WIDTHS, st.integers(1, 20))
 def test_tiles_equal_the_whole(chain, height, width, least):
     network = Sequential(*chain)
@@ -163,7 +163,7 @@ LINEAR = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=min(200, 10 * settings().max_examples))
 @given(st.lists(LINEAR, min_size=1, max_size=4))
 def test_an_overlap_that_is_one_entry_smaller_would_be_wrong(chain):
     """The outermost entry that counts as wrong differs from the whole's; the one beside it doesn't."""

@@ -1,5 +1,6 @@
 import json
 import os
+import stat
 
 import pytest
 from PIL import Image
@@ -9,6 +10,7 @@ from minigan.errors import CheckpointError
 from minigan.training import RunFolder, TrainingError
 from minigan.training.curves import draw_run
 from minigan.training.declared import Declared
+from minigan.training.files import write_text
 
 
 @pytest.fixture
@@ -176,3 +178,16 @@ def test_a_run_with_a_checkpoint_is_not_replaced_and_the_way_to_go_on_is_named(f
     folder.unlock()
     assert folder.records.read() == [{"step": 1}]
     assert json.loads((folder.path / "config.json").read_text())["model"] == "dcgan"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX systems only")
+def test_a_file_is_flushed_before_its_name_is_and_the_name_too(tmp_path, monkeypatch):
+    """Otherwise a power failure could leave the name of a file without its contents."""
+    flushed = []
+
+    def record(number):
+        flushed.append((stat.S_ISDIR(os.fstat(number).st_mode), (tmp_path / "a.txt").exists()))
+
+    monkeypatch.setattr(os, "fsync", record)
+    write_text(tmp_path / "a.txt", "A")
+    assert flushed == [(False, False), (True, True)]
