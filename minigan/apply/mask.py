@@ -8,6 +8,7 @@ import numpy as np
 
 from minigan.apply.picture import FLOATS, read_picture, to_floats, to_gray
 from minigan.data.kinds import SUFFIXES
+from minigan.data.pictures import size_words
 from minigan.errors import DataError
 
 
@@ -19,8 +20,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     """
     mask = read_picture(path)
     if mask.pixels.shape[:2] != size:
-        (h, w), (H, W) = mask.pixels.shape[:2], size
-        raise DataError(f"the mask {path} has {w}x{h} pixels, and the picture {W}x{H}: they must be the same")
+        sizes = f"{size_words(*mask.pixels.shape[:2])}, and the picture {size_words(*size)} in height x width"
+        raise DataError(f"the mask {path} is {sizes}: they must be the same")
     floats = to_floats(mask.pixels)
     holes = (to_gray(floats) if floats.shape[2] == 3 else floats[..., :1]) > 0  # (H, W, 1)
     if mask.alpha is not None:

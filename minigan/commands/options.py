@@ -52,11 +52,16 @@ count, whole_number = typed(int, Count()), typed(int, WholeNumber())
 positive, fraction = typed(float, Positive()), typed(float, Fraction())
 
 
-def place(text: str) -> Path:
-    """Parse the path of a file or a folder."""
-    if not text.strip():
+def word(given: str) -> str:
+    """Return a name or path. It isn't empty."""
+    if not given.strip():
         raise argparse.ArgumentTypeError("the name is empty")
-    return Path(text)
+    return given
+
+
+def place(given: str) -> Path:
+    """Parse the path of a file or a folder."""
+    return Path(word(given))
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -171,7 +176,7 @@ def add_samples(parser: Any, models: dict[str, Any]) -> None:
     parser.add_argument("--ignore", type=names, metavar="A,B", help=value)
     kept = "what is held out of training: files by their names, such as '0001TP*,0016E5*', or DATA"
     part = "the folder val or test of the data, else a tenth"
-    parser.add_argument("--held-out", metavar="WHICH", help=f"{kept} (default: {part})")
+    parser.add_argument("--held-out", type=word, metavar="WHICH", help=f"{kept} (default: {part})")
     kinds = ",".join(AUGMENTATIONS)
     parser.add_argument("--augment", type=names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
@@ -211,10 +216,13 @@ def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = 
             text = f"{argument.option.help} (default: {argument.shown})"
         else:
             text = argparse.SUPPRESS
-        if argument.type is bool:
-            how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if shown and shown not in by_model and len({a.type for a in by_model.values()}) > 1:
+            how: dict[str, Any] = {"nargs": "?", "const": True}  # refused with any value, and without one
+        elif argument.type is bool:
+            how = {"action": argparse.BooleanOptionalAction}
         elif argument.choices:
-            how = {"choices": list(dict.fromkeys(choice for a in by_model.values() for choice in a.choices))}
+            known = [argument] if shown in by_model else by_model.values()
+            how = {"choices": list(dict.fromkeys(choice for a in known for choice in a.choices))}
         elif argument.type is str:
             how = {"metavar": "X"}
         else:

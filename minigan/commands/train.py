@@ -34,6 +34,7 @@ from minigan.training.session import feeds_of, opened, plan_of_resumed, progress
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
+from minigan.training.translation_judges import about_few
 
 EMA = 0.999
 RUNS = Path("runs")
@@ -94,7 +95,7 @@ def _add_data(parser: Parser, models: dict[str, Any]) -> None:
     data = parser.add_argument_group("data")
     where = f"{', '.join(DATASETS)}, the path of {options.PATHS}, or your own function as my_data.py:make_data"
     where += "; of pairs, a folder of them or input=DATA,target=DATA; of two sets, a folder with both or a=DATA,b=DATA"
-    data.add_argument("--data", help=f"{where} (default: {DEFAULT_DATA})")
+    data.add_argument("--data", type=options.word, help=f"{where} (default: {DEFAULT_DATA})")
     data.add_argument("--img-size", type=options.size, metavar="N", help=options.SIZE_HELP)
     data.add_argument("--channels", type=int, choices=(1, 3), help="gray or color (default: as they are)")
     options.add_skip_bad(data)
@@ -120,7 +121,8 @@ def main(args: argparse.Namespace) -> int:
             plan = new_plan(given | ({"model": word} if word else {}), cls, data)
         command = shlex.join(["minigan", *sys.argv[1:]])
         plan = plan._replace(config=replace(plan.config, own=(more | files) or None, command=command))
-        name = f"{short_name(plan.config.model)}-{next(iter(plan.sources.values())).name}"
+        data_name = next(iter(plan.sources.values())).name.partition("/")[0]  # of one folder's sets: sets/A
+        name = f"{short_name(plan.config.model)}-{data_name}"
         folder = RunFolder(args.out or RUNS / name)
     chosen = args.resume or args.out  # otherwise the first free folder of RUNS/NAME, NAME-2, …
     options.check_writable(chosen or RUNS)
@@ -192,6 +194,8 @@ def _train_on(run: Run, quiet: bool) -> int:
         say(f"{config.model} on {on}; steps {run.stepper.step} to {config.n_steps}, into {folder.path}")
         for source in sources:
             print_notes(source.notes)
+        if not run.best.key and (few := about_few(run.model, run.gallery.held_out)):
+            print_notes((few,))
     try:
         with closing(progress_of(run, quiet)) as progress:
             return run.train(progress)

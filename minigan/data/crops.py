@@ -76,7 +76,7 @@ def cropped(pictures: Whole, img_size: Size | None) -> Crops:
     size = (height, width) if img_size is None else as_size(img_size)
     if size[0] > height or size[1] > width:
         what = f"{pictures.name} has pictures of {size_words(height, width)}, and no crops of {size_words(*size)}"
-        raise DataError(f"{what}: use a smaller `img_size`, or resize them by `crops` no")
+        raise DataError(f"{what}: use a smaller `img_size`, or resize them, without `crops`")
     return Crops(pictures, size)
 
 

@@ -21,7 +21,7 @@ from minigan.data.listing import Listing, choose_split, list_files, listed
 from minigan.data.maps import MapFiles, about_classes, read_palette
 from minigan.data.palette import Palette
 from minigan.data.pictures import Size, as_size, size_words
-from minigan.data.sides import Files, by_name, find_sides, in_order, partners
+from minigan.data.sides import Files, by_name, find_sides, in_order, lone_side, partners
 from minigan.data.source import SHOWN, Source
 from minigan.errors import DataError
 from minigan.model import Kind
@@ -107,7 +107,7 @@ def _one_root(root: Path, kinds: Mapping[str, Kind], shown: Sequence[str], how: 
     if len(sides.files) == 1:
         (listing,) = sides.files.values()
         files = [path for _, path in listing.pictures]
-        notes += _check_halves(files)
+        notes += _check_halves(files, lone_side(sides, root))
         halves = {array: [Half(file, side) for file in files] for side, array in enumerate((first, second))}
         notes.append(f"{first} is the left half of each file, {second} the right one: `swap` exchanges them")
         return Rows(name_of(root), {array: list(halves[array]) for array in shown}, notes)
@@ -220,11 +220,11 @@ def _check_sizes(rows: Rows, headers: dict[str, dict[File, Header]], how: Readin
             raise DataError(f"{what}: {only}, so create both again in one size")
 
 
-def _check_halves(files: Sequence[Path | Member]) -> list[str]:
+def _check_halves(files: Sequence[Path | Member], lone: str) -> list[str]:
     """Return notes about files that hold two pictures side by side. Raises DataError if they don't seem to.
 
     Halves that are squares are taken as they are. In other files the step between the two middle columns has to stand
-    out, in half of the files looked at.
+    out, in half of the files looked at. `lone` says that these are one of two sides, if they are called like it.
     """
     odd, edges = [], []
     for file in [files[i] for i in np.unique(np.linspace(0, len(files) - 1, LOOKED_AT).astype(int))]:
@@ -238,6 +238,8 @@ def _check_halves(files: Sequence[Path | Member]) -> list[str]:
     if not odd:
         return []
     if np.mean(edges) < 0.5:
+        if lone:
+            raise DataError(f"{lone}: add them, or make the input of single pictures by `damage`")
         what = f"{odd[0]} isn't twice as wide as high, and has no edge in the middle"
         how = "give two folders, as input=FOLDER,target=FOLDER, or make the input of single pictures by `damage`"
         raise DataError(f"{what}, so that it isn't taken for two pictures side by side: {how}")

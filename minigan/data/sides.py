@@ -24,6 +24,7 @@ from minigan.errors import DataError
 
 ENDING = re.compile(r"(.+)[_.-]([A-Za-z]+)")
 LABELS = re.compile(r"annot|label|mask|segment", re.IGNORECASE)  # in the name of a folder of class maps
+SIDE = re.compile(r"(|train|val|test)([AB])")  # the name of a folder
 Files = dict[Parts, Path | Member]  # by folders below that of the side, and name without suffix
 
 
@@ -48,9 +49,13 @@ class Sides:
         """Describe a side for messages, such as `the folder trainA`, by its first picture."""
         if self.by_endings:
             return f"the files called ..._{side}"
-        path = self.files[side].pictures[0][1]
-        parts = path.parts[:-1] if isinstance(path, Member) else path.parent.relative_to(root).parts
+        parts = self.folders(side, root)
         return f"the folder {'/'.join(parts)}" if parts else f"{root} itself"
+
+    def folders(self, side: str, root: Path) -> Parts:
+        """Return the folders below the root in which the first picture of a side is."""
+        path = self.files[side].pictures[0][1]
+        return path.parts[:-1] if isinstance(path, Member) else path.parent.relative_to(root).parts
 
 
 def find_sides(root: Path, split: str) -> Sides:
@@ -87,8 +92,20 @@ def two_sides(root: Path, split: str) -> Sides:
         folders = listed(sorted(name or "the folder itself" for name in sides.files))
         what = f"{root} has pictures in {folders}" if len(sides.files) > 1 else f"{root} has one set of pictures"
         how = f"name them {split}A and {split}B, or give two folders, one for each name"
+        if lone := lone_side(sides, root):
+            raise DataError(f"{lone}: add them, or give two folders, one for each name")
         raise DataError(f"{what}, and two sets of them are needed: {how}")
     return sides
+
+
+def lone_side(sides: Sides, root: Path) -> str:
+    """Say that all pictures are in a folder such as trainA or B/train, and none in its counterpart; "" if not so."""
+    folders = sides.folders(next(iter(sides.files)), root) if len(sides.files) == 1 and not sides.by_endings else ()
+    for k, folder in enumerate(folders):
+        if found := SIDE.fullmatch(folder):
+            other = (*folders[:k], found[1] + ("B" if found[2] == "A" else "A"), *folders[k + 1 :])
+            return f"{root} has no pictures in {'/'.join(other)}, only in {'/'.join(folders)}"
+    return ""
 
 
 def in_order(names: Sequence[str], arrays: Sequence[str], maps: Sequence[str]) -> list[str]:

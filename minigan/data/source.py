@@ -188,7 +188,7 @@ def source_of_arrays(
             parts[array], classes = _labels(given, who)
         elif kind.what == "mask":
             if crops:
-                raise DataError(f"{who} is a mask, and masks can't be cut into crops: resize all by `crops` no")
+                raise DataError(f"{who} is a mask, and masks can't be cut into crops: resize all, without `crops`")
             parts[array] = _mask(given, who, img_size)
         else:
             parts[array] = _numbers(given, who)

@@ -164,7 +164,9 @@ def _by_name(data: Any, kinds: Mapping[str, Kind], swap: bool = False) -> dict[s
         if len(feeds) == 2 and root:
             return {feed: Side(root, k, 2) for feed, k in zip(feeds, (1, 0) if swap else (0, 1), strict=True)}
         if len(feeds) > 1:
-            raise DataError(f"the model takes {len(feeds)} sets of data, {every(feeds)}: give one for each of them")
+            sets = ",".join(f"{feed}=DATA" for feed in feeds)
+            what = f"the model takes {len(feeds)} sets of data, {every(feeds)}"
+            raise DataError(f"{what}: give one for each of them, as {sets}")
         return {feeds[0]: data}
     several = isinstance(data, tuple) or (isinstance(data, list) and len(kinds) > 1)
     given = tuple(data) if several else (data,)

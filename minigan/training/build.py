@@ -14,7 +14,7 @@ from minigan.common.model_checks import check_model
 from minigan.common.user_code import is_own
 from minigan.common.words import nearest
 from minigan.errors import CheckpointError, MiniganError
-from minigan.model import Model
+from minigan.model import Kind, Model
 from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.training.checkpoint import Checkpoint, Warn, load_checkpoint, load_newest
@@ -30,6 +30,16 @@ def model_class(name: str) -> type[Model]:
     if is_own(name):
         raise TrainingError(f"this run's model is {name}, a file of your own: hand over the class")
     raise TrainingError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
+
+
+def arrays_of(config: RunConfig, cls: type[Model] | None = None) -> dict[str, Kind]:
+    """Return the arrays that the model of a run needs. Raises TrainingError for arguments that exclude each other."""
+    try:
+        return (cls or model_class(config.model)).needs(**config.model_args)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, MiniganError):
+            raise
+        raise TrainingError(f"{config.model}: {error}") from error
 
 
 def build_model(config: RunConfig, cls: type[Model] | None = None, device: Device | str | None = None) -> Any:

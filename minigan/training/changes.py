@@ -41,7 +41,8 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
         if not _changeable(name, config) and value != began[name]:
             problem = f"{f'the model {value}' if name == 'model' else f'`{name}` {_plain(value)}'} doesn't fit this run"
             what = _plain(began[name]) if hasattr(config, name) or name in config.model_args else "a model without it"
-            raise TrainingError(f"{problem}, which began with {what}: leave it out, or start a new run")
+            what = f"with {what}" if what else "without it"
+            raise TrainingError(f"{problem}, which began {what}: leave it out, or start a new run")
     changed = {name: value for name, value in given.items() if _changeable(name, config)}
     arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
     return replace(config, model_args=config.model_args | arguments, **changed)

@@ -22,7 +22,7 @@ from minigan.model import Kind, Model, can
 from minigan.models import MODELS
 from minigan.options import arguments_of
 from minigan.threads import blas
-from minigan.training.build import model_class
+from minigan.training.build import arrays_of, model_class
 from minigan.training.changes import fingerprint, normalized
 from minigan.training.evaluation import usual_features
 from minigan.training.length import planned, steps_for
@@ -95,7 +95,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         init_from=str(Path(given["init_from"]).resolve()) if "init_from" in given else "",
     )
     get_device(config.device)
-    check_arrays(cls, cls.needs(**config.model_args))
+    check_arrays(cls, arrays_of(config, cls))
     sources, kept = open_sources(replace(config, data=word), cls, data, held_out)
     learning = learns_classes(cls, config.model_args)
     config = replace(

@@ -12,7 +12,7 @@ from minigan.common.user_code import is_own, short_name
 from minigan.data import DATASETS, Palette, Source, hold_out, number_classes, open_feeds, open_own_parts
 from minigan.errors import DataError
 from minigan.model import Model
-from minigan.training.build import model_class
+from minigan.training.build import arrays_of, model_class
 from minigan.training.settings import RunConfig, TrainingError
 
 IN_MEMORY = "arrays of a program"  # the value of RunConfig.data without a name or path
@@ -70,7 +70,7 @@ def absolute_held_out(held_out: str) -> str:
 def options_of(config: RunConfig, cls: type[Model] | None) -> dict[str, Any]:
     """Return the arguments of `open_feeds` that follow from the settings of a run."""
     return {
-        "kinds": (cls or model_class(config.model)).needs(**config.model_args),
+        "kinds": arrays_of(config, cls),
         "img_size": config.img_size,
         "channels": config.channels,
         "limit": config.limit,
@@ -107,6 +107,9 @@ def by_feed(data: str) -> str | dict[str, str]:
     parts = [part.partition("=") for part in re.split(r",(?=\w+=)", data)]
     if os.path.exists(data) or not all(equals and feed.isidentifier() for feed, equals, _ in parts):
         return data
+    for feed, _, path in parts:
+        if not path.strip():
+            raise TrainingError(f"there is nothing after {feed}= in {data}: write {feed}=DATA")
     return {feed: path for feed, _, path in parts}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.common.words import every
 from minigan.metrics import FeatureNetwork, Statistics, evaluate, observe, open_features
 from minigan.model import Judgement, Translation
 from minigan.training.judges import OwnJudge
@@ -64,6 +65,17 @@ def translation_judges(model: Any, held_out: Items, config: RunConfig) -> list[A
     if sets:
         judges.append(SetJudge(sets, held_out, open_features(config.eval_features, model.device), config))
     return judges
+
+
+def about_few(model: Any, held_out: Items) -> str:
+    """Return a note about sets with too few held-out pictures for KID; "" if there are none, or nothing is held out."""
+    names = dict.fromkeys(name for one in model.translations if not one.paired for name in (one.source, one.target))
+    few = {name: distinct(held_out, name) for name in names if distinct(held_out, name) < FEWEST_FOR_KID}
+    if not few or not len(held_out):
+        return ""
+    found = every(f"{n} of {name}" for name, n in few.items())
+    what = f"KID takes {FEWEST_FOR_KID} held-out pictures of each set, and there are {found}"
+    return f"{what}, so no checkpoint is kept as the best: hold out more by `held_out`"
 
 
 def unpaired(model: Any, held_out: Items) -> list[Translation]:

@@ -12,8 +12,8 @@ range such as `noise:5-50`, a number is drawn for each picture. Pictures are (H,
     hole:center   no pixels in a rectangle in the middle, half as wide and half as high as the picture
     hole:blobs    no pixels in blobs about 10 to 20 pixels across, which cover 20 to 30 % of the picture
 
-A hole is the last damage, because nothing is left of its pixels: they are set to 0, middle gray, and so is the mask,
-which is 1 elsewhere.
+A hole is a damage of its own: its pixels are 0, middle gray, and the mask is 0 there. All others are known, and a model
+that fills holes leaves them as they are, so it could undo no other damage.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Sort:
 
 
 SORTS = {
-    "noise": Sort(noise, 0, 255, None, "σ on the scale of bytes, such as noise:25, or a range, noise:5-50"),
+    "noise": Sort(noise, 0, 255, None, "σ from 0 to 255, on the scale of bytes, such as noise:25 or noise:5-50"),
     "salt": Sort(salt, 0, 1, None, "a share of the pixels from 0 to 1, such as salt:0.05"),
     "blur": Sort(blur, 0.1, 50, None, "σ in pixels from 0.1 to 50, such as blur:2"),
     "jpeg": Sort(jpeg, 1, 95, None, "a quality from 1 to 95, such as jpeg:20"),
@@ -139,7 +139,7 @@ class Damages:
     """Several damages in a row, from their text. Raises ValueError, which says what is wrong with the text.
 
     clip:    clip the damaged picture to [−1, 1], as a file of bytes would be
-    masked:  True if the last one is a hole
+    masked:  True if it is a hole
     """
 
     text: str
@@ -149,13 +149,19 @@ class Damages:
 
     def __post_init__(self) -> None:
         words = [word.strip() for word in re.sub("gr[ea]y", "gray", self.text.lower()).split(",")]
-        if words[-1].partition(":")[0] == "hole":
+        if "" in words:
+            raise ValueError(f"`damage` {self.text!r} lacks a damage: {_known()}")
+        holes = [word for word in words if word.partition(":")[0] == "hole"]
+        if holes and len(words) > 1:
+            why = "a hole is a damage of its own, since no other pixel changes when it is filled"
+            raise ValueError(f"`damage` {self.text}: {why}: train a model for each")
+        if holes:
             object.__setattr__(self, "hole", _hole(words.pop()))
         object.__setattr__(self, "parts", tuple(_part(word) for word in words))
 
     @property
     def masked(self) -> bool:
-        """True if the last damage is a hole."""
+        """True if the damage is a hole."""
         return bool(self.hole)
 
     @property
@@ -187,11 +193,8 @@ class Damages:
 def _part(word: str) -> tuple[str, float, float]:
     """Parse `noise:25` or `noise:5-50`. Raises ValueError."""
     name, colon, text = word.partition(":")
-    if name == "hole":
-        raise ValueError(f"`damage` {word}: a hole is the last damage, and there is one only")
     if name not in SORTS:
-        known = ", ".join([*SORTS, *(f"hole:{hole}" for hole in HOLES)])
-        raise ValueError(f"`damage` {word!r} is unknown: choose from {known}, several with commas")
+        raise ValueError(f"`damage` {word!r} is unknown: {_known()}")
     sort = SORTS[name]
     if not sort.numbers:
         if colon:
@@ -201,11 +204,19 @@ def _part(word: str) -> tuple[str, float, float]:
         return name, *sort.usual
     found = NUMBER.fullmatch(text)
     if found is None:
-        raise ValueError(f"`damage` {word}: {name} takes {sort.numbers}")
+        commas = ", and several damages are separated by commas" if re.search(r"[\s;+]", word) else ""
+        raise ValueError(f"`damage` {word}: {name} takes {sort.numbers}{commas}")
     least, most = float(found[1]), float(found[2] or found[1])
+    if least > most:
+        raise ValueError(f"`damage` {word}: a range begins with its smaller number, as {name}:{found[2]}-{found[1]}")
     if not sort.least <= least <= most <= sort.most:
         raise ValueError(f"`damage` {word}: {name} takes {sort.numbers}")
     return name, least, most
+
+
+def _known() -> str:
+    """Say which damages there are."""
+    return f"choose from {', '.join([*SORTS, *(f'hole:{hole}' for hole in HOLES)])}, several with commas"
 
 
 def _hole(word: str) -> str:

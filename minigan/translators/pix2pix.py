@@ -114,6 +114,8 @@ class Pix2Pix(Model):
         self.arrays = self.needs(labels=labels, damage=damage)
         if loss == "cross-entropy" and labels != "target":
             raise ValueError("`loss` cross-entropy compares class maps: give `labels` target, or leave it out")
+        if not gan and not weight:
+            raise ValueError("without `gan` and with `weight` 0, nothing is learned: leave one of them out")
         self.device, self.weight, self.cross_entropy = get_device(device), weight, loss == "cross-entropy"
         self.input_colors, self.target_colors, self.of_classes = input_colors, target_colors, labels == "target"
         if damage:

@@ -37,7 +37,7 @@ def test_white_is_a_hole_in_files_of_every_kind(kind, tmp_path, monkeypatch):
 
 def test_a_mask_that_can_not_be_meant_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="mask.png has 30x20 pixels, and the picture 30x21"):
+    with pytest.raises(DataError, match="mask.png is 20x30, and the picture 21x30 in height x width"):
         read_mask(saved((255 * HOLE).astype(np.uint8)), (21, 30))
     with pytest.raises(DataError, match="has no white pixel: paint the holes white"):
         read_mask(saved(np.zeros((20, 30), np.uint8)), (20, 30))

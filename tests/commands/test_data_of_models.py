@@ -154,12 +154,24 @@ WRONG = [
     (f"{PIX} --data maps --held-out single", "isn't twice as wide as high"),
     (f"{PIX} --data maps --augment jiter", "did you mean jitter?"),
     (f"{PIX} --data maps --labels both", "invalid choice: 'both'"),
+    (f"{PIX} --data maps --labels target --damage gray", "pix2pix: --damage makes inputs .*, and --labels takes pairs"),
+    (f"{PIX} --data maps --loss l2", r"invalid choice: 'l2' \(choose from 'l1', 'cross-entropy'\)"),
+    (f"{PIX} --data maps --no-gan --weight 0", "without --gan and with --weight 0, nothing is learned"),
+    (f"{PIX} --data input=,target=maps/labels", "there is nothing after input= in input=,target=maps/labels"),
+    (f"{PIX} --data maps --held-out=", "argument --held-out: the name is empty"),
+    (f"{PIX} --data=", "argument --data: the name is empty"),
+    (f"{PIX} --data half", "half has no pictures in trainB, only in trainA: add them, or make .* by --damage"),
+    (f"cyclegan {SMALL} --data half", "half has no pictures in trainB, only in trainA: add them, or give two"),
+    (f"cyclegan {SMALL} --data sets --labels target", "cyclegan has no --labels"),
     (
         f"cyclegan {SMALL} --data single",
         "single has one set of pictures, and two sets of them are needed: name them trainA",
     ),
     (f"cyclegan {SMALL} --data a=single", 'the data has no array "b", which the model takes, only "a": add it'),
-    (f"cyclegan {SMALL} --data digits", "the model takes 2 sets of data, a and b: give one for each of them"),
+    (
+        f"cyclegan {SMALL} --data digits",
+        "2 sets of data, a and b: give one for each of them, as a=DATA,b=DATA",
+    ),
     (
         f"cyclegan {SMALL}",
         "cyclegan takes a, b: give them by --data, as a=DATA,b=DATA, or as one folder with trainA and",
@@ -184,7 +196,17 @@ WRONG = [
 @pytest.mark.parametrize(("line", "sentence"), WRONG)
 def test_wrong_folders_and_flags_are_one_sentence(data, capsys, line, sentence):
     Path("empty").mkdir()
+    save("half/trainA/0.png", photo(0))
     assert re.search(sentence, refused(capsys, f"train {line} --n-steps 1"))
+    assert not Path("runs").exists()
+
+
+def test_the_folder_of_a_run_is_called_as_that_of_its_two_sets(data, capsys):
+    out = said(capsys, f"train cyclegan {SMALL} --data sets --n-steps 1 --limit 2")
+    assert "note: KID takes 4 held-out pictures of each set" in out and "best.npz" not in out
+    assert [path.name for path in Path("runs").iterdir()] == ["cyclegan-sets"]
+    assert Path("runs/cyclegan-sets/config.json").is_file()
+    assert "which began without it" in refused(capsys, "train --resume runs/cyclegan-sets --held-out single")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from minigan.model import PICTURE, Judgement, Translation
 from minigan.testing import STRICT
 from minigan.training import TrainingError, load_checkpoint, train
 from minigan.training.declared import Declared
+from minigan.training.judges import Best
 from minigan.training.translation import BadPictureError, Scores, comparable_source, cut, in_batches, result_of
-from minigan.training.translation_judges import FEWEST_FOR_KID, spread, translation_judges
+from minigan.training.translation_judges import FEWEST_FOR_KID, about_few, spread, translation_judges
+from minigan.translators import CycleGAN
 
 JUDGED = replace(
     CONFIG, model_args={}, limit=None, augment=(), n_steps=20, eval_interval=5, sample_interval=100, batch_size=4
@@ -237,6 +239,12 @@ def test_few_held_out_pictures_have_no_kid():
         {name: source.select(np.arange(FEWEST_FOR_KID - 1)) for name, source in items.sources.items()}, model.arrays
     )
     assert translation_judges(model, few, CYCLE) == []
+    assert "KID takes 4 held-out pictures of each set, and there are 3 of a and 3 of b" in about_few(model, few)
+    assert about_few(model, items) == about_few(model, items[:0]) == ""
+
+
+def test_generators_that_do_nothing_are_not_the_best_for_their_cycle_error():
+    assert Best(CycleGAN.judgements).key == ""
 
 
 def test_a_set_with_a_result_that_is_not_finite_has_no_kid():

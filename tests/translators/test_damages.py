@@ -122,10 +122,12 @@ def test_several_damages_come_in_their_order():
     ("text", "sentence"),
     [
         ("nois:25", "'nois:25' is unknown: choose from noise, salt, blur, jpeg, gray, fade, hole:center, hole:blobs"),
-        ("", "'' is unknown"),
-        ("blur:2,", "'' is unknown"),
-        ("noise", "noise takes σ on the scale of bytes, such as noise:25, or a range"),
-        ("noise:50-5", "noise takes σ"),
+        ("", "'' lacks a damage: choose from noise"),
+        ("blur:2,", "'blur:2,' lacks a damage"),
+        ("noise", "noise takes σ from 0 to 255, on the scale of bytes, such as noise:25 or noise:5-50"),
+        ("noise:300", "noise takes σ from 0 to 255"),
+        ("noise:50-5", "a range begins with its smaller number, as noise:5-50"),
+        ("noise:25 blur:2", "noise:5-50, and several damages are separated by commas"),
         ("noise:-5", "noise takes σ"),
         ("noise:1e400", "noise takes σ"),
         ("salt:5", "a share of the pixels from 0 to 1"),
@@ -135,8 +137,9 @@ def test_several_damages_come_in_their_order():
         ("fade:1", "an amount from 0 to 0.95"),
         ("hole", "choose from hole:center, hole:blobs"),
         ("hole:big", "choose from hole:center, hole:blobs"),
-        ("hole:blobs,noise:5", "a hole is the last damage"),
-        ("hole:blobs,hole:center", "a hole is the last damage"),
+        ("noise:5,hole:blobs", "a hole is a damage of its own, since no other pixel changes when it is filled"),
+        ("hole:blobs,noise:5", "a hole is a damage of its own"),
+        ("hole:blobs,hole:center", "a hole is a damage of its own"),
     ],
 )
 def test_wrong_words_get_a_sentence(text, sentence):

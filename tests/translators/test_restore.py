@@ -26,7 +26,7 @@ def step(model, batch, progress=0.0):
     return model.step(lambda: batch, None, Now(0, 0, np.random.default_rng(0), progress))
 
 
-@pytest.mark.parametrize("damage", ["noise:25", "jpeg:20,hole:blobs"])
+@pytest.mark.parametrize("damage", ["noise:25", "hole:blobs"])
 @pytest.mark.parametrize(("loss", "adversarial"), [("l2", 0), ("l1", 0), ("l2", 0.5)])
 def test_the_steps_gradient_is_that_of_the_loss(damage, loss, adversarial):
     """Compare with differences in float64, in a random direction of all weights."""
