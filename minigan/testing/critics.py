@@ -70,7 +70,7 @@ def critics(draw: Callable) -> CriticCase:
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     if len(shape) == 3:
         normed = any(isinstance(inner, Norm) for part in parts for _, inner in part.walk())
-        part = [L.Flatten() if normed else draw(st.sampled_from((L.Flatten, L.GlobalSumPool)))()]
+        part = [L.Flatten() if normed else draw(st.sampled_from((L.Flatten, L.GlobalSumPool, L.GlobalAvgPool)))()]
         parts, shape = [*parts, *part], _shape_after(part, shape, N)
     head = L.Dense(shape[0], 1, bias=draw(st.booleans()), rng=rng)
     if labels is None:
@@ -197,7 +197,10 @@ PARTS: list[tuple[Callable[[Shape], bool], Callable[[_Draws, Shape], list[Layer]
     (_is_picture, lambda d, s: [L.MaxPool2D(*_window(d, s))]),
     (lambda s: True, _parallel),
     (lambda s: _is_picture(s) and max(s[:2]) <= 3, lambda d, s: [L.Upsample((d.size(1, 2), d.size(1, 2)))]),
-    (lambda s: _is_picture(s) and min(s[:2]) >= 2, lambda d, s: [L.ReflectionPad2D(1), *_conv(d, s)]),
+    (
+        lambda s: _is_picture(s) and min(s[:2]) >= 2,
+        lambda d, s: [d.either(L.ReflectionPad2D, L.ReplicationPad2D)(1), *_conv(d, s)],
+    ),
     (lambda s: _is_picture(s) and max(s[:2]) <= 3, lambda d, s: [L.BilinearUpsample((d.size(1, 2), d.size(1, 2)))]),
     (lambda s: True, lambda d, s: [L.Skip(L.Sequential(L.Dense(s[-1], d.size(1, 2), rng=d.rng), d.activation(1)))]),
     (lambda s: True, lambda d, s: [L.Softmax()]),
