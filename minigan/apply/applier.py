@@ -53,7 +53,9 @@ def _target(model: Any, to: str, parameter: Parameter) -> str:
     targets = [translation.target for translation in model.translations]
     to = to or (targets[0] if parameter.default is parameter.empty else parameter.default)
     if to not in targets:
-        raise DataError(f"{type(model).__name__} translates to {' and '.join(targets)}, not to {to!r}")
+        raise DataError(
+            f"{type(model).__name__} translates to {' and '.join(targets)}, not to {to!r}: use one of these as `to`"
+        )
     return to
 
 

@@ -28,6 +28,7 @@ from minigan.training.settings import NUMBERS, RunConfig
 
 PATHS = "a folder or .zip of pictures, arrays in a .npy or .npz, IDX files (MNIST, EMNIST), CIFAR-10 or CIFAR-100"
 SIZE_HELP = "pictures of N pixels each way, or of HEIGHTxWIDTH (default: 64 for files, other data as it is)"
+HIDE = argparse.SUPPRESS
 FEW = 3  # the help of an option lists its models if there are at most this many
 
 
@@ -215,9 +216,12 @@ def add_model_options(parser: Any, shown: str | None, own: type[Model] | None = 
         elif shown in by_model:
             text = f"{argument.option.help} (default: {argument.shown})"
         else:
-            text = argparse.SUPPRESS
-        if shown and shown not in by_model and len({a.type for a in by_model.values()}) > 1:
-            how: dict[str, Any] = {"nargs": "?", "const": True}  # refused with any value, and without one
+            text = HIDE
+        if shown not in by_model and len({a.type for a in by_model.values()}) > 1:
+            how: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "X"}  # yes or no for some, words for others
+            parser.add_argument(
+                f"--no-{argument.name}", dest=argument.name, action="store_false", default=None, help=HIDE
+            )
         elif argument.type is bool:
             how = {"action": argparse.BooleanOptionalAction}
         elif argument.choices:

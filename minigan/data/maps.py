@@ -116,7 +116,17 @@ def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def decode_values(path: File, form: str) -> np.ndarray:
     """Decode the values of a map: numbers or colors 0xRRGGBB, (H, W) integers. Raises DataError, naming the file."""
-    return decode_by(path, lambda image: _numbers(_upright(image, path)) if form == "index" else _colors(image, path))
+
+    def values(image: Image.Image) -> np.ndarray:
+        if form != "index":
+            return _colors(image, path)
+        upright = _upright(image, path)
+        if upright.mode not in INDEX_MODES:
+            what = "is a class map in color, and the classes are the numbers of pixels"
+            raise DataError(f"{path} {what}: save it in gray or with a palette")
+        return _numbers(upright)
+
+    return decode_by(path, values)
 
 
 @dataclass(frozen=True)

@@ -44,16 +44,39 @@ def open_sources(
         if config.held_out:
             raise TrainingError(f"`held_out` {config.held_out} isn't used, since {config.model} holds nothing out")
         return sources, {}
-    config = replace(config, palettes=palettes_of(sources))
+    config = replace(config, palettes=palettes_of(sources), shapes=shapes_of(sources))
+    options = options_of(config, cls) | {"channels": usual_channels(config, cls)}
     if held_out is None and _is_data(config.held_out):
         held_out = by_feed(config.held_out)
     if held_out is not None:
         one_folder = isinstance(held_out, str | os.PathLike)
-        return sources, open_feeds(held_out, **options_of(config, cls) | {"swap": config.swap and one_folder})
+        kept = open_feeds(held_out, **options | {"swap": config.swap and one_folder})
+        return sources, with_channels(kept, config)
     if config.held_out:
         return hold_out(sources, config.seed, names=config.held_out)
-    own = open_own_parts(by_feed(config.data) if data is None else data, **options_of(config, cls))
-    return hold_out(sources, config.seed, own)
+    own = open_own_parts(by_feed(config.data) if data is None else data, **options)
+    return hold_out(sources, config.seed, with_channels(own, config))
+
+
+def usual_channels(config: RunConfig, cls: type[Model] | None) -> int | None:
+    """Return the channels with which other pictures are opened: those of training, if all of its arrays agree."""
+    kinds = arrays_of(config, cls)
+    shapes = [shape for name, shape in config.shapes.items() if name in kinds and kinds[name].what == "picture"]
+    found = {shape[2] for shape in shapes if len(shape) == 3}
+    return config.channels or (found.pop() if len(found) == 1 and found <= {1, 3} else None)
+
+
+def with_channels(sources: Sources, config: RunConfig) -> Sources:
+    """Return other data than that of training. Raises DataError for pictures with another number of channels."""
+    for source in sources.values():
+        for name, shape in source.shapes.items():
+            trained = config.shapes.get(name, shape)
+            if source.kinds[name].what == "picture" and len(shape) == len(trained) == 3 and shape[2] != trained[2]:
+                words = {1: "gray", 3: "in color"}
+                is_, was = (words.get(n, f"of {n} channels") for n in (shape[2], trained[2]))
+                what = f"pictures of {name} are {is_}, and those of training {was}"
+                raise DataError(f"{source.name}: {what}: convert them")
+    return sources
 
 
 def _is_data(held_out: str) -> bool:

@@ -22,7 +22,15 @@ from minigan.errors import DataError
 from minigan.metrics import FeatureNetwork, class_iou, evaluate, mean_iou, observe, pixel_accuracy
 from minigan.model import Model, Translation
 from minigan.training.settings import RunConfig
-from minigan.training.sources import Sources, by_feed, open_data, open_sources, options_of
+from minigan.training.sources import (
+    Sources,
+    by_feed,
+    open_data,
+    open_sources,
+    options_of,
+    usual_channels,
+    with_channels,
+)
 from minigan.training.translation import Scores, comparable_source, distinct, in_batches, result_of
 
 DRAWS, LEVEL = 1000, 0.95  # of the bootstrap
@@ -46,10 +54,11 @@ def open_judged(
         return training, training if split else held_out
     data = by_feed(config.data) if data is None else by_feed(data) if isinstance(data, str) else data
     config = replace(config, limit=None, swap=config.swap and isinstance(data, str | os.PathLike))
+    config = replace(config, channels=usual_channels(config, cls))
     options = options_of(config, cls)
     if split:
-        return {}, open_feeds(data, **options, split=split)
-    return {}, open_data(config, cls, data) | open_own_parts(data, **options)
+        return {}, with_channels(open_feeds(data, **options, split=split), config)
+    return {}, with_channels(open_data(config, cls, data) | open_own_parts(data, **options), config)
 
 
 @dataclass(frozen=True)

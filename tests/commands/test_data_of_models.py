@@ -201,6 +201,26 @@ def test_wrong_folders_and_flags_are_one_sentence(data, capsys, line, sentence):
     assert not Path("runs").exists()
 
 
+def test_gray_pictures_are_held_out_and_judged_in_color(data, capsys):
+    for k in range(3):
+        save(f"gray/{k}.png", photo(k)[..., 0])
+        save(f"grays/trainA/{k}.png", photo(k)[..., 0])
+        save(f"grays/trainB/{k}.png", photo(k))
+    small = "--n-steps 1 --batch-size 2 --img-size 16 --features 4 --depth 2"
+    said(capsys, f"train restore --data single --held-out gray {small} --out run")
+    assert "gray: 3 pictures of 16x16x3" in said(capsys, "evaluate run --against gray")
+    sentence = refused(capsys, f"train cyclegan {SMALL} --data grays --held-out sets --n-steps 1")
+    assert "sets/A: pictures of a are in color, and those of training gray: convert them" in sentence
+
+
+def test_maps_in_color_have_none_of_the_classes_of_numbers(data, capsys):
+    for k in range(3):
+        save(f"colored/photos/{k}.png", photo(k))
+        save(f"colored/labels/{k}.png", np.repeat(labels(k)[..., None], 3, axis=2))
+    sentence = refused(capsys, f"train {PIX} --data maps --labels target --held-out colored --n-steps 1")
+    assert "labels/0.png is a class map in color, and the classes are the numbers of pixels" in sentence
+
+
 def test_the_folder_of_a_run_is_called_as_that_of_its_two_sets(data, capsys):
     out = said(capsys, f"train cyclegan {SMALL} --data sets --n-steps 1 --limit 2")
     assert "note: KID takes 4 held-out pictures of each set" in out and "best.npz" not in out
