@@ -21,13 +21,13 @@ from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Seq
 from minigan.metrics.checks import check_pictures
 from minigan.metrics.features import FeatureNetwork, digest
 from minigan.metrics.resize import resize_bilinear
+from minigan.translators.luminance import luminance
 
 SIDE = 28  # pixels, MNIST's
 FEATURES = 64
 DIGITS = tuple(map(str, range(10)))
 MAKER = "examples/train_classifier.py"
 AT_ONCE = 250  # pictures, so that the memory doesn't grow with their number
-LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue: ITU-R BT.601, as in Pillow's "L"
 
 
 def build_classifier(rng: np.random.Generator | None = None) -> Sequential:
@@ -92,7 +92,7 @@ class DigitClassifier(FeatureNetwork):
     def _classify(self, x: Any, xp: Any) -> tuple[Any, Any]:
         """Return the features and probabilities of a few pictures."""
         if x.shape[3] == 3:
-            x = LUMA[0] * x[..., :1] + LUMA[1] * x[..., 1:2] + LUMA[2] * x[..., 2:]  # (N, H, W, 1)
+            x = luminance(x)[..., None]  # (N, H, W, 1)
         if x.shape[1:3] != (SIDE, SIDE):
             x = resize_bilinear(x, SIDE)
         features = self.network[0].output(x, train=False)  # (N, 64)

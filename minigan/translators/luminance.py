@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan.backend import array_module
 
-REC_601 = (0.299, 0.587, 0.114)  # the weights of red, green and blue in ITU-R BT.601
+REC_601 = (0.299, 0.587, 0.114)  # the weights of red, green and blue in ITU-R BT.601, as in Pillow's "L"
 FLAT = 1e-8  # a variance far below that of one step of 1/255: a picture without contrast
 
 

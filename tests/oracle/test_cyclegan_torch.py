@@ -20,15 +20,6 @@ pytestmark = pytest.mark.oracle
 STEPS, BATCH, FEATURES, BLOCKS, POOL, LR = 10, 2, 3, 2, 5, 2e-4
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays are so small that PyTorch's threads would spend their time waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Block(nn.Module):
     def __init__(self, C):
         super().__init__()

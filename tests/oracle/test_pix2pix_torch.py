@@ -20,15 +20,6 @@ STEPS, BATCH, WIDTH, CLASSES = 10, 2, 3, 3
 NORMS = {"instance": lambda c: nn.InstanceNorm2d(c, affine=True), "batch": nn.BatchNorm2d, "none": None}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks as small as these take more time on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Dropout(nn.Module):
     """Dropout with the numbers that minigan draws: in its order, with channels last."""
 
