@@ -4,7 +4,7 @@
 feed of a model, and `Feeds` draws shuffled batches from the sources.
 """
 
-from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation
+from minigan.data.augment import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation, random_turn
 from minigan.data.catalog import DATASETS, DatasetInfo, list_datasets, open_dataset
 from minigan.data.crops import Crops
 from minigan.data.dataset import ArrayDataset, Dataset, number_classes
@@ -57,6 +57,7 @@ __all__ = [
     "random_flip",
     "random_jitter",
     "random_rotation",
+    "random_turn",
     "ring",
     "source_of",
     "source_of_arrays",

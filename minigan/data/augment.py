@@ -1,4 +1,4 @@
-"""Augmentation: random flips, shifts, rotations and enlarged windows of pictures.
+"""Augmentation: random flips, quarter turns, shifts, rotations and enlarged windows of pictures.
 
 Every function takes pictures (N, H, W, C) and one generator per picture, and returns a new array of the same shape and
 dtype. The draws depend on the generators alone, not on the pictures, so pictures that belong together get the same
@@ -23,6 +23,19 @@ def random_flip(x: np.ndarray, rngs: Generators) -> np.ndarray:
     _check(x, rngs)
     flip = np.array([rng.random() < 0.5 for rng in rngs])
     return np.where(flip[:, None, None, None], x[:, :, ::-1], x)
+
+
+def random_turn(x: np.ndarray, rngs: Generators) -> np.ndarray:
+    """Turn each picture by 0, 90, 180 or 270 degrees. Raises ShapeError for pictures that aren't square."""
+    _check(x, rngs)
+    if x.shape[1] != x.shape[2]:
+        what = f"quarter turns exchange height and width, and pictures are {x.shape[1]}x{x.shape[2]}"
+        raise ShapeError(f"{what}: use a square `img_size`, or `augment` without turn")
+    turns = np.array([int(4 * rng.random()) for rng in rngs], int)
+    y = np.empty_like(x)
+    for k in range(4):
+        y[turns == k] = np.rot90(x[turns == k], k, axes=(1, 2))
+    return y
 
 
 def random_crop(x: np.ndarray, rngs: Generators, padding: int) -> np.ndarray:
@@ -98,6 +111,7 @@ def _check_floats(x: np.ndarray) -> None:
 
 AUGMENTATIONS = {
     "flip": random_flip,
+    "turn": random_turn,
     "crop": partial(random_crop, padding=2),
     "rotate": partial(random_rotation, degrees=10),
     "jitter": partial(random_jitter, factor=286 / 256),

@@ -20,7 +20,7 @@ import numpy as np
 from minigan.common.terminal import bar
 from minigan.data.dataset import Dataset, to_unit_range
 from minigan.data.decode import File, decode, decode_whole, no_warnings, read_header
-from minigan.data.headers import cropped, misnamed, read_headers, resized
+from minigan.data.headers import cropped, misnamed, read_headers, resized, without_crops
 from minigan.data.kinds import count_kinds
 from minigan.data.listing import Listing, choose_split, find_classes, list_archive, list_files, list_folder
 from minigan.data.pictures import Size, as_size
@@ -171,9 +171,11 @@ def open_folder(
 
     Hidden files and files of other kinds are ignored. `img_size` is the side of a square or (height, width), 64 by
     default. `channels` defaults to 1 if every picture is gray, else to 3. `listing` describes which folders are splits
-    and classes. `notes` reports what was ignored, cropped and shrunk; `crops` says that the pictures won't be.
+    and classes. `notes` reports what was ignored, cropped and shrunk. `crops` says that pictures are neither, and that
+    those that are smaller than `img_size` are passed over.
 
-    Raises DataError if there are no pictures, and, naming the file, if one can't be read or is smaller than `img_size`.
+    Raises DataError if there are no pictures, and, naming the file, if one can't be read, or without `crops` is smaller
+    than `img_size`.
     With `skip_bad`, all pictures are decoded once, and bad ones are left out.
     """
     everything = list_files(root)
@@ -192,7 +194,10 @@ def open_listing(
     """Open the pictures of a listing below `root`, as `open_folder` does."""
     size = as_size(img_size or DEFAULT_SIZE)
     passed_over = count_kinds(listing.passed_over)
-    headers, bad = read_headers(listing, size)
+    small: list[str] = []
+    headers, bad = read_headers(listing, size, small if crops else None)
+    if not headers:
+        bad, small = [*bad, *small], []
     if bad and not (skip_bad and headers):
         raise BadFilesError(root, bad, bool(headers))
     channels = channels or (1 if all(header.gray for header in headers.values()) else 3)
@@ -213,7 +218,8 @@ def open_listing(
     skipped = f"{len(bad):,} bad file{' is' if len(bad) == 1 else 's are'} left out: minigan data {root} lists them"
     default = img_size is None
     fitted = cropped(sizes, size, default, CACHE_BUDGET) if crops else resized(sizes, size, default)
-    about_files = (passed_over, skipped if bad else "", misnamed(headers), fitted)
+    left_out = without_crops(len(small), len(sizes) + len(small), size)
+    about_files = (passed_over, skipped if bad else "", left_out, misnamed(headers), fitted)
     dataset.notes = (*listing.notes, *filter(None, about_files), *about_classes)
     return dataset
 

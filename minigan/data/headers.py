@@ -10,26 +10,46 @@ from minigan.data.pictures import size_words
 from minigan.errors import DataError
 
 
-def read_headers(listing: Listing, size: tuple[int, int]) -> tuple[dict[File, Header], list[str]]:
-    """Read the headers of all pictures; return those of usable pictures, and a sentence for each unusable one."""
-    headers, bad = {}, []
+def read_headers(
+    listing: Listing, size: tuple[int, int], small: list[str] | None = None
+) -> tuple[dict[File, Header], list[str]]:
+    """Read the headers of all pictures; return those of usable pictures, and a sentence for each unusable one.
+
+    The sentences about pictures that are smaller than `size` are appended to `small` instead, if it is given.
+    """
+    headers, bad = {}, list[str]()
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:
             try:
-                headers[path] = _check_size(read_header(path), path, size)
+                header = read_header(path)
             except DataError as error:
                 bad.append(str(error))
+            else:
+                if too_small := _too_small(header, path, size):
+                    (bad if small is None else small).append(too_small)
+                else:
+                    headers[path] = header
             shown.update()
     return headers, bad
 
 
-def _check_size(header: Header, path: File, size: tuple[int, int]) -> Header:
+def _too_small(header: Header, path: File, size: tuple[int, int]) -> str:
+    """Return a sentence if a picture is smaller than `size`, else ""."""
     shrink = min(header.size[0] / size[0], header.size[1] / size[1])
-    if shrink < 1:
-        most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
-        found = f"{path} is {size_words(*header.size)}{_axis_order(header.size)}, smaller than {size_words(*size)}"
-        raise DataError(f"{found}: use `img_size` {most} or less, or take it out of the folder")
-    return header
+    if shrink >= 1:
+        return ""
+    most = min(header.size) if size[0] == size[1] else size_words(int(size[0] * shrink), int(size[1] * shrink))
+    found = f"{path} is {size_words(*header.size)}{_axis_order(header.size)}, smaller than {size_words(*size)}"
+    return f"{found}: use `img_size` {most} or less, or take it out of the folder"
+
+
+def without_crops(small: int, n: int, size: tuple[int, int]) -> str:
+    """Return a note about the `small` of n pictures that are passed over, "" if there are none."""
+    if not small:
+        return ""
+    are = "is" if small == 1 else "are"
+    what = f"{small:,} of {n:,} pictures {are} passed over, smaller than crops of {size_words(*size)}"
+    return f"{what}: a smaller `img_size` uses {'it' if small == 1 else 'them'}"
 
 
 def _axis_order(*sizes: tuple[int, int]) -> str:

@@ -17,6 +17,7 @@ from minigan.metrics.networks import FEATURE_NETWORKS, open_features
 from minigan.metrics.photo_classifier import PhotoClassifier
 from minigan.metrics.similarity import psnr, ssim
 from minigan.metrics.statistics import Statistics, network_of, observe, read_statistics, write_statistics
+from minigan.metrics.super_resolution import cut_to_multiple, luma, protocol_scores
 
 __all__ = [
     "FEATURE_NETWORKS",
@@ -35,11 +36,13 @@ __all__ = [
     "check_metrics",
     "class_iou",
     "confusion",
+    "cut_to_multiple",
     "evaluate",
     "frechet_distance",
     "kernel_distance",
     "kernel_distance_error",
     "load_inception",
+    "luma",
     "mean_iou",
     "modes_and_quality",
     "nearest",
@@ -48,6 +51,7 @@ __all__ = [
     "open_features",
     "pixel_accuracy",
     "precision_recall",
+    "protocol_scores",
     "psnr",
     "read_statistics",
     "ssim",

@@ -203,6 +203,10 @@ def _with_judgements(config: RunConfig, model: Model, given: dict[str, Any], sou
     pictures = any(len(shape) == 3 for shape in config.shapes.values())
     if config.augment and not pictures:
         raise TrainingError(f"`augment` is for pictures, and {config.data} has none: leave it out")
+    oblong = next((s for s in config.shapes.values() if len(s) == 3 and s[0] != s[1]), None)
+    if "turn" in config.augment and oblong:
+        what = f"`augment` turn exchanges height and width, and pictures are {oblong[0]}x{oblong[1]}"
+        raise TrainingError(f"{what}: use a square `img_size`, or leave turn out")
     asked = [name for name in ("eval_interval", "eval_samples", "eval_features") if name in given]
     measured = can(model, "generate") and pictures
     sets = any(not one.paired for one in model.translations)  # compared by KID

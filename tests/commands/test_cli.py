@@ -168,6 +168,10 @@ def test_help_shows_every_default(capsys, model):
         ("train dcgan --n-steps 3 --n-epochs 3", "not allowed with"),
         ("train dcgan --augment flop", "there is no augmentation 'flop': did you mean flip?"),
         ("train gan --data ring --augment flip --n-steps 1", "--augment is for pictures, and ring has none"),
+        (
+            "train restore --data shapes --img-size 32x16 --augment turn",
+            "turn exchanges height and width, and pictures are",
+        ),
         ("train dcgan --out full", "full is not an empty folder: give another --out"),
         ("train --resume nowhere", "nowhere does not exist"),
         ("train --resume empty", "not the folder of a run"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.data import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation
+from minigan.data import AUGMENTATIONS, random_crop, random_flip, random_jitter, random_rotation, random_turn
 from minigan.errors import ShapeError
 
 
@@ -15,8 +15,14 @@ def x():
     return np.random.default_rng(0).uniform(-1, 1, (200, 6, 9, 2)).astype(np.float32)
 
 
+def fitting(name, x):
+    """Square pictures for quarter turns."""
+    return x[:, :, :6] if name == "turn" else x
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_keeps_shape_dtype_range_and_input_and_repeats_with_its_seed(name, x):
+    x = fitting(name, x)
     before = x.copy()
     y = AUGMENTATIONS[name](x, rngs(200))
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
@@ -28,6 +34,7 @@ def test_keeps_shape_dtype_range_and_input_and_repeats_with_its_seed(name, x):
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_a_change_follows_from_the_picture_s_own_generator(name, x):
+    x = fitting(name, x)
     whole, some = AUGMENTATIONS[name](x, rngs(200)), slice(50, 57)
     np.testing.assert_array_equal(AUGMENTATIONS[name](x[some], rngs(200)[some]), whole[some])
 
@@ -50,6 +57,18 @@ def test_flip_mirrors_about_half_of_the_pictures(x):
     same, mirrored = ((y == other).all((1, 2, 3)) for other in (x, x[:, :, ::-1]))
     assert (same ^ mirrored).all()
     assert 70 < mirrored.sum() < 130
+
+
+def test_turns_are_all_four_about_equally_often(x):
+    x = fitting("turn", x)
+    y = random_turn(x, rngs(200))
+    turned = np.array([(np.rot90(x, k, axes=(1, 2)) == y).all((1, 2, 3)) for k in range(4)])
+    assert (turned.sum(axis=0) == 1).all() and turned.sum(axis=1).min() > 30
+
+
+def test_pictures_that_are_not_square_are_not_turned(x):
+    with pytest.raises(ShapeError, match="exchange height and width, and pictures are 6x9: use a square `img_size`"):
+        random_turn(x, rngs(200))
 
 
 def test_crop_is_one_of_the_shifts_and_all_of_them_occur(x):

@@ -131,6 +131,16 @@ def test_points_and_named_sets_have_crops_if_any():
     assert open_dataset("digits", crops=True).shape == (16, 16, 1)
 
 
+def test_pictures_that_are_smaller_than_the_crop_are_passed_over_with_a_count(pictures):
+    dataset = open_dataset(pictures, (30, 30), crops=True)
+    assert len(dataset) == 2 and {path.name for path in dataset.pictures.paths} == {"0.png", "1.png"}
+    note = "1 of 3 pictures is passed over, smaller than crops of 30x30: a smaller `img_size` uses it"
+    assert note in dataset.notes
+    assert dataset.batch(np.array([0, 1])).shape == (2, 30, 30, 3)
+    with pytest.raises(DataError, match="smaller than 30x30"):  # resized, not cut: a picture isn't enlarged
+        open_dataset(pictures, (30, 30))
+
+
 @pytest.mark.parametrize(
     ("open_it", "sentence"),
     [

@@ -173,7 +173,7 @@ def test_damage_may_replace_an_array():
 @pytest.mark.parametrize("augment", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
 def test_arrays_of_a_feed_are_changed_alike(augment):
     """A color, its gray copy and the mask of its bright half stay aligned, and the label is left as it is."""
-    gray = np.zeros((20, 16, 12, 1), np.uint8)
+    gray = np.zeros((20, 16, 16, 1), np.uint8)
     gray[:, 4:, 5:] = 255
     kinds = {"input": PICTURE, "target": PICTURE, "mask": MASK, "label": LABEL}
     data = {"input": gray.repeat(3, axis=3), "target": gray, "mask": gray, "label": np.arange(20)}

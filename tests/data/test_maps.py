@@ -132,7 +132,7 @@ def test_small_maps_are_enlarged_by_nearest_pixels(tmp_path):
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
 def test_augmentation_changes_picture_and_map_alike(tmp_path, augment):
-    source = open_feeds(lay(tmp_path, "gray"), TO_MAP, (48, 40))
+    source = open_feeds(lay(tmp_path, "gray"), TO_MAP, (40, 40) if augment == "turn" else (48, 40))
     with Feeds(source, TO_MAP, 60, augment=[AUGMENTATIONS[augment]]) as feeds:
         batch = feeds.next()
     assert set(np.unique(batch["target"])) == {0, 1}
