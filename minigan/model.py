@@ -208,6 +208,7 @@ class Model:
     n_classes: int = 0
     applied: tuple[str, ...] = ()  # networks that `apply` maps a picture through, in inference mode and in this order
     recolors: bool = False  # True if `apply` may give colors to a gray picture; else `minigan apply` keeps it gray
+    scale: int = 1  # the result of `apply` is so many times as high and as wide as the picture
     multiple: int = 1  # `apply` pads height and width of a picture to multiples of it
     reads: float = 0.0  # average number of times a step waits for the device to read a number on the host
 
@@ -274,6 +275,9 @@ class Model:
 #   latent(n, rng) → z (n, latent_dim); generate(z, labels=None) → samples      minigan sample
 #   apply(x, …) → y, for a batch of one item                                    minigan apply
 #   translate(item) → {target: y}, for the targets in `translations`            judging held-out items, minigan evaluate
+#   baseline(item) → {target: y}, a simple answer named `baseline_words`        stands beside the results of `translate`
+#   stages(item) → {caption: y}, the results of parts of training               tables
+#   set_strength(s): `apply` uses (1 − s)·first + s·last stage's weights        minigan apply --strength
 #   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
 #
 # `damage` computes further arrays of a batch, such as a noisy input, from one item on the host: {"target": (H, W, C)} →

@@ -15,17 +15,21 @@ the whole picture, if memory suffices.
 
 **Several translations.** A model such as CycleGAN has one for each of its sets: `Applier(model, to="b")`.
 
+**Strength.** A model that was trained in two stages, first for a small error and then for texture, may blend the
+weights of both: `Applier(model, strength=0.5)`. 0 are the weights of the first stage, 1 those of the last.
+
 **Holes.** A model that fills holes also needs a mask: `applier(x, mask=mask)`, with 1 where pixels are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 from inspect import Parameter, signature
 from itertools import product
 from math import floor, prod
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -59,6 +63,18 @@ def _target(model: Any, to: str, parameter: Parameter) -> str:
     return to
 
 
+def _blend(model: Any, strength: float) -> None:
+    """Let a model blend its stages. Raises DataError if it has one only, or for a strength that isn't in 0…1."""
+    if not can(model, "set_strength"):
+        raise DataError(f"{type(model).__name__} has one stage of training, and nothing to blend: leave out `strength`")
+    if not 0 <= strength <= 1:
+        raise DataError(f"`strength` {strength:g} isn't in the range from 0, the first stage, to 1, the last")
+    try:
+        model.set_strength(strength)
+    except ValueError as error:
+        raise DataError(f"`strength` {strength:g} can't be set: {error}") from error
+
+
 def _padded(a: np.ndarray, padding: list[int]) -> np.ndarray:
     return np.pad(a, ((0, padding[0]), (0, padding[1]), (0, 0)), mode="reflect")
 
@@ -90,9 +106,10 @@ class Applier:
 
     channels: the number of input channels, 3 or 1, determined by trial if it isn't given; None if neither works
     to:       the target of the translation, for a model that has several; "" for its default
+    strength: 0…1, for a model that blends the weights of two stages; None for those of the last. The model keeps them
     """
 
-    def __init__(self, model: Any, channels: int | None = None, to: str = "") -> None:
+    def __init__(self, model: Any, channels: int | None = None, to: str = "", strength: float | None = None) -> None:
         if not can(model, "apply"):
             raise DataError(f"{type(model).__name__} has no apply: it doesn't transform pictures")
         others = {p.name: p for p in list(signature(model.apply).parameters.values())[1:]}
@@ -100,6 +117,8 @@ class Applier:
         if more:
             name = type(model).__name__
             raise DataError(f"{name}.apply needs more than a picture: {', '.join(more)}; call it in Python")
+        if strength is not None:
+            _blend(model, strength)
         self.model, self.device = model, model.device
         self.arguments = {"to": _target(model, to, others["to"])} if "to" in others else {}
         if to and "to" not in others:
@@ -152,6 +171,24 @@ class Applier:
         scales = [cuts.scale for cuts in plan] if plan else map(Fraction, out.shape[:2], pixels.shape[:2])
         height, width = (n - floor(scale * after) for n, scale, after in zip(out.shape, scales, padding, strict=False))
         return out[:height, :width]
+
+    def seconds(self, sizes: Iterable[Size]) -> float:
+        """Predict the time for pictures (H, W), by that of a small one: the time for a pixel is about the same."""
+        small = self._tried()[0]
+        x = np.zeros((1, *small, self.channels or 3), np.float32)
+        mask = np.ones((*small, 1), np.uint8) if self.fills else None
+        times = []
+        for _ in range(3):  # the first one includes allocations that are made once
+            began = perf_counter()
+            self._apply(x, mask=mask)
+            times.append(perf_counter() - began)
+        return min(times) / prod(small) * sum(map(self._pixels, sizes))
+
+    def _pixels(self, size: Size) -> int:
+        """Return how many pixels are worked on for a picture of this size, with padding and the overlap of tiles."""
+        height, width = (n + -n % m for n, m in zip(size, self.multiple, strict=True))
+        plan, _ = self._plan((height, width))
+        return height * width if plan is None else prod(len(cuts.starts) * cuts.tile for cuts in plan)
 
     def _plan(self, size: Size) -> tuple[Plan | None, str]:
         """Return how to cut a picture of this size into tiles, or None and the reason why that is impossible."""

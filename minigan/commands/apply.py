@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from minigan.apply import Applier, Outcome, apply_all, jobs
+from minigan.apply import Applier, Job, Outcome, apply_all, jobs
 from minigan.backend import keep_freed_memory
 from minigan.commands.cli import INTERRUPTED, Parser, UsageError
-from minigan.commands.options import add_run_options, check_writable, open_run, place, print_notes, read_run, warn
+from minigan.commands.options import (
+    add_run_options,
+    check_writable,
+    open_run,
+    place,
+    print_notes,
+    read_run,
+    typed,
+    warn,
+)
+from minigan.data.decode import no_warnings, read_header
 from minigan.errors import DataError
+from minigan.options import NotNegative
+from minigan.training.progress import duration
 
+LEAST_PIXELS = 2**17  # of which the time is predicted
 SHOWN = 20  # error messages of failed files, at most
 
 
@@ -26,6 +40,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--to", metavar="TARGET", default="", help=to)
     holes = "for a model that fills holes: a picture as large as IN in which the holes are white; or a folder of those"
     parser.add_argument("--mask", type=place, metavar="FILE", help=holes)
+    blend = "of a model with two stages, such as srgan: from 0, smooth, to 1, textured (default: 1)"
+    parser.add_argument("--strength", type=typed(float, NotNegative()), metavar="X", help=blend)
     gray = "keep the colors that a network makes of gray pictures (default: what was gray becomes gray again, but not "
     gray += "if the model colors pictures or translates them)"
     parser.add_argument("--keep-color", action="store_true", help=gray)
@@ -39,9 +55,9 @@ def main(args: argparse.Namespace) -> int:
     check_writable(work[0].target.parent)
     run, config, cls = read_run("apply", args.run, args.model)
     model, _ = open_run(run, config, cls, args.checkpoint, args.device)
-    applier, outcome = Applier(model, to=args.to), Outcome()
+    applier, outcome = Applier(model, to=args.to, strength=args.strength), Outcome()
     _check_mask(applier, args.run, args.mask)
-    print_notes(notes, sys.stderr)
+    print_notes((*notes, *_forecast(applier, work)), sys.stderr)
     try:
         apply_all(applier, work, args.keep_color or model.recolors, outcome)
     except KeyboardInterrupt:
@@ -56,6 +72,19 @@ def main(args: argparse.Namespace) -> int:
     if len(outcome.failed) > SHOWN:
         warn(f"and {len(outcome.failed) - SHOWN:,} other files failed")
     return 2 if outcome.failed else 0
+
+
+def _forecast(applier: Applier, work: list[Job]) -> list[str]:
+    """Return a note about the time that the pictures will take, if it is worth one."""
+    sizes = []
+    for job in work:
+        with suppress(DataError), no_warnings():  # a .npy file, or one that fails when its turn comes
+            sizes.append(read_header(job.source).size)
+    pixels = sum(height * width for height, width in sizes)
+    if pixels < LEAST_PIXELS or applier.channels is None:
+        return []
+    seconds, pictures = applier.seconds(sizes), "1 picture" if len(sizes) == 1 else f"{len(sizes):,} pictures"
+    return [f"{pictures} of {pixels / 1e6:.1f} megapixels will take about {duration(seconds)}"] if seconds >= 5 else []
 
 
 def _check_mask(applier: Applier, run: Path, mask: Path | None) -> None:

@@ -31,7 +31,7 @@ from minigan.training.judges import OwnJudge
 from minigan.training.pictures import draw_exhibit, save_image
 from minigan.training.settings import RunConfig
 from minigan.training.sources import IN_MEMORY
-from minigan.training.translation import distinct
+from minigan.training.translation import distinct, source_words
 from minigan.training.translation_evaluation import PairAnswer, evaluate_pairs, evaluate_sets, open_judged, picture_name
 from minigan.training.translation_tables import colors_of, table_of
 
@@ -133,7 +133,7 @@ def _pairs(
     rows = _extremes(answer.scores.column(best)) if best else range(min(SHOWN, len(chosen)))
     table = table_of(model, translation, [held_out[chosen[i]] for i in rows])
     names = [picture_name(held_out, translation, i) for i in chosen]
-    found = {"n": len(chosen), "scores": answer.rows()}
+    found: dict[str, Any] = {"n": len(chosen), "beside": source_words(model, translation), "scores": answer.rows()}
     if answer.scores.counts:
         colors = colors_of(model, translation.target, len(answer.classes())).tolist()
         palette = next((one.palettes.get(translation.target) for one in held_out.sources.values()), None)
@@ -202,7 +202,8 @@ def _print_pairs(translation: Translation, found: dict[str, Any]) -> None:
     """Print the scores of a paired translation as a table, and those of its classes."""
     rows, classes = found["scores"], found.get("classes", [])
     constant = "one class" if classes else "mean picture"
-    columns = {"interval": "95 % interval", "source": f"{translation.source} itself", "constant": constant}
+    source = found["beside"] + " itself" * (found["beside"] == translation.source)
+    columns = {"interval": "95 % interval", "source": source, "constant": constant}
     columns = {key: words for key, words in columns.items() if any(key in row for row in rows.values())}
     print(f"\n{translation.source} to {translation.target}, {found['n']:,} pictures")
     print(f"{'':24}{'result':>9}" + "".join(f"{words:>20}" for words in columns.values()))

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from minigan.backend import array_module, to_numpy
 from minigan.data import HeldOut
 from minigan.errors import described
 from minigan.metrics import confusion, mean_iou, pixel_accuracy, psnr, ssim
-from minigan.model import Translation
+from minigan.model import Translation, can
 from minigan.training.evaluation import in_levels
 from minigan.training.settings import TrainingError
 
@@ -63,14 +65,31 @@ def distinct(held_out: Sequence[dict[str, Any]], array: str) -> int:
 
 
 def cut(item: dict[str, Any], array: str, height: int, width: int) -> dict[str, Any]:
-    """Return an item with only the center of its pictures, at most height × width; `array` has their size."""
+    """Return an item with only the center of its pictures, at most height × width of `array`.
+
+    Of pictures that are s times as large or as small, the same part is kept; others are returned whole.
+    """
     H, W = item[array].shape[1:3]
-    top, left = max(0, H - height) // 2, max(0, W - width) // 2
+    scales = {name: _scale(x, H, W) for name, x in item.items()}
+    step = lcm(*(scale.denominator for scale in scales.values() if scale))
+    first = [max(0, n - most) // 2 // step * step for n, most in ((H, height), (W, width))]
+    last = [begin + min(n, most // step * step) for begin, n, most in zip(first, (H, W), (height, width), strict=True)]
 
-    def center(x: Any) -> Any:
-        return x[:, top : top + height, left : left + width] if tuple(x.shape[1:3]) == (H, W) else x
+    def center(x: Any, scale: Fraction | None) -> Any:
+        if scale is None:
+            return x
+        top, left, bottom, right = (int(n * scale) for n in (*first, *last))
+        return x[:, top:bottom, left:right]
 
-    return {name: center(x) for name, x in item.items()}
+    return {name: center(x, scales[name]) for name, x in item.items()}
+
+
+def _scale(x: Any, H: int, W: int) -> Fraction | None:
+    """Return the size of pictures x in that of pictures H × W: s or 1/s with a whole s, else None."""
+    if x.ndim != 4:
+        return None
+    down, across = Fraction(x.shape[1], H), Fraction(x.shape[2], W)
+    return down if down == across and 1 in (down.numerator, down.denominator) else None
 
 
 @dataclass
@@ -128,12 +147,26 @@ def compare(model: Any, translation: Translation, items: Iterable[dict[str, Any]
 
 
 def comparable_source(model: Any, translation: Translation, item: dict[str, Any]) -> Any:
-    """Return the source if it is comparable with the target: pictures of one size, the source gray or as the target."""
-    source, target = item[translation.source], item[translation.target]
+    """Return the source if it is comparable with the target: pictures of one size, the source gray or as the target.
+
+    Of a model that has `baseline`, its simple answer takes the place of the source.
+    """
+    target = item[translation.target]
+    source = baseline_of(model, translation, item) if can(model, "baseline") else item[translation.source]
     if is_map(model, translation.source) or is_map(model, translation.target):
         return None
     fits = source.shape[:3] == target.shape[:3] and source.shape[3] in (1, target.shape[3])
     return source if fits else None
+
+
+def baseline_of(model: Any, translation: Translation, item: dict[str, Any]) -> Any:
+    """Return the simple answer (1, H, W, C) that results are compared with, such as a bicubic enlargement, clipped."""
+    return model.baseline(item)[translation.target].clip(-1, 1)
+
+
+def source_words(model: Any, translation: Translation) -> str:
+    """Return the name of what results are compared with: the source, or the model's baseline."""
+    return getattr(model, "baseline_words", "baseline") if can(model, "baseline") else translation.source
 
 
 def picture_scores(y: Any, wanted: Any, errors: Sequence[str] = ("l1",), mask: Any = None) -> dict[str, float]:

@@ -27,6 +27,7 @@ from minigan.training.translation import (
     distinct,
     in_batches,
     result_of,
+    source_words,
 )
 
 Items = Sequence[dict[str, Any]]
@@ -133,7 +134,8 @@ def pair_judgements(model: Any, translation: Translation, item: dict[str, Any]) 
         found[name] = replace(found[name], chart=model.measures[name].chart)
     if comparable_source(model, translation, item) is None:
         return found
-    words = {name: f"{one.words.split(',')[0]} of {translation.source}" for name, one in found.items()}
+    of = source_words(model, translation)
+    words = {name: f"{one.words.split(',')[0]} of {of}" for name, one in found.items()}
     return found | {f"source_{name}": replace(one, words=words[name], better="") for name, one in found.items()}
 
 

@@ -1,7 +1,8 @@
 """Tables of a model's translations of held-out items, as exhibits: a row for each item.
 
 The columns are source, result and target of a paired translation. Those of an unpaired one are source and result, and
-the result translated back if the model has the reverse translation.
+the result translated back if the model has the reverse translation. A model's `baseline` stands beside its results; a
+model with `stages` has several results. A source that is smaller than the target is enlarged by repeating pixels.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.model import Exhibit, Translation
-from minigan.training.translation import cut, distinct, is_map, result_of
+from minigan.model import Exhibit, Translation, can
+from minigan.training.translation import baseline_of, cut, distinct, is_map, result_of, source_words
 
 ROWS = 6
 MOST_SIDE = 256  # pixels: of a larger picture, the center is shown
@@ -34,22 +35,42 @@ def translation_tables(model: Any, held_out: Sequence[dict[str, Any]]) -> dict[s
 def table_of(model: Any, translation: Translation, items: Sequence[dict[str, Any]]) -> Exhibit:
     """Return the table of some held-out items, cut to a common size."""
     source, target = translation.source, translation.target
-    height, width = (min(MOST_SIDE, *(item[source].shape[axis] for item in items)) for axis in (1, 2))
+    sized = target if translation.paired else source  # the array that has the size of the table's pictures
+    height, width = (min(MOST_SIDE, *(item[sized].shape[axis] for item in items)) for axis in (1, 2))
     back = next((one for one in model.translations if (one.source, one.target) == (target, source)), None)
-    rows = []
+    rows, captions = [], tuple[str, ...]()
     for item in items:
-        item = cut(item, source, height, width)
-        y = result_of(model, translation, item)
-        row = [(source, item[source]), (target, y)]
+        item = cut(item, sized, height, width)
+        results = results_of(model, translation, item)
+        row = [(source, _enlarged(item[source], item[sized])), *((target, y) for y in results.values())]
+        captions = (source, *results)
         if translation.paired:
             row.append((target, item[target]))
+            captions += (target,)
         elif back:
-            row.append((source, result_of(model, back, {target: y})))
+            row.append((source, result_of(model, back, {target: next(iter(results.values()))})))
+            captions += ("and back",)
         rows += [in_color(model, name, x) for name, x in row]
-    xp = array_module(rows[0])
-    third = (target,) if translation.paired else ("and back",) if back else ()
-    captions = (source, "result" if translation.paired else f"as {target}", *third)
-    return Exhibit(xp.concatenate(rows), len(captions), captions=captions)
+    return Exhibit(array_module(rows[0]).concatenate(rows), len(captions), captions=captions)
+
+
+def results_of(model: Any, translation: Translation, item: dict[str, Any]) -> dict[str, Any]:
+    """Return the answers to an item by caption: the model's baseline if it has one, and the result, or its stages."""
+    baseline = (
+        {source_words(model, translation): baseline_of(model, translation, item)} if can(model, "baseline") else {}
+    )
+    if can(model, "stages"):
+        return baseline | {words: y.clip(-1, 1) for words, y in model.stages(item).items()}
+    words = "result" if translation.paired else f"as {translation.target}"
+    return baseline | {words: result_of(model, translation, item)}
+
+
+def _enlarged(x: Any, like: Any) -> Any:
+    """Return pictures x (1, h, w, C) with pixels repeated up to the size of others, if that is a multiple of theirs."""
+    (h, w), (H, W) = x.shape[1:3], like.shape[1:3]
+    if (H % h, W % w) != (0, 0):
+        return x
+    return x.repeat(H // h, axis=1).repeat(W // w, axis=2)
 
 
 def in_color(model: Any, array: str, x: Any) -> Any:

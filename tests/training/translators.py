@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigan.backend import get_device
-from minigan.layers import Conv2D, Sequential
+from minigan.layers import Conv2D, ConvTranspose2D, Sequential
 from minigan.losses import l1
 from minigan.model import MAP, PICTURE, Kind, Measure, Model, Translation
 from minigan.optim import Adam
@@ -107,3 +107,38 @@ def denoiser_data(n=12, size=16):
 
 def cycle_data():
     return {"a": waves(30, 3), "b": np.sign(waves(40, 4)) * np.float32(0.8)}
+
+
+class Enlarger(Translator):
+    """Twice as high and wide; its low pictures are made by `damage`, and its baseline repeats pixels."""
+
+    arrays, scale, applied = {"high": PICTURE}, 2, ("G",)
+    translations = (Translation("low", "high"),)
+    crops = True
+    baseline_words = "repeated"
+
+    def __init__(self, high_shape, *, rng, device="cpu"):
+        self.device, C = get_device(device), high_shape[2]
+        network = Sequential(ConvTranspose2D(C, C, 4, stride=2, padding=1, rng=rng)).to(self.device)
+        self.networks, self.optimizers = {"G": network}, {"G": Adam(network.parameters(), 1e-2)}
+
+    def damage(self, item, rng):
+        high = item["high"][: item["high"].shape[0] // 2 * 2, : item["high"].shape[1] // 2 * 2]
+        H, W, C = high.shape
+        return {"high": high, "low": high.reshape(H // 2, 2, W // 2, 2, C).mean(axis=(1, 3))}
+
+    def step(self, next_batch, rng, now):
+        batch = next_batch()
+        return {"l1": self.follow("G", batch["low"], batch["high"], rng)}
+
+    def apply(self, x):
+        return self.output(x).clip(-1, 1)
+
+    def translate(self, item):
+        return {"high": self.apply(item["low"])}
+
+    def baseline(self, item):
+        return {"high": item["low"].repeat(2, axis=1).repeat(2, axis=2)}
+
+    def stages(self, item):
+        return {"half": 0.5 * self.output(item["low"]), "whole": self.output(item["low"])}
