@@ -95,6 +95,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
         case layers.Skip():
             return _Skip(_translated(layer.body))
+        case layers.PReLU():
+            return nn.PReLU(layer.num_parameters)
         case layers.InstanceNorm():
             return nn.InstanceNorm2d(layer.channels, layer.eps, affine=layer.affine)
         case layers.AvgPool2D():
@@ -120,6 +122,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.Maxout: lambda: _Maxout(layer.pieces),
         layers.Softmax: lambda: nn.Softmax(dim=1),
         layers.BilinearUpsample: lambda: nn.Upsample(scale_factor=layer.scale_factor, mode="bilinear"),
+        layers.PixelShuffle: lambda: nn.PixelShuffle(layer.upscale_factor),
+        layers.PixelUnshuffle: lambda: nn.PixelUnshuffle(layer.downscale_factor),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
         layers.GlobalSumPool: _GlobalSumPool,
         layers.GlobalAvgPool: _GlobalAvgPool,

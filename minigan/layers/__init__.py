@@ -3,6 +3,7 @@
 from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.affine import ConditionalAffine
 from minigan.layers.base import Layer
+from minigan.layers.bicubic import BicubicDownsample, BicubicUpsample
 from minigan.layers.bilinear import BilinearUpsample
 from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat, Parallel, Skip
@@ -16,6 +17,7 @@ from minigan.layers.initializers import (
     glorot_uniform,
     he_normal,
     he_uniform,
+    icnr,
     normal,
     uniform,
 )
@@ -23,6 +25,7 @@ from minigan.layers.minibatch import MinibatchStdDev
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.padding import ReflectionPad2D, ReplicationPad2D
 from minigan.layers.parameters import Parameters
+from minigan.layers.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
@@ -34,6 +37,8 @@ __all__ = [
     "Activation",
     "AvgPool2D",
     "BatchNorm",
+    "BicubicDownsample",
+    "BicubicUpsample",
     "BilinearUpsample",
     "Branches",
     "Chain",
@@ -59,6 +64,8 @@ __all__ = [
     "PReLU",
     "Parallel",
     "Parameters",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Projection",
     "ReLU",
     "ReflectionPad2D",
@@ -81,6 +88,7 @@ __all__ = [
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    "icnr",
     "normal",
     "uniform",
     "up_block",

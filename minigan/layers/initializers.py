@@ -11,6 +11,8 @@ from math import sqrt
 
 import numpy as np
 
+from minigan.errors import ShapeError
+
 Initializer = Callable[[np.random.Generator, tuple, int, int], np.ndarray]
 
 
@@ -42,6 +44,23 @@ def he_uniform(negative_slope: float = 0.0) -> Initializer:
 def uniform(bound: float) -> Initializer:
     """U(−bound, bound)."""
     return lambda rng, shape, fan_in, fan_out: _uniform(rng, shape, bound)
+
+
+def icnr(init: Initializer, upscale_factor: int) -> Initializer:
+    """Weights (R, S, C, r²·K) of a convolution before `PixelShuffle(r)`: K filters, each for all r² pixels of a block.
+
+    At the start, the enlarged picture is that of K channels with every pixel repeated, which has no checkerboard
+    (Aitken et al. 2017, "Checkerboard artifact free sub-pixel convolution"). `init` draws the K filters.
+    """
+    r2 = upscale_factor**2
+
+    def draw(rng: np.random.Generator, shape: tuple, fan_in: int, fan_out: int) -> np.ndarray:
+        if shape[-1] % r2:
+            raise ShapeError(f"before PixelShuffle({upscale_factor}), the channels must be a multiple of {r2}: {shape}")
+        filters = init(rng, (*shape[:-1], shape[-1] // r2), fan_in, fan_out // r2)  # (R, S, C, K)
+        return np.tile(filters, r2)  # channel (r·i + j)·K + k is filter k
+
+    return draw
 
 
 def _normal(rng: np.random.Generator, shape: tuple, std: float) -> np.ndarray:

@@ -142,6 +142,21 @@ def _reflection(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[
     return L.ReflectionPad2D((draw(st.integers(0, H - 1)), draw(st.integers(0, W - 1)))), (N, H, W, C)
 
 
+def _bicubic_down(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    (N, H, W, C), factors = draw(shapes(ndim=4)), (draw(sizes()), draw(sizes()))
+    return L.BicubicDownsample(factors, draw(st.booleans())), (N, H * factors[0], W * factors[1], C)
+
+
+def _pixel_shuffle(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    r = draw(sizes(1, 3))
+    return L.PixelShuffle(r), draw(shapes(channels=r * r * draw(sizes(1, 2)), ndim=4))
+
+
+def _pixel_unshuffle(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    r, (N, H, W, C) = draw(sizes(1, 3)), draw(shapes(ndim=4))
+    return L.PixelUnshuffle(r), (N, r * H, r * W, C)
+
+
 def _minibatch_std_dev(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """With an odd number of groups, signs alternate within a group; otherwise a large eps keeps the layer smooth."""
     members, groups = draw(sizes(1, 4)), draw(sizes(1, 3))
@@ -193,6 +208,12 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "BilinearUpsample": _pictures_of(
             lambda draw: L.BilinearUpsample(draw(st.one_of(sizes(1, 4), st.tuples(sizes(), sizes()))))
         ),
+        "BicubicUpsample": _pictures_of(
+            lambda draw: L.BicubicUpsample(draw(st.one_of(sizes(), st.tuples(sizes(), sizes()))))
+        ),
+        "BicubicDownsample": _bicubic_down,
+        "PixelShuffle": _pixel_shuffle,
+        "PixelUnshuffle": _pixel_unshuffle,
         "GlobalAvgPool": _pictures_of(lambda draw: L.GlobalAvgPool()),
         "Upsample": _pictures_of(lambda draw: L.Upsample(draw(st.one_of(sizes(1, 3), st.tuples(sizes(), sizes()))))),
         "ReflectionPad2D": _reflection,

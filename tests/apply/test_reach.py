@@ -12,6 +12,8 @@ from minigan.errors import ShapeError
 from minigan.layers import (
     AvgPool2D,
     BatchNorm,
+    BicubicDownsample,
+    BicubicUpsample,
     BilinearUpsample,
     Branches,
     Concat,
@@ -29,6 +31,8 @@ from minigan.layers import (
     MaxPool2D,
     MinibatchStdDev,
     Parallel,
+    PixelShuffle,
+    PixelUnshuffle,
     ReflectionPad2D,
     ReplicationPad2D,
     Residual,
@@ -51,7 +55,11 @@ def conv(c, kernel, stride, padding, **more):
     return Conv2D(c, c, kernel, stride, padding, **more, init=ones, rng=RNG)
 
 
-ENLARGING = ("spread", "enlarge", "bilinear")
+def conv_to(c, k):
+    return Conv2D(c, k, 1, init=ones, rng=RNG)
+
+
+ENLARGING = ("spread", "enlarge", "bilinear", "bicubic", "shuffle")
 
 
 @st.composite
@@ -68,6 +76,10 @@ def layers(draw, most, c=2):
         "spectral",
         "frame",
         "bilinear",
+        "bicubic",
+        "shrink",
+        "shuffle",
+        "unshuffle",
         "skip",
     )
     kind = draw(st.sampled_from(kinds))
@@ -88,6 +100,14 @@ def layers(draw, most, c=2):
         return Upsample(s)
     if kind == "bilinear":
         return BilinearUpsample(s)
+    if kind == "bicubic":
+        return BicubicUpsample(s)
+    if kind == "shrink":
+        return BicubicDownsample(s, draw(st.booleans()))
+    if kind == "shuffle":
+        return Sequential(conv_to(c, c * s * s), PixelShuffle(s))
+    if kind == "unshuffle":
+        return Sequential(PixelUnshuffle(s), conv_to(c * s * s, c))
     if kind == "skip":
         down = Sequential(conv(c, 4, 2, 1), ConvTranspose2D(c, c, 4, 2, 1, init=ones, rng=RNG))
         return Sequential(Skip(down), Conv2D(2 * c, c, 1))
@@ -157,6 +177,7 @@ LINEAR = st.one_of(
     ),
     st.builds(Upsample, st.tuples(st.integers(1, 3), st.just(1))),
     st.builds(BilinearUpsample, st.tuples(st.integers(1, 5), st.just(1))),
+    st.builds(BicubicUpsample, st.tuples(st.integers(1, 5), st.just(1))),
     st.builds(lambda: Residual(conv(2, 3, 1, 1))),
     st.builds(ReflectionPad2D, st.integers(0, 2)),
     st.builds(ReplicationPad2D, st.integers(0, 2)),

@@ -102,6 +102,39 @@ def bilinear(layer, x, p, train):
     return F.interpolate(x.permute(0, 3, 1, 2), **factor).permute(0, 2, 3, 1)
 
 
+def bicubic_up(layer, x, p, train):
+    """Of a picture in a frame of its own pixels, because PyTorch leaves out pixels outside. antialias means a = −½."""
+    (fh, fw), frame = L.bicubic.pair(layer.scale_factor, 1), 3
+    x = F.pad(x.permute(0, 3, 1, 2), (frame,) * 4, "replicate")
+    y = F.interpolate(x, scale_factor=(fh, fw), mode="bicubic", antialias=True).permute(0, 2, 3, 1)
+    return y[:, frame * fh : y.shape[1] - frame * fh, frame * fw : y.shape[2] - frame * fw]
+
+
+def bicubic_down(layer, x, p, train):
+    """As above; without antialiasing, a new pixel lies on an old one (odd factor), or amid two on each side."""
+    (fh, fw), frame = L.bicubic.pair(layer.scale_factor, 1), 3
+    x = F.pad(x.permute(0, 3, 1, 2), (frame * fw, frame * fw, frame * fh, frame * fh), "replicate")
+    if layer.antialias:
+        y = F.interpolate(x, scale_factor=(1 / fh, 1 / fw), mode="bicubic", antialias=True)
+        return y[:, :, frame:-frame, frame:-frame].permute(0, 2, 3, 1)
+    for axis, f in ((2, fh), (3, fw)):
+        at = torch.arange(x.shape[axis] // f - 2 * frame) * f + frame * f + (f - 1) // 2
+        before, left, right, behind = (x.index_select(axis, at + d) for d in (-1, 0, 1, 2))
+        x = left if f % 2 else (9 * (left + right) - before - behind) / 16
+    return x.permute(0, 2, 3, 1)
+
+
+def pixel_shuffle(x, r):
+    """Our channel (r·i + j)·C + c is PyTorch's c·r² + r·i + j."""
+    theirs = x.unflatten(-1, (r * r, -1)).transpose(-1, -2).flatten(-2)
+    return F.pixel_shuffle(theirs.permute(0, 3, 1, 2), r).permute(0, 2, 3, 1)
+
+
+def pixel_unshuffle(x, r):
+    y = F.pixel_unshuffle(x.permute(0, 3, 1, 2), r).permute(0, 2, 3, 1)
+    return y.unflatten(-1, (-1, r * r)).transpose(-1, -2).flatten(-2)
+
+
 def minibatch_std_dev(layer, x, p, train):
     """Progressive growing's `minibatch_stddev_layer`, line by line, with channels last."""
     N, H, W, C = x.shape
@@ -140,6 +173,10 @@ TORCH = {
     "Parallel": parallel,
     "GlobalSumPool": lambda layer, x, p, train: x.sum((1, 2)),
     "BilinearUpsample": bilinear,
+    "BicubicUpsample": bicubic_up,
+    "BicubicDownsample": bicubic_down,
+    "PixelShuffle": lambda layer, x, p, train: pixel_shuffle(x, layer.upscale_factor),
+    "PixelUnshuffle": lambda layer, x, p, train: pixel_unshuffle(x, layer.downscale_factor),
     "Skip": lambda layer, x, p, train: torch.cat([x, as_torch(layer.body, x, inside(p, "body"), train)], dim=-1),
     "Softmax": lambda layer, x, p, train: x.softmax(-1),
     "GlobalAvgPool": lambda layer, x, p, train: x.mean((1, 2)),
