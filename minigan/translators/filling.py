@@ -25,9 +25,10 @@ REPETITIONS = 8
 def filled(x: Any, unknown: Any) -> Any:
     """Return pictures x (N, H, W, C) with smoothly filled holes. `unknown` (N, H, W, 1) is 1 in holes and 0 elsewhere.
 
-    Values of x in the holes have no effect, if they are finite. Pictures without a known pixel become 0.
+    Values of x in the holes have no effect, not even NaN. Pictures without a known pixel become 0.
     """
-    return _filled(x * (1 - unknown), 1 - unknown)
+    xp = array_module(x)
+    return _filled(xp.where(unknown > 0, xp.zeros_like(x), x), 1 - unknown)  # NaN · 0 would be NaN
 
 
 def _filled(x: Any, known: Any) -> Any:

@@ -42,5 +42,12 @@ def test_pictures_of_a_batch_have_nothing_to_do_with_each_other():
         np.testing.assert_allclose(filled(x[i : i + 1], u[i : i + 1])[0], y[i], atol=1e-6)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_no_value_in_a_hole_has_an_effect(value):
+    x, u = np.random.default_rng(3).uniform(-1, 1, (2, 12, 9, 3)), holes((2, 12, 9)).astype(float)
+    assert u.any()
+    assert np.array_equal(filled(np.where(u > 0, value, x), u), filled(x, u))
+
+
 def test_a_picture_without_a_known_pixel_becomes_gray():
     assert not filled(np.ones((1, 6, 5, 3)), np.ones((1, 6, 5, 1))).any()
