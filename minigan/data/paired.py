@@ -32,10 +32,10 @@ EDGE = 3  # the step at that edge, in steps between other columns
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read; as in `open_feeds`."""
+    """How pictures are read; as in `open_feeds`. channels: of each array, those of its files if it isn't in it"""
 
     img_size: Size | None = None
-    channels: int | None = None
+    channels: Mapping[str, int] = field(default_factory=dict)
     split: str = "train"
     skip_bad: bool = False
     crops: bool = False
@@ -78,7 +78,7 @@ def open_paired(data: Path | Mapping[str, Path], kinds: Mapping[str, Kind], how:
         if array in maps:
             parts[array] = MapFiles(rows.name, files, size, palettes[array])
             continue
-        channels = how.channels or (1 if all(found[file].gray for file in files) else 3)
+        channels = how.channels.get(array) or (1 if all(found[file].gray for file in files) else 3)
         parts[array] = FolderDataset(rows.name, files, size, channels)
         parts[array].altered = sum(found[file].size != size for file in files)
     if how.skip_bad:

@@ -156,7 +156,7 @@ def source_of_arrays(
     kinds: Mapping[str, Kind],
     name: str = "arrays",
     img_size: Size | None = None,
-    channels: int | None = None,
+    channels: Mapping[str, int] | None = None,
     crops: bool = False,
     ignore: Sequence[str] = (),
     palettes: Mapping[str, Palette] | None = None,
@@ -165,9 +165,9 @@ def source_of_arrays(
 
     Pictures and points are given as arrays for `ArrayDataset` or as a data set, masks as (N, H, W) or (N, H, W, 1) of 0
     and 1, 0 and 255, or booleans. Labels are whole numbers from 0 on; those that occur are the classes. `img_size` and
-    `channels` apply to arrays of pictures, the size also to masks and maps. With `crops`, samples are crops of this
-    size, and not resized. Class maps are given as `map_array` takes them; `palettes` are their classes, by default
-    those that occur, without `ignore`.
+    `channels`, by array name, apply to arrays of pictures, the size also to masks and maps. With `crops`, samples are
+    crops of this size, and not resized. Class maps are given as `map_array` takes them; `palettes` are their classes,
+    by default those that occur, without `ignore`.
 
     Raises DataError if an array is missing, of another kind or another length, or has NaN in it.
     """
@@ -182,7 +182,7 @@ def source_of_arrays(
             maps = map_array(given, who, ignore, (palettes or {}).get(array))
             parts[array] = cropped(maps, img_size) if crops else maps.fit(img_size)
         elif kind.what in SHOWN:
-            dataset = parts[array] = _shown(given, kind, who, img_size, channels, crops)
+            dataset = parts[array] = _shown(given, kind, who, img_size, (channels or {}).get(array), crops)
             notes += [f"{array}: {note}" for note in dataset.notes]
         elif kind.what == "label":
             parts[array], classes = _labels(given, who)

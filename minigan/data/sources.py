@@ -34,7 +34,7 @@ def open_feeds(
     data: Any,
     kinds: Mapping[str, Kind],
     img_size: Size | None = None,
-    channels: int | None = None,
+    channels: int | Mapping[str, int] | None = None,
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
@@ -54,13 +54,16 @@ def open_feeds(
         {feed: a set}                                                           for a model with several
         {array name: an array, or a set}, or these in the order of `kinds`; or one array, if the model needs only one
 
-    The other arguments are those of `open_dataset`; `split` and `skip_bad` apply to paths, and `name` is the name of a
-    source of arrays. `swap` exchanges the two sides of one folder. `palettes` are the classes of
-    class maps, by array, by default those that occur except `ignore`, which are values as `Palette.describe` writes
-    them. Feeds may differ in length. Raises DataError, in one sentence, for anything that can't be opened.
+    The other arguments are those of `open_dataset`; `channels` may also be {array name: 1 or 3}. `split` and `skip_bad`
+    apply to paths, and `name` is the name of a source of arrays. `swap` exchanges the two sides of one folder.
+    `palettes` are the classes of class maps, by array, by default those that occur except `ignore`, which are values as
+    `Palette.describe` writes them. Feeds may differ in length. Raises DataError, in one sentence, for anything that
+    can't be opened.
     """
     feeds = _by_feed(kinds)
     opened = _by_name(data, kinds, swap)
+    if not isinstance(channels, Mapping):
+        channels = {} if channels is None else dict.fromkeys(kinds, channels)
     how = Reading(img_size, channels, split, skip_bad, crops, swap, tuple(ignore), palettes or {})
     sources, exchanged = {}, any(isinstance(one, Side) for one in opened.values())
     for feed, arrays in feeds.items():
@@ -70,7 +73,7 @@ def open_feeds(
             exchanged |= feed in roots and len(arrays) == 2
             continue
         for key in roots:
-            opened[key] = _open_set(opened[key], key, how, limit, seed)
+            opened[key] = _open_set(opened[key], key, arrays, how, limit, seed)
         given = [opened[key] for key in roots]
         maps = [array for array, kind in arrays.items() if kind.what == "map"]
         if len(given) == len(arrays) == len(maps) == 1:
@@ -134,18 +137,22 @@ def _pictures_at(one: Any) -> Path | None:
     return path if path.is_file() and zipfile.is_zipfile(path) and not holds_arrays(path) else None
 
 
-def _open_set(one: Any, key: str, how: Reading, limit: int | None, seed: int) -> Any:
-    """Open a name, a path or a side of a folder as a data set; return everything else unchanged."""
+def _open_set(one: Any, key: str, arrays: Mapping[str, Kind], how: Reading, limit: int | None, seed: int) -> Any:
+    """Open a name, a path or a side of a folder as a data set; return everything else unchanged.
+
+    key:    what it is given for: an array, or the feed of `arrays`, of which one has pictures or points
+    """
+    channels = next((how.channels[array] for array in (key, *arrays) if array in how.channels), None)
     if isinstance(one, Side):
         sides = two_sides(one.root, how.split)
         name = in_order(list(sides.files), (), ())[one.number]
-        dataset = open_listing(sides.files[name], one.root, how.img_size, how.channels, how.skip_bad, how.crops)
+        dataset = open_listing(sides.files[name], one.root, how.img_size, channels, how.skip_bad, how.crops)
         dataset.name += f"/{name or how.split}"
         about = (*sides.notes, f"{key} is {sides.words(name, one.root)}")
         dataset.notes = (*(about if one.number == 0 else about[-1:]), *dataset.notes)
         return cropped(dataset, how.img_size) if how.crops else dataset
     if isinstance(one, (str, os.PathLike)):
-        return open_dataset(one, how.img_size, how.channels, seed, how.split, limit, how.skip_bad, how.crops)
+        return open_dataset(one, how.img_size, channels, seed, how.split, limit, how.skip_bad, how.crops)
     return one
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,12 @@ IN_MEMORY = "arrays of a program"  # the value of RunConfig.data without a name 
 Sources = dict[str, Source]  # by feed
 
 
-def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = None) -> Sources:
+def open_data(
+    config: RunConfig, cls: type[Model] | None = None, data: Any = None, channels: Mapping[str, int] | None = None
+) -> Sources:
     """Return the sources of a run, by feed. `data` replaces the name or path in `config.data` if it is given.
+
+    channels: of arrays of pictures, by name; by default those of the settings
 
     Raises DataError if the data can't be opened, TrainingError if it was in memory and `data` is missing.
     """
@@ -28,7 +33,8 @@ def open_data(config: RunConfig, cls: type[Model] | None = None, data: Any = Non
         raise TrainingError(f"this run's data is {config.data}, a file of your own: hand over what it returns")
     if data is None and config.data == IN_MEMORY:
         raise TrainingError("this run was trained on arrays in memory: hand them over, or give other data by `data`")
-    return open_feeds(by_feed(config.data) if data is None else data, **options_of(config, cls))
+    options = options_of(config, cls) | ({} if channels is None else {"channels": channels})
+    return open_feeds(by_feed(config.data) if data is None else data, **options)
 
 
 def open_sources(
@@ -45,7 +51,7 @@ def open_sources(
             raise TrainingError(f"`held_out` {config.held_out} isn't used, since {config.model} holds nothing out")
         return sources, {}
     config = replace(config, palettes=palettes_of(sources), shapes=shapes_of(sources))
-    options = options_of(config, cls) | {"channels": usual_channels(config, cls)}
+    options = options_of(config, cls) | {"channels": trained_channels(config, cls)}
     if held_out is None and _is_data(config.held_out):
         held_out = by_feed(config.held_out)
     if held_out is not None:
@@ -58,12 +64,11 @@ def open_sources(
     return hold_out(sources, config.seed, with_channels(own, config))
 
 
-def usual_channels(config: RunConfig, cls: type[Model] | None) -> int | None:
-    """Return the channels with which other pictures are opened: those of training, if all of its arrays agree."""
+def trained_channels(config: RunConfig, cls: type[Model] | None) -> dict[str, int]:
+    """Return the channels with which other pictures are opened, by array: those of training, 1 or 3."""
     kinds = arrays_of(config, cls)
-    shapes = [shape for name, shape in config.shapes.items() if name in kinds and kinds[name].what == "picture"]
-    found = {shape[2] for shape in shapes if len(shape) == 3}
-    return config.channels or (found.pop() if len(found) == 1 and found <= {1, 3} else None)
+    shapes = {name: shape for name, shape in config.shapes.items() if len(shape) == 3 and shape[2] in (1, 3)}
+    return {name: shape[2] for name, shape in shapes.items() if name in kinds and kinds[name].what == "picture"}
 
 
 def with_channels(sources: Sources, config: RunConfig) -> Sources:

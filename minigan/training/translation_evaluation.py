@@ -28,7 +28,7 @@ from minigan.training.sources import (
     open_data,
     open_sources,
     options_of,
-    usual_channels,
+    trained_channels,
     with_channels,
 )
 from minigan.training.translation import Scores, comparable_source, distinct, in_batches, result_of
@@ -54,11 +54,11 @@ def open_judged(
         return training, training if split else held_out
     data = by_feed(config.data) if data is None else by_feed(data) if isinstance(data, str) else data
     config = replace(config, limit=None, swap=config.swap and isinstance(data, str | os.PathLike))
-    config = replace(config, channels=usual_channels(config, cls))
-    options = options_of(config, cls)
+    channels = trained_channels(config, cls)
+    options = options_of(config, cls) | {"channels": channels}
     if split:
         return {}, with_channels(open_feeds(data, **options, split=split), config)
-    return {}, with_channels(open_data(config, cls, data) | open_own_parts(data, **options), config)
+    return {}, with_channels(open_data(config, cls, data, channels) | open_own_parts(data, **options), config)
 
 
 @dataclass(frozen=True)

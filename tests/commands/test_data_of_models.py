@@ -209,8 +209,24 @@ def test_gray_pictures_are_held_out_and_judged_in_color(data, capsys):
     small = "--n-steps 1 --batch-size 2 --img-size 16 --features 4 --depth 2"
     said(capsys, f"train restore --data single --held-out gray {small} --out run")
     assert "gray: 3 pictures of 16x16x3" in said(capsys, "evaluate run --against gray")
-    sentence = refused(capsys, f"train cyclegan {SMALL} --data grays --held-out sets --n-steps 1")
-    assert "sets/A: pictures of a are in color, and those of training gray: convert them" in sentence
+
+
+def test_gray_and_color_in_one_model_are_held_out_and_judged_as_in_training(data, capsys):
+    """The channels of each array follow from the pictures of training; others become gray or get three channels."""
+    for k in range(4):
+        save(f"grays/trainA/{k}.png", photo(k)[..., 0])
+        save(f"grays/trainB/{k}.png", photo(k))
+        for folder in ("grays/test", "others/"):
+            save(f"{folder}A/{k}.png", photo(k))
+            save(f"{folder}B/{k}.png", photo(k)[..., 0])
+    said(capsys, f"train cyclegan {SMALL} --data grays --n-steps 1 --out run")
+    assert re.search("of 16x16x1.*of 16x16x3", said(capsys, "evaluate run"))
+    said(capsys, f"train cyclegan {SMALL} --data grays --held-out others --n-steps 1 --out other")
+    for against in ("", "--against others", "--against a=sets/trainB,b=grays/trainA"):
+        out = said(capsys, f"evaluate other {against}")
+        assert re.search("of 16x16x1.*of 16x16x3", out), out
+    said(capsys, f"train {PIX} --data grays --n-steps 1 --out pairs")
+    assert "input 16x16x1 and target 16x16x3" in said(capsys, "evaluate pairs")
 
 
 def test_maps_in_color_have_none_of_the_classes_of_numbers(data, capsys):
