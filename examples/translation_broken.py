@@ -34,12 +34,14 @@ from PIL import Image
 
 from minigan.losses import l1
 from minigan.model import Now
+from minigan.optim import constant, linear_decay
 from minigan.translators import CycleGAN, Pix2Pix
 from minigan.translators.luminance import luminance_correlation
 
 SIZE, TRAINED_ON, JUDGED = 32, 200, 50
 SHAPE = (SIZE, SIZE, 3)
 RED, BLUE = np.array([1, 0.3, 0.3], np.float32), np.array([0.3, 0.3, 1], np.float32)
+STEADY = constant()  # a learning rate that doesn't decay
 SMALL = {"features": 8, "blocks": 2, "lr": 1e-3}
 CYCLEGANS = {
     "cyclegan": {},
@@ -61,13 +63,13 @@ def discs(n, side, rng):
     return (contrast[:, None, None] * outside)[..., None].astype(np.float32)
 
 
-def train(model, batches, steps, seed):
-    """Make `steps` steps on what `batches(rng)` returns."""
+def train(model, batches, steps, seed, decay=STEADY):
+    """Make `steps` steps on what `batches(rng)` returns, with the learning rate times decay(step)."""
     for s in range(steps):
         rng = np.random.default_rng([seed, s])
         now = Now(s, s, rng, progress=s / steps)
-        for name, rate in model.rates(now).items():
-            model.optimizers[name].lr = rate
+        for optimizer in model.optimizers.values():
+            optimizer.lr = SMALL["lr"] * decay(s)
         batch = batches(rng)
         model.step(lambda: batch, rng, now)  # noqa: B023
 
@@ -77,7 +79,8 @@ def train_cyclegan(steps, seed, **options):
     rng = np.random.default_rng([seed, 1])
     a, b = discs(TRAINED_ON, "left", rng) * RED, discs(TRAINED_ON, "right", rng) * BLUE
     model = CycleGAN(SHAPE, SHAPE, **SMALL, **options, rng=np.random.default_rng(seed))
-    train(model, lambda rng: {"a": draw(a, 4, rng), "b": draw(b, 4, rng)}, steps, seed)
+    half = linear_decay(steps / 2, steps / 2)  # constant for half of the steps, then linear
+    train(model, lambda rng: {"a": draw(a, 4, rng), "b": draw(b, 4, rng)}, steps, seed, half)
     return model
 
 

@@ -61,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
     average = f"draw with an average of the weights; DECAY is {EMA} if left out (default: no average)"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
     usual = options.defaults({name: cls.lr_decay for name, cls in models.items()})
-    falling = f"of the learning rate, from the first step to 0 at the last (default: {usual})"
+    falling = f"of the learning rate to 0 at the last step; half: from the middle of the run on (default: {usual})"
     training.add_argument("--lr-decay", choices=tuple(DECAYS), help=falling)
     add_number(training, "seed")
     training.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")

@@ -32,10 +32,10 @@ EDGE = 3  # the step at that edge, in steps between other columns
 
 @dataclass(frozen=True)
 class Reading:
-    """How pictures are read; as in `open_feeds`. channels: of each array, those of its files if it isn't in it"""
+    """How pictures are read; as in `open_feeds`. channels: of each array; None: those of its files"""
 
     img_size: Size | None = None
-    channels: Mapping[str, int] = field(default_factory=dict)
+    channels: Mapping[str, int | None] = field(default_factory=dict)
     split: str = "train"
     skip_bad: bool = False
     crops: bool = False

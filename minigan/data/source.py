@@ -156,7 +156,7 @@ def source_of_arrays(
     kinds: Mapping[str, Kind],
     name: str = "arrays",
     img_size: Size | None = None,
-    channels: Mapping[str, int] | None = None,
+    channels: Mapping[str, int | None] | None = None,
     crops: bool = False,
     ignore: Sequence[str] = (),
     palettes: Mapping[str, Palette] | None = None,

@@ -34,7 +34,7 @@ def open_feeds(
     data: Any,
     kinds: Mapping[str, Kind],
     img_size: Size | None = None,
-    channels: int | Mapping[str, int] | None = None,
+    channels: int | None | Mapping[str, int | None] = None,
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
@@ -57,13 +57,11 @@ def open_feeds(
     The other arguments are those of `open_dataset`; `channels` may also be {array name: 1 or 3}. `split` and `skip_bad`
     apply to paths, and `name` is the name of a source of arrays. `swap` exchanges the two sides of one folder.
     `palettes` are the classes of class maps, by array, by default those that occur except `ignore`, which are values as
-    `Palette.describe` writes them. Feeds may differ in length. Raises DataError, in one sentence, for anything that
-    can't be opened.
+    `Palette.describe` writes them. Feeds may differ in length. Raises DataError for anything that can't be opened.
     """
     feeds = _by_feed(kinds)
     opened = _by_name(data, kinds, swap)
-    if not isinstance(channels, Mapping):
-        channels = {} if channels is None else dict.fromkeys(kinds, channels)
+    channels = channels if isinstance(channels, Mapping) else dict.fromkeys(kinds, channels)
     how = Reading(img_size, channels, split, skip_bad, crops, swap, tuple(ignore), palettes or {})
     sources, exchanged = {}, any(isinstance(one, Side) for one in opened.values())
     for feed, arrays in feeds.items():
@@ -79,10 +77,9 @@ def open_feeds(
         if len(given) == len(arrays) == len(maps) == 1:
             opened[maps[0]] = given[0]
         if len(given) == 1 and is_data_set(given[0]) and not maps:
-            source = source_of(given[0], arrays)
+            sources[feed] = source_of(given[0], arrays)
         else:
-            source = source_of_arrays(opened, arrays, name, img_size, channels, crops, ignore, palettes)
-        sources[feed] = source
+            sources[feed] = source_of_arrays(opened, arrays, name, img_size, channels, crops, ignore, palettes)
     if ignore and not any(kind.what == "map" for kind in kinds.values()):
         raise DataError("`ignore` is for class maps, and the model takes none with these options: leave it out")
     if swap and not exchanged:

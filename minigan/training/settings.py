@@ -23,6 +23,7 @@ ON_NAN = ("stop", "rollback")  # the reactions to an infinite number or NaN
 DECAYS: dict[str, Callable[[int], Callable[[int], float]]] = {
     "none": lambda n_steps: constant(),
     "linear": lambda n_steps: linear_decay(0, n_steps),
+    "half": lambda n_steps: linear_decay(n_steps / 2, n_steps / 2),  # constant for the first half of the run
     "cosine": cosine_decay,
 }
 

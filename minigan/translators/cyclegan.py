@@ -17,8 +17,8 @@ The gradients meet in the generators: AB is trained by its own adversarial loss,
 network of one and the second of the other) and by the identity loss of b. docs/translation.md draws all arrows.
 
 Networks: the ResNet of resnet.py and the PatchGAN of patchgan.py. Optimizers: Adam, a constant learning rate for half
-of the run, then linear decay to 0. The reference code has one Adam for both generators and one for both critics. Adam
-treats every weight by itself, and the two count the same steps, so this equals one Adam per network.
+of the run, then linear decay to 0 (`lr_decay`). The reference code has one Adam for both generators and one for both
+critics. Adam treats every weight by itself, and the two count the same steps, so this equals one Adam per network.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class CycleGAN(Model):
 
     arrays = {"a": Kind("picture", "a"), "b": Kind("picture", "b")}
     batch_size, holds_out, multiple, recolors = 1, True, MULTIPLE, True
+    lr_decay = "half"  # constant for half of the run, then linear
     averaged = ("AB", "BA")
     translations = tuple(
         Translation(d.source, d.target, False, (d.there,), f"luminance_{d.target}") for d in DIRECTIONS
@@ -115,7 +116,7 @@ class CycleGAN(Model):
             float | None, NotNegative("weight of the identity loss, times λ", "0.5; 0 if a and b differ in channels")
         ] = None,
         pool: Annotated[int, WholeNumber("translated pictures that each critic's pool holds; 0: none")] = 50,
-        lr: Annotated[float, Positive("learning rate, constant for half of the run, then decaying to 0")] = 2e-4,
+        lr: Annotated[float, Positive("learning rate of Adam")] = 2e-4,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
         *,
@@ -125,7 +126,7 @@ class CycleGAN(Model):
         self.shapes = {"a": tuple(a_shape), "b": tuple(b_shape)}
         for name, shape in self.shapes.items():
             check_pictures(name, shape)
-        self.cycle, self.identity, self.lr = cycle, self._identity_weight(identity), lr
+        self.cycle, self.identity = cycle, self._identity_weight(identity)
         size = a_shape[:2]
         features, blocks = features or features_for(size), blocks or blocks_for(size)
         field = field or field_for(size)
@@ -213,10 +214,6 @@ class CycleGAN(Model):
         optimizer.step()
         means = {f"real_{side}": real_logits.mean(), f"fake_{side}": fake_logits.mean()}
         return {f"d_{side}": loss_real + loss_fake} | means
-
-    def rates(self, now: Now) -> dict[str, float]:
-        """Return the learning rates: constant during the first half of the run, then decaying linearly to 0."""
-        return dict.fromkeys(self.optimizers, self.lr * min(1.0, 2 - 2 * now.progress))
 
     def apply(self, x: Any, to: str = "b") -> Any:
         """Translate pictures x (N, H, W, C) to the set `to`, in inference mode. Raises ValueError for another set."""

@@ -147,6 +147,12 @@ def test_gray_and_color_have_channels_of_their_own(tmp_path):
         "a": (32, 32, 1),
         "b": (32, 32, 3),
     }
+    for kinds, wanted in ((PAIR, {"input": 3, "target": 1}), (UNPAIRED, {"a": 3, "b": 1}), (UNPAIRED, {"a": 3})):
+        sources = open_feeds(tmp_path, kinds, 32, wanted).values()
+        found = {array: shape[2] for source in sources for array, shape in source.shapes.items()}
+        assert found == ({"b": 3} if "a" in wanted else {}) | wanted
+    arrays = {"input": np.stack([photo(0), photo(1)]), "target": np.stack([photo(2), photo(3)])}
+    assert open_feeds(arrays, PAIR, channels={"input": 1})["data"].read(np.array([0]))["input"].shape[3] == 1
 
 
 def test_pairs_of_one_aspect_ratio_may_differ_in_size_if_they_are_resized(tmp_path):

@@ -54,7 +54,7 @@ def test_a_models_file_is_its_name(tmp_path):
         ({"n_step": 3}, "has no `n_step`: it takes"),
         ({"n_steps": 0}, "`n_steps` 0 is less than 1"),
         ({"n_steps": 2.5}, "`n_steps` 2.5 is not a number"),
-        ({"lr_decay": "cosin"}, "`lr_decay` cosin is none of none, linear, cosine"),
+        ({"lr_decay": "cosin"}, "`lr_decay` cosin is none of none, linear, half, cosine"),
         ({"augment": ("flop",)}, r"no augmentation 'flop': did you mean flip\?"),
         ({"lr": -1.0}, "`lr` -1.0 is not a number greater than 0"),
         ({"eval_samples": 50}, "add `eval_interval`"),
