@@ -18,7 +18,7 @@ from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
 from minigan.commands.options import count, place
-from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject
+from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_reference, open_subject, size_of_run
 from minigan.commands.translated import evaluate_run
 from minigan.common.terminal import bar
 from minigan.common.user_code import is_own, locate_data_errors, own_data
@@ -158,7 +158,7 @@ def _judge(args: argparse.Namespace, subject: Subject, config: RunConfig) -> dic
     own = spec is not None and is_own(spec)
     if is_own(config.data) and not own:
         raise UsageError(f"the data is of a file of your own, {config.data}: name it, --against {config.data}")
-    with locate_data_errors(spec):
+    with locate_data_errors(spec), size_of_run():
         config = config if spec is None else replace(config, data=spec, held_out="")
         _, kept = open_sources(config, subject.cls, own_data(spec)[0] if own else None)
     held_out = HeldOut(kept, model.arrays, model.device, config.seed, getattr(model, "damage", None)) if kept else ()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from minigan.commands.cli import UsageError
 from minigan.commands.options import open_run, print_notes, read_run
 from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
-from minigan.errors import MiniganError
+from minigan.errors import DataError, MiniganError
 from minigan.metrics import NEEDS_REFERENCE
 from minigan.model import Model, can
 from minigan.training.evaluation import Pictures, generated_pictures, real_pictures
@@ -22,6 +25,8 @@ from minigan.training.settings import EVALUATED_LATENTS, RunConfig
 from minigan.training.sources import open_data
 
 SAMPLES = 10_000  # of a run
+# The advice to read pictures at a smaller size
+SMALLER = re.compile("use [^:;]*`img_size`[^,:;]*(, or take it out of the folder|, or resize them, without `crops`)?")
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,21 @@ def open_reference(args: argparse.Namespace, subject: Subject, device: Device) -
             return None
     elif config is not None:  # at the size of the generated pictures
         height, width, channels = _picture_shape(config) or (0, 0, 0)
-        data = _open_data(spec or config.data, (height, width), channels, split, args.skip_bad)
+        with size_of_run():
+            data = _open_data(spec or config.data, (height, width), channels, split, args.skip_bad)
     else:
         data = _open_data(spec, args.img_size, None, split, args.skip_bad)
     shown = split if args.split or not isinstance(data, FolderDataset) else ""  # a folder need not have splits
     return real_pictures(data, args.n_against, args.seed + 1, device, shown)  # another seed than for the subject
+
+
+@contextmanager
+def size_of_run() -> Iterator[None]:
+    """Context manager: in a DataError about small pictures, advise larger ones. `evaluate` can't resize a run."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(SMALLER.sub("give pictures as large as those of training, at least", str(error))) from error
 
 
 def _picture_shape(config: RunConfig) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from minigan.backend import Device
 from minigan.commands.cli import UsageError
 from minigan.commands.figures import NAMES, print_judgements
 from minigan.commands.options import check_writable
-from minigan.commands.subjects import Subject
+from minigan.commands.subjects import Subject, size_of_run
 from minigan.common.terminal import bar
 from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.common.words import flag
@@ -112,7 +112,8 @@ def _open(args: argparse.Namespace, subject: Subject, config: RunConfig) -> Judg
         name = config.data if is_own(config.data) else "DATA"
         raise UsageError(f"the data of {args.what[0]} {what}: name it, or other pictures, by --against {name}")
     other = spec is not None and spec != config.data
-    with locate_data_errors(spec):
+    config = replace(config, skip_bad=config.skip_bad or bool(args.skip_bad))
+    with locate_data_errors(spec), size_of_run():
         data = own_data(spec)[0] if spec is not None and is_own(spec) else spec
         training, kept = open_judged(config, subject.cls, data, other, args.split or "")
     held_out = HeldOut(kept, model.arrays, model.device, config.seed, getattr(model, "damage", None))

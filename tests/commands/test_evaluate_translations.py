@@ -86,6 +86,18 @@ def test_sets_are_compared_in_both_directions(capsys):
     assert all(words in out for words in ("a translated", "a itself", "half of b", "not comparable"))
 
 
+def test_pictures_smaller_than_those_of_training_are_a_sentence_without_a_size_to_choose(capsys):
+    run(DENOISER)
+    Path("small").mkdir()
+    with Image.open("others/others-00.png") as picture:
+        picture.save("small/1.png")
+        picture.resize((8, 8)).save("small/0.png")
+    said = refused(capsys, f"{OWN}Denoiser --against small")
+    assert "small/0.png is 8x8, smaller than 16x16: give pictures as large as those of training, at least" in said
+    assert "--img-size" not in said and "at least, or go on without it by --skip-bad" in said
+    assert evaluated(capsys, f"{OWN}Denoiser --against small --skip-bad")["translations"]["noisy-to-clean"]["n"] == 1
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
