@@ -208,6 +208,7 @@ class Model:
     n_classes: int = 0
     applied: tuple[str, ...] = ()  # networks that `apply` maps a picture through, in inference mode and in this order
     recolors: bool = False  # True if `apply` may give colors to a gray picture; else `minigan apply` keeps it gray
+    begins_with: ClassVar[tuple[str, ...]] = ()  # other models whose networks --init-from may bring
     scale: int = 1  # the result of `apply` is so many times as high and as wide as the picture
     multiple: int = 1  # `apply` pads height and width of a picture to multiples of it
     reads: float = 0.0  # average number of times a step waits for the device to read a number on the host

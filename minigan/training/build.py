@@ -105,8 +105,10 @@ def open_model(
     return model, found
 
 
-def open_checkpoint(folder: RunFolder, model: str, file: Path | None = None, warn: Warn | None = None) -> Checkpoint:
-    """Read the checkpoint in `file`, or the newest one of a run; see `open_model`."""
+def open_checkpoint(
+    folder: RunFolder, model: str | None, file: Path | None = None, warn: Warn | None = None
+) -> Checkpoint:
+    """Read the checkpoint in `file`, or the newest one of a run; see `open_model`. `model` may be None for any."""
     if file is not None:
         return load_checkpoint(file, model)
     paths = folder.checkpoints()

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Checkpoint:
             del parts["optimizers"]
         if not averaged:
             del parts["averages"]
-        self._check(parts)
+        self._check(parts, self.arrays)
         if not weights_only:
             try:
                 model.load_state_dict({name: array.copy() for name, array in self._below("model.").items()})
@@ -86,15 +86,31 @@ class Checkpoint:
         for average in () if averaged else model.averages.values():
             average.restart()
 
+    def restore_shared(self, model: Any) -> None:
+        """Copy the networks of another model's checkpoint into those of the same names in `model`.
+
+        Other networks keep their initial weights. Raises CheckpointError, before any network is changed, if there is no
+        such network, or if one has other arrays.
+        """
+        shared = {name: net for name, net in model.networks.items() if self._below(f"networks.{name}.")}
+        if not shared:
+            raise CheckpointError(f"{self.path} has no network of {type(model).__name__}: give a run of another model")
+        prefixes = tuple(f"networks.{name}." for name in shared)
+        self._check({"networks": shared}, {name for name in self.arrays if name.startswith(prefixes)})
+        for name, network in shared.items():
+            network.load_state_dict(self._below(f"networks.{name}."))
+        for average in model.averages.values():
+            average.restart()
+
     def _below(self, prefix: str) -> dict[str, np.ndarray]:
         """Return the arrays whose names start with `prefix`, by the rest of their names."""
         return {name.removeprefix(prefix): a for name, a in self.arrays.items() if name.startswith(prefix)}
 
-    def _check(self, parts: dict[str, dict[str, Any]]) -> None:
-        """Raise CheckpointError unless the file has exactly the arrays of these parts, in the same shapes."""
+    def _check(self, parts: dict[str, dict[str, Any]], among: Iterable[str]) -> None:
+        """Raise CheckpointError unless the file has, of the arrays in `among`, exactly those of these parts."""
         own = {f"{kind}.{name}": array for kind, some in parts.items() for name, array in named_arrays(some).items()}
         left_out = {*KINDS, "model"} - {kind for kind, some in parts.items() if some}
-        saved = {name for name in self.arrays if name.partition(".")[0] not in left_out}
+        saved = {name for name in among if name.partition(".")[0] not in left_out}
         for name in sorted(own.keys() ^ saved):
             raise CheckpointError(f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model")
         for name, array in own.items():
@@ -213,7 +229,7 @@ def _problem(arrays: dict[str, np.ndarray], state: dict[str, Any]) -> str:
     return ""
 
 
-def load_newest(paths: Sequence[Path], model: str, warn: Warn = lambda _: None) -> Checkpoint:
+def load_newest(paths: Sequence[Path], model: str | None, warn: Warn = lambda _: None) -> Checkpoint:
     """Read the newest undamaged checkpoint of `paths`, which are sorted from old to new.
 
     `warn` is called for every damaged file. Raises CheckpointError like `load_checkpoint`, or if all are damaged.

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from minigan.common.user_code import is_own, own_data, own_model
+from minigan.common.words import either
 from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
+from minigan.errors import CheckpointError
 from minigan.metrics import open_features
 from minigan.model import Model, can
 from minigan.models import MODELS
@@ -145,11 +147,20 @@ def name_of(cls: type[Model]) -> str:
 
 
 def _load_initial_weights(model: Any, config: RunConfig) -> RunConfig:
-    """Copy the weights in `config.init_from` into `model`; return `config` with the checkpoint's path and step."""
+    """Copy the weights in `config.init_from` into `model`; return `config` with the checkpoint's path and step.
+
+    The other run is of the same model, or of one that the model may begin with, whose networks it shares.
+    """
     other = Path(config.init_from)
     folder, file = (RunFolder(other), None) if other.is_dir() else (RunFolder(other.parent), other)
-    checkpoint = open_checkpoint(folder, config.model, file)
-    checkpoint.restore(model, weights_only=True)
+    checkpoint = open_checkpoint(folder, None if model.begins_with else config.model, file)
+    if checkpoint.state["model"] in model.begins_with:
+        checkpoint.restore_shared(model)
+    elif checkpoint.state["model"] == config.model:
+        checkpoint.restore(model, weights_only=True)
+    else:
+        those = either([config.model, *model.begins_with])
+        raise CheckpointError(f"{checkpoint.path} is a checkpoint of {checkpoint.state['model']}, not of {those}")
     return replace(config, init_from=f"{checkpoint.path}, of step {checkpoint.state['step']:,}")
 
 
