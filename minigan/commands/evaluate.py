@@ -14,7 +14,7 @@ from PIL import Image
 
 from minigan import metrics
 from minigan.backend import Device, get_device, keep_freed_memory
-from minigan.commands import options
+from minigan.commands import enlarged, options
 from minigan.commands.cli import Parser, UsageError
 from minigan.commands.figures import PAIRED, compare, print_answer, print_judgements
 from minigan.commands.options import count, place
@@ -22,8 +22,9 @@ from minigan.commands.subjects import SAMPLES, Subject, is_statistics, open_refe
 from minigan.commands.translated import evaluate_run
 from minigan.common.terminal import bar
 from minigan.common.user_code import is_own, locate_data_errors, own_data
-from minigan.common.words import nearest
+from minigan.common.words import flag, nearest
 from minigan.data import SPLITS, Dataset, HeldOut
+from minigan.options import NotNegative
 from minigan.training.evaluation import Pictures, usual_features
 from minigan.training.evidence import Evidence
 from minigan.training.files import replacing, write_text
@@ -60,6 +61,11 @@ def add_arguments(parser: Parser) -> None:
     real.add_argument("--save-stats", type=place, metavar="FILE", help=keep)
 
     how = parser.add_argument_group("how it is measured")
+    protocol = "sr: as in tables of super-resolution, luminance without a border, beside bicubic enlargement"
+    how.add_argument("--protocol", choices=("sr",), help=f"{protocol} (default: all channels of whole pictures)")
+    how.add_argument("--scale", type=count, metavar="N", help="of two folders with --protocol sr: how much larger")
+    blend = "of a run with two stages and --protocol sr: from 0, smooth, to 1, textured (default: 1)"
+    how.add_argument("--strength", type=options.typed(float, NotNegative()), metavar="X", help=blend)
     features = (
         "whose features (default: digits for digits and mnist, else inception if its weights are here, else photos)"
     )
@@ -83,10 +89,15 @@ def main(args: argparse.Namespace) -> int:
     if args.metrics is not None:
         args.metrics = tuple(dict.fromkeys(PR.get(name, name) for name in args.metrics))
     _check(args)
-    if set(args.metrics or ()) & set(PAIRED):
+    is_run = (Path(args.what[0]) / "config.json").is_file()
+    if args.protocol and not is_run:
+        return enlarged.compare(args)
+    if set(args.metrics or ()) & set(PAIRED) and not args.protocol:
         return compare(args)
     device = get_device(args.device)
     subject = open_subject(args, device)
+    if args.protocol:
+        return enlarged.evaluate_run(args, subject)
     if subject.config and subject.model.translations:
         return evaluate_run(args, subject, subject.config, device)
     out = args.out or (Path(args.what[0]) / "evaluation" if subject.config else None)
@@ -178,6 +189,9 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.against} {what}")
     if args.save_stats and (args.save_stats.suffix != ".npz" or args.save_stats.is_dir()):
         raise UsageError(f"statistics are kept in a .npz file: call it {args.save_stats.with_suffix('.npz')}")
+    for name in ("scale", "strength"):
+        if getattr(args, name) is not None and not args.protocol:
+            raise UsageError(f"{flag(name)} is for --protocol sr: add that, or leave it out")
     for name in args.metrics or ():
         if name not in metrics.METRICS + PAIRED:
             raise UsageError(f"there is no metric {name!r}: {nearest(name, metrics.METRICS + PAIRED)}")

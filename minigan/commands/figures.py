@@ -17,6 +17,7 @@ from minigan.model import Judgement
 from minigan.training.evaluation import compare_pairs
 
 PAIRED = ("ssim", "psnr")
+PROTOCOL = "all channels of whole pictures, from 0 to 255; of enlarged pictures, tables use --protocol sr"
 NAMES = {"fid": "FID", "is": "Inception Score", "kid": "KID", "precision": "precision", "recall": "recall"}
 
 
@@ -76,12 +77,13 @@ def compare(args: argparse.Namespace) -> int:
             raise UsageError(f"ssim and psnr compare all pictures whole, at their own size: leave out {flag(name)}")
     pairs = Pairs(Path(sets[0]), Path(sets[1]), split_b=args.split or "train")
     values = compare_pairs(pairs, args.metrics)
-    about = {"pictures": sets[0], "reference": sets[1], "n": len(pairs), "data_range": 255}
+    about = {"protocol": PROTOCOL, "pictures": sets[0], "reference": sets[1], "n": len(pairs), "data_range": 255}
     if args.json:
         finite = {name: value if isfinite(value) else None for name, value in values.items()}  # JSON knows no ∞
         print(json.dumps({"values": finite} | about, indent=2))
     else:
         print(f"pictures   {sets[0]}\nreference  {sets[1]}")
+        print(f"protocol   {PROTOCOL}")
         print(f"{len(pairs):,} pairs of one name, each whole, at its size\n")
         for name, value in values.items():
             shown = f"{value:9.4f}" if name == "ssim" else f"{value:9.2f} dB"

@@ -63,7 +63,7 @@ def evaluate_run(args: argparse.Namespace, subject: Subject, config: RunConfig, 
     model, out = subject.model, args.out or Path(args.what[0]) / "evaluation"
     _check(args, model)
     check_writable(out)
-    judged = _open(args, subject, config)
+    judged = open_judged_data(args, subject, config)
     found: dict[str, Any] = {"source": subject.source, "pictures": judged.source, "translations": {}}
     files: dict[str, Image.Image | str] = {}
     for one in model.translations:
@@ -104,7 +104,7 @@ def _check(args: argparse.Namespace, model: Any) -> None:
             raise UsageError(f"translated sets are compared by {', '.join(OF_SETS)}, and not by {name}: leave it out")
 
 
-def _open(args: argparse.Namespace, subject: Subject, config: RunConfig) -> Judged:
+def open_judged_data(args: argparse.Namespace, subject: Subject, config: RunConfig) -> Judged:
     """Open the pictures to judge: of --against, or those that the run held out."""
     spec, model = args.against, subject.model
     if spec is None and (is_own(config.data) or config.data == IN_MEMORY):
