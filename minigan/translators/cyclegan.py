@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from minigan.backend import Device, get_device, to_numpy
+from minigan.backend import Device, array_module, get_device, to_numpy
 from minigan.gans.base import Shape, choose
 from minigan.layers import InstanceNorm
 from minigan.losses import LeastSquares, l1
@@ -173,28 +173,30 @@ class CycleGAN(Model):
 
     def translate_and_return(self, x: Any, direction: Direction, rng: Any) -> tuple[Any, dict[str, Any]]:
         """Add the gradients of all losses on a picture x (N, H, W, C). Returns its translation, and the losses."""
-        source, target = direction.source, direction.target
+        source, target, xp = direction.source, direction.target, array_module(x)
         there, back, D = (self.networks[name] for name in (direction.there, direction.back, direction.critic))
 
         y, there_cache = there.forward(x, rng=rng)  # (N, H, W, C) → (N, H, W, K)
-        x_again, back_cache = back.forward(y, rng=rng)  # → (N, H, W, C)
+        # `back` restores x from y, and should leave x alone: one pass, as no layer mixes the pictures of a batch
+        inputs = xp.concatenate([y, x]) if self.identity else y  # (2N, H, W, C): K = C
+        outputs, back_cache = back.forward(inputs, rng=rng)
+        x_again = outputs[: len(x)]  # (N, H, W, C)
         logits, D_cache = D.forward(y, rng=rng)  # → (N, h, w, 1)
         cycle, dx_again = l1(x_again, x)  # mean |x_again − x|
         fooled, dlogits = self.loss.generator(logits)  # ½ mean (D(y) − 1)², and its weight is 2
 
-        # y goes into `back` and into D, so dy is a sum. `back` is trained by the cycle loss, D isn't trained here
-        dy = back.backward(self.cycle * dx_again, back_cache)
-        dy = dy + D.backward(2 * dlogits, D_cache, wrt="input")
-        there.backward(dy, there_cache, wrt="params")  # x is data
-        del there_cache, back_cache, D_cache  # frees their memory before the next forward pass
-
         measured = {f"g_{target}": 2 * fooled, f"cycle_{source}": cycle}
         measured[f"luminance_{target}"] = luminance_correlation(x, y)
+        doutputs = self.cycle * dx_again
         if self.identity:
-            same, cache = back.forward(x, rng=rng)  # (N, H, W, C) → (N, H, W, C): K = C
-            difference, dsame = l1(same, x)
-            back.backward(self.cycle * self.identity * dsame, cache, wrt="params")
-            measured[f"identity_{source}"] = difference
+            same = outputs[len(x) :]
+            measured[f"identity_{source}"], dsame = l1(same, x)
+            doutputs = xp.concatenate([doutputs, self.cycle * self.identity * dsame])
+
+        # y goes into `back` and into D, so dy is a sum. `back` is trained by the cycle loss, D isn't trained here
+        dy = back.backward(doutputs, back_cache)[: len(x)]  # the rest is of x, which is data
+        dy = dy + D.backward(2 * dlogits, D_cache, wrt="input")
+        there.backward(dy, there_cache, wrt="params")
         return y, measured
 
     def critic_step(self, direction: Direction, real: Any, fake: Any, rng: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ rounds differently for another shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -20,6 +20,8 @@ from minigan.threads.crew import in_a_part, in_parallel
 from minigan.threads.partition import over_rows, pieces
 
 PRODUCT_BYTES = 1 << 21  # of a product that is added to an array
+WIDE = 64  # channels: with more, inner loops over them are long enough
+LEAST_WIDE = 1 << 15  # numbers: with fewer, repeating the vectors takes longer than it saves
 
 
 def by_rows(f: Callable[..., Any], *arrays: Any) -> Any:
@@ -64,6 +66,21 @@ def _takes_out(f: Callable[..., Any]) -> bool:
 def rows_of(arrays: tuple[Any, ...], rows: slice) -> list[Any]:
     """Some rows of each array. An array of length 1 along the first axis belongs to all rows."""
     return [a if len(a) == 1 else a[rows] for a in arrays]
+
+
+def widened(arrays: Sequence[Any], vectors: Sequence[Any]) -> tuple[Any, ...]:
+    """View arrays (N, H, W, C) as (N, H, W·C), and repeat vectors (C,) or (n, 1, 1, C) to (n, 1, W·C).
+
+    Where they are broadcast against each other, NumPy's inner loops then run over W·C numbers in place of C, which is
+    up to 1.5 times as fast. All are returned as they are if the channels are many, the arrays small, or on a GPU.
+    """
+    x = arrays[0]
+    suits = isinstance(x, np.ndarray) and x.ndim == 4 and x.shape[3] <= WIDE and x.size >= LEAST_WIDE
+    if not suits or not all(a.flags.c_contiguous for a in arrays) or any(v.shape[-1] != x.shape[3] for v in vectors):
+        return *arrays, *vectors
+    N, H, W, C = x.shape
+    repeated = (np.tile(v.reshape(-1, 1, C), (1, 1, W)) for v in vectors)
+    return *(a.reshape(N, H, W * C) for a in arrays), *repeated
 
 
 def step(y: Any, below: float) -> Any:

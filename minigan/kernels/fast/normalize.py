@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.backend import array_module
-from minigan.kernels.fast.elementwise import by_rows, rows_of
+from minigan.kernels.fast.elementwise import by_rows, rows_of, widened
 from minigan.kernels.fast.reductions import Axes, count, sum_over, sums_by_rows, sums_over
 from minigan.threads.partition import over_rows
 
@@ -29,7 +29,8 @@ def normalize(x: Any, axes: Axes, eps: float, gamma: Any, beta: Any) -> tuple[An
     x_hat = xp.empty(x.shape, x.dtype)
 
     def shift(shifted: Any, x: Any, near: Any) -> tuple[tuple[Any, ...], ...]:
-        xp.subtract(x, near, out=shifted)
+        out, x, near = widened((shifted, x), (near,))
+        xp.subtract(x, near, out=out)
         return (shifted,), (shifted, shifted)
 
     rest, mean_square = (total / m for total in sums_by_rows(shift, axes, x_hat, x, near))
@@ -38,8 +39,9 @@ def normalize(x: Any, axes: Axes, eps: float, gamma: Any, beta: Any) -> tuple[An
     y = x_hat if gamma is None else xp.empty(x.shape, x.dtype)
 
     def scale(x_hat: Any, y: Any, rest: Any, inv_sigma: Any) -> None:
-        x_hat -= rest
-        x_hat *= inv_sigma
+        wide, rest, inv_sigma = widened((x_hat,), (rest, inv_sigma))
+        wide -= rest
+        wide *= inv_sigma
         if gamma is not None:
             _affine_rows(x_hat, gamma, beta, out=y)
 
@@ -87,14 +89,19 @@ def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[An
 
 
 def _affine_rows(x: Any, gamma: Any, beta: Any, out: Any = None) -> Any:
-    y = array_module(x).multiply(x, gamma.astype(x.dtype, copy=False), out=out)
-    y += beta.astype(x.dtype, copy=False)
+    y = array_module(x).empty_like(x) if out is None else out
+    wide, x, gamma, beta = widened((y, x), (gamma.astype(x.dtype, copy=False), beta.astype(x.dtype, copy=False)))
+    array_module(x).multiply(x, gamma, out=wide)
+    wide += beta
     return y
 
 
 def _J_rows(g: Any, x_hat: Any, inv_sigma: Any, mean_g: Any, mean_x_hat_g: Any, out: Any = None) -> Any:
-    Jg = array_module(g).multiply(x_hat, -mean_x_hat_g, out=out)
-    Jg += g
-    Jg -= mean_g
-    Jg *= inv_sigma
+    Jg = array_module(g).empty_like(g) if out is None else out
+    wide, g, x_hat, *vectors = widened((Jg, g, x_hat), (inv_sigma, mean_g, mean_x_hat_g))
+    inv_sigma, mean_g, mean_x_hat_g = vectors
+    array_module(g).multiply(x_hat, -mean_x_hat_g, out=wide)
+    wide += g
+    wide -= mean_g
+    wide *= inv_sigma
     return Jg

@@ -10,12 +10,8 @@ over c are computed first, for all places (r, s) of the window, here for one pic
 Z[r, s, k] is a plane (H, W) with contiguous rows, so adding shifted planes is fast. Terms outside of the picture are
 left out, because x is zero there.
 
-At stride 1, both gradients are those of a convolution in the other direction, from dy to dx, with the window rotated by
-180° and its channels exchanged. Put r' = R − 1 − r into the sum for dx:
-
-    dx[i] = Σ_r W[r] dy[i − r·dilation + padding] = Σ_r' W'[r'] dy[i + r'·dilation − padding']
-
-and likewise for the columns j and s. So
+At stride 1, both gradients are those of a convolution in the other direction, from dy to dx, with the window W' turned
+by 180°, its channels exchanged, and another padding (`turned` and `other_padding` of patches.py):
 
     W'[r, s, k, c] = W[R − 1 − r, S − 1 − s, c, k]                   padding' = dilation·(R − 1) − padding
     dx = conv2d(dy, W', padding')
@@ -35,6 +31,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.kernels.fast import patches
 from minigan.kernels.fast.elementwise import product
+from minigan.kernels.fast.patches import other_padding, turned
 from minigan.kernels.geometry import Pair, output_size
 from minigan.threads.crew import in_parallel
 
@@ -52,7 +49,7 @@ def pays(x_shape: tuple, W_shape: tuple, stride: Pair, padding: Pair, dilation: 
     one_sided = _few(C, K) or _few(K, C)
     # Z has R·S·K numbers for each pixel, most of them unused if there are few outputs, as in a critic's last layer
     suits = R * S > 1 and stride == (1, 1) and 2 * OH * OW >= H * W
-    return xp is np and one_sided and suits and min(_other_padding((R, S), padding, dilation)) >= 0
+    return xp is np and one_sided and suits and min(other_padding((R, S), padding, dilation)) >= 0
 
 
 def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
@@ -75,40 +72,35 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
 
 def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """dy (N, OH, OW, K), W (R, S, C, K) → dx (N, H, W, C) for `size` = (H, W), by the turned window."""
-    return conv2d(dy, _turned(W), stride, _other_padding(W.shape[:2], padding, dilation), dilation)
+    return conv2d(dy, turned(W), stride, other_padding(W.shape[:2], padding, dilation), dilation)
 
 
 def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """x (N, H, W, C), dy (N, OH, OW, K) → dW (R, S, C, K) for `kernel` = (R, S)."""
     if not _few(dy.shape[3], x.shape[3]):
         return patches.conv2d_weight_grad(x, dy, kernel, stride, padding, dilation)
-    other = _other_padding(kernel, padding, dilation)
-    return _turned(patches.conv2d_weight_grad(dy, x, kernel, stride, other, dilation))  # (R, S, K, C) → (R, S, C, K)
+    other = other_padding(kernel, padding, dilation)
+    return turned(patches.conv2d_weight_grad(dy, x, kernel, stride, other, dilation))  # (R, S, K, C) → (R, S, C, K)
 
 
 def _few(channels: int, others: int) -> bool:
     return channels <= MOST and FEWER * channels <= others
 
 
-def _turned(W: Any) -> Any:
-    """W (R, S, C, K) → W' (R, S, K, C), a view."""
-    return W[::-1, ::-1].swapaxes(2, 3)
-
-
-def _other_padding(kernel: Pair, padding: Pair, dilation: Pair) -> Pair:
-    """dilation·(kernel − 1) − padding, for the convolution in the other direction."""
-    return dilation[0] * (kernel[0] - 1) - padding[0], dilation[1] * (kernel[1] - 1) - padding[1]
-
-
 def _shifted_sums(Z: Any, out_size: Pair, padding: Pair, dilation: Pair) -> Any:
-    """Z (R, S, K, n, H, W) → the sum over (r, s) of Z[r, s] shifted by (r, s)·dilation − padding: (K, n, OH, OW)."""
+    """Z (R, S, K, n, H, W) → the sum over (r, s) of Z[r, s] shifted by (r, s)·dilation − padding: (K, n, OH, OW).
+
+    First the sums over r, of all S·K planes at once: a few long operations in place of many short ones.
+    """
     R, S, K, n, H, W = Z.shape
-    sums = array_module(Z).zeros((K, n, *out_size), Z.dtype)
+    over_r = array_module(Z).zeros((S, K, n, out_size[0], W), Z.dtype)
     for r in range(R):
         rows, rows_of_Z = _overlap(out_size[0], H, r * dilation[0] - padding[0])
-        for s in range(S):
-            columns, columns_of_Z = _overlap(out_size[1], W, s * dilation[1] - padding[1])
-            sums[:, :, rows, columns] += Z[r, s, :, :, rows_of_Z, columns_of_Z]
+        over_r[:, :, :, rows] += Z[r, :, :, :, rows_of_Z]
+    sums = array_module(Z).zeros((K, n, *out_size), Z.dtype)
+    for s in range(S):
+        columns, columns_of_Z = _overlap(out_size[1], W, s * dilation[1] - padding[1])
+        sums[..., columns] += over_r[s, ..., columns_of_Z]
     return sums
 
 

@@ -1,7 +1,8 @@
 """Fast sums: without storing the product, several in one pass through the rows, and as short sums.
 
-In float32 the rounding error of a sum grows with its length. So the last two axes are summed first (never the batch),
-then the others one by one: a few short sums in place of a long one. A GPU sums pairwise in any case.
+In float32 the rounding error of a sum grows with its length. So of pictures (N, H, W, C), the rows are summed first,
+then the columns, then the pictures; of other arrays the last two axes (never the batch), then the others one by one: a
+few short sums in place of a long one. A GPU sums pairwise in any case.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ def _partial_sum(factors: Sequence[Any], axes: Axes) -> Any:
         product = reduce(mul, factors)
         within = tuple(axis for axis in axes if axis > 0)
         return product.sum(axis=within) if within else product
+    if x.ndim == 4 and axes[-2:] == (1, 2) and all(factor.flags.c_contiguous for factor in factors):
+        # rows of W·C numbers are added up, then the W pixels of the sum: long inner loops
+        N, H, W, C = x.shape
+        rows = [factor.reshape(N, H, W * C) for factor in factors]
+        sums = np.einsum(",".join(["abc"] * len(rows)) + "->ac", *rows)
+        return np.einsum("abc->ac", sums.reshape(N, W, C))
     letters = "abcdefgh"[: x.ndim]
     first = [axis for axis in axes if axis >= max(1, x.ndim - 2)]
     kept = "".join(letter for axis, letter in enumerate(letters) if axis not in first)

@@ -1,212 +1,177 @@
 """The transforms of the convolution with fewer multiplications (minimal.py), and their adjoints.
 
-Along one axis, a tile of two neighboring outputs y of a correlation with 2 or 3 taps g sees 3 or 4 inputs d. With the
-tables B, G and A below, y = Aᵀ((B d)·(G g)), which takes 3 or 4 products in place of 4 or 6 (Winograd 1980; F(2, 2) and
-F(2, 3) of Lavin and Gray 2015, "Fast Algorithms for Convolutional Neural Networks"). docs/fewer-multiplications.md
-derives this. In two dimensions the tables are applied to rows, then to columns: 3·3 products in place of 16, or 4·4 in
-place of 36. With channels, product (i, j) is one of matrices, tiles × channels and channels × outputs: U_ij V_ij.
+Along one axis, a tile of m neighboring outputs y of a correlation with t taps g sees p = m + t − 1 inputs d. With the
+tables A, G and B below,
+
+    y = Aᵀ((G g)·(B d))
+
+takes p products in place of m·t (Toom 1963, Cook 1966; Winograd 1980; F(m, t) of Lavin and Gray 2015, "Fast Algorithms
+for Convolutional Neural Networks"). docs/fewer-multiplications.md derives the tables.
+
+In two dimensions the tables are applied to rows and to columns, which is one product with the Kronecker product of a
+table with itself: a matrix of p²×p² numbers times the inputs of all tiles. With channels, product (i, j) of the p² is
+one of matrices, tiles × channels and channels × outputs: M_ij = U_ij V_ij.
 
 **Stride 2.** A kernel of 4 taps multiplies the even inputs with its even taps, the odd ones with the odd taps: two
 correlations with two taps at stride 1, added up. So stride × stride pixels are folded into the channels of one, in the
 picture and in the kernel: a 4×4 kernel at stride 2 is a 2×2 kernel at stride 1 on four times as many channels.
 
-Each map is linear; its adjoint reads the same table along columns instead of rows:
+Each map is linear, and its adjoint is the product with the transposed matrix:
 
     inputs    x → U        inputs_adjoint    dU → dx
     weights   W → V        weights_adjoint   dV → dW
     outputs   M → y        outputs_adjoint   dy → dM
 
-Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles in a picture, p products along an axis,
-F = stride²·C folded channels.
+Letters: x (N, H, W, C), W (R, S, C, K), y (N, OH, OW, K); TH×TW tiles in a picture, F = stride²·C folded channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+import numpy as np
+
 from minigan.backend import array_module
+from minigan.kernels.fast.elementwise import product, product_into
+from minigan.kernels.fast.patches import patches
 from minigan.kernels.geometry import Pair, output_size
 
-# By the number of taps. Row i of B: u_i in terms of d; row i of G: v_i in terms of g; row i of A: y0 and y1 of m_i.
-B = {2: ((1, -1, 0), (0, 1, 0), (0, -1, 1)), 3: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))}
-G = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))}
-A = {2: ((1, 0), (1, 1), (0, 1)), 3: ((1, 0), (1, 1), (1, -1), (0, 1))}
+# The points of a table with p rows; the last is infinity. With 2/3 and 3/2 the sums of F(4, 3) round half as much as
+# with 1 and 2, which are usual because additions suffice for them.
+POINTS = {3: (0, 1), 4: (0, 1, -1), 6: (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)}
+
+
+def tables(m: int, taps: int) -> tuple[Any, Any, Any]:
+    """A (p, m), G (p, taps), B (p, p) for `m` outputs: y = Aᵀ((G g)·(B d))."""
+    p = m + taps - 1
+    return _powers(p, m), _powers(p, taps), np.linalg.inv(_powers(p, p)).T
+
+
+def _powers(p: int, n: int) -> Any:
+    """(p, n): the values of 1, a, a², … at the points. At infinity, only the highest power counts."""
+    return np.vstack([np.vander(POINTS[p], n, increasing=True), np.eye(n)[-1]])
+
+
+@cache
+def _tables_2d(m: int, taps: int, dtype: Any) -> tuple[Any, ...]:
+    """A (p², m²), G (p², taps²), B (p², p²) and their transposes, all in C order: products take them faster so."""
+    both = [np.kron(table, table).astype(dtype) for table in tables(m, taps)]
+    return tuple(np.ascontiguousarray(table) for one in both for table in (one, one.T))
 
 
 class Tiling:
-    """The geometry of a convolution in tiles of 2×2 outputs, and the six transforms.
+    """The geometry of a convolution in tiles of m×m outputs, and the six transforms.
 
     `kernel` is square, and 2 or 3 times as large as `stride`, which is the same for both axes.
     """
 
-    def __init__(self, size: Pair, kernel: int, stride: int, padding: Pair) -> None:
-        self.size, self.stride, self.padding, self.taps = size, stride, padding, kernel // stride
-        self.B, self.G, self.A = B[self.taps], G[self.taps], A[self.taps]
-        self.p = len(self.A)
+    def __init__(self, size: Pair, kernel: int, stride: int, padding: Pair, m: int = 2) -> None:
+        self.size, self.stride, self.padding, self.taps, self.m = size, stride, padding, kernel // stride, m
+        self.p = m + self.taps - 1
         self.out_size = output_size(size, (kernel, kernel), (stride, stride), padding)
-        self.TH, self.TW = (-(-n // 2) for n in self.out_size)
+        self.TH, self.TW = (-(-n // m) for n in self.out_size)
 
     # Pictures
 
-    def inputs(self, x: Any) -> Any:
-        """x (n, H, W, C) → U (p·p, n·TH·TW, F)."""
-        d = self._fold(x)  # (n, 2·TH + taps − 1, 2·TW + taps − 1, F)
-        n, F = len(d), d.shape[-1]
-        U = _empty(x, self.p, self.p, n, self.TH, self.TW, F)
-        rows = [d[:, k : k + 2 * self.TH - 1 : 2] for k in range(self.taps + 1)]
-        for i in range(self.p):
-            u = combined(self.B[i], rows)  # (n, TH, 2·TW + taps − 1, F)
-            columns = [u[:, :, k : k + 2 * self.TW - 1 : 2] for k in range(self.taps + 1)]
-            for j in range(self.p):
-                combine(U[i, j], self.B[j], columns)
-        return U.reshape(self.p**2, n * self.TH * self.TW, F)
+    def inputs(self, x: Any, rows: slice | None = None) -> Any:
+        """x (n, H, W, C) → U (p², n·TH·TW, F), or only `rows` of the TH rows of tiles."""
+        rows = rows or slice(0, self.TH)
+        th = rows.stop - rows.start
+        d = self._places(self._framed(x, rows), th).reshape(self.p**2, -1)  # this copies
+        return self._times("B", d).reshape(self.p**2, len(x) * th * self.TW, -1)
 
     def inputs_adjoint(self, dU: Any, dx: Any) -> None:
-        """dU (p·p, n·TH·TW, F) → dx (n, H, W, C), which is overwritten."""
-        n, F = len(dx), dU.shape[-1]
-        height, width = (2 * tiles + self.taps - 1 for tiles in (self.TH, self.TW))
-        dU = dU.reshape(self.p, self.p, n, self.TH, self.TW, F)
-        du = _empty(dx, self.p, n, self.TH, width, F)
-        for i in range(self.p):
-            self._overlapping(du[i], dU[i], axis=2)
-        dd = _empty(dx, n, height, width, F)
-        self._overlapping(dd, du, axis=1)
-        self._unfold(dd, dx)
+        """dU (p², n·TH·TW, F) → dx (n, H, W, C), which is overwritten. Tiles overlap, so their pixels are added up."""
+        (n, H, W, C), (top, left), m = dx.shape, self.padding, self.m
+        framed = array_module(dx).zeros(self._framed_shape(n, self.TH, C), dx.dtype)
+        places = self._places(framed, self.TH)  # (p, p, n, TH, TW, s, s, C)
+        dd = self._times("Bᵀ", dU.reshape(self.p**2, -1)).reshape(places.shape)
+        for i in range(0, self.p, m):  # m×m places of all tiles are different pixels, and can be added at once
+            for j in range(0, self.p, m):
+                places[i : i + m, j : j + m] += dd[i : i + m, j : j + m]
+        seen = framed[:, top : top + H, left : left + W]
+        if seen.shape != dx.shape:
+            dx.fill(0)  # pixels that no position of the kernel sees
+        dx[:, : seen.shape[1], : seen.shape[2]] = seen
 
-    def _overlapping(self, d: Any, u: Any, axis: int) -> None:
-        """Adjoint of u_i = Σ_k B[i][k] d_k along an axis of d: d2 and d3 of a tile are d0 and d1 of the next."""
-        xp = array_module(d)
-        d, u = xp.moveaxis(d, axis, 0), [xp.moveaxis(u[i], axis, 0) for i in range(self.p)]
-        columns = list(zip(*self.B, strict=True))
-        for parity in (0, 1):
-            place, here = d[parity::2], columns[parity]  # as many entries as tiles, and one more if tiles overlap in it
-            if parity + 2 > self.taps:
-                combine(place, here, u)
-                continue
-            before = columns[parity + 2]
-            combine(place[:1], here, [u_i[:1] for u_i in u])
-            combine(place[1:-1], (*here, *before), [u_i[1:] for u_i in u] + [u_i[:-1] for u_i in u])
-            combine(place[-1:], before, [u_i[-1:] for u_i in u])
+    def _places(self, framed: Any, th: int) -> Any:
+        """View the p×p places of each tile, s×s pixels of the frame each: (p, p, n, th, TW, s, s, C)."""
+        p, s, step = self.p, self.stride, self.m * self.stride
+        tiles = patches(framed, (th, self.TW), (p * s, p * s), (step, step))  # (n, th, TW, p·s, p·s, C)
+        return tiles.reshape(*tiles.shape[:3], p, s, p, s, -1).transpose(3, 5, 0, 1, 2, 4, 6, 7)
+
+    def _framed(self, x: Any, rows: slice) -> Any:
+        """The pixels that these rows of tiles see, with zeros around the picture: see `_framed_shape`."""
+        (n, H, W, C), (top, left) = x.shape, self.padding
+        framed = _empty(x, *self._framed_shape(n, rows.stop - rows.start, C))
+        _, height, width, _ = framed.shape
+        start = rows.start * self.m * self.stride - top  # of the rows of pixels; it may be negative
+        first, last = (min(max(0, edge - start), height) for edge in (0, H))
+        end = min(left + W, width)
+        framed[:, :first] = framed[:, last:] = framed[:, first:last, :left] = framed[:, first:last, end:] = 0
+        framed[:, first:last, left:end] = x[:, first + start : last + start, : max(0, end - left)]
+        return framed
+
+    def _framed_shape(self, n: int, th: int, C: int) -> tuple[int, int, int, int]:
+        """(n, s·(m·th + taps − 1), s·(m·TW + taps − 1), C)."""
+        height, width = (self.stride * (self.m * tiles + self.taps - 1) for tiles in (th, self.TW))
+        return n, height, width, C
 
     # Kernels
 
-    def weights(self, W: Any, V: Any) -> None:
-        """W (R, S, C, K) → V (p·p, stride², C, K), which is overwritten."""
-        s, (_, _, C, K) = self.stride, W.shape
-        W = W.reshape(self.taps, s, self.taps, s, C, K)
-        V = V.reshape(self.p, self.p, s, s, C, K)
-        for i in range(self.p):
-            v = combined(self.G[i], [W[tap] for tap in range(self.taps)])  # (s, taps, s, C, K)
-            for j in range(self.p):
-                combine(V[i, j], self.G[j], [v[:, tap] for tap in range(self.taps)])
+    def weights(self, by_taps: Any, V: Any) -> None:
+        """Some numbers of W `by_taps` (taps, taps, …) → V (p², …), which is overwritten."""
+        product_into(V, self._table("G", V), by_taps.reshape(self.taps**2, -1))
 
-    def weights_adjoint(self, dV: Any, dW: Any) -> None:
-        """dV (p·p, stride², C, K) → dW (R, S, C, K), which is overwritten."""
-        s, (_, _, C, K) = self.stride, dW.shape
-        dW = dW.reshape(self.taps, s, self.taps, s, C, K)
-        dV = dV.reshape(self.p, self.p, s, s, C, K)
-        dv = _empty(dW, self.p, s, self.taps, s, C, K)
-        for tap, column in enumerate(zip(*self.G, strict=True)):
-            combine(dv[:, :, tap], column, [dV[:, j] for j in range(self.p)])
-        for tap, column in enumerate(zip(*self.G, strict=True)):
-            combine(dW[tap], column, [dv[i] for i in range(self.p)])
+    def weights_adjoint(self, dV: Any, by_taps: Any) -> None:
+        """dV (p², …) → dW `by_taps` (taps, taps, …), which is overwritten."""
+        by_taps[...] = self._times("Gᵀ", dV).reshape(by_taps.shape)
+
+    def by_taps(self, W: Any) -> Any:
+        """View W (R, S, C, K) as (taps, taps, s, s, C·K)."""
+        s, taps = self.stride, self.taps
+        return W.reshape(taps, s, taps, s, -1).swapaxes(1, 2)
 
     # Outputs
 
     def outputs(self, M: Any, y: Any) -> None:
-        """M (p·p, n·TH·TW, K) → y (n, OH, OW, K), which is overwritten."""
-        n, OH, OW, K = y.shape
-        M = M.reshape(self.p, self.p, n, self.TH, self.TW, K)
-        even = OH % 2 == OW % 2 == 0
-        whole = y if even else _empty(y, n, 2 * self.TH, 2 * self.TW, K)
-        tiles = whole.reshape(n, self.TH, 2, self.TW, 2, K)
-        for a, row in enumerate(zip(*self.A, strict=True)):
-            m = combined(row, [M[i] for i in range(self.p)])  # (p, n, TH, TW, K)
-            for b, column in enumerate(zip(*self.A, strict=True)):
-                combine(tiles[:, :, a, :, b], column, [m[j] for j in range(self.p)])
-        if not even:  # the last tiles hang over
-            y[...] = whole[:, :OH, :OW]
+        """M (p², n·th·TW, K) → y (n, oh, OW, K), which is overwritten: some rows of tiles, or all."""
+        whole = y if self._is_whole(y) else _empty(y, *self._whole_shape(y))
+        tiles = self._outputs_of_tiles(whole)
+        tiles[...] = self._times("Aᵀ", M.reshape(self.p**2, -1)).reshape(tiles.shape)
+        if whole is not y:  # the last tiles hang over
+            y[...] = whole[:, : y.shape[1], : y.shape[2]]
 
     def outputs_adjoint(self, dy: Any) -> Any:
-        """dy (n, OH, OW, K) → dM (p·p, n·TH·TW, K)."""
-        n, OH, OW, K = dy.shape
-        if OH % 2 or OW % 2:
-            whole = array_module(dy).zeros((n, 2 * self.TH, 2 * self.TW, K), dy.dtype)
-            whole[:, :OH, :OW] = dy
-            dy = whole
-        rows = [dy[:, a::2] for a in (0, 1)]
-        dM = _empty(dy, self.p, self.p, n, self.TH, self.TW, K)
-        for i in range(self.p):
-            dm = combined(self.A[i], rows)  # (n, TH, 2·TW, K)
-            for j in range(self.p):
-                combine(dM[i, j], self.A[j], [dm[:, :, b::2] for b in (0, 1)])
-        return dM.reshape(self.p**2, n * self.TH * self.TW, K)
+        """dy (n, oh, OW, K) → dM (p², n·th·TW, K)."""
+        whole = dy
+        if not self._is_whole(dy):
+            whole = array_module(dy).zeros(self._whole_shape(dy), dy.dtype)
+            whole[:, : dy.shape[1], : dy.shape[2]] = dy
+        tiles = self._outputs_of_tiles(whole).reshape(self.m**2, -1)  # this copies
+        return self._times("A", tiles).reshape(self.p**2, -1, dy.shape[3])
 
-    # Pixel h of the padded picture goes to row h // stride, and to part h % stride of the folded channels
+    def _outputs_of_tiles(self, y: Any) -> Any:
+        """View y (n, m·th, m·TW, K) as (m, m, n, th, TW, K)."""
+        m = self.m
+        return patches(y, (y.shape[1] // m, self.TW), (m, m), (m, m)).transpose(3, 4, 0, 1, 2, 5)
 
-    def _fold(self, x: Any) -> Any:
-        """x (n, H, W, C) → (n, 2·TH + taps − 1, 2·TW + taps − 1, F), padded with zeros."""
-        s, height, width = self.stride, 2 * self.TH + self.taps - 1, 2 * self.TW + self.taps - 1
-        folded = _empty(x, len(x), height, width, s, s, x.shape[-1])
-        for a, b, rows, columns, pixels in self._parts(height, width):
-            part = folded[:, :, :, a, b]
-            part[:, : rows.start] = part[:, rows.stop :] = 0
-            part[:, rows, : columns.start] = part[:, rows, columns.stop :] = 0
-            part[:, rows, columns] = x[pixels]
-        return folded.reshape(len(x), height, width, s * s * x.shape[-1])
+    def _is_whole(self, y: Any) -> bool:
+        return y.shape == self._whole_shape(y)
 
-    def _unfold(self, folded: Any, x: Any) -> None:
-        """Adjoint of `_fold`: pixels that no position of the kernel sees become zero."""
-        s, (n, height, width, _) = self.stride, folded.shape
-        folded = folded.reshape(n, height, width, s, s, x.shape[-1])
-        parts = self._parts(height, width)
-        if sum(x[:1][pixels].size for *_, pixels in parts) < x[:1].size:
-            x.fill(0)
-        for a, b, rows, columns, pixels in parts:
-            x[pixels] = folded[:, rows, columns, a, b]
+    def _whole_shape(self, y: Any) -> tuple[int, int, int, int]:
+        n, oh, _, K = y.shape
+        return n, -(-oh // self.m) * self.m, self.TW * self.m, K
 
-    def _parts(self, height: int, width: int) -> list[tuple[int, int, slice, slice, Any]]:
-        """For each part of the folded channels: its two numbers, rows and columns of `folded`, and the pixels of x."""
-        phases = range(self.stride)
-        rows = [self._line(phase, height, self.size[0], self.padding[0]) for phase in phases]
-        columns = [self._line(phase, width, self.size[1], self.padding[1]) for phase in phases]
-        everything = slice(None)
-        return [
-            (a, b, rows[a][0], columns[b][0], (everything, rows[a][1], columns[b][1])) for a in phases for b in phases
-        ]
+    def _times(self, table: str, columns: Any) -> Any:
+        """table (a, b) @ columns (b, many)."""
+        return product(self._table(table, columns), columns)
 
-    def _line(self, phase: int, length: int, size: int, padding: int) -> tuple[slice, slice]:
-        """Along an axis: which entries of a folded line of `length` are which pixels of the picture."""
-        first = (phase - padding) % self.stride  # the first pixel of this phase
-        start = (first + padding) // self.stride
-        n = max(0, min(length - start, -(-(size - first) // self.stride)))
-        return slice(start, start + n), slice(first, first + n * self.stride, self.stride)
-
-
-def combine(out: Any, coefficients: Sequence[float], arrays: Sequence[Any]) -> None:
-    """out = Σ coefficient · array. A coefficient of 1 or −1 costs no multiplication."""
-    xp = array_module(out)
-    terms = [(c, a) for c, a in zip(coefficients, arrays, strict=True) if c]
-    terms.sort(key=lambda term: -term[0])  # a positive one first, if there is one
-    (c, total), *terms = terms
-    if c != 1 or not terms:
-        xp.multiply(total, c, out=out)
-        total = out
-    for c, a in terms:
-        if abs(c) != 1:
-            a = abs(c) * a
-        (xp.add if c > 0 else xp.subtract)(total, a, out=out)
-        total = out
-
-
-def combined(coefficients: Sequence[float], arrays: Sequence[Any]) -> Any:
-    """Σ coefficient · array, as a new array, or as a view where the sum is one of them."""
-    if sorted(coefficients) == [0] * (len(coefficients) - 1) + [1]:
-        return arrays[list(coefficients).index(1)]
-    out = _empty(arrays[0], *arrays[0].shape)
-    combine(out, coefficients, arrays)
-    return out
+    def _table(self, name: str, like: Any) -> Any:
+        names = "A", "Aᵀ", "G", "Gᵀ", "B", "Bᵀ"
+        table = dict(zip(names, _tables_2d(self.m, self.taps, like.dtype), strict=True))[name]
+        return array_module(like).asarray(table)
 
 
 def _empty(like: Any, *shape: int) -> Any:
