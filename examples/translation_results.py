@@ -58,10 +58,10 @@ ARMS = {
         *(5, 4000),
     ),
     "camera-noise": Arm(
-        "U-Net, noise of cameras",
-        "pix2pix --data {sets}/polyu-noisy/CroppedImages --swap --crops --img-size 64 --no-gan --norm none "
-        "--features 32 --dropout 0 --augment flip --lr-decay cosine --held-out *toy*,*chair*",
-        *(5, 6500),
+        "restore, noise of cameras, from pairs",
+        "restore --data {sets}/polyu-noisy/CroppedImages --swap --damage pairs --img-size 40 --augment flip "
+        "--held-out *toy*,*chair*",
+        *(5, 2400),
     ),
 }
 for side, words in (("photo", "--labels input --swap"), ("labels", "--labels target")):

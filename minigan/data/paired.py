@@ -107,7 +107,7 @@ def _one_root(root: Path, kinds: Mapping[str, Kind], shown: Sequence[str], how: 
     if len(sides.files) == 1:
         (listing,) = sides.files.values()
         files = [path for _, path in listing.pictures]
-        notes += _check_halves(files, lone_side(sides, root))
+        notes += _check_halves(files, lone_side(sides, root), _words(shown))
         halves = {array: [Half(file, side) for file in files] for side, array in enumerate((first, second))}
         notes.append(f"{first} is the left half of each file, {second} the right one: `swap` exchanges them")
         return Rows(name_of(root), {array: list(halves[array]) for array in shown}, notes)
@@ -220,7 +220,7 @@ def _check_sizes(rows: Rows, headers: dict[str, dict[File, Header]], how: Readin
             raise DataError(f"{what}: {only}, so create both again in one size")
 
 
-def _check_halves(files: Sequence[Path | Member], lone: str) -> list[str]:
+def _check_halves(files: Sequence[Path | Member], lone: str, folders: str) -> list[str]:
     """Return notes about files that hold two pictures side by side. Raises DataError if they don't seem to.
 
     Halves that are squares are taken as they are. In other files the step between the two middle columns has to stand
@@ -239,9 +239,9 @@ def _check_halves(files: Sequence[Path | Member], lone: str) -> list[str]:
         return []
     if np.mean(edges) < 0.5:
         if lone:
-            raise DataError(f"{lone}: add them, or make the input of single pictures by `damage`")
+            raise DataError(f"{lone}: add them, or let the model damage single pictures by `damage`")
         what = f"{odd[0]} isn't twice as wide as high, and has no edge in the middle"
-        how = "give two folders, as input=FOLDER,target=FOLDER, or make the input of single pictures by `damage`"
+        how = f"give two folders, as {folders}, or let the model damage single pictures by `damage`"
         raise DataError(f"{what}, so that it isn't taken for two pictures side by side: {how}")
     return [f"files such as {odd[0].name} aren't twice as wide as high: their halves are no squares"]
 

@@ -20,6 +20,9 @@ With `adversarial` > 0, a critic D learns to tell clean from restored pictures, 
 mean of −log D(y), times `adversarial`, is added to G's loss, as in the context encoder (Pathak et al. 2016: 0.001). The
 result has more texture, and its error is larger.
 
+Damage that can't be simulated, such as a camera's noise, is learned from pairs (`damage` pairs): photos as they are,
+and each without the damage, such as the mean of many exposures.
+
 Deviations from Zhang et al.: 48 channels and a depth of 10 instead of 64 and 17 (`preset` paper); L1 instead of half
 the sum of squares (`loss` l2); a batch of 16 instead of 128; the learning rate falls along a cosine instead of once.
 """
@@ -35,7 +38,7 @@ from minigan.gans.base import Shape
 from minigan.layers import BatchNorm, InstanceNorm, Sequential
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax, l1, l2
-from minigan.model import PICTURE, Game, Measure, Model, Now, Translation
+from minigan.model import PICTURE, Game, Kind, Measure, Model, Now, Translation
 from minigan.optim import Adam
 from minigan.options import Count, NotNegative, Option, Positive
 from minigan.translators.damages import Damages
@@ -46,6 +49,7 @@ from minigan.translators.unet import build_unet, depth_of, output_of
 
 # Channels and depth
 PRESETS = {"small": {"dncnn": (48, 10), "unet": (32, 4)}, "paper": {"dncnn": (64, 17), "unet": (64, 6)}}
+PAIRS = "pairs"  # the damage that is in the data
 LAST = 0.1  # factor on the initial weights of G's last layer
 
 
@@ -57,7 +61,7 @@ class Restore(Model):
 
     paper = "Beyond a Gaussian Denoiser: Residual Learning of Deep CNN for Image Denoising (Zhang et al. 2017)"
     makes = "pictures without noise, blur, compression, holes or another damage, of any size"
-    suits = "to undo a damage that can be simulated; needs clean pictures only"
+    suits = "to undo a damage; one that can be simulated needs clean pictures only"
     arrays = {"clean": PICTURE}
     batch_size, lr_decay = 16, "cosine"
     holds_out = crops = True
@@ -76,7 +80,9 @@ class Restore(Model):
     def __init__(
         self,
         shape: Shape,
-        damage: Annotated[str, Option("noise:25, salt:0.05, blur:2, jpeg:20, gray, fade, hole:blobs …")] = "noise:25",
+        damage: Annotated[
+            str, Option("noise:25, salt:0.05, blur:2, jpeg:20, gray, fade, hole:blobs …; pairs")
+        ] = "noise:25",
         clip: Annotated[bool, Option("clip damaged pictures to the range of bytes")] = False,
         network: Annotated[Literal["auto", "dncnn", "unet"], Option("auto: a U-Net for holes, else DnCNN")] = "auto",
         preset: Annotated[Literal["small", "paper"], Option("DnCNN: 48 channels, depth 10; or 64, 17")] = "small",
@@ -90,9 +96,14 @@ class Restore(Model):
         device: Device | str = "cpu",
     ) -> None:
         self.device, self.adversarial, C = get_device(device), adversarial, shape[2]
-        self.damages = Damages(damage, clip)
-        self.damages.check_channels(C)
-        self.recolors = self.damages.takes_color
+        self.arrays, self.masked = self.needs(damage=damage), False
+        if damage != PAIRS:
+            damages = self.damages = Damages(damage, clip)
+            damages.check_channels(C)
+            self.masked, self.recolors = damages.masked, damages.takes_color
+            self.damage = self.damaged  # an attribute of those models only that make the damage
+        elif clip:
+            raise ValueError("`clip` is for a damage that the model makes, and `damage` pairs takes that of the data")
         if network == "auto":
             network = "unet" if self.masked else "dncnn"
         features, depth = features or PRESETS[preset][network][0], depth or PRESETS[preset][network][1]
@@ -119,12 +130,12 @@ class Restore(Model):
         check_size(shape[:2], field)
         return build_patchgan(shape[2], field, features, InstanceNorm, rng=rng)
 
-    @property
-    def masked(self) -> bool:
-        """True if pictures have holes, so that `apply` needs a mask."""
-        return self.damages.masked
+    @classmethod
+    def needs(cls, *, damage: str = "noise:25", **arguments: Any) -> dict[str, Kind]:
+        """Return the arrays of a batch."""
+        return {"damaged": PICTURE, "clean": PICTURE} if damage == PAIRS else {"clean": PICTURE}
 
-    def damage(self, item: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def damaged(self, item: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return the damaged picture (H, W, C), and for holes the mask (H, W, 1), 1 where pixels are known."""
         return self.damages(item["clean"], rng)
 

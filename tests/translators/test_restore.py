@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.model import Now
+from minigan.model import Now, can
 from minigan.translators import MODELS
 from minigan.translators.restore import Restore
 
@@ -167,3 +167,19 @@ def test_wrong_damages_are_refused_when_the_model_is_built():
     with pytest.raises(ValueError, match="use pictures in color"):
         make("gray")
     assert MODELS["restore"] is Restore
+
+
+def test_pairs_bring_their_own_damage():
+    """The data gives what the model would make, so the step is the same, and nothing damages the pictures again."""
+    assert list(Restore.needs(damage="pairs")) == ["damaged", "clean"]
+    rng = np.random.default_rng(1)
+    batch = {name: rng.uniform(-1, 1, (2, 16, 16, 1)).astype(np.float32) for name in ("damaged", "clean")}
+    results = []
+    for damage in ("pairs", "noise:25"):
+        model = make(damage)
+        assert can(model, "damage") == (damage != "pairs")
+        step(model, batch)
+        results.append(model.networks["G"].parameters().values)
+    np.testing.assert_array_equal(*results)
+    with pytest.raises(ValueError, match="`clip` is for a damage that the model makes"):
+        make("pairs", clip=True)
