@@ -37,8 +37,8 @@ def change_by_rows(f: Callable[..., Any], *arrays: Any) -> None:
 
 
 @runs_as(fast.step)
-def step(y: Any, below: float) -> Any:
-    """1 where y > 0, else `below`, in the dtype of y."""
+def step(y: Any, below: Any) -> Any:
+    """1 where y > 0, else `below`, in the dtype of y. `below` is a number, or an array of this dtype."""
     one = y.dtype.type(1)
     return array_module(y).where(y > 0, one, one * below)
 

@@ -21,6 +21,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.kernels.elementwise import by_rows, step
+from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer
 
 
@@ -195,36 +196,54 @@ class PReLU(Layer):
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x (…, C) → y (…, C), where C is `num_parameters` unless that is 1."""
         self.check_input(x, None, self.num_parameters if self.num_parameters > 1 else None)
-        return self._leaky(x, x), x
+        return by_rows(self._leaky, x), x
 
     def backward_input(self, dy: Any, cache: Any) -> Any:
         """dy (…, C) → dx (…, C)."""
-        # forward: y = x where x > 0, else slope · x
-        return self._leaky(dy, cache)
+        # forward: y = max(x, 0) + slope · min(x, 0)
+        return self._times_derivative(dy, cache)
 
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add the slope's gradient."""
-        # forward: y = slope · min(x, 0) + max(x, 0)
-        self.dslope += self._sum(dy * array_module(dy).minimum(cache, 0))
+        # forward: y = max(x, 0) + slope · min(x, 0)
+        self._add_to_dslope(dy, by_rows(_negative, cache))
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, C) → ddy (…, C), and the slope's gradient; dx2 is None."""
         self.check_second(ddx, dy, cache)
         # backward: dx = dy where x > 0, else slope · dy
-        self.dslope += self._sum(ddx * dy * (cache <= 0))
-        return self._leaky(ddx, cache), None
+        self._add_to_dslope(ddx, dy, (cache <= 0).astype(dy.dtype))
+        return self._times_derivative(ddx, cache), None
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
         """y has the shape of x."""
         return cache.shape, cache.shape
 
-    def _leaky(self, a: Any, x: Any) -> Any:
-        """a · f′(x): a where x > 0, else slope · a."""
-        slope = self.slope.astype(a.dtype, copy=False)
-        return by_rows(lambda a, x: array_module(a).where(x > 0, a, slope * a), a, x)
+    def _leaky(self, x: Any, out: Any = None) -> Any:
+        """max(x, 0) + slope · min(x, 0). `where` would take ten times as long, because signs can't be predicted."""
+        xp = array_module(x)
+        y = xp.minimum(x, 0, out=out)
+        y *= self._slope(x)
+        y += xp.maximum(x, 0)
+        return y
 
-    def _sum(self, products: Any) -> Any:
-        return products.reshape(-1, self.num_parameters).sum(axis=0)  # (M, A) → (A,)
+    def _times_derivative(self, a: Any, x: Any) -> Any:
+        """a where x > 0, else slope · a."""
+        slope = self._slope(x)
+        return by_rows(lambda a, x, out=None: array_module(a).multiply(a, step(x, slope), out=out), a, x)
+
+    def _add_to_dslope(self, *factors: Any) -> None:
+        """Add the sum of a product (…, C) over all its axes, or all but the last."""
+        sums = sum_over(factors, tuple(range(factors[0].ndim - 1)))
+        self.dslope += sums.reshape(-1, self.num_parameters).sum(axis=0)  # (C,) or (C, 1) → (A,)
+
+    def _slope(self, x: Any) -> Any:
+        return self.slope.astype(x.dtype, copy=False)
+
+
+def _negative(x: Any, out: Any = None) -> Any:
+    """min(x, 0)."""
+    return array_module(x).minimum(x, 0, out=out)
 
 
 class Maxout(Layer):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import array_module
+from minigan.backend import array_module, is_array
 from minigan.errors import ShapeError
 from minigan.threads import partition
 from minigan.threads.crew import in_a_part, in_parallel
@@ -83,9 +83,11 @@ def widened(arrays: Sequence[Any], vectors: Sequence[Any]) -> tuple[Any, ...]:
     return *(a.reshape(N, H, W * C) for a in arrays), *repeated
 
 
-def step(y: Any, below: float) -> Any:
+def step(y: Any, below: Any) -> Any:
     """(1 − below)·(y > 0) + below, which NumPy computes several times as fast as `where`; a GPU doesn't."""
-    xp, below = array_module(y), y.dtype.type(below)  # in y's dtype, (1 − below) + below is 1 to the last bit
+    xp = array_module(y)
+    if not is_array(below):
+        below = y.dtype.type(below)  # in y's dtype, (1 − below) + below is 1 to the last bit
     if xp is not np:
         return xp.where(y > 0, y.dtype.type(1), below)
     slope = (y > 0).astype(y.dtype)
