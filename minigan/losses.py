@@ -9,6 +9,8 @@ Every objective has three methods: `real` and `fake` are the discriminator's los
 `generator` is the generator's loss on generated samples. Each takes M logits of any shape and returns
 `(value, dlogits)`: the mean over the logits as a 0-d array on the device, and dlogits = ∂value/∂logits in the shape of
 the logits. Raises ShapeError unless the logits are a non-empty array of floats.
+
+`RelativisticAverage` compares real with generated samples, so its methods take the logits of both.
 """
 
 from __future__ import annotations
@@ -137,6 +139,51 @@ class Hinge:
         return _signed_mean(logits, -1)
 
 
+class RelativisticAverage:
+    """The relativistic average objective (Jolicoeur-Martineau 2018; ESRGAN, Wang et al. 2018, section 3.2).
+
+    D doesn't estimate whether a sample is real, but whether it is more realistic than the other kind on average. With
+    the logits r_i of N real samples, f_j of M fakes, and their means r̄ and f̄:
+
+        u_i = r_i − f̄                 v_j = f_j − r̄
+        critic       mean softplus(−u) + mean softplus(v)       −log sigmoid(u) and −log(1 − sigmoid(v))
+        generator    mean softplus(u) + mean softplus(−v)       the same with real and fake exchanged
+
+    Every u_i contains f̄, and so all f_j, each with the factor −1/M; likewise every v_j contains all r_i. So the
+    gradient at a logit has a part from its own comparison, and a part from its share of the mean:
+
+        critic       du_i = −sigmoid(−u_i)/N     dv_j = sigmoid(v_j)/M
+        generator    du_i = sigmoid(u_i)/N       dv_j = −sigmoid(−v_j)/M
+        both         dr_i = du_i − (Σ_j dv_j)/N  df_j = dv_j − (Σ_i du_i)/M
+
+    Adding a constant to all logits changes no u and no v, so all dr and df together sum to 0. With the minimax
+    objective, G learns from fakes alone. Here its gradient also contains the logits of real samples, by u.
+
+    Both methods take real logits (N, …) and fake logits (M, …) and return `(value, (dreal, dfake))`. The reference code
+    (xinntao/BasicSR, models/esrgan_model.py) halves both sums, and treats the means in D's loss as constants.
+    """
+
+    def critic(self, real: Any, fake: Any) -> tuple[Any, tuple[Any, Any]]:
+        """D's loss on real and fake samples together."""
+        _check_both(real, fake)
+        u, v = real - fake.mean(), fake - real.mean()
+        value = softplus(-u).mean() + softplus(v).mean()
+        return value, self._through_the_means(-sigmoid(-u) / u.size, sigmoid(v) / v.size)
+
+    def generator(self, real: Any, fake: Any) -> tuple[Any, tuple[Any, Any]]:
+        """G's loss. It needs only dfake: real samples don't depend on G."""
+        _check_both(real, fake)
+        u, v = real - fake.mean(), fake - real.mean()
+        value = softplus(u).mean() + softplus(-v).mean()
+        return value, self._through_the_means(sigmoid(u) / u.size, -sigmoid(-v) / v.size)
+
+    @staticmethod
+    def _through_the_means(du: Any, dv: Any) -> tuple[Any, Any]:
+        """Map ∂L/∂u and ∂L/∂v to (dreal, dfake), in the shapes of u and v."""
+        # forward: u = real - fake.mean(), v = fake - real.mean()
+        return du - dv.sum() / du.size, dv - du.sum() / dv.size
+
+
 def l1(y: Any, target: Any) -> tuple[Any, Any]:
     """Return mean |y − target| and its gradient dy = sign(y − target)/M. Raises ShapeError if the shapes differ."""
     error = _difference(y, target)
@@ -206,6 +253,11 @@ def _check(logits: Any, name: str = "logits") -> None:
         raise ShapeError(
             f"a loss takes {name} in a non-empty array of floats, got {logits.dtype} {tuple(logits.shape)}"
         )
+
+
+def _check_both(real: Any, fake: Any) -> None:
+    _check(real, "logits of real samples")
+    _check(fake, "logits of fakes")
 
 
 def _difference(y: Any, target: Any) -> Any:

@@ -220,7 +220,10 @@ class Model:
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments with phase boundaries that are None filled in, for a run of `samples` samples."""
+        """Return the arguments with phase boundaries that are None filled in, for a run of `samples` samples.
+
+        `arguments` also has the run's `batch_size`, for boundaries that are given in steps.
+        """
         return arguments
 
     def step(self, next_batch: Callable[..., dict[str, Any]], rng: Any, now: Now) -> dict[str, Any]:
@@ -231,8 +234,12 @@ class Model:
         """
         raise NotImplementedError(f"{type(self).__name__} has no step(self, next_batch, rng, now)")
 
-    def fill_frozen(self) -> None:
-        """Load the weights of the networks in `frozen`. Called once, at the start of a run, which then saves them."""
+    def fill_frozen(self, read: Callable[[str], dict[str, np.ndarray]]) -> None:
+        """Load the weights of the networks in `frozen`. Called once, at the start of a run, which then saves them.
+
+        read: reads a file of weights (.pth, .safetensors or .npz) without trusting it, or those of a network that
+              ships, "photos" or "digits": `read(name)` → {array name: array}. Raises MiniganError
+        """
 
     def begin(self, phase: Phase, now: Now) -> None:
         """Prepare a phase, e.g. reset optimizers. Called before the first step of every phase except the first."""

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
-from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein, l1, l2, pixel_cross_entropy, softmax_cross_entropy
+from minigan.losses import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    RelativisticAverage,
+    Wasserstein,
+    l1,
+    l2,
+    pixel_cross_entropy,
+    softmax_cross_entropy,
+)
 from minigan.testing import check_loss, devices_under_test, forbid_transfers
 
 OBJECTIVES = {
@@ -48,6 +58,28 @@ def draw_logits(shape, seed):
 @given(shape=SHAPES, seed=SEEDS)
 def test_gradient_in_the_logits(loss, shape, seed):
     check_loss(loss, draw_logits(shape, seed), seed=seed)
+
+
+each_side = pytest.mark.parametrize("side", ["critic", "generator"])
+
+
+@each_side
+@given(n=st.integers(1, 5), m=st.integers(1, 5), seed=SEEDS)
+def test_gradients_of_the_relativistic_average(side, n, m, seed):
+    """In real and in fake logits, of which there may be different numbers: the means couple all of them."""
+    rng, loss = np.random.default_rng(seed), getattr(RelativisticAverage(), side)
+    real, fake = rng.normal(0, 2, (n, 1)), rng.normal(0, 2, (m, 1))
+
+    def in_real(logits):
+        value, (dreal, _) = loss(logits, fake.astype(logits.dtype))
+        return value, dreal
+
+    def in_fake(logits):
+        value, (_, dfake) = loss(real.astype(logits.dtype), logits)
+        return value, dfake
+
+    check_loss(in_real, real, seed=seed)
+    check_loss(in_fake, fake, seed=seed)
 
 
 @pytest.mark.parametrize("loss", [l1, l2])
@@ -113,6 +145,57 @@ def sigmoid(l):
 )
 def test_known_value(name, f):
     assert LOSSES[name](np.array([[2.0], [-0.7]]))[0] == pytest.approx(mean_of(f), rel=1e-14)
+
+
+def test_the_relativistic_average_by_hand():
+    """Real logits 1 and 3, fakes 0 and 2: u = 0 and 2, v = −2 and 0. The generator's loss exchanges the two."""
+    real, fake, loss = np.array([1.0, 3.0]), np.array([0.0, 2.0]), RelativisticAverage()
+    value, (dreal, dfake) = loss.critic(real, fake)
+    assert value == pytest.approx((log(2) + log1p(exp(-2))) / 2 + (log1p(exp(-2)) + log(2)) / 2)
+    du, dv = np.array([-0.5, -sigmoid(-2)]) / 2, np.array([sigmoid(-2), 0.5]) / 2
+    np.testing.assert_allclose(dreal, du - dv.sum() / 2)
+    np.testing.assert_allclose(dfake, dv - du.sum() / 2)
+    exchanged = loss.critic(fake, real)
+    for mine, other in zip(loss.generator(real, fake)[1], exchanged[1][::-1], strict=True):
+        np.testing.assert_allclose(mine, other)
+    assert loss.generator(real, fake)[0] == pytest.approx(exchanged[0])
+    assert loss.critic(np.zeros(3), np.zeros(2))[0] == pytest.approx(log(4))  # D is undecided
+
+
+@each_side
+def test_the_relativistic_average_depends_on_differences_alone(side):
+    rng, loss = np.random.default_rng(0), getattr(RelativisticAverage(), side)
+    real, fake = rng.normal(size=(4, 1)), rng.normal(size=(3, 1))
+    value, (dreal, dfake) = loss(real, fake)
+    assert loss(real + 5, fake + 5)[0] == pytest.approx(value)
+    assert dreal.sum() + dfake.sum() == pytest.approx(0, abs=1e-15)
+    assert (dreal.sum() < 0) == (side == "critic")  # D raises real logits, G lowers them
+
+
+@each_side
+@each_device
+def test_the_relativistic_average_on_every_device(side, device):
+    rng, loss = np.random.default_rng(0), getattr(RelativisticAverage(), side)
+    real, fake = 100 * rng.normal(size=(4, 1)), 100 * rng.normal(size=(3, 2))
+    there = [device.array(logits, np.float32) for logits in (real, fake)]
+    with forbid_transfers(), np.errstate(over="raise", invalid="raise"):
+        value, gradients = loss(*there)
+    expected = loss(real, fake)
+    assert (value.shape, value.dtype) == ((), np.float32)
+    np.testing.assert_allclose(to_numpy(value), expected[0], rtol=1e-5)
+    for mine, theirs, logits in zip(gradients, expected[1], there, strict=True):
+        assert (mine.shape, mine.dtype) == (logits.shape, np.float32)
+        np.testing.assert_allclose(to_numpy(mine), theirs, rtol=1e-5, atol=1e-7)
+
+
+@each_side
+def test_the_relativistic_average_of_what_are_no_logits_is_refused(side):
+    loss, right = getattr(RelativisticAverage(), side), np.zeros((2, 1))
+    for wrong in ([[1.0]], np.zeros((2, 1), int), np.zeros((0, 1))):
+        with pytest.raises(ShapeError, match="logits of real samples"):
+            loss(wrong, right)
+        with pytest.raises(ShapeError, match="logits of fakes"):
+            loss(right, wrong)
 
 
 def test_numbers_worked_out_on_paper():

@@ -16,7 +16,7 @@ from minigan.model import Kind, Now, can
 from minigan.options import arguments_of
 
 SIZES = (4, 8, 16, 28, 32, 64)  # picture sizes; a model is built for the first one that it supports
-SMALL = {"latent_dim": 6, "features": 2}  # constructor arguments, for models that have them
+SMALL = {"latent_dim": 6, "features": 2, "critic_features": 2, "blocks": 2}  # arguments, for models that have them
 CLASSES = 3  # of conditional models, and of class maps
 COLORS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)  # of the classes of a map
 POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers

@@ -13,7 +13,7 @@ from minigan.metrics.kernel_distance import kernel_distance, kernel_distance_err
 from minigan.metrics.manifold import nearest, precision_recall
 from minigan.metrics.mixture import modes_and_quality
 from minigan.metrics.moments import Moments, frechet_distance
-from minigan.metrics.networks import FEATURE_NETWORKS, open_features
+from minigan.metrics.networks import FEATURE_NETWORKS, open_features, read_network
 from minigan.metrics.photo_classifier import PhotoClassifier
 from minigan.metrics.similarity import psnr, ssim
 from minigan.metrics.statistics import Statistics, network_of, observe, read_statistics, write_statistics
@@ -53,6 +53,7 @@ __all__ = [
     "precision_recall",
     "protocol_scores",
     "psnr",
+    "read_network",
     "read_statistics",
     "ssim",
     "write_statistics",

@@ -21,27 +21,16 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.errors import CheckpointError, ShapeError
-from minigan.layers import (
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Dropout,
-    GlobalAvgPool,
-    Layer,
-    Parallel,
-    ReLU,
-    Sequential,
-    he_normal,
-)
+from minigan.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, Layer, Parallel, Sequential
 from minigan.metrics.checks import check_pictures
 from minigan.metrics.classifier import read_weights
 from minigan.metrics.features import FeatureNetwork, digest
+from minigan.translators.content import PHOTO_WIDTHS, photo_depth
 
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 TURNS = ("0°", "90°", "180°", "270°")
 DAMAGES = ("none", *(f"{what} {level}" for what in ("noise", "blur", "jpeg", "blocks") for level in (1, 2, 3)))
-WIDTHS = (24, 48, 64, 80)  # channels of each depth
-FEATURES = sum(WIDTHS)
+FEATURES = sum(PHOTO_WIDTHS)
 AT_ONCE = 1 << 18  # pixels, so that the memory doesn't grow with the number of pictures
 
 
@@ -57,16 +46,10 @@ def build_photo_classifier(rng: np.random.Generator | None = None) -> Sequential
     The features' batch norm has no γ and β: each feature has mean 0 and variance 1 on the training data, so that no
     depth outweighs the others in a distance. The logits are of the flower, the quarter turn, and the damage.
     """
-    W: dict[str, Any] = {"bias": False, "init": he_normal(), "rng": rng}
     deeper: Layer | None = None
-    for k in reversed(range(len(WIDTHS))):
-        C, K, first = ((3,) + WIDTHS)[k], WIDTHS[k], 5 if k == 0 else 3
-        depth = (
-            *(Conv2D(C, K, first, stride=2, padding=first // 2, **W), BatchNorm(K), ReLU()),
-            *(Conv2D(K, K, 3, padding=1, **W), BatchNorm(K), ReLU()),
-        )
+    for k in reversed(range(len(PHOTO_WIDTHS))):
         means = GlobalAvgPool()
-        deeper = Sequential(*depth, means if deeper is None else Parallel(means, deeper))
+        deeper = Sequential(*photo_depth(k, rng), means if deeper is None else Parallel(means, deeper))
     assert deeper is not None
     logits = len(FLOWERS) + len(TURNS) + len(DAMAGES)
     return Sequential(

@@ -24,6 +24,7 @@ VERBS = {"output": "forward", "double_backward": "double backward"}  # display n
 IN_A_GAME = {  # display names for the methods of an objective in losses.py
     "real": "the loss of {critic} on real data",
     "fake": "the loss of {critic} on fakes",
+    "critic": "the loss of {critic}",
     "generator": "the loss of {generator}",
 }
 

@@ -50,7 +50,8 @@ def planned(
     """
     asked = config.model_args
     for _ in range(TRIES):
-        config = replace(config, model_args=cls.planned(samples, dict(asked)))
+        planned_args = cls.planned(samples, asked | {"batch_size": config.batch_size})
+        config = replace(config, model_args={name: planned_args[name] for name in planned_args if name != "batch_size"})
         model = build_model(config, cls, CPU)
         config = replace(config, n_steps=length(config, model))
         before, samples = samples, samples_after(config.n_steps, config, model)

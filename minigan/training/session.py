@@ -20,7 +20,7 @@ from minigan.common.user_code import is_own, own_data, own_model
 from minigan.common.words import either
 from minigan.data import AUGMENTATIONS, Feeds, HeldOut, NothingHeldOut
 from minigan.errors import CheckpointError
-from minigan.metrics import open_features
+from minigan.metrics import open_features, read_network
 from minigan.model import Model, can
 from minigan.models import MODELS
 from minigan.training.build import build_model, model_class, open_checkpoint
@@ -99,7 +99,7 @@ def opened(plan: Plan, folder: RunFolder, resume: bool = False, warn: Warn = lam
                 warn(sentence)
             config = replace(config, changes=(*config.changes, *(f"step {step:,}: {change}" for change in found)))
         else:
-            model.fill_frozen()
+            model.fill_frozen(read_network)
             config = _load_initial_weights(model, config) if config.init_from else config
         with feeds_of(config, sources, model) as feeds:
             damage = getattr(model, "damage", None)

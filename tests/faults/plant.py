@@ -104,6 +104,12 @@ TESTS = {
     "translators/restore.py": ("translators/test_restore.py",),
     "translators/maps.py": ("translators/test_maps_in_color.py", "translators/test_pix2pix.py"),
     "translators/pix2pix.py": ("translators/test_pix2pix.py",),
+    "translators/content.py": ("translators/test_content.py", "translators/test_srgan.py"),
+    "translators/enlarger.py": ("translators/test_enlarger.py",),
+    "translators/large_critic.py": ("translators/test_enlarger.py", "translators/test_srgan.py"),
+    "translators/srgan.py": ("translators/test_srgan.py",),
+    "translators/srresnet.py": ("translators/test_srresnet.py",),
+    "translators/super_resolution.py": ("translators/test_srresnet.py",),
 }
 
 # The other files of the engine, and why no faults are planted there

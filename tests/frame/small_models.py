@@ -99,7 +99,7 @@ class ToTarget(Base):
         self.frozen = {"eye": convolutions(1, 3, rng, last=False).to(self.device)}
         self.games = (Game(self.loss, "critic", "maker", "critic_loss", "maker_loss", "critic_real", "critic_fake"),)
 
-    def fill_frozen(self):
+    def fill_frozen(self, read):
         weights = self.frozen["eye"].parameters().values
         weights[...] = self.device.array(np.random.default_rng(99).normal(0, 0.3, weights.shape), weights.dtype)
 

@@ -130,7 +130,7 @@ def test_a_longer_run_keeps_the_boundary(runs, tmp_path):
 
 def test_the_frozen_network_is_the_runs_own(runs, monkeypatch):
     """Its weights were read once; the file that they came from isn't needed any more."""
-    monkeypatch.setattr(ToTarget, "fill_frozen", lambda self: pytest.fail("read again"))
+    monkeypatch.setattr(ToTarget, "fill_frozen", lambda self, read: pytest.fail("read again"))
     folder = RunFolder(runs / "ToTarget")
     model, _ = open_model(folder, folder.config(), cls=ToTarget)
     expected = np.random.default_rng(99).normal(0, 0.3, model.frozen["eye"].parameters().values.shape)

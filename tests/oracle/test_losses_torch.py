@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein, l1, l2, softmax_cross_entropy
+from minigan.losses import Hinge, LeastSquares, Minimax, RelativisticAverage, Wasserstein, l1, l2, softmax_cross_entropy
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -73,3 +73,15 @@ def test_cross_entropy():
     logits, labels = draw((32, 10)), np.random.default_rng(1).integers(10, size=32)
     leaf = torch.tensor(logits, requires_grad=True)
     assert_same(softmax_cross_entropy(logits, labels), F.cross_entropy(leaf, torch.tensor(labels)), leaf)
+
+
+@pytest.mark.parametrize(("side", "targets"), [("critic", (1.0, 0.0)), ("generator", (0.0, 1.0))])
+def test_relativistic_average(side, targets):
+    real, fake = draw((7, 1)), draw((4, 1), seed=1)
+    value, gradients = getattr(RelativisticAverage(), side)(real, fake)
+    r, f = leaves = [torch.tensor(logits, requires_grad=True) for logits in (real, fake)]
+    total = bce(targets[0])(r - f.mean()) + bce(targets[1])(f - r.mean())
+    total.backward()
+    np.testing.assert_allclose(value, total.item(), rtol=1e-5)
+    for ours, leaf in zip(gradients, leaves, strict=True):
+        np.testing.assert_allclose(ours, leaf.grad.numpy(), rtol=1e-4, atol=1e-7)

@@ -103,3 +103,16 @@ def test_the_sentence_names_the_argument(half, monkeypatch):
     monkeypatch.setattr(lengths, "arguments_of", lambda cls: {"begins": One})
     with pytest.raises(TrainingError, match="give more `n_steps`, or a smaller `begins`$"):
         planned(replace(half, model_args={"begins": 8000}), Half, lambda *_: 100, 800)
+
+
+def test_a_boundary_in_steps_of_the_runs_batch_size(half, monkeypatch):
+    """`planned` finds the batch size among the arguments; it isn't kept as one."""
+
+    class InSteps(Half):
+        @classmethod
+        def planned(cls, samples, arguments):
+            return arguments | {"begins": 3 * arguments["batch_size"]}
+
+    config, model = planned(half, InSteps, lambda *_: 100, 800)
+    assert config.model_args == {"begins": 3 * config.batch_size}
+    assert model.phases[1].begins == 3 * config.batch_size

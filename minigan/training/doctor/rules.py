@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minigan.layers import BatchNorm
-from minigan.losses import Hinge, LeastSquares, Minimax, Wasserstein
+from minigan.losses import Hinge, LeastSquares, Minimax, RelativisticAverage, Wasserstein
 from minigan.model import can
 from minigan.optim import Adam, RMSprop
 from minigan.training.doctor.likeness import neighbor_correlation
@@ -217,7 +217,7 @@ def _undecided(objective: Any) -> float:
     """Return the loss of a critic that outputs the midpoint for all samples; infinite if the objective has none."""
     if isinstance(objective, LeastSquares):
         return (objective.b - objective.a) ** 2 / 4
-    return {Minimax: 2 * math.log(2), Hinge: 2.0}.get(type(objective), math.inf)
+    return {Minimax: 2 * math.log(2), RelativisticAverage: 2 * math.log(2), Hinge: 2.0}.get(type(objective), math.inf)
 
 
 SOON, PATIENCE, LOOKS = 2, 20, 3  # patience: records for unambiguous signs, for other signs; exhibits
