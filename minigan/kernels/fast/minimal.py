@@ -47,11 +47,12 @@ def pays(x_shape: tuple, W_shape: tuple, stride: Pair, padding: Pair, dilation: 
     if xp is not np or not square or (R, stride[0]) not in LEAST or dilation != (1, 1):
         return False
     least_channels, least_tiles, least_work = LEAST[R, stride[0]]
-    if C * K < least_channels:
+    channels = C * K
+    if channels < least_channels:
         return False
     tiling = _tiling((H, W), R, stride[0], padding, np.float32)
     tiles = N * tiling.TH * tiling.TW
-    return tiles >= least_tiles and C * K * tiles >= least_work
+    return tiles >= least_tiles and channels * tiles >= least_work
 
 
 def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
