@@ -14,6 +14,7 @@ from typing import Any
 
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.bench.workloads import WORKLOADS
+from minigan.threads.crew import one_at_a_time
 from minigan.training.summary import table
 
 VERBS = ("forward", "backward", "double_backward")
@@ -79,7 +80,8 @@ def profile(name: str, batch_size: int, steps: int, device: str | Device, tf32: 
     networks, optimizers = workload.parts(subject)
     classes = {type(layer): VERBS for network in networks for _, layer in network.walk() if not layer.children()}
     watch = Stopwatch(device.synchronize)
-    with watch.watching(classes | {type(optimizer): OPTIMIZER_VERBS for optimizer in optimizers}):
+    timed = classes | {type(optimizer): OPTIMIZER_VERBS for optimizer in optimizers}
+    with one_at_a_time(), watch.watching(timed):
         device.synchronize()
         start = time.perf_counter()
         for _ in range(steps):

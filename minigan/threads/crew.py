@@ -25,7 +25,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, partial
 from threading import Lock, Semaphore, Thread, local
@@ -159,6 +160,7 @@ class _Crew:
 
 _here = local()  # state of the calling thread
 _crew = _Crew()
+_watchers: list[None] = []
 if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 
     def _hire_anew() -> None:
@@ -210,6 +212,25 @@ def in_parallel(work: Callable[[Part], Result], parts: Sequence[Part], on_host: 
     if problems:
         raise problems[0]
     return results
+
+
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part], on_host: bool = True) -> list[Result]:
+    """`in_parallel` for work of a model, such as passes through networks that don't share weights.
+
+    Layers then work on one thread each, which is faster where they are small. While somebody watches layers
+    (`one_at_a_time`), the parts run one after the other.
+    """
+    return in_parallel(work, parts, on_host) if on_host and not _watchers else [work(part) for part in parts]
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Within this block `side_by_side` runs parts in the caller's thread, in their order."""
+    _watchers.append(None)
+    try:
+        yield
+    finally:
+        _watchers.pop()
 
 
 def _end(workers: list[_Worker]) -> None:

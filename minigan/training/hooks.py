@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minigan.layers import Layer
+from minigan.threads.crew import one_at_a_time
 
 VERBS = ("forward", "output", "backward", "double_backward")
 
@@ -57,6 +59,8 @@ class LayerHooks:
 
     def __init__(self, networks: dict[str, Layer]) -> None:
         self._watched: list[tuple[Layer, type, dict[str, Any]]] = []
+        self._alone = ExitStack()
+        self._alone.enter_context(one_at_a_time())  # so that calls come in the order of the model's code
         try:
             for place in places(networks):
                 self._watch(place)
@@ -70,6 +74,7 @@ class LayerHooks:
 
     def close(self) -> None:
         """Restore the original layers."""
+        self._alone.close()
         while self._watched:
             layer, kind, own = self._watched.pop()
             layer.__class__ = kind

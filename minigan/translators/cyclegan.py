@@ -30,11 +30,12 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device, to_numpy
 from minigan.gans.base import Shape, choose
-from minigan.layers import InstanceNorm
+from minigan.layers import InstanceNorm, Layer
 from minigan.losses import LeastSquares, l1
 from minigan.model import Game, Judgement, Kind, Measure, Model, Now, Translation
 from minigan.optim import Adam
 from minigan.options import Count, Fraction, NotNegative, Option, Positive, WholeNumber
+from minigan.threads.crew import side_by_side
 from minigan.translators.image_pool import ImagePool
 from minigan.translators.luminance import luminance_correlation
 from minigan.translators.patchgan import build_patchgan, check_size, field_for
@@ -53,6 +54,17 @@ class Direction(NamedTuple):
     there: str
     back: str
     critic: str
+
+
+class Pass(NamedTuple):
+    """What a direction leaves: y (N, H, W, K), its gradient, and the network that made y, whose gradient is missing."""
+
+    direction: Direction
+    there: Layer
+    cache: Any
+    y: Any
+    dy: Any
+    measured: dict[str, Any]
 
 
 DIRECTIONS = (Direction("a", "b", "AB", "BA", "DB"), Direction("b", "a", "BA", "AB", "DA"))
@@ -157,22 +169,28 @@ class CycleGAN(Model):
 
         for name in ("AB", "BA"):
             self.optimizers[name].zero_grad()
-        fakes, measured = {}, {}
-        for direction in DIRECTIONS:  # both add to the gradients of both generators
-            fakes[direction.target], found = self.translate_and_return(batch[direction.source], direction, rng)
-            measured |= found
+        # One direction goes through AB, then BA, the other through BA, then AB. So in each of these two calls they add
+        # to the gradients of different networks, and can run at the same time
+        passes = self.both(lambda d: self.there_and_back(batch[d.source], d, rng), DIRECTIONS)
+        self.both(lambda one: one.there.backward(one.dy, one.cache, wrt="params"), passes)  # x is data
         for name in ("AB", "BA"):
             self.optimizers[name].step()
 
-        for direction in DIRECTIONS:
-            side = direction.target
-            # the pool holds arrays, not caches: no gradient of a critic's loss reaches a generator
-            fake = self.pools[side].exchange(fakes[side], now.rng)
-            measured |= self.critic_step(direction, batch[side], fake, rng)
+        # the pool holds arrays, not caches: no gradient of a critic's loss reaches a generator
+        fakes = {one.direction.target: one.y for one in passes}
+        fakes = {side: self.pools[side].exchange(fakes[side], now.rng) for side in ("b", "a")}
+        found = self.both(lambda d: self.critic_step(d, batch[d.target], fakes[d.target], rng), DIRECTIONS)
+        measured = {}
+        for one in (*(one.measured for one in passes), *found):
+            measured |= one
         return measured
 
-    def translate_and_return(self, x: Any, direction: Direction, rng: Any) -> tuple[Any, dict[str, Any]]:
-        """Add the gradients of all losses on a picture x (N, H, W, C). Returns its translation, and the losses."""
+    def both(self, work: Any, parts: Sequence[Any]) -> list[Any]:
+        """Call `work` on each part, one per direction, at the same time. The two must not change the same arrays."""
+        return side_by_side(work, parts, on_host=self.device.xp is np)
+
+    def there_and_back(self, x: Any, direction: Direction, rng: Any) -> Pass:
+        """Translate a picture x (N, H, W, C) and restore it. Adds the gradients of the second network, `back`."""
         source, target, xp = direction.source, direction.target, array_module(x)
         there, back, D = (self.networks[name] for name in (direction.there, direction.back, direction.critic))
 
@@ -196,8 +214,7 @@ class CycleGAN(Model):
         # y goes into `back` and into D, so dy is a sum. `back` is trained by the cycle loss, D isn't trained here
         dy = back.backward(doutputs, back_cache)[: len(x)]  # the rest is of x, which is data
         dy = dy + D.backward(2 * dlogits, D_cache, wrt="input")
-        there.backward(dy, there_cache, wrt="params")
-        return y, measured
+        return Pass(direction, there, there_cache, y, dy, measured)
 
     def critic_step(self, direction: Direction, real: Any, fake: Any, rng: Any) -> dict[str, Any]:
         """Update a critic D to minimize ½ mean (D(real) − 1)² + ½ mean D(fake)²."""

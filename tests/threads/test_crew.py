@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan.threads import blas, crew
-from minigan.threads.crew import Signal, in_parallel
+from minigan.threads.crew import Signal, in_parallel, one_at_a_time, side_by_side
 
 numbers = st.sampled_from((1, 2, 3, 5))
 each_number = pytest.mark.parametrize("n", (1, 2, 3, 5))
@@ -54,6 +54,17 @@ def test_parts_run_side_by_side_in_no_more_threads_than_there_are():
 
 class Trouble(Exception):
     pass
+
+
+def test_work_of_a_model_runs_side_by_side_unless_somebody_watches_its_layers():
+    both = threading.Barrier(2, timeout=20)  # broken if one part waits for the other's end
+    with number_of_threads(2):
+        assert len({side_by_side(lambda _: (both.wait(), threading.get_ident())[1], range(2))[i] for i in (0, 1)}) == 2
+        with one_at_a_time(), one_at_a_time():
+            order = []
+            side_by_side(lambda i: order.append((i, threading.get_ident())), range(5))
+        assert order == [(i, threading.get_ident()) for i in range(5)]
+        side_by_side(lambda _: both.wait(), range(2))
 
 
 @pytest.mark.parametrize("error", [Trouble, KeyboardInterrupt, SystemExit])

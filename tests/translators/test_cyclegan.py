@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from crews import number_of_threads
 from steps import make_step
 
 from minigan.common.model_checks import check_measures, check_model
@@ -46,6 +47,30 @@ def test_a_step_changes_every_parameter_and_returns_every_measure():
         assert (network.parameters().values != before[name]).any()
         for key, (_, gradient) in network.parameters().named().items():
             assert gradient.any(), f"{name}.{key} learns nothing"
+
+
+@pytest.mark.parametrize("d", cyclegan.DIRECTIONS, ids=lambda d: d.there)
+def test_what_runs_at_the_same_time_adds_to_the_gradients_of_different_networks(d):
+    model = make()
+    changed = lambda: {name for name, network in model.networks.items() if network.parameters().grads.any()}  # noqa: E731
+    one = model.there_and_back(pictures(model)[d.source], d, np.random.default_rng(0))
+    assert changed() == {d.back}  # the other direction adds to those of its own `back`, which is this one's `there`
+    one.there.backward(one.dy, one.cache, wrt="params")
+    assert changed() == {d.back, d.there}
+
+
+def test_both_directions_at_the_same_time_are_one_after_the_other():
+    """The same bits in every run, and the same numbers as with one thread: no gradient is lost between two threads."""
+    steps = []
+    for n in (1, 2, 2, 2, 2):
+        model, rng = make(double=True), np.random.default_rng(0)
+        with number_of_threads(n):
+            measured = make_step(model, pictures(model, dtype=np.float64), rng)
+        steps.append((*(net.parameters().grads.copy() for net in model.networks.values()), *measured.values()))
+    for other in steps[2:]:
+        assert all(np.array_equal(a, b) for a, b in zip(steps[1], other, strict=True))
+    for a, b in zip(steps[0], steps[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-14 * max(1, abs(a).max()))
 
 
 @pytest.mark.parametrize("name", ["AB", "BA", "DA", "DB"])
