@@ -245,7 +245,7 @@ class Model:
         """Prepare a phase, e.g. reset optimizers. Called before the first step of every phase except the first."""
 
     def rates(self, now: Now) -> dict[str, float]:
-        """Return the learning rates by optimizer name, before the factor of --lr-decay. Default: the initial rates."""
+        """Return the learning rates by optimizer name, instead of --lr-decay. Default: the initial rates."""
         return {}
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:

@@ -131,6 +131,8 @@ def _check(given: dict[str, Any], cls: type[Model]) -> None:
         problem = own[name].check(value) if name in own else problem_of(name, value)
         if problem:
             raise TrainingError(f"`{name}` {value} {problem}")
+    if cls.rates is not Model.rates and given.get("lr_decay", "none") != "none":
+        raise TrainingError(f"{model} lowers its learning rates itself: leave `lr_decay` out")
     for name in given.get("augment") or ():
         if name not in AUGMENTATIONS:
             raise TrainingError(f"there is no augmentation {name!r}: {nearest(name, AUGMENTATIONS)}")

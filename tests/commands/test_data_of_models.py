@@ -188,6 +188,7 @@ WRONG = [
         "restore --data digits --swap",
         "--swap exchanges the two sides of one folder: leave it out",
     ),
+    ("srgan --data single --lr-decay half", "srgan lowers its learning rates itself: leave --lr-decay out"),
     ("dcgan --data digits --held-out 1*", r"--held-out 1\* isn't used, since dcgan holds nothing out"),
     ("dcgan --data digits --ignore 1", "--ignore is for class maps, and the model takes none"),
 ]
