@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
-from torch.nn.functional import relu
+from torch.nn.functional import interpolate, pad, relu
 
 from minigan import layers, optim
 from minigan.bench import torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.errors import MiniganError
+from minigan.kernels.geometry import pair
 
 
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -55,6 +56,19 @@ class _Skip(nn.Module):
         return torch.cat([x, self.body(x)], dim=1)
 
 
+class _BicubicUpsample(nn.Module):
+    """With `antialias`, PyTorch has the weights of Keys, a = −½, and leaves out pixels beyond the edge: hence a frame."""
+
+    def __init__(self, scale_factor: tuple[int, int]) -> None:
+        super().__init__()
+        self.scale_factor = scale_factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        (fh, fw), framed = self.scale_factor, pad(x, (2, 2, 2, 2), "replicate")
+        y = interpolate(framed, scale_factor=self.scale_factor, mode="bicubic", antialias=True)
+        return y[:, :, 2 * fh : -2 * fh, 2 * fw : -2 * fw]
+
+
 class _GlobalSumPool(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.sum((2, 3))
@@ -65,11 +79,13 @@ class _GlobalAvgPool(nn.Module):
         return x.mean((2, 3))
 
 
-def torch_network(network: layers.Sequential) -> nn.Sequential:
+def torch_network(network: layers.Layer) -> nn.Module:
     """Translate a network layer by layer. The weights are PyTorch's own, because only the time is compared.
 
     Activations work in place where possible, which excludes the network's input.
     """
+    if not isinstance(network, layers.Sequential):
+        return _translated(network)
     return nn.Sequential(*(_translated(layer, in_place=i > 0) for i, layer in enumerate(network.layers)))
 
 
@@ -122,6 +138,7 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.Maxout: lambda: _Maxout(layer.pieces),
         layers.Softmax: lambda: nn.Softmax(dim=1),
         layers.BilinearUpsample: lambda: nn.Upsample(scale_factor=layer.scale_factor, mode="bilinear"),
+        layers.BicubicUpsample: lambda: _BicubicUpsample(pair(layer.scale_factor, 1)),
         layers.PixelShuffle: lambda: nn.PixelShuffle(layer.upscale_factor),
         layers.PixelUnshuffle: lambda: nn.PixelUnshuffle(layer.downscale_factor),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
@@ -223,10 +240,12 @@ def _translator_step(
 ) -> Callable[[], Any]:
     model = workload.build()
     networks = {
-        name: torch_network(network).to(device, memory_format=layout) for name, network in model.networks.items()
+        name: torch_network(network).to(device, memory_format=layout)
+        for name, network in (model.networks | model.frozen).items()
     }
     optimizers = {name: torch_optimizer(optimizer, networks[name]) for name, optimizer in model.optimizers.items()}
-    step = torch_translators.STEPS[workload.model](model, networks, optimizers)
+    make = torch_translators.PASSES.get(workload.step) or torch_translators.STEPS[workload.model]
+    step = make(model, networks, optimizers)
     batch = {
         name: torch.from_numpy(np.moveaxis(rows, 3, 1).copy()).to(device).contiguous(memory_format=layout)
         for name, rows in workload.batch(model, batch_size).items()

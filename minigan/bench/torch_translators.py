@@ -1,4 +1,4 @@
-"""The steps of restore, pix2pix and CycleGAN in PyTorch, in the order of the papers' reference code."""
+"""The steps of models that make pictures of pictures in PyTorch, in the order of the papers' reference code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import l1_loss, mse_loss
+
+from minigan.translators.luminance import REC_601
 
 Networks = dict[str, nn.Module]
 Optimizers = dict[str, torch.optim.Optimizer]
@@ -80,7 +82,63 @@ def cyclegan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Cal
     return step
 
 
-STEPS = {"restore": restore_step, "pix2pix": pix2pix_step, "cyclegan": cyclegan_step}
+def srresnet_step(model: Any, networks: Networks, optimizers: Optimizers) -> Callable[[Batch], None]:
+    """Return a function that makes one step of SRResNet."""
+    G, loss = networks["G"], {"l1": l1_loss, "l2": mse_loss}[model.pixel_loss.__name__]
+
+    def step(batch: Batch) -> None:
+        optimizers["G"].zero_grad()
+        loss(G(_seen(model, batch["low"])), _seen(model, batch["high"])).backward()
+        optimizers["G"].step()
+
+    return step
+
+
+def srgan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Callable[[Batch], None]:
+    """Return a function that makes one step of SRGAN's stage two: G by pixels, content and D, then D."""
+    G, D, content = (networks[name] for name in ("G", "D", "content"))
+    pixel_loss = {"l1": l1_loss, "l2": mse_loss}[model.pixel_loss.__name__]
+    trained([content.eval()], False)
+
+    def step(batch: Batch) -> None:
+        x, t = _seen(model, batch["low"]), _seen(model, batch["high"])
+        trained([D], False)
+        optimizers["G"].zero_grad()
+        y = G(x)
+        with torch.no_grad():
+            wanted = content(t.expand(-1, 3, -1, -1))
+        loss = model.pixel_weight * pixel_loss(y, t)
+        loss = loss + model.content_weight * mse_loss(content(y.expand(-1, 3, -1, -1)), wanted)
+        (loss + model.adversarial * _binary(D(y), 1)).backward()
+        optimizers["G"].step()
+
+        trained([D], True)
+        optimizers["D"].zero_grad()
+        (_binary(D(t), 1) + _binary(D(y.detach()), 0)).backward()
+        optimizers["D"].step()
+
+    return step
+
+
+def enlarging_pass(model: Any, networks: Networks, optimizers: Optimizers) -> Callable[[Batch], torch.Tensor]:
+    """Return a function that enlarges pictures by G in inference mode."""
+    G = networks["G"].eval()
+
+    def enlarge(batch: Batch) -> torch.Tensor:
+        with torch.inference_mode():
+            return G(_seen(model, batch["low"]))
+
+    return enlarge
+
+
+STEPS = {
+    "restore": restore_step,
+    "pix2pix": pix2pix_step,
+    "cyclegan": cyclegan_step,
+    "srresnet": srresnet_step,
+    "srgan": srgan_step,
+}
+PASSES = {"enlarging pass": enlarging_pass}
 
 
 class Pool:
@@ -106,6 +164,14 @@ def trained(networks: Iterable[nn.Module], whether: bool) -> None:
     """Switch the gradients of all weights on or off."""
     for network in networks:
         network.requires_grad_(whether)
+
+
+def _seen(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return what the networks see of pictures (N, C, H, W): their luminance, or the pictures."""
+    if not model.luminance or x.shape[1] != 3:
+        return x
+    red, green, blue = REC_601
+    return red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
 
 
 def _binary(logits: torch.Tensor, label: float) -> torch.Tensor:

@@ -30,8 +30,16 @@ STEPS: dict[str, Callable[[Any, Callable[..., dict[str, Any]], Any, Now], Any]] 
     "step": lambda model, next_batch, rng, now: model.step(next_batch, rng, now),
     "critic step": lambda model, next_batch, rng, now: model.critic_step(next_batch()["real"], rng),
     "discriminator step": lambda model, next_batch, rng, now: model.discriminator_step(next_batch()["real"], None, rng),
+    "enlarging pass": lambda model, next_batch, rng, now: enlarging_pass(model, next_batch()["low"]),
     "sampling pass": lambda model, next_batch, rng, now: model.generate(model.latent(len(next_batch()["real"]), rng)),
 }
+
+
+def enlarging_pass(model: Any, low: Any) -> Any:
+    """Enlarge pictures (N, H, W, C) by G, which makes their luminance, in inference mode."""
+    return model.networks["G"].output(model.seen(low), train=False)
+
+
 PROBE = 2  # samples in the pass that counts a layer's operations
 
 
@@ -155,6 +163,9 @@ WORKLOADS: dict[str, Workload] = {
     "restore-40": Training("restore", (40, 40, 1), batch_size=16),
     "pix2pix-64": Training("pix2pix", (64, 64, 3), batch_size=4),
     "cyclegan-64": Training("cyclegan", (64, 64, 3), batch_size=1),
+    "srresnet-x4": Training("srresnet", (96, 96, 3), settings={"scale": 4}, batch_size=16),
+    "srgan-x4": Training("srgan", (96, 96, 3), settings={"scale": 4}, batch_size=16),
+    "enlarge-x4": Training("srresnet", (2048, 2048, 3), "enlarging pass", {"scale": 4}, batch_size=1),
     **LAYERS,
 }
 GROUPS = {"layers": list(LAYERS)}
