@@ -57,7 +57,7 @@ class _Skip(nn.Module):
 
 
 class _BicubicUpsample(nn.Module):
-    """With `antialias`, PyTorch has the weights of Keys, a = −½, and leaves out pixels beyond the edge: hence a frame."""
+    """With `antialias`, PyTorch has the same weights, and leaves out pixels beyond the edge: hence the frame."""
 
     def __init__(self, scale_factor: tuple[int, int]) -> None:
         super().__init__()

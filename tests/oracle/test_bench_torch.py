@@ -120,7 +120,7 @@ def test_a_step_of_a_translator(name, settings):
     side = 16 if name == "srgan-x4" else 32  # with 16, D's last features are one pixel, and their order is PyTorch's
     workload = replace(WORKLOADS[name], shape=(side, side, WORKLOADS[name].shape[2]), settings=settings)
     model = workload.build()
-    for key, network in (model.networks | model.frozen).items():
+    for network in (model.networks | model.frozen).values():
         network.to(dtype=np.float64)
     for key, network in model.networks.items():
         model.optimizers[key] = Adam(network.parameters(), 2e-4, (0.5, 0.999))
