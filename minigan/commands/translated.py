@@ -194,6 +194,8 @@ def _print(found: dict[str, Any], subject: Subject) -> None:
     for one in subject.model.translations:
         evaluated = found["translations"][f"{one.source}-to-{one.target}"]
         (_print_pairs if one.paired else _print_sets)(one, evaluated)
+    if getattr(subject.model, "scale", 1) > 1:
+        print("\nall channels of whole pictures; tables of super-resolution use --protocol sr")
     if "judgements" in found:
         print()
         print_judgements(found["judgements"], subject.model.judgements, found["source"])

@@ -17,7 +17,8 @@ def read_headers(
 
     The sentences about pictures that are smaller than `size` are appended to `small` instead, if it is given.
     """
-    headers, bad = {}, list[str]()
+    headers: dict[File, Header] = {}
+    bad: list[str] = []
     with no_warnings(), bar(total=len(listing.pictures), desc="reading headers") as shown:
         for _, path in listing.pictures:
             try:

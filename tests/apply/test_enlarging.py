@@ -8,6 +8,7 @@ from PIL import Image
 from minigan.apply import Applier, applier, apply_all, jobs
 from minigan.errors import DataError
 from minigan.layers import Conv2D, ConvTranspose2D, Sequential
+from minigan.translators.srresnet import SRResNet
 
 
 def thrice(seed=0):
@@ -102,3 +103,15 @@ def test_the_predicted_time_is_that_of_a_small_picture_by_pixels(monkeypatch):
     assert one.seconds([(64, 128), (192, 128)]) == pytest.approx(4)
     assert 2 * 600 / 128 < one.seconds([(600, 128)]) < 2 * 800 / 128
     assert Applier(Changes(Conv2D(3, 3, 3, padding=1), multiple=50)).seconds([(60, 99)]) == pytest.approx(2 * 4 / 9)
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": False}, {"colors": "rgb"}, {"preset": "paper", "norm": "batch"}])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_tiles_of_srresnet_equal_the_whole_also_where_colors_are_enlarged_apart(scale, options):
+    """The bicubic path and the colors, which don't pass the network, are within its receptive field."""
+    rng = np.random.default_rng(0)
+    model = SRResNet((24, 24, 3), scale=scale, features=3, blocks=2, **options, rng=rng)
+    values = model.networks["G"].parameters().values
+    values += 0.05 * rng.standard_normal(values.shape).astype(np.float32)
+    x = photo(60, 290).astype(np.float32) / 127.5 - 1
+    np.testing.assert_allclose(Applier(model)(x), model.apply(x[None])[0], atol=1e-5)

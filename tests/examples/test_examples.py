@@ -25,8 +25,14 @@ ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
 NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
 OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
-OF_RUNS = ("translation_results.py", "translate_my_pictures.py")  # they call `minigan train`, which prints notes
-EXAMPLES = [path for path in ALL if path.name not in GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS]
+OF_RUNS = (
+    "translation_results.py",
+    "super_resolution_results.py",
+    "translate_my_pictures.py",
+)  # they call `minigan train`, which prints notes
+NEED_TORCH = ("enlarge_beside_torch.py",)
+OTHERS = GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS + NEED_TORCH
+EXAMPLES = [path for path in ALL if path.name not in OTHERS]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],
     "what_fid_sees.py": ["--limit", "80"],
@@ -35,6 +41,7 @@ SMALL = {
     "dcgan_digits.py": ["--steps", "3", "--batch-size", "8"],
     "wgan_gp_broken.py": ["--steps", "2"],
     "translation_broken.py": ["--steps", "2"],
+    "super_resolution_broken.py": ["--steps", "3"],
     "wgan_gp_by_hand.py": ["--steps", "20"],
     "your_own_layer.py": ["--steps", "10", "--examples", "10"],
     "your_own_pictures.py": ["--steps", "2", "--batch-size", "4", "--features", "2"],
@@ -47,6 +54,7 @@ PICTURES = {
     "dcgan_digits.py": {"real.png", "digits-00003.png"},
     "wgan_gp_broken.py": {"broken.png"},
     "translation_broken.py": {"broken.png"},
+    "super_resolution_broken.py": {"broken.png"},
     "wgan_gp_by_hand.py": {"grid-00020.png", "grid.png"},
     "your_own_layer.py": {"swish.png"},
     "your_own_pictures.py": {"real.png", "samples-00002.png", "walk.png"},
@@ -144,6 +152,32 @@ def test_translation_results_of_all_models_are_made_once_and_resumed(tmp_path):
     assert json.loads((tmp_path / "out" / "results.json").read_text())["fill"]["time"]["cpu_seconds"] == spent
     assert "step" not in again.stdout  # nothing was trained
     assert "camvid-entropy" in (tmp_path / "out" / "results.md").read_text()
+
+
+@pytest.mark.slow
+def test_enlargement_beside_torch_agrees(tmp_path):
+    pytest.importorskip("torch")
+    result = run("enlarge_beside_torch.py", ["--side", "24", "--rounds", "1", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line[:15].strip() for line in lines] == ["minigan, tiles", "minigan, whole", "PyTorch"]
+    assert all(float(line.rpartition("difference ")[2]) < 1e-5 for line in lines)
+
+
+@pytest.mark.slow
+def test_super_resolution_results_of_all_arms_are_made(tmp_path):
+    """20 steps of each arm, on drawn pictures."""
+    result = run("super_resolution_results.py", ["--rehearse", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    arms = load("super_resolution_results").ARMS
+    assert set(results) == set(arms)
+    for name, found in results.items():
+        assert found["steps"] == 20 and {"Set5", "Set14"} <= found["evaluations"].keys()
+        assert all(one["scale"] == arms[name].scale and one["n"] == 2 for one in found["evaluations"].values())
+        assert (tmp_path / "out" / "pictures" / f"{name}-Set14.png").is_file()
+    assert (tmp_path / "out" / "pictures" / "srgan-x4-crops.png").is_file()
+    assert "strength-0.25" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)
