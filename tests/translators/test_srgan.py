@@ -5,9 +5,11 @@ import pytest
 from still import Still, slope
 from test_srresnet import batch_of
 
+from minigan.backend import to_numpy
 from minigan.errors import CheckpointError, MiniganError, ShapeError
 from minigan.metrics import read_network
 from minigan.model import Now
+from minigan.testing import devices_under_test, forbid_transfers
 from minigan.translators import MODELS
 from minigan.translators.srgan import SRGAN
 
@@ -212,3 +214,26 @@ def test_the_critic_learns():
         last = step(model, batch)
     assert last["d_loss"] < 0.7 * first["d_loss"]
     assert last["d_real"] > 0.5 > last["d_fake"]
+
+
+@pytest.mark.parametrize("device", devices_under_test(), ids=str)
+@pytest.mark.parametrize("options", [{}, {"loss": "relativistic", "colors": "rgb", "norm": "batch"}])
+def test_a_step_on_every_device_waits_for_nothing(device, options):
+    """Steps of both stages give the numbers of the host, and nothing is copied to the host in between."""
+    host, model = make(**options), make(**options, device=device)
+    model.frozen["content"].load_state_dict(host.frozen["content"].state_dict())
+    batch = batch_of(host, size=16)
+    there = {name: device.array(a) for name, a in batch.items()}
+    for stage in (0, 1):
+        expected = step(host, batch, stage)
+        with forbid_transfers():
+            found = step(model, there, stage)
+        for name, value in expected.items():
+            np.testing.assert_allclose(to_numpy(found[name]), value, rtol=1e-3, err_msg=name)
+        if stage == 0:
+            for one in (host, model):
+                one.begin(one.phases[1], Now(1, 10, np.random.default_rng(0)))
+    np.testing.assert_allclose(to_numpy(model.apply(there["low"])), host.apply(batch["low"]), atol=1e-3)
+    np.testing.assert_allclose(to_numpy(model.baseline(there)["high"]), host.baseline(batch)["high"], atol=1e-5)
+    model.set_strength(0.5)
+    model.apply(there["low"])
