@@ -161,6 +161,10 @@ def test_the_critic_learns_and_restores_nothing_by_itself():
     assert (set(make().networks), make().games) == ({"G"}, ())
 
 
+def test_the_critic_has_a_tenth_of_the_learning_rate():
+    assert {name: one.lr for name, one in make(adversarial=0.01, lr=0.05).optimizers.items()} == {"G": 0.05, "D": 0.005}
+
+
 def test_wrong_damages_are_refused_when_the_model_is_built():
     with pytest.raises(ValueError, match="is unknown"):
         make("rain:3")
