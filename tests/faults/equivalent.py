@@ -7,8 +7,9 @@ LEFT, OPPOSITE, COMPARED, CONDITION = (
     " → the opposite condition",
 )
 DEPTHWISE, MINIMAL, PATCHES, TILES = (f"kernels/fast/{w}.py" for w in ("depthwise", "minimal", "patches", "tiles"))
-PLANES = "kernels/fast/planes.py"
+PLANES, LINES = "kernels/fast/planes.py", "kernels/fast/lines.py"
 ELEMENTWISE, NORMALIZE, REDUCTIONS = (f"kernels/fast/{name}.py" for name in ("elementwise", "normalize", "reductions"))
+ONE = "[slice(0, len(out))]"  # all of it in one part
 THREE = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")
 ANY = "*"  # whatever survives in this function: it decides how work is cut, and a wrong cut is found
 Name = tuple[str, str, str]
@@ -17,7 +18,6 @@ REASONS: dict[str, list[Name]] = {
     "zeros are divided by 1 or by −1": [("penalties.py", "norm_and_direction", "largest + (largest == 0)" + OPPOSITE)],
     "at 0 both branches are the same": [
         ("layers/activations.py", "sigmoid", "x >= 0" + COMPARED),
-        ("layers/activations.py", "PReLU._leaky", "x > 0" + COMPARED),
     ],
     "two ways of computing the same, each the faster one on its device": [
         (ELEMENTWISE, "step", "if xp is not np:" + CONDITION),
@@ -38,10 +38,19 @@ REASONS: dict[str, list[Name]] = {
         (MINIMAL, "_over_channels", ANY),
     ],
     "which of two ways is taken decides the time, and the last bits": [
+        (LINES, "_products", "if C <= FEW_CHANNELS:" + CONDITION),
+        (LINES, "_products", "C <= FEW_CHANNELS" + COMPARED),
+        (LINES, "_multiply", f"{ONE} if out.nbytes <= partition.ROWS_BYTES else pieces(len(out))" + CONDITION),
+        (LINES, "_multiply", "out.nbytes <= partition.ROWS_BYTES" + COMPARED),
         (MINIMAL, "pays", ANY),
         (PLANES, "pays", ANY),
         (PLANES, "conv2d", "if not _few(K, C):" + CONDITION),
         (PLANES, "conv2d_weight_grad", "if not _few(dy.shape[3], x.shape[3]):" + CONDITION),
+    ],
+    "what is beyond the last pixel is cut off": [
+        (LINES, "line_spread", change)
+        for size in ("m + J - 1", "J - 1")
+        for change in (f"{size}{LEFT} (2)", f"{size}{OPPOSITE} (2)")
     ],
     "a kernel has two sides, and these are the first two numbers": [(PLANES, "conv2d_input_grad", "2 → 3")],
     "how many rows are in a piece, and which products are cut, decides the time, and the last bits of a product": [

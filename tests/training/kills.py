@@ -1,7 +1,7 @@
 """Kill trainings at random moments, go on with each, and compare the end with that of a run that nobody disturbed.
 
     python tests/training/kills.py dcgan wgan-gp sngan --kills 100
-    python tests/training/kills.py restore filling pix2pix cyclegan --kills 20
+    python tests/training/kills.py restore filling pix2pix cyclegan srresnet srgan relativistic --kills 20
 
 A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimizers, statistics,
 measures, pictures and checkpoints must be those of the unbroken run, bit for bit. Every third kill
@@ -35,6 +35,9 @@ TRANSLATORS = {  # with folders of pictures a and b, of 24×20 pixels
     "restore": "restore --data a --damage blur:1,noise:5-50 --depth 3 --ema 0.9 --augment flip",
     "filling": "restore --data a --damage hole:blobs --depth 2 --adversarial 0.01 --lr-decay linear",
     "pix2pix": "pix2pix --data input=a,target=b --augment jitter",
+    "srresnet": "srresnet --data a --preset small --blocks 1 --augment turn --ema 0.9",
+    "srgan": "srgan --data a --preset small --blocks 1 --scale 2 --pretrain-steps 150 --critic-features 2 --norm batch",
+    "relativistic": "srgan --data a --blocks 1 --scale 2 --pretrain-steps 100 --critic-features 2 --loss relativistic",
     "cyclegan": "cyclegan --data a=a,b=b --blocks 1 --field 16 --pool 5 --channels 1",
 }
 TINY = "--img-size 16 --features 2 --batch-size 2"

@@ -64,7 +64,7 @@ def line_spread(y: Any, weights: np.ndarray, stride: int, axis: int) -> Any:
 def _blocks(m: int) -> list[tuple[int, int, int]]:
     """Cut 0…m into blocks of BLOCK, and one for the rest: (start, size, number of such blocks)."""
     whole, rest = divmod(m, BLOCK)
-    return [(0, BLOCK, whole)] * (whole > 0) + [(m - rest, rest, 1)] * (rest > 0)
+    return [(0, BLOCK, whole)] + [(m - rest, rest, 1)] * (rest > 0)
 
 
 def _products(T: Any, x: Any, start: int, step: int, y: Any, first: int, count: int, axis: int) -> None:
