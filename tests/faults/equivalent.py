@@ -166,6 +166,9 @@ REASONS: dict[str, list[Name]] = {
         (MINIMAL, "conv2d_weight_grad", "0 → 1 (2)"),
     ],
     "all parts are of the same kind": [(REDUCTIONS, "_total", "0 → 1 (4)")],
+    "the critic's own update clears these gradients first": [
+        ("translators/restore.py", "Restore.step", "wrt='input' → 'both'")
+    ],
     "the first two arrays have the same shape": [(REDUCTIONS, "sums_by_rows", "0 → 1")],
 }
 EQUIVALENT: dict[Name, str] = {name: reason for reason, names in REASONS.items() for name in names}

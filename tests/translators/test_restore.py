@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from minigan.errors import ShapeError
+from minigan.layers import Conv2D
 from minigan.model import Now, can
 from minigan.translators import MODELS
 from minigan.translators.restore import Restore
@@ -146,7 +148,9 @@ def test_the_critic_learns_and_restores_nothing_by_itself():
     model = make(adversarial=0.01, lr=0.05)
     batch = batch_of(model)
     before = {name: network.state_dict() for name, network in model.networks.items()}
+    real, fake = (model.networks["D"].output(batch[name]) for name in ("clean", "damaged"))
     measured = model.critic_step(batch["clean"], batch["damaged"], None)
+    assert measured["d_loss"] == pytest.approx(np.log1p(np.exp(-real)).mean() + np.log1p(np.exp(fake)).mean(), rel=1e-5)
     changed = {
         name: [key for key, a in network.state_dict().items() if not np.array_equal(a, before[name][key])]
         for name, network in model.networks.items()
@@ -159,6 +163,16 @@ def test_the_critic_learns_and_restores_nothing_by_itself():
     assert later["d_loss"] < 0.7 * measured["d_loss"]
     assert later["d_real"] > 0.5 > later["d_fake"]
     assert (set(make().networks), make().games) == ({"G"}, ())
+
+
+def test_the_critic_fits_the_size_of_the_crops():
+    convolutions = [
+        sum(isinstance(layer, Conv2D) for layer in make(size=size, channels=3, adversarial=0.01).networks["D"].layers)
+        for size in (16, 128)
+    ]
+    assert convolutions == [3, 4]  # receptive fields of 16 and 34 pixels
+    with pytest.raises(ShapeError, match="`field` 16 is too large for pictures of 4×4 pixels"):
+        make(size=4, adversarial=0.01)
 
 
 def test_the_critic_has_a_tenth_of_the_learning_rate():
