@@ -238,7 +238,7 @@ def pixel_cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
 def _signed_mean(logits: Any, sign: int) -> tuple[Any, Any]:
     """Return ±mean l and its gradient ±1/M."""
     _check(logits)
-    return sign * logits.mean(), _constant(logits, sign)
+    return logits.mean() if sign > 0 else -logits.mean(), _constant(logits, sign)
 
 
 def _constant(logits: Any, sign: int) -> Any:

@@ -160,7 +160,10 @@ WRONG = [
     (f"{PIX} --data input=,target=maps/labels", "there is nothing after input= in input=,target=maps/labels"),
     (f"{PIX} --data maps --held-out=", "argument --held-out: the name is empty"),
     (f"{PIX} --data=", "argument --data: the name is empty"),
-    (f"{PIX} --data half", "half has no pictures in trainB, only in trainA: add them, or make .* by --damage"),
+    (
+        f"{PIX} --data half",
+        "half has no pictures in trainB, only in trainA: add them, or let the model damage .* --damage",
+    ),
     (f"cyclegan {SMALL} --data half", "half has no pictures in trainB, only in trainA: add them, or give two"),
     (f"cyclegan {SMALL} --data sets --labels target", "cyclegan has no --labels"),
     (

@@ -124,7 +124,7 @@ def test_it_pays_for_the_layers_of_dcgan_but_not_on_a_gpu_nor_for_another_kernel
     assert not minimal.pays(x_shape, W_shape, *steps, STRICT.xp)
     assert not minimal.pays((1, 4, 4, 64), W_shape, *steps, np)
     residual_block = (3, 3, 128, 128), (1, 1), (0, 0), (1, 1), np  # of CycleGAN's generator for 64 pixels
-    assert [minimal.pays((N, 18, 18, 128), *residual_block) for N in (1, 4, 8)] == [False, False, True]
+    assert [minimal.pays((N, 18, 18, 128), *residual_block) for N in (1, 2, 4)] == [False, False, True]
     assert not minimal.pays((128, 32, 32, 3), (4, 4, 3, 64), *steps, np)
     for kernel, stride in [((5, 5), (2, 2)), ((4, 4), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((4, 4), (2, 1))]:
         assert not minimal.pays(x_shape, (*kernel, 64, 128), stride, *steps[1:], np)

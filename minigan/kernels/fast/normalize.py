@@ -89,7 +89,7 @@ def double_J(v: Any, g: Any, x_hat: Any, inv_sigma: Any, axes: Axes) -> tuple[An
 
 
 def _affine_rows(x: Any, gamma: Any, beta: Any, out: Any = None) -> Any:
-    y = array_module(x).empty_like(x) if out is None else out
+    y = array_module(x).empty(x.shape, x.dtype) if out is None else out
     wide, x, gamma, beta = widened((y, x), (gamma.astype(x.dtype, copy=False), beta.astype(x.dtype, copy=False)))
     array_module(x).multiply(x, gamma, out=wide)
     wide += beta
@@ -97,7 +97,7 @@ def _affine_rows(x: Any, gamma: Any, beta: Any, out: Any = None) -> Any:
 
 
 def _J_rows(g: Any, x_hat: Any, inv_sigma: Any, mean_g: Any, mean_x_hat_g: Any, out: Any = None) -> Any:
-    Jg = array_module(g).empty_like(g) if out is None else out
+    Jg = array_module(g).empty(g.shape, g.dtype) if out is None else out
     wide, g, x_hat, *vectors = widened((Jg, g, x_hat), (inv_sigma, mean_g, mean_x_hat_g))
     inv_sigma, mean_g, mean_x_hat_g = vectors
     array_module(g).multiply(x_hat, -mean_x_hat_g, out=wide)

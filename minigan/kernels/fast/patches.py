@@ -92,7 +92,7 @@ def _turning_pays(dy: Any, W: Any, size: Pair, padding: Pair, dilation: Pair) ->
     W takes longer than these.
     """
     (N, OH, OW, K), (R, S, C, _) = dy.shape, W.shape
-    if C < K or min(other_padding((R, S), padding, dilation)) < 0:
+    if C < K or OH == OW == 1 or min(other_padding((R, S), padding, dilation)) < 0:
         return False
     similar = 10 * size[0] * size[1] <= 13 * OH * OW or 8 * K <= C
     return similar and (array_module(dy) is not np or N * OH * OW >= 4 * K)

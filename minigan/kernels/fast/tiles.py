@@ -33,7 +33,6 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import array_module
-from minigan.kernels.fast.elementwise import product, product_into
 from minigan.kernels.fast.patches import patches
 from minigan.kernels.geometry import Pair, output_size
 
@@ -122,7 +121,7 @@ class Tiling:
 
     def weights(self, by_taps: Any, V: Any) -> None:
         """Some numbers of W `by_taps` (taps, taps, …) → V (p², …), which is overwritten."""
-        product_into(V, self._table("G", V), by_taps.reshape(self.taps**2, -1))
+        array_module(V).matmul(self._table("G", V), by_taps.reshape(self.taps**2, -1), out=V)
 
     def weights_adjoint(self, dV: Any, by_taps: Any) -> None:
         """dV (p², …) → dW `by_taps` (taps, taps, …), which is overwritten."""
@@ -165,8 +164,8 @@ class Tiling:
         return n, -(-oh // self.m) * self.m, self.TW * self.m, K
 
     def _times(self, table: str, columns: Any) -> Any:
-        """table (a, b) @ columns (b, many)."""
-        return product(self._table(table, columns), columns)
+        """table (a, b) @ columns (b, many), on one thread: the callers' blocks are what several threads work on."""
+        return array_module(columns).matmul(self._table(table, columns), columns)
 
     def _table(self, name: str, like: Any) -> Any:
         names = "A", "Aᵀ", "G", "Gᵀ", "B", "Bᵀ"
