@@ -107,7 +107,9 @@ class SRGAN(SuperResolution):
         ] = "",
         pretrain_steps: Annotated[int | None, WholeNumber("steps of stage one; 0: none", "half of the run")] = None,
         pretrain_samples: Annotated[int | None, Samples("the same in pictures", "steps × batch size")] = None,
-        loss: Annotated[Literal["standard", "relativistic"], Option("what D estimates; see the file")] = "standard",
+        loss: Annotated[
+            Literal["standard", "relativistic"], Option("D judges each picture, or compares it with the others' mean")
+        ] = "standard",
         pixel_loss: Annotated[Literal["l1", "l2"], Option("mean absolute or mean square error of pixels")] = "l1",
         pixel_weight: Annotated[float, NotNegative("weight of the pixel loss in stage two; 0: none")] = 1.0,
         content: Annotated[
