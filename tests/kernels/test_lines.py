@@ -87,3 +87,16 @@ def test_no_pictures_give_no_pictures(kind):
     nothing, w = np.zeros((0, 4, 4, 2)), np.ones(2)
     assert KERNELS[kind][0](nothing, w, 2, 1).shape == (0, 2, 4, 2)
     assert KERNELS[kind][1](nothing, w, 2, 2).shape == (0, 4, 8, 2)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("channels", [3, 20])
+@pytest.mark.parametrize("m", [1, 8, 11])
+def test_nothing_beyond_the_last_pixel_is_read(axis, channels, m):
+    """A zero in the matrix times NaN would be NaN."""
+    shape = (1, 2 * m + 2, 1, channels) if axis == 1 else (1, 1, 2 * m + 2, channels)
+    memory = np.full(np.prod(shape) + 500 * channels, np.nan)
+    memory[: np.prod(shape)] = 1
+    x = memory[: np.prod(shape)].reshape(shape)
+    assert np.isfinite(line_sum.fast(x, np.ones(4), 2, axis)).all()
+    assert np.isfinite(line_spread.fast(x, np.ones(4), 2, axis)).all()
