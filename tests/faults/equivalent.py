@@ -149,7 +149,7 @@ REASONS: dict[str, list[Name]] = {
         (TILES, "combined", "1 → 2 (3)"),
     ],
     "whether W is turned decides the time, and the last bits": [(PATCHES, "_turning_pays", ANY)],
-    "more rows than are looked at": [(PATCHES, "_padded_rows", "R - 1" + OPPOSITE)],
+    "more rows than are looked at": [(PATCHES, "_padded_rows", f"R - 1{way}") for way in (LEFT, OPPOSITE)],
     "any number near the mean will do": [
         (NORMALIZE, "normalize", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
         (NORMALIZE, "normalize", "4 → 5"),
