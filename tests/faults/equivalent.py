@@ -35,7 +35,8 @@ REASONS: dict[str, list[Name]] = {
         (PLANES, "conv2d", "R * S" + OPPOSITE),
         (DEPTHWISE, "_blocks", ANY),
         (MINIMAL, "_blocks", ANY),
-        (MINIMAL, "_over_channels", ANY),
+        (MINIMAL, "_parts_of_weights", ANY),
+        (MINIMAL, "_tiles_of_a_block", ANY),
     ],
     "which of two ways is taken decides the time, and the last bits": [
         (LINES, "_products", "if C <= FEW_CHANNELS:" + CONDITION),
@@ -43,6 +44,8 @@ REASONS: dict[str, list[Name]] = {
         (LINES, "_multiply", f"{ONE} if out.nbytes <= partition.ROWS_BYTES else pieces(len(out))" + CONDITION),
         (LINES, "_multiply", "out.nbytes <= partition.ROWS_BYTES" + COMPARED),
         (MINIMAL, "pays", ANY),
+        (MINIMAL, "_tiling", ANY),
+        (PATCHES, "_turning_pays", ANY),
         (PLANES, "pays", ANY),
         (PLANES, "conv2d", "if not _few(K, C):" + CONDITION),
         (PLANES, "conv2d_weight_grad", "if not _few(dy.shape[3], x.shape[3]):" + CONDITION),
@@ -111,42 +114,11 @@ REASONS: dict[str, list[Name]] = {
         ("kernels/windows.py", "window_max", "R * S <= 256" + COMPARED),
     ],
     "one more pixel of zeros, which is not read": [("layers/bilinear.py", "_gathered", "2 → 3")],
-    "a line of tiles that is longer, or ends later, has more zeros": [
-        *((TILES, "Tiling.inputs", f"k + 2 * self.{side} - 1" + LEFT) for side in ("TH", "TW")),
-        *(
-            (TILES, "Tiling._fold", f"2 * self.{side} + self.taps - 1" + change)
-            for side in ("TH", "TW")
-            for change in (LEFT, OPPOSITE)
-        ),
-        (TILES, "Tiling._fold", "2 → 3"),
-        (TILES, "Tiling._fold", "2 → 3 (2)"),
-        (TILES, "Tiling._line", "length - start" + LEFT),  # pixels are left over only where start is 0
-        (TILES, "Tiling._line", "length - start" + OPPOSITE),
-    ],
-    "it is overwritten by the next line": [(TILES, "Tiling._overlapping", "1 → 2 (2)")],
-    "zeros are written where nothing is left over": [
-        (
-            TILES,
-            "Tiling._unfold",
-            "sum((x[:1][pixels].size for *_, pixels in parts)) < x[:1].size" + COMPARED,
-        ),
-        (TILES, "Tiling._unfold", "1 → 2"),
-    ],
-    "with a stride of 1 or 2 the remainder is the same": [(TILES, "Tiling._line", "phase - padding" + OPPOSITE)],
-    "a shortcut that is taken or not, and the order of terms": [
-        (TILES, "combine", "terms.sort(key=lambda term: -term[0]) → left out"),
-        (TILES, "combine", "-term[0] → without its sign"),
-        (TILES, "combine", "c > 0" + COMPARED),  # a coefficient of 0 is left out before
-        (TILES, "combine", "1 → 2"),
-        (TILES, "combine", "1 → 2 (2)"),
-        (TILES, "combined", "[0] * (len(coefficients) - 1) + [1]" + LEFT),
-        (TILES, "combined", "[0] * (len(coefficients) - 1)" + LEFT),
-        (TILES, "combined", "len(coefficients) - 1" + LEFT),
-        (TILES, "combined", "len(coefficients) - 1" + OPPOSITE),
-        (TILES, "combined", "0 → 1"),
-        (TILES, "combined", "0 → 1 (3)"),
-        (TILES, "combined", "1 → 2"),
-        (TILES, "combined", "1 → 2 (3)"),
+    "a larger frame around tiles has more zeros, which no tile sees": [
+        (TILES, "Tiling._framed", "rows.stop - rows.start" + LEFT),
+        (TILES, "Tiling._framed", "rows.stop - rows.start" + OPPOSITE),
+        (TILES, "Tiling._framed_shape", "self.m * tiles + self.taps - 1" + LEFT),
+        (TILES, "Tiling._framed_shape", "self.m * tiles + self.taps - 1" + OPPOSITE),
     ],
     "whether W is turned decides the time, and the last bits": [(PATCHES, "_turning_pays", ANY)],
     "more rows than are looked at": [(PATCHES, "_padded_rows", f"R - 1{way}") for way in (LEFT, OPPOSITE)],
