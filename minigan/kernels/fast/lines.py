@@ -14,10 +14,13 @@ pixel is passed over. `_products` makes the product of T with each block:
     line_sum        y[b·B + i] = Σ_l T[i, l] x[b·B·stride + l]
     line_spread     the same for pixels in groups of `stride`, one group for each y: group o is the sum of the weights
                     w[j·stride], … w[j·stride + stride − 1] times y[o − j], for j = 0 … ⌈K/stride⌉ − 1
+
+On a GPU, T would have to be copied there in each call. There, the sums are K operations, as in the reference.
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -33,9 +36,12 @@ FEW_CHANNELS = 8  # with so many, the pixels of a row and their channels are one
 
 def line_sum(x: Any, weights: np.ndarray, stride: int, axis: int) -> Any:
     """n pixels along `axis` → ⌊(n − K)/stride⌋ + 1."""
-    K, n = len(weights), x.shape[axis]
+    K, n, xp = len(weights), x.shape[axis], array_module(x)
     m = (n - K) // stride + 1
-    y = array_module(x).empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype)
+    if xp is not np:
+        terms = [x[_places(axis, k, m, stride)] * x.dtype.type(weights[k]) for k in range(K)]
+        return reduce(xp.add, terms)
+    y = xp.empty((*x.shape[:axis], m, *x.shape[axis + 1 :]), x.dtype)
     for first, B, count in _blocks(m):
         T = np.zeros((B, (B - 1) * stride + K))
         for i in range(B):
@@ -47,6 +53,11 @@ def line_sum(x: Any, weights: np.ndarray, stride: int, axis: int) -> Any:
 def line_spread(y: Any, weights: np.ndarray, stride: int, axis: int) -> Any:
     """m numbers along `axis` → (m − 1)·stride + K pixels."""
     xp, m, K = array_module(y), y.shape[axis], len(weights)
+    if xp is not np:
+        x = xp.zeros((*y.shape[:axis], (m - 1) * stride + K, *y.shape[axis + 1 :]), y.dtype)
+        for k in range(K):
+            x[_places(axis, k, m, stride)] += y * y.dtype.type(weights[k])
+        return x
     J = -(-K // stride)  # each group of pixels depends on J numbers
     groups = np.zeros((J, stride))
     groups.reshape(-1)[:K] = weights  # groups[j, r] = w[j·stride + r]
@@ -59,6 +70,11 @@ def line_spread(y: Any, weights: np.ndarray, stride: int, axis: int) -> Any:
         _products(T.reshape(B * stride, B + J - 1), y, first, B, x, first * stride, count, axis)
     n = (m - 1) * stride + K
     return x if n == x.shape[axis] else xp.ascontiguousarray(x[:, :n] if axis == 1 else x[:, :, :n])
+
+
+def _places(axis: int, k: int, m: int, stride: int) -> tuple[slice, ...]:
+    """Pixel k of each of m windows along an axis."""
+    return (*(slice(None),) * axis, slice(k, k + (m - 1) * stride + 1, stride))
 
 
 def _blocks(m: int) -> list[tuple[int, int, int]]:
