@@ -144,9 +144,25 @@ def test_they_would_run_on_a_gpu(scale):
         np.testing.assert_allclose(found.get(), scale(x, 2), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_reach_is_the_pixels_that_an_output_depends_on(axis, antialias, factor):
+    layer = BicubicDownsample((factor, 2 * factor)[:: 1 - 2 * axis], antialias)
+    x = np.moveaxis(np.arange(32.0 * factor).reshape(1, 1, -1, 1), 2, axis + 1).repeat(4 * factor, 2 - axis)
+    y, cache = layer.forward(x)
+    one = np.zeros_like(y)
+    one[(0, 10, 0) if axis == 0 else (0, 0, 10)] = 1
+    seen = np.flatnonzero(np.moveaxis(layer.backward(one, cache)[0, ..., 0], axis, 0).any(axis=1))
+    window = layer.reach()
+    first = 10 * window.stride[axis] - window.padding[axis]
+    assert (seen[0], seen[-1] + 1) == (first, first + window.kernel[axis])
+
+
 def test_what_cannot_be_scaled():
-    with pytest.raises(ShapeError, match="multiples of 2 and 2: cut the picture"):
-        shrunk(np.zeros((5, 4, 3)), 2)
+    for shape in ((5, 4, 3), (4, 5, 3), (1, 5, 4, 3), (1, 4, 5, 3)):
+        with pytest.raises(ShapeError, match="multiples of 2 and 2: cut the picture"):
+            shrunk(np.zeros(shape), 2)
     with pytest.raises(ShapeError, match=r"BicubicDownsample\(\).*multiples of 2 and 2"):
         BicubicDownsample(2).forward(np.zeros((1, 4, 5, 3)))
     with pytest.raises(ShapeError, match="at least one pixel"):
