@@ -38,9 +38,10 @@ def test_the_peers_have_as_many_parameters_and_the_same_shapes(workload):
 @pytest.mark.parametrize("workload", TRAINED.values(), ids=TRAINED.keys())
 @pytest.mark.parametrize("layout", [PLAIN, torch.channels_last], ids=["plain", "channels_last"])
 def test_a_step_of_a_translator_updates_each_network(workload, layout, monkeypatch):
+    torch.manual_seed(0)  # of the batch
     networks, translate = [], torch_peer.torch_network
     monkeypatch.setattr(torch_peer, "torch_network", lambda net: networks.append(translate(net)) or networks[-1])
-    small = replace(workload, shape=(32, 32, workload.shape[2]), settings={"features": 2})
+    small = replace(workload, shape=(32, 32, workload.shape[2]), settings={"features": 4})
     step = torch_peer.training_step(small, 2, "cpu", layout)
     built = networks[: len(small.build().networks)]
     before = [[p.detach().clone() for p in network.parameters()] for network in built]
