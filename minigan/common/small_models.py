@@ -22,6 +22,7 @@ COLORS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)  # of the cla
 POINT, NUMBERS = (2,), (4,)  # shapes of a point, and of other numbers
 PLANNED = 1000  # samples in the planned run, from which phase boundaries follow
 SAMPLES = 4  # in a batch
+MOST_VARIANTS = 8  # of which all combinations of options are tried
 
 
 class Small(NamedTuple):
@@ -141,14 +142,18 @@ def _given(
 
 
 def _variants(cls: type[Any]) -> Iterator[dict[str, Any]]:
-    """Yield all combinations of the options with choices, defaults first and without naming the defaults."""
+    """Yield the combinations of the options with choices, defaults first and without naming the defaults.
+
+    All of them, up to MOST_VARIANTS; of more, those that change one option, or every option.
+    """
     choices = []
     for name, argument in arguments_of(cls).items():
         values = argument.choices or ((False, True) if argument.type is bool else ())
         others = [{name: value} for value in values if value != argument.default]
         choices += [[{}, *others]] if others else []
-    for combination in product(*choices):
-        yield {name: value for part in combination for name, value in part.items()}
+    variants = [{name: value for part in parts for name, value in part.items()} for parts in product(*choices)]
+    few = len(variants) <= MOST_VARIANTS
+    yield from (variant for variant in variants if few or len(variant) in (0, 1, len(choices)))
 
 
 def _spelled(name: str, value: Any) -> str:

@@ -72,7 +72,7 @@ def test_without_cupy_it_is_one_sentence(capsys, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_is_rehearsed(tmp_path, capsys):
-    assert main(["selftest", "--device", "strict", "--minutes", "2.5", "--out", str(tmp_path)]) == 0
+    assert main(["selftest", "--device", "strict", "--minutes", "4", "--out", str(tmp_path)]) == 0
     text = (tmp_path / "selftest.txt").read_text(encoding="utf-8")
     for name in PARTS:
         assert f"=== {name}: well" in text
