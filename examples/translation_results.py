@@ -1,7 +1,8 @@
 """Trains and measures everything about translation and restoration in docs/results.md, and can be interrupted.
 
-Shows what the models reach on published sets, in about three hours on two cores. Each arm is a `minigan train` command;
-the steps are as many as two idle cores make in its time. An interrupted arm is resumed, a finished one isn't repeated.
+Shows what the models reach on published sets, in two and a half hours on two cores. Each arm is a `minigan train`
+command; the steps are as many as two idle cores make in its time. An interrupted arm is resumed, a finished one isn't
+repeated.
 
     python examples/translation_results.py --sets FOLDER --out results         all arms
     python examples/translation_results.py --sets FOLDER --out results --only facades camvid    whose names begin so
@@ -71,9 +72,9 @@ for side, words in (("photo", "--labels input --swap"), ("labels", "--labels tar
 for name, more, steps in (("pix2pix", "", 1700), ("l1", " --no-gan", 3500), ("entropy", " --no-gan", 3500)):
     line = f"pix2pix --data {CAMVID} {LABELS} --augment flip{more}" + " --loss cross-entropy" * (name == "entropy")
     ARMS[f"camvid-{name}"] = Arm(f"photo to 11 classes, {name}", line, 5, steps)
-for name, more, steps in (("identity", "", 14000), ("no-identity", " --identity 0", 23000)):
+for name, more in (("identity", ""), ("no-identity", " --identity 0")):
     line = f"cyclegan --data {HORSES} --img-size 64 --augment flip{more}"
-    ARMS[f"horse2zebra-{name}"] = Arm(f"cyclegan, {name.replace('-', ' ')}", line, 45, steps)
+    ARMS[f"horse2zebra-{name}"] = Arm(f"cyclegan, {name.replace('-', ' ')}", line, 30, 14000)
 
 
 def minigan(*words: str, quiet: bool = True) -> None:
