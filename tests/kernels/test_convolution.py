@@ -192,3 +192,11 @@ def test_dilation_is_a_kernel_with_zeros_in_between():
     np.testing.assert_allclose(
         convolution.conv2d(x, W, dilation=(2, 3)), convolution.conv2d(x, wide), rtol=0, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("rows", [slice(0, 2), slice(2, 5), slice(4, 9)])
+def test_patches_of_some_rows_are_those_of_all(rows):
+    x, geometry = np.random.default_rng(0).standard_normal((2, 9, 7, 3)), ((5, 5), (1, 1), (2, 3))
+    whole = patches.patch_matrix(x, *geometry).reshape(2, 9, 9, -1)
+    found = patches.patch_matrix(x, *geometry, rows=rows)
+    np.testing.assert_array_equal(found, whole[:, rows].reshape(found.shape))
