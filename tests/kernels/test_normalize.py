@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minigan.backend import CPU, to_numpy
+from minigan.kernels.fast import elementwise
 from minigan.kernels.normalize import J, affine, double_J, normalize, standardize
 from minigan.kernels.reductions import mean, sum_over, sums_over
 from minigan.kernels.twin import reference_kernels
@@ -170,3 +171,25 @@ def test_the_fast_kernel_keeps_its_digits_in_long_sums(shape, axes):
     x = np.random.default_rng(0).normal(10, 1, shape).astype(np.float32)
     exact, rounded = (standardize.fast(a, axes, 1e-5)[0] for a in (x.astype(np.float64), x))
     assert np.abs(rounded - exact).max() < 1e-5
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2), (1, 2, 3)], ids=["batch", "instance", "layer"])
+@pytest.mark.parametrize("gamma_shape", [(3,), (4, 5, 3)], ids=str)
+@pytest.mark.parametrize("n", [1, 20])  # 20 pixels, too: then shapes don't tell a pixel from a picture
+def test_long_inner_loops_compute_the_same(monkeypatch, axes, gamma_shape, n):
+    """Small arrays take them here as well. γ of a layer norm belongs to a pixel, and can't be repeated along a row."""
+    monkeypatch.setattr(elementwise, "LEAST_WIDE", 1)
+    rng = np.random.default_rng(0)
+    x, v, g = rng.standard_normal((3, n, 4, 5, 3))
+    gamma, beta = rng.standard_normal((2, *gamma_shape))
+
+    def results():
+        y, x_hat, inv_sigma, mu, var = normalize(x, axes, EPS, gamma, beta)
+        dx, (ddx_hat, dx2) = J(g, x_hat, inv_sigma, axes), double_J(v, g, x_hat, inv_sigma, axes)
+        return y, x_hat, inv_sigma, mu, var, dx, ddx_hat, dx2, affine(x, gamma, beta)
+
+    found = results()
+    with reference_kernels():
+        expected = results()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)

@@ -76,9 +76,11 @@ def widened(arrays: Sequence[Any], vectors: Sequence[Any]) -> tuple[Any, ...]:
     """
     x = arrays[0]
     suits = isinstance(x, np.ndarray) and x.ndim == 4 and x.shape[3] <= WIDE and x.size >= LEAST_WIDE
-    if not suits or not all(a.flags.c_contiguous for a in arrays) or any(v.shape[-1] != x.shape[3] for v in vectors):
+    if not suits or not all(a.flags.c_contiguous for a in arrays):
         return *arrays, *vectors
     N, H, W, C = x.shape
+    if any(v.shape != (C,) and v.shape[1:] != (1, 1, C) for v in vectors):  # a layer norm has one for each pixel
+        return *arrays, *vectors
     repeated = (np.tile(v.reshape(-1, 1, C), (1, 1, W)) for v in vectors)
     return *(a.reshape(N, H, W * C) for a in arrays), *repeated
 
