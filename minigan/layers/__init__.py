@@ -12,6 +12,7 @@ from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.embedding import Embedding
+from minigan.layers.equalized import Equalized
 from minigan.layers.initializers import (
     glorot_normal,
     glorot_uniform,
@@ -51,6 +52,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "Equalized",
     "Flatten",
     "GlobalAvgPool",
     "GlobalSumPool",

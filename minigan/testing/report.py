@@ -78,7 +78,7 @@ def check_cases(names: Iterable[str] | None = None, seed: int = 0) -> Iterator[R
 
 
 def _constructors(rng: np.random.Generator) -> tuple[Callable[..., Any], ...]:
-    classes = (L.Dense, L.Conv2D, L.ConvTranspose2D, L.Embedding, L.SpectralNorm)
+    classes = (L.Dense, L.Conv2D, L.ConvTranspose2D, L.Embedding, L.SpectralNorm, L.Equalized)
     return tuple(partial(layer, rng=rng) for layer in classes)
 
 
@@ -144,7 +144,7 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
 
 def _composites_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
     """Return layers made of others, for points (5, 6) and pictures (2, 3, 4, 6)."""
-    dense, conv, conv_transpose, _, spectral_norm = _constructors(rng)
+    dense, conv, conv_transpose, _, spectral_norm, equalized = _constructors(rng)
     return [
         (_critic(rng), (3, 6, 5, 2)),
         (L.Residual(L.Sequential(dense(6, 6), L.Tanh())), points),
@@ -155,6 +155,9 @@ def _composites_and_shapes(rng: np.random.Generator, points: tuple, pictures: tu
         (spectral_norm(dense(6, 4)), points),
         (spectral_norm(conv(2, 3, 4, stride=2, padding=1)), (2, 6, 4, 2)),
         (spectral_norm(conv_transpose(3, 2, 4, stride=2, padding=1)), (2, 2, 3, 3)),
+        (equalized(dense(6, 4), lr_multiplier=0.5, bias=1), points),
+        (equalized(conv(2, 3, 4, stride=2, padding=1), gain=1.4), (2, 6, 4, 2)),
+        (equalized(conv_transpose(3, 2, 4, stride=2, padding=1, bias=False)), (2, 2, 3, 3)),
     ]
 
 
@@ -180,7 +183,7 @@ def _u_net(rng: np.random.Generator) -> L.Sequential:
 
 def _conditional_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
     """Return layers with several inputs, most with labels of 3 classes, for points (5, 6) and pictures (2, 3, 4, 6)."""
-    dense, _, _, embedding, _ = _constructors(rng)
+    dense, _, _, embedding, *_ = _constructors(rng)
     two, five = Labels(2, 3), Labels(5, 3)
     block = L.Residual(L.Conditional(dense(6, 6), L.ConditionalBatchNorm(6, 3), L.Tanh()), dense(6, 6))
     return [

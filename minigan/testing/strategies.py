@@ -174,6 +174,15 @@ def _spectral_norm(draw: Callable) -> Case:
     return Case(wrapped, x, seed)
 
 
+@st.composite
+def _equalized(draw: Callable) -> Case:
+    layer, x = draw(st.one_of(LAYERS["Dense"], LAYERS["Conv2D"], LAYERS["ConvTranspose2D"]))
+    seed, multiplier = draw(seeds()), draw(st.sampled_from((0.5, 1.0)))
+    rng = np.random.default_rng(seed)
+    wrapped = L.Equalized(layer, draw(st.floats(0.5, 2)), multiplier, draw(st.sampled_from((0.0, 1.0))), rng=rng)
+    return Case(shake(wrapped, rng), x, seed)
+
+
 def _any_shape(make: Callable) -> Callable:
     return lambda draw, rng: (make(draw), draw(shapes()))
 
@@ -231,6 +240,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
     }.items()
 }
 LAYERS["SpectralNorm"] = _spectral_norm()
+LAYERS["Equalized"] = _equalized()
 
 
 def layers() -> st.SearchStrategy[Case]:

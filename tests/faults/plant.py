@@ -75,6 +75,7 @@ TESTS = {
     "layers/dense.py": ("layers/test_dense_and_conv.py", "layers/test_initializers.py", *LAYERS),
     "layers/dropout.py": ("layers/test_dropout_and_shape.py", *LAYERS),
     "layers/embedding.py": ("layers/test_embedding.py", *LAYERS),
+    "layers/equalized.py": ("layers/test_equalized.py", *LAYERS),
     "layers/initializers.py": ("layers/test_initializers.py", "layers/test_pixel_shuffle.py"),
     "layers/minibatch.py": ("layers/test_minibatch.py", *LAYERS),
     "layers/norms.py": ("layers/test_norms.py", "layers/test_conditional.py", *LAYERS),

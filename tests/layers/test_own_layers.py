@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from minigan.errors import LayerError, MiniganError
-from minigan.layers import Branches, Dense, Layer, Parallel, Projection, ReLU, Residual, Sequential, SpectralNorm
+from minigan.layers import (
+    Branches,
+    Dense,
+    Equalized,
+    Layer,
+    Parallel,
+    Projection,
+    ReLU,
+    Residual,
+    Sequential,
+    SpectralNorm,
+)
 from minigan.optim import SGD, Adam, RMSprop, WeightAverage, clip_grad_norm, clip_weights
 from minigan.testing.strict import STRICT
 
@@ -176,7 +187,7 @@ def test_children_that_are_no_dict_are_refused():
         Listed(Dense(2, 2)).parameters()
 
 
-@pytest.mark.parametrize("make", [Sequential, Parallel, Branches, Residual, SpectralNorm])
+@pytest.mark.parametrize("make", [Sequential, Parallel, Branches, Residual, SpectralNorm, Equalized])
 @pytest.mark.parametrize(
     ("layer", "sentence"),
     [

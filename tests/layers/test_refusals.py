@@ -12,6 +12,7 @@ from minigan.layers import (
     ConditionalBatchNorm,
     Dense,
     Embedding,
+    Equalized,
     Parallel,
     Projection,
     Residual,
@@ -28,7 +29,9 @@ each_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: type(case.l
 
 
 def refused(layer, call):
-    name = re.escape(repr(layer)) if not isinstance(layer, SpectralNorm) else ""  # the layer inside speaks for it
+    name = (
+        re.escape(repr(layer)) if not isinstance(layer, (Equalized, SpectralNorm)) else ""
+    )  # the layer inside speaks for it
     return pytest.raises(ShapeError, match=f"^{name}")
 
 
@@ -100,7 +103,16 @@ def test_a_condition_too_many_or_none(make, verb):
 
 
 @pytest.mark.parametrize(
-    "make", [SpectralNorm, lambda layer: Projection(layer, Embedding(3, 3)), Branches, Parallel, Sequential, Residual]
+    "make",
+    [
+        Equalized,
+        SpectralNorm,
+        lambda layer: Projection(layer, Embedding(3, 3)),
+        Branches,
+        Parallel,
+        Sequential,
+        Residual,
+    ],
 )
 @pytest.mark.parametrize("wrong", [Dense, [Dense(2, 2)], np.tanh], ids=["a class", "a list", "a function"])
 def test_a_composite_of_what_is_no_layer(make, wrong):

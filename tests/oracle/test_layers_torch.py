@@ -74,6 +74,14 @@ def spectral_norm(layer, x, p, train):
     return as_torch(layer.layer, x, inside(p, "layer") | {"W": W / (u @ M @ v)}, train)
 
 
+def equalized(layer, x, p, train):
+    inner = inside(p, "layer")
+    inner["W"] = inner["W"] * layer.scale
+    if "b" in inner:
+        inner["b"] = inner["b"] * layer.lr_multiplier
+    return as_torch(layer.layer, x, inner, train)
+
+
 def avg_pool(layer, x, p, train):
     geometry = (layer.kernel_size, layer.stride, layer.padding)
     y = F.avg_pool2d(x.permute(0, 3, 1, 2), *geometry, count_include_pad=layer.count_include_pad)
@@ -187,6 +195,7 @@ TORCH = {
     "Sequential": sequential,
     "Residual": residual,
     "SpectralNorm": spectral_norm,
+    "Equalized": equalized,
 }
 
 
