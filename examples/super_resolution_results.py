@@ -54,14 +54,14 @@ class Arm:
     begins: str = ""
 
 
-FAITHFUL = "srresnet --data {sets}/t91 --augment flip,turn --batch-size 8 --lr 0.002"
+FAITHFUL = "srresnet --data {sets}/t91 --augment flip,turn --batch-size 8"
 TEXTURED = "srgan --data {sets}/t91 --augment flip,turn --scale 4 --img-size 64 --pretrain-steps 0"
 PIXELS = " --content none --pixel-loss l2"
 ARMS = {
-    "small-x2": Arm("small network", 2, FAITHFUL + " --scale 2 --img-size 48 --preset small", 10, 30000),
-    "small-x4": Arm("small network", 4, FAITHFUL + " --scale 4 --img-size 96 --preset small", 10, 30000),
-    "default-x2": Arm("default network", 2, FAITHFUL + " --scale 2 --img-size 48", 60, 60000),
-    "default-x4": Arm("default network", 4, FAITHFUL + " --scale 4 --img-size 96", 60, 60000),
+    "small-x2": Arm("small network", 2, FAITHFUL + " --scale 2 --img-size 48 --preset small --lr 0.002", 10, 30000),
+    "small-x4": Arm("small network", 4, FAITHFUL + " --scale 4 --img-size 96 --preset small --lr 0.002", 10, 30000),
+    "default-x2": Arm("default network", 2, FAITHFUL + " --scale 2 --img-size 48", 60, 40000),
+    "default-x4": Arm("default network", 4, FAITHFUL + " --scale 4 --img-size 96", 60, 40000),
     "srgan-x4": Arm("critic and content loss", 4, TEXTURED, 60, 14000, "default-x4"),
     "no-critic-x4": Arm("content loss without critic", 4, TEXTURED + " --adversarial 0", 15, 3500, "default-x4"),
     "pixels-x4": Arm("critic and squared error", 4, TEXTURED + PIXELS, 15, 3500, "default-x4"),

@@ -5,6 +5,9 @@
     product(a, b, plus=c)               a @ b + c
     add_product(c, a, b)                c += a @ b
     add_bias(y, b)                      y += b
+    scale_channels(y, a)                y *= a
+    positive_part(x)                    max(x, 0)
+    negative_part(x)                    min(x, 0)
     step(y, below)                      1 where y > 0, else `below`
 
 The fast kernels compute some rows at a time, on several threads.
@@ -36,6 +39,18 @@ def change_by_rows(f: Callable[..., Any], *arrays: Any) -> None:
     f(*arrays)
 
 
+@runs_as(fast.positive_part)
+def positive_part(x: Any, out: Any = None) -> Any:
+    """max(x, 0)."""
+    return array_module(x).maximum(x, 0, out=out)
+
+
+@runs_as(fast.negative_part)
+def negative_part(x: Any, out: Any = None) -> Any:
+    """min(x, 0)."""
+    return array_module(x).minimum(x, 0, out=out)
+
+
 @runs_as(fast.step)
 def step(y: Any, below: Any) -> Any:
     """1 where y > 0, else `below`, in the dtype of y. `below` is a number, or an array of this dtype."""
@@ -50,10 +65,16 @@ def product(a: Any, b: Any, plus: Any = None) -> Any:
     return ab if plus is None else ab + plus.astype(ab.dtype, copy=False)
 
 
+@runs_as(fast.add_bias)
 def add_bias(y: Any, b: Any) -> None:
     """y (…, K) += b (K,)."""
-    b = b.astype(y.dtype, copy=False)
-    change_by_rows(lambda y: array_module(y).add(y, b, out=y), y)
+    y += b.astype(y.dtype, copy=False)
+
+
+@runs_as(fast.scale_channels)
+def scale_channels(y: Any, a: Any) -> None:
+    """y (…, K) *= a (K,), or a (1,)."""
+    y *= a.astype(y.dtype, copy=False)
 
 
 @runs_as(fast.add_product)

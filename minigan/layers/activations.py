@@ -20,7 +20,7 @@ import numpy as np
 
 from minigan.backend import array_module
 from minigan.errors import ShapeError
-from minigan.kernels.elementwise import by_rows, step
+from minigan.kernels.elementwise import by_rows, negative_part, positive_part, scale_channels, step
 from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer
 
@@ -94,7 +94,7 @@ class ReLU(Activation):
 
     def f(self, x: Any, out: Any = None) -> Any:
         """x where x > 0, else 0."""
-        return array_module(x).maximum(x, 0, out=out)
+        return positive_part(x, out)
 
     def derivative(self, y: Any) -> Any:
         """1 where x > 0, else 0."""
@@ -206,7 +206,7 @@ class PReLU(Layer):
     def backward_params(self, dy: Any, cache: Any) -> None:
         """Add the slope's gradient."""
         # forward: y = max(x, 0) + slope · min(x, 0)
-        self._add_to_dslope(dy, by_rows(_negative, cache))
+        self._add_to_dslope(dy, by_rows(negative_part, cache))
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx (…, C) → ddy (…, C), and the slope's gradient; dx2 is None."""
@@ -221,10 +221,9 @@ class PReLU(Layer):
 
     def _leaky(self, x: Any, out: Any = None) -> Any:
         """max(x, 0) + slope · min(x, 0). `where` would take ten times as long, because signs can't be predicted."""
-        xp = array_module(x)
-        y = xp.minimum(x, 0, out=out)
-        y *= self._slope(x)
-        y += xp.maximum(x, 0)
+        y = negative_part(x, out)
+        scale_channels(y, self.slope)
+        y += positive_part(x)
         return y
 
     def _times_derivative(self, a: Any, x: Any) -> Any:
@@ -239,11 +238,6 @@ class PReLU(Layer):
 
     def _slope(self, x: Any) -> Any:
         return self.slope.astype(x.dtype, copy=False)
-
-
-def _negative(x: Any, out: Any = None) -> Any:
-    """min(x, 0)."""
-    return array_module(x).minimum(x, 0, out=out)
 
 
 class Maxout(Layer):

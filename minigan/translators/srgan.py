@@ -123,7 +123,7 @@ class SRGAN(SuperResolution):
         ] = None,
         adversarial: Annotated[float, NotNegative("weight of the adversarial loss; 0: no D")] = 1e-3,
         critic_features: Annotated[int, Count("channels of D's first layer")] = 32,
-        lr: Annotated[float, Positive("learning rate of Adam in stage one, at its beginning")] = 2e-3,
+        lr: Annotated[float, Positive("learning rate of Adam in stage one, at its beginning")] = 1e-3,
         lr2: Annotated[float, Positive("learning rate in stage two, a tenth in its second half")] = 1e-4,
         *,
         rng: np.random.Generator,

@@ -57,7 +57,7 @@ class SRResNet(SuperResolution):
             str, Option("what low pictures suffer besides: blur:1, noise:5, jpeg:50 …", default="none")
         ] = "",
         loss: Annotated[Literal["l1", "l2"], Option("mean absolute or mean square error")] = "l1",
-        lr: Annotated[float, Positive("learning rate of Adam")] = 2e-3,
+        lr: Annotated[float, Positive("learning rate of Adam")] = 1e-3,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",

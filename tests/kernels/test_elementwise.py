@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from minigan.backend import to_numpy
 from minigan.errors import ShapeError
-from minigan.kernels.elementwise import add_bias, add_product, by_rows, change_by_rows, product, step
+from minigan.kernels.elementwise import (
+    add_bias,
+    add_product,
+    by_rows,
+    change_by_rows,
+    negative_part,
+    positive_part,
+    product,
+    scale_channels,
+    step,
+)
+from minigan.kernels.fast import elementwise as fast
 from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, LeakyReLU, Softplus
 from minigan.optim import Adam
 from minigan.testing import STRICT, check_layer
@@ -56,8 +67,8 @@ def test_rows_at_a_time_change_not_a_bit(n, at_most, shape, dtype, kind, one_for
     wanted = by_rows.reference(mixed, x, y, c)
     with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition, "ROWS_BYTES", at_most)
-        fast = by_rows.fast
-        found = [fast(mixed, x, y, c), fast(mixed_into, x, y, c), fast(np.add, fast(np.multiply, x, y), c)]
+        f = by_rows.fast
+        found = [f(mixed, x, y, c), f(mixed_into, x, y, c), f(np.add, f(np.multiply, x, y), c)]
         change_by_rows.fast(mixed_in_place, changed, y, c)
     for result in (*found, changed):
         assert result.dtype == dtype
@@ -161,16 +172,37 @@ def test_step_is_one_above_zero_to_the_last_bit(shape, dtype, below, strict, see
     np.testing.assert_array_equal(to_numpy(found), np.where(to_numpy(y) > 0, dtype(1), dtype(below)))
 
 
-@given(numbers, st.lists(sizes(1, 9), min_size=2, max_size=3), dtypes, st.booleans(), seeds())
-def test_a_bias_is_added_to_every_row(n, shape, dtype, strict, seed):
+@given(numbers, st.lists(sizes(1, 6), min_size=2, max_size=4), dtypes, st.booleans(), st.booleans(), seeds())
+def test_a_vector_of_channels_reaches_every_row(n, shape, dtype, strict, one_for_all, seed):
     rng = np.random.default_rng(seed)
-    y, b = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape[-1], np.float32)
-    wanted = y + b.astype(dtype)
+    y = rng.standard_normal(shape).astype(dtype)
+    v = rng.standard_normal(1 if one_for_all else shape[-1], np.float32)
+    below = v.astype(dtype)
+    wanted = y + below, y * below, np.where(y > 0, 1, below).astype(dtype)
     with number_of_threads(n), pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition, "ROWS_BYTES", 16)
-        y, b = (STRICT.array(y), STRICT.array(b)) if strict else (y, b)
-        add_bias(y, b)
-    np.testing.assert_array_equal(to_numpy(y), wanted)
+        patch.setattr(fast, "LEAST_WIDE", 1)  # small arrays take long inner loops as well
+        y, v, below = map(STRICT.array, (y, v, below)) if strict else (y, v, below)
+        total, scaled = y.copy(), y.copy()
+        add_bias(total, v)
+        scale_channels(scaled, v)
+        steps = step(y, below)
+    np.testing.assert_array_equal(to_numpy(total), wanted[0])
+    np.testing.assert_array_equal(to_numpy(scaled), wanted[1])
+    np.testing.assert_allclose(to_numpy(steps), wanted[2], rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_both_parts_of_numbers_of_any_size(dtype, strict):
+    x = np.array([-np.inf, -2, -0.0, 0, 1e-30, 3, np.inf, np.nan], dtype)
+    x = STRICT.array(x) if strict else x
+    for part in (positive_part, negative_part):
+        found, wanted = part.fast(x), part.reference(x)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(to_numpy(found), to_numpy(wanted))
+        part.fast(x, x_copy := x.copy())
+        np.testing.assert_array_equal(to_numpy(x_copy), to_numpy(wanted))
 
 
 @given(numbers, st.lists(sizes(1, 9), min_size=1, max_size=3), sizes(1, 9), sizes(1, 40), dtypes, kinds, kinds, seeds())

@@ -85,6 +85,36 @@ def widened(arrays: Sequence[Any], vectors: Sequence[Any]) -> tuple[Any, ...]:
     return *(a.reshape(N, H, W * C) for a in arrays), *repeated
 
 
+def add_bias(y: Any, b: Any) -> None:
+    """y (…, K) += b (K,)."""
+
+    def add(y: Any) -> None:
+        wide, repeated = widened((y,), (b.astype(y.dtype, copy=False),))
+        wide += repeated
+
+    change_by_rows(add, y)
+
+
+def scale_channels(y: Any, a: Any) -> None:
+    """y (…, K) *= a (K,), or a (1,)."""
+
+    def scale(y: Any) -> None:
+        wide, repeated = widened((y,), (a.astype(y.dtype, copy=False),))
+        wide *= repeated
+
+    change_by_rows(scale, y)
+
+
+def positive_part(x: Any, out: Any = None) -> Any:
+    """max(x, 0). NumPy's `clip` takes a third of the time of its `maximum` of an array and a number."""
+    return array_module(x).clip(x, 0, np.inf, out=out)
+
+
+def negative_part(x: Any, out: Any = None) -> Any:
+    """min(x, 0)."""
+    return array_module(x).clip(x, -np.inf, 0, out=out)
+
+
 def step(y: Any, below: Any) -> Any:
     """(1 − below)·(y > 0) + below, which NumPy computes several times as fast as `where`; a GPU doesn't."""
     xp = array_module(y)
@@ -93,9 +123,10 @@ def step(y: Any, below: Any) -> Any:
     if xp is not np:
         return xp.where(y > 0, y.dtype.type(1), below)
     slope = (y > 0).astype(y.dtype)
-    slope *= 1 - below
-    slope += below
-    return slope
+    wide, factor, below = widened((slope,), (1 - below, below)) if is_array(below) else (slope, 1 - below, below)
+    wide *= factor
+    wide += below
+    return wide.reshape(y.shape)
 
 
 def product(a: Any, b: Any, plus: Any = None) -> Any:

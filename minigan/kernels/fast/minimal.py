@@ -33,8 +33,9 @@ from minigan.threads.crew import in_parallel
 from minigan.threads.partition import pieces, shares
 
 # Of U or M for a block of tiles, which should stay in a thread's cache; but with fewer rows, products are slow
-BLOCK_BYTES, BLOCK_TILES = 2 << 20, 192
+BLOCK_BYTES, BLOCK_TILES = 1 << 20, 192
 WEIGHTS_BLOCK = 1 << 19  # numbers of V at a time, for the same reason
+LEAST_WEIGHTS = 1 << 13  # C·K: with fewer, handing over parts takes longer than it saves
 # Where it pays, measured: (kernel, stride) → the least C·K, tiles of all pictures together, and C·K·tiles. With less,
 # the transforms (C + K numbers for a tile, C·K in all) cost more than the products save.
 LEAST = {(4, 2): (1 << 13, 128, 1 << 23), (3, 1): (1 << 10, 64, 1 << 19)}
@@ -148,8 +149,9 @@ def _parts_of_weights(tiling: Tiling, C: int, K: int) -> list[tuple[int, int, sl
 
     They don't depend on the number of threads, so that the bits don't either.
     """
-    s = range(tiling.stride)
-    return [(a, b, some) for a in s for b in s for some in pieces(C * K, WEIGHTS_BLOCK // tiling.p**2, threads=4)]
+    s, threads = range(tiling.stride), 4 if C * K >= LEAST_WEIGHTS else 1
+    parts = pieces(C * K, WEIGHTS_BLOCK // tiling.p**2, threads)
+    return [(a, b, some) for a in s for b in s for some in parts]
 
 
 def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[tuple[slice, slice, slice]]:

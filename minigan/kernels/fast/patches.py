@@ -27,6 +27,7 @@ from minigan.threads.partition import pieces, shares
 
 # The patch matrix of a block of pictures: on a CPU it should fit in the cache, on a GPU be large enough to fill it.
 CPU_BLOCK_BYTES = 4 << 20
+CPU_TURNED_BYTES = 2 << 20  # for the product with Pᵀ, which reads P by columns
 GPU_BLOCK_BYTES = 256 << 20
 
 
@@ -111,7 +112,7 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pai
             dW = dW_block if dW is None else xp.add(dW, dW_block, out=dW)
         return dW
 
-    blocks = blocks_of_pictures(dy, R * S * C)
+    blocks = blocks_of_pictures(dy, R * S * C, CPU_TURNED_BYTES)
     dW, *others = in_parallel(work, shares(blocks) if xp is np else [blocks], on_host=xp is np)
     for other in others:
         dW += other
@@ -204,8 +205,11 @@ def blocks_of_rows(y: Any, patch_size: int) -> list[tuple[slice, slice]]:
     return [(block, some) for block in blocks_of_pictures(y, patch_size) for some in rows]
 
 
-def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
-    """Cut the pictures of y (N, OH, OW, K) into blocks whose patches, of `patch_size` numbers, fit in the cache."""
+def blocks_of_pictures(y: Any, patch_size: int, most: int | None = None) -> list[slice]:
+    """Cut the pictures of y (N, OH, OW, K) into blocks whose patches fit in the cache.
+
+    patch_size: numbers in a patch; most: bytes of a block's patches, on a CPU (None: CPU_BLOCK_BYTES)
+    """
     N, OH, OW, _ = y.shape
     if OH == OW == 1:  # a dense layer, and `product` cuts its matrices up better
         return [slice(0, N)]
@@ -213,4 +217,4 @@ def blocks_of_pictures(y: Any, patch_size: int) -> list[slice]:
     if not isinstance(y, np.ndarray):
         return pieces(N, GPU_BLOCK_BYTES // per_picture, threads=1)
     small = y.size * patch_size < partition.LEAST_PRODUCT
-    return pieces(N, CPU_BLOCK_BYTES // per_picture, threads=1 if small else None)
+    return pieces(N, (most or CPU_BLOCK_BYTES) // per_picture, threads=1 if small else None)
