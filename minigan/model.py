@@ -149,6 +149,8 @@ class Translation:
     networks: those that `apply` uses for it, in order, if there are several translations; else `applied` says it
     luminance: name of the measure of the correlation between the luminance of a source and its result, if light and
               dark should be kept: the doctor reports negatives
+    undecided: why the scores don't say which checkpoint is the best; empty if they do. Otherwise they are reported, and
+              no best.npz is kept for them
     """
 
     source: str
@@ -156,6 +158,7 @@ class Translation:
     paired: bool = True
     networks: tuple[str, ...] = ()
     luminance: str = ""
+    undecided: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from minigan.training.session import feeds_of, opened, plan_of_resumed, progress
 from minigan.training.settings import DECAYS, ON_NAN, RunConfig, TrainingError
 from minigan.training.stepper import Stepper
 from minigan.training.summary import summarize
-from minigan.training.translation_judges import about_few
+from minigan.training.translation_judges import about_best
 
 EMA = 0.999
 RUNS = Path("runs")
@@ -194,8 +194,8 @@ def _train_on(run: Run, quiet: bool) -> int:
         say(f"{config.model} on {on}; steps {run.stepper.step} to {config.n_steps}, into {folder.path}")
         for source in sources:
             print_notes(source.notes)
-        if not run.best.key and (few := about_few(run.model, run.gallery.held_out)):
-            print_notes((few,))
+        if not run.best.key and (why := about_best(run.model, run.gallery.held_out)):
+            print_notes((why,))
     try:
         with closing(progress_of(run, quiet)) as progress:
             return run.train(progress)

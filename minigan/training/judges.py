@@ -102,6 +102,8 @@ class Best:
     def __init__(self, judgements: dict[str, Judgement]) -> None:
         ranked = [(key, judgement) for key, judgement in judgements.items() if judgement.better]
         self.key, self.judgement = ranked[0] if ranked else ("", Judgement(""))
+        self.shown = self.key or next(iter(judgements), "")  # in lines of progress
+        self.words = judgements[self.shown].words if self.shown else ""
         self.value, self.step = 0.0, 0
 
     def update(self, found: dict[str, float], step: int) -> bool:
@@ -124,5 +126,5 @@ class Best:
             self.update(record, record["step"])
 
     def describe(self, found: dict[str, float]) -> str:
-        """Format the value, such as `FID 12.34`; empty if `found` lacks it."""
-        return f"{self.judgement.words} {found[self.key]:.4g}" if self.key in found else ""
+        """Format the value, such as `FID 12.34`, or that of the first judgement; empty if `found` lacks it."""
+        return f"{self.words} {found[self.shown]:.4g}" if self.shown in found else ""

@@ -156,7 +156,8 @@ class Run:
         """Return the numbers of all judges. The time they take doesn't count for the samples per second."""
         start = time.perf_counter()
         found = {name: value for judge in self.judges for name, value in judge(self.model).items()}
-        progress.note = f"{self.best.describe(found)} at {self.stepper.step}"  # shown until the next evaluation
+        value = self.best.describe(found)
+        progress.note = f"{value} at {self.stepper.step}" if value else ""  # shown until the next evaluation
         self._record_start += time.perf_counter() - start
         return found
 

@@ -1,7 +1,8 @@
 """Judges of a model's translations during training, on held-out items. They need nothing but `Model.translate`.
 
 Paired translations are judged by PSNR, or by mean IoU if the target is a class map; unpaired ones by KID. These come
-first among the judgements of a run, so they decide which checkpoint is the best one.
+first among the judgements of a run, so they decide which checkpoint is the best one, unless the model declares that
+they can't (`Translation.undecided`).
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ FEWEST_FOR_KID = 4  # pictures of each set
 
 # By score; the words for the source's are made of these. An error is drawn with the measure of training of that name
 JUDGEMENTS = {
-    "psnr": Judgement("PSNR", "higher", "dB, held out", chart="PSNR"),
+    "psnr": Judgement("PSNR", "higher", "dB, held out, all channels", chart="PSNR"),
     "hole_psnr": Judgement("PSNR inside holes", "higher", chart="PSNR"),
-    "ssim": Judgement("SSIM", "higher", "held out", "share", chart="SSIM"),
+    "ssim": Judgement("SSIM", "higher", "held out, all channels", "share", chart="SSIM"),
     "miou": Judgement("mean IoU", "higher", "held out", "share", "Class maps"),
     "accuracy": Judgement("pixel accuracy", "higher", "", "share", "Class maps"),
     "l1": Judgement("L1, held out", chart="L1"),
@@ -68,8 +69,14 @@ def translation_judges(model: Any, held_out: Items, config: RunConfig) -> list[A
     return judges
 
 
-def about_few(model: Any, held_out: Items) -> str:
-    """Return a note about sets with too few held-out pictures for KID; "" if there are none, or nothing is held out."""
+def about_best(model: Any, held_out: Items) -> str:
+    """Return why no checkpoint will be kept as the best one, if translations are the reason; "" if nothing is held out.
+
+    Either their scores don't decide it, or there are too few held-out pictures of a set for KID.
+    """
+    reason = next((one.undecided for one in model.translations if one.undecided), "")
+    if reason and len(held_out):
+        return f"no checkpoint is kept as the best, because {reason}: the last one is the result"
     names = dict.fromkeys(name for one in model.translations if not one.paired for name in (one.source, one.target))
     few = {name: distinct(held_out, name) for name in names if distinct(held_out, name) < FEWEST_FOR_KID}
     if not few or not len(held_out):
@@ -106,6 +113,8 @@ class PairJudge:
         several = sum(one.paired for one in model.translations) > 1
         self.suffix = f"_{translation.target}" if several else ""
         scores = pair_judgements(model, translation, held_out[0])
+        if translation.undecided:
+            scores = {name: replace(one, better="") for name, one in scores.items()}
         words = f", {translation.target}" if several else ""
         self.judgements = {self.key(name): replace(one, words=one.words + words) for name, one in scores.items()}
         self.names = tuple(scores)

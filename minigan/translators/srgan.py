@@ -48,7 +48,7 @@ from minigan.errors import CheckpointError
 from minigan.gans.base import Shape
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax, RelativisticAverage, l2
-from minigan.model import Game, Measure, Now, Phase
+from minigan.model import Game, Measure, Now, Phase, Translation
 from minigan.optim import Adam
 from minigan.options import Count, NotNegative, Option, Positive, Samples, WholeNumber
 from minigan.translators.content import (
@@ -68,6 +68,7 @@ PHOTO_LAYER, VGG_LAYER = "2", "5_4"  # of the content networks, by default; VGG1
 PHOTO_WEIGHT, VGG_WEIGHT = 0.1, 1 / 12.75**2
 KEPT = "stage_one."  # before the names of stage one's weights in a checkpoint
 DIGEST = "content_digest"
+UNDECIDED = "PSNR and SSIM are highest before textures are added"
 Pass = tuple[Any, Any]  # the result of a forward pass: y and the cache
 
 
@@ -144,6 +145,8 @@ class SRGAN(SuperResolution):
         if adversarial:
             self.losses, self.games = {"loss": self.loss}, (Game(self.loss),)
         self.lr, self.lr2, self.pretrain = lr, lr2, pretrain_samples or 0
+        if adversarial or self.content_weight:
+            self.translations = (Translation("low", "high", undecided=UNDECIDED),)
         stages = Phase("pixels", idle=("D",) if adversarial else ()), Phase("adversarial", self.pretrain)
         self.phases = stages if self.pretrain else stages[1:]
         self.kept = False  # whether `stage_one` has the weights of stage one

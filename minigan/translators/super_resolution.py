@@ -55,7 +55,9 @@ class SuperResolution(Model):
     measures = {
         "l1": Measure("L1, training", "L1", "positive", note="mean |y − high|, of a range of 2"),
         "l2": Measure("L2, training", "L2", "positive", note="mean (y − high)²"),
-        "batch_psnr": Measure("training", "PSNR", note="dB, of all pixels of a batch; higher is better"),
+        "batch_psnr": Measure(
+            "training", "PSNR", note="dB; held out: all channels of whole pictures, unlike --protocol sr"
+        ),
     }
     scale: int
 

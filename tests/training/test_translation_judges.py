@@ -20,7 +20,7 @@ from minigan.training import TrainingError, load_checkpoint, train
 from minigan.training.declared import Declared
 from minigan.training.judges import Best
 from minigan.training.translation import BadPictureError, Scores, comparable_source, cut, in_batches, result_of
-from minigan.training.translation_judges import FEWEST_FOR_KID, about_few, spread, translation_judges
+from minigan.training.translation_judges import FEWEST_FOR_KID, about_best, spread, translation_judges
 from minigan.translators import CycleGAN
 
 JUDGED = replace(
@@ -233,14 +233,26 @@ def test_sets_are_judged_by_kid_both_ways_beside_the_untranslated():
     assert next(iter(judge.judgements)) == "kid" and found == judge(model)
 
 
+def test_scores_that_decide_nothing_are_reported_and_no_checkpoint_is_the_best():
+    model, items = denoiser()
+    (decided,) = translation_judges(model, items, RESTORED)
+    model.translations = (replace(model.translations[0], undecided="noise is wanted"),)
+    (judge,) = translation_judges(model, items, RESTORED)
+    assert judge(model) == decided(model)
+    best = Best(judge.judgements)
+    assert not best.update(judge(model), 1) and best.describe({"psnr": 20.0}) == "PSNR 20" and not best.describe({})
+    assert "kept as the best, because noise is wanted: the last one" in about_best(model, items)
+    assert about_best(model, items[:0]) == ""
+
+
 def test_few_held_out_pictures_have_no_kid():
     model, items = cycle()
     few = HeldOut(
         {name: source.select(np.arange(FEWEST_FOR_KID - 1)) for name, source in items.sources.items()}, model.arrays
     )
     assert translation_judges(model, few, CYCLE) == []
-    assert "KID takes 4 held-out pictures of each set, and there are 3 of a and 3 of b" in about_few(model, few)
-    assert about_few(model, items) == about_few(model, items[:0]) == ""
+    assert "KID takes 4 held-out pictures of each set, and there are 3 of a and 3 of b" in about_best(model, few)
+    assert about_best(model, items) == about_best(model, items[:0]) == ""
 
 
 def test_generators_that_do_nothing_are_not_the_best_for_their_cycle_error():

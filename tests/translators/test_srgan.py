@@ -83,6 +83,12 @@ def test_each_term_can_be_left_out():
     assert not models[0].networks["G"].parameters().grads.any()
 
 
+def test_psnr_decides_only_if_nothing_else_is_wanted():
+    assert all(make(**options).translations[0].undecided for options in ({}, {"adversarial": 0.0}, {"content": "none"}))
+    assert not make(adversarial=0.0, content="none").translations[0].undecided
+    assert not SRGAN.translations[0].undecided
+
+
 def test_stage_one_trains_g_alone_as_srresnet_does():
     model, other = make(), MODELS["srresnet"]((16, 16, 3), 2, features=4, blocks=1, rng=np.random.default_rng(5))
     other.networks["G"].load_state_dict(model.networks["G"].state_dict())

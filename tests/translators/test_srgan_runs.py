@@ -52,6 +52,13 @@ def test_checkpoints_have_stage_one_from_its_end_on(whole):
     assert all(np.array_equal(last[f"model.stage_one.{name}"], a) for name, a in averaged.items() if name != "t")
 
 
+def test_no_checkpoint_is_the_best_and_the_end_of_stage_one_is_kept(whole):
+    """PSNR, which is reported, would choose a checkpoint of stage one."""
+    folder = whole[0].folder
+    assert not folder.best.exists() and folder.phase("pixels").exists()
+    assert any("psnr" in record for record in folder.records.read())
+
+
 def test_an_opened_run_blends_its_stages(whole):
     folder = RunFolder(whole[0].folder.path)
     model, _ = open_model(folder, folder.config())
