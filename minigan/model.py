@@ -289,7 +289,10 @@ class Model:
 #   baseline(item) → {target: y}, a simple answer named `baseline_words`        stands beside the results of `translate`
 #   stages(item) → {caption: y}, the results of parts of training               tables
 #   set_strength(s): `apply` uses (1 − s)·first + s·last stage's weights        minigan apply --strength
-#   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂; project(x, rng) → w
+#   styles(z, labels=None, truncation=1.0, layers=None) → w (n, L, D)           minigan sample --truncation, --mix
+#   synthesize(w, rng=None) → samples                                           minigan sample --mix, --interpolate
+#   trace(code, labels=None) → samples, backward                                minigan project
+#   score(x) → (N,); encode(x) → z; reconstruct(x) → x̂
 #
 # `damage` computes further arrays of a batch, such as a noisy input, from one item on the host: {"target": (H, W, C)} →
 # {"input": …, "mask": …}, float32. `rng` is a NumPy generator that depends on the item and its epoch, but not on the
@@ -297,7 +300,15 @@ class Model:
 #
 # `apply` processes large pictures in tiles if all layers of the `applied` networks are local. With several translations
 # it takes the argument `to`, the target.
-VERBS = ("generate", "apply", "translate", "score", "encode", "reconstruct", "project")
+#
+# A generator with styles has a w of D numbers for each of its L layers. `styles` computes them from z, and moves those
+# of the first `layers` layers (all: None) towards their mean: w̄ + truncation · (w − w̄). So truncation=0 gives w̄ itself.
+# `generate(z, labels, truncation=1.0)` is `synthesize(styles(z, labels, truncation))`. Without `rng`, layers that add
+# noise add the same noise in every call.
+#
+# The code of `trace` is w for a model with styles, else z. `backward(dsamples)` returns dcode, as long as the networks
+# are the same; it adds nothing to gradients of parameters. All of these methods run in inference mode.
+VERBS = ("generate", "apply", "translate", "score", "encode", "reconstruct")
 
 
 def can(model: Any, verb: str) -> bool:

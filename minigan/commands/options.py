@@ -18,7 +18,7 @@ from minigan.data import AUGMENTATIONS, as_size, parse_size
 from minigan.errors import DataError, printable
 from minigan.model import Model
 from minigan.models import MODELS
-from minigan.options import Argument, Count, Fraction, Option, Positive, WholeNumber, arguments_of
+from minigan.options import Argument, Count, Fraction, Number, Option, Positive, WholeNumber, arguments_of
 from minigan.training.build import check_arguments, open_model
 from minigan.training.changes import other_files
 from minigan.training.checkpoint import Checkpoint
@@ -50,7 +50,7 @@ def typed(kind: type, option: Option) -> Callable[[str], Any]:
 
 
 count, whole_number = typed(int, Count()), typed(int, WholeNumber())
-positive, fraction = typed(float, Positive()), typed(float, Fraction())
+positive, fraction, number = typed(float, Positive()), typed(float, Fraction()), typed(float, Number())
 
 
 def word(given: str) -> str:

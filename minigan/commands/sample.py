@@ -14,7 +14,9 @@ from PIL import Image
 from minigan.backend import to_numpy
 from minigan.commands import options
 from minigan.commands.cli import INTERRUPTED, Parser, UsageError
+from minigan.commands.codes import Codes, as_list, seeds
 from minigan.commands.options import place
+from minigan.commands.walks import ROWS, STEPS, film, interpolation, mixing
 from minigan.common.terminal import bar
 from minigan.errors import MiniganError
 from minigan.metrics import modes_and_quality
@@ -26,7 +28,6 @@ from minigan.training.sources import open_data
 
 PICTURES, POINTS = 64, 1000  # default numbers of samples
 CLASS_ROWS, MOST_COLUMNS = 8, 16  # a grid with a column for each class: default rows, and columns at most
-ROWS, STEPS = 8, 10  # of an interpolation
 AT_ONCE = 256  # samples in a batch
 GRID_LIMIT = 4096  # pictures in a grid, at most
 SHOWN = 12  # class names in an error message, at most
@@ -40,13 +41,23 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--n", type=options.count, metavar="N", help=n)
     which = "one class only: its name, or its number from 0 on (default: all classes in turn)"
     parser.add_argument("--class", dest="label", metavar="CLASS", help=which)
-    options.add_seed(parser, "seed of the latents")
-    where = "a .png file, or a folder (default: RUN/generated.png, RUN/interpolation.png or RUN/generated/)"
+    which = "seed of all latents; or a list such as 3,17,20-25, one for each sample, which may contain .npz files of "
+    which += "minigan project (default: 0)"
+    parser.add_argument("--seed", type=seeds, default=0, metavar="N", help=which)
+    where = "a .png file, or a folder (default: RUN/generated.png, interpolation.png, mixing.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
-    walk = f"{ROWS} interpolations between two latents each, in {STEPS} steps, along a great circle; if there are "
-    walk += "classes, one for each (default: independent latents)"
+    walk = f"interpolate in {STEPS} steps from each seed of a list to the next, in a grid and a film; for one seed, "
+    walk += f"between two latents, {ROWS} times or once for each class (default: independent latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
+    what = "of models with styles: use w̄ + X (w - w̄), where w̄ is the mean of w; 0.7: better, less varied samples "
+    parser.add_argument("--truncation", type=options.number, metavar="X", help=f"{what}(default: 1)")
+    what = "of models with styles: a table: coarse styles of --seed, one row each, fine ones of SEEDS, the columns"
+    parser.add_argument("--mix", type=seeds, metavar="SEEDS", help=what)
+    what = "of --mix: the first N layers take the coarse styles (default: half of them)"
+    parser.add_argument("--coarse", type=options.count, metavar="N", help=what)
+    what = "interpolate in z, along a great circle, or in w, on a line (default: w if the model has styles)"
+    parser.add_argument("--space", choices=("z", "w"), default="", help=what)
     options.add_run_options(parser, "draw")
 
 
@@ -54,23 +65,32 @@ def main(args: argparse.Namespace) -> int:
     """Draw samples, and print the path of the file."""
     _check(args)
     folder = args.out or args.run / "generated"
-    path = _file(args.out or args.run, "interpolation.png" if args.interpolate else "generated.png")
+    name = "mixing" if args.mix is not None else "interpolation" if args.interpolate else "generated"
+    path = _file(args.out or args.run, f"{name}.png")
     run, config, cls = options.read_run("sample", args.run, args.model)
     points = all(len(shape) == 1 for shape in config.shapes.values())
     _check_points(args, points)
     options.check_writable(folder if args.separate else path.parent)
     model, _ = options.open_run(run, config, cls, args.checkpoint, args.device)
     check_generates(model, config)
+    made = Codes(model, config.model, args.truncation, args.space)
     label = None if args.label is None else find_class(args.label, model.n_classes, config.classes)
+    _check_classes(args, model, label)
     columns = None if label is not None or points else class_columns(model)
     n = args.n or (POINTS if points else CLASS_ROWS * columns if columns else PICTURES)
-    rng = model.device.rng(args.seed)
-    if args.interpolate:
-        image = _walk(model, config, cls, label, rng, points)
+    if args.mix is not None:
+        image = mixing(made, as_list(args.seed), as_list(args.mix), args.coarse, label)
+    elif args.interpolate:
+        rows = (label is None and class_columns(model)) or ROWS
+        samples = interpolation(made, args.seed, rows, 10 * STEPS if points else STEPS, label)
+        if not (points or isinstance(args.seed, int)):
+            print(film(made, args.seed, label, path.with_suffix(".gif")))
+        grid = samples.reshape(-1, *samples.shape[2:])
+        image = _draw(config, cls, samples, label) if points else pictures.grid(grid, columns=STEPS)
     elif args.separate:
-        return _write_each(model, n, _labels(model, n, label), rng, config, folder)
+        return _write_each(made, config, args.seed, n, label, folder)
     else:
-        samples = generate(model, model.latent(n, rng), _labels(model, n, label))
+        samples = np.concatenate([made.samples(*some) for *some, _ in made.batches(args.seed, n, label, AT_ONCE)])
         image = _draw(config, cls, samples, label, count_modes=True) if points else pictures.grid(samples, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     pictures.save_image(image, path)
@@ -109,46 +129,24 @@ def find_class(text: str, n_classes: int, names: tuple[str, ...]) -> int:
     raise UsageError(f"there is no class {text!r} in this run: use {there}")
 
 
-def generate(model: Any, z: Any, labels: Any = None) -> np.ndarray:
-    """Generate samples in batches; return them on the host. Raises MiniganError if one isn't finite."""
-    parts = []
-    for i in range(0, len(z), AT_ONCE):
-        some = slice(i, i + AT_ONCE)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            parts.append(to_numpy(model.generate(z[some]) if labels is None else model.generate(z[some], labels[some])))
-    samples = np.concatenate(parts)
-    if not np.isfinite(samples).all():
-        raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
-    return samples
+def _write_each(made: Codes, config: RunConfig, seed: Any, n: int, label: int | None, folder: Path) -> int:
+    """Draw pictures in batches, and write each to a file named by number or seed, and class; return the exit status.
 
-
-def _labels(model: Any, n: int, label: int | None) -> Any:
-    """Return n labels for a conditional model: the given one, or all classes in turn; None without classes."""
-    if not model.n_classes:
-        return None
-    return model.device.array(np.arange(n) % model.n_classes if label is None else np.full(n, label))
-
-
-def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, folder: Path) -> int:
-    """Draw n pictures in batches, and write each to a file named by number and class; return the exit status.
-
-    Drawing the latents in batches gives the same numbers as drawing them at once. Finished files are kept after Ctrl-C.
+    Finished files are kept after Ctrl-C.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = dict(enumerate(config.classes))
-    endings = ["-" + re.sub(r"[^\w.-]+", "-", names.get(i, str(i)))[:LONGEST] for i in range(gan.n_classes)]
-    digits, written = max(5, len(str(n - 1))), 0
+    classes = dict(enumerate(config.classes))
+    endings = ["-" + re.sub(r"[^\w.-]+", "-", classes.get(i, str(i)))[:LONGEST] for i in range(made.model.n_classes)]
+    n, written = n if isinstance(seed, int) else len(seed) * (len(endings) if endings and label is None else 1), 0
     try:
         with bar(total=n, desc="drawing", unit=" pictures") as shown:
-            while written < n:
-                some = slice(written, min(written + AT_ONCE, n))
-                of = None if labels is None else labels[some]
-                samples = generate(gan, gan.latent(some.stop - some.start, rng), of)
-                asked = [""] * len(samples) if of is None else [endings[label] for label in to_numpy(of)]
-                for picture, ending in zip(pictures.to_bytes(samples), asked, strict=True):
-                    pictures.save_image(pictures.to_image(picture), folder / f"{written:0{digits}d}{ending}.png")
+            for code, labels, names in made.batches(seed, n, label, AT_ONCE):
+                samples = made.samples(code, labels)
+                asked = [""] * len(names) if labels is None else [endings[k] for k in to_numpy(labels)]
+                for picture, name, ending in zip(pictures.to_bytes(samples), names, asked, strict=True):
+                    pictures.save_image(pictures.to_image(picture), folder / f"{name}{ending}.png")
                     written += 1
-                shown.update(len(samples))
+                shown.update(len(names))
     except KeyboardInterrupt:
         print(f"interrupted: {written:,} of {n:,} pictures are in {folder}", file=sys.stderr)
         return INTERRUPTED
@@ -157,8 +155,21 @@ def _write_each(gan: Any, n: int, labels: Any, rng: Any, config: RunConfig, fold
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.separate and args.interpolate:
-        raise UsageError("--separate writes pictures one by one: it doesn't go with --interpolate")
+    if args.separate and (args.interpolate or args.mix is not None):
+        other = "--interpolate" if args.interpolate else "--mix"
+        raise UsageError(f"--separate writes pictures one by one: it doesn't go with {other}")
+    if args.interpolate and args.mix is not None:
+        raise UsageError("--interpolate and --mix draw two different grids: leave out one of them")
+    if args.coarse and args.mix is None:
+        raise UsageError("--coarse says which layers --mix takes: add --mix, or leave it out")
+    if args.space and not args.interpolate:
+        raise UsageError("--space says where --interpolate walks: add --interpolate, or leave it out")
+    if args.n and args.mix is not None:
+        raise UsageError("--mix draws a picture for each pair of seeds: leave out --n")
+    if args.n and not isinstance(args.seed, int):
+        raise UsageError("a list of seeds says how many samples there are: leave out --n")
+    if args.interpolate and not isinstance(args.seed, int) and len(args.seed) < 2:
+        raise UsageError("--interpolate goes from seed to seed: give two or more to --seed, such as 3,17")
     if args.interpolate and args.n:
         raise UsageError(f"--interpolate always draws {ROWS} rows of {STEPS}: leave out --n")
     if args.separate and args.out and _is_picture(args.out):
@@ -172,6 +183,16 @@ def _check_points(args: argparse.Namespace, points: bool) -> None:
         raise UsageError(f"a grid of {args.n} pictures is too large: use --separate, or --n {GRID_LIMIT} at most")
 
 
+def _check_classes(args: argparse.Namespace, model: Any, label: int | None) -> None:
+    """Raise UsageError if there are classes, and a list of seeds needs one of them."""
+    if not model.n_classes or label is not None:
+        return
+    if args.mix is not None or args.interpolate and not isinstance(args.seed, int):
+        raise UsageError("this run has classes, and these samples are all of one: choose it with --class")
+    if not isinstance(args.seed, int) and not args.separate and class_columns(model) is None:
+        raise UsageError(f"each seed is drawn in all {model.n_classes} classes: choose one with --class")
+
+
 def _file(out: Path, name: str) -> Path:
     """Return the path to write: `out` if it ends in .png, otherwise `name` in the folder `out`."""
     if not _is_picture(out):
@@ -183,20 +204,6 @@ def _file(out: Path, name: str) -> Path:
 def _is_picture(out: Path) -> bool:
     """Whether a path has the suffix of a picture format and isn't a folder."""
     return not out.is_dir() and out.suffix.lower() in Image.registered_extensions()
-
-
-def _walk(model: Any, config: RunConfig, cls: Any, label: int | None, rng: Any, points: bool) -> Image.Image:
-    """Draw rows of interpolations between two latents; with classes, one class in each row."""
-    rows = (label is None and class_columns(model)) or ROWS
-    starts, ends = (to_numpy(model.latent(rows, rng)) for _ in range(2))
-    z = pictures.walk(starts, ends, 10 * STEPS if points else STEPS)  # (rows, steps, latent_dim)
-    labels = _labels(model, rows, label)
-    if labels is not None:
-        labels = labels.repeat(z.shape[1])
-    samples = generate(model, model.device.array(z.reshape(-1, z.shape[-1])), labels)
-    if not points:
-        return pictures.grid(samples, columns=STEPS)
-    return _draw(config, cls, samples.reshape(*z.shape[:2], 2), label)
 
 
 def _draw(

@@ -5,7 +5,7 @@ The update steps of D and G differ from paper to paper and are written out in ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,15 +71,32 @@ class LatentGAN(Model):
         Uses the moving average of G's weights if there is one. A conditional model takes labels (n,); the default
         cycles through the classes. Raises ValueError for labels of another shape, or given to an unconditional model.
         """
+        return self.drawing("G").output(self.input_of_G(z, labels), train=False)
+
+    def trace(self, code: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the samples of z = `code` (n, latent_dim), as `generate`, and `backward`, which maps dsamples to dz.
+
+        The gradients of G's parameters are left alone. Raises ValueError for the same labels as `generate`.
+        """
         G = self.drawing("G")
+        samples, cache = G.forward(self.input_of_G(code, labels), train=False)  # (n, latent_dim) → (n, *shape)
+
+        def backward(dsamples: Any) -> Any:
+            dx = G.backward(dsamples, cache, wrt="input")  # labels have no gradient
+            return dx[0] if self.n_classes else dx
+
+        return samples, backward
+
+    def input_of_G(self, z: Any, labels: Any) -> Any:
+        """Return z, or (z, labels) for a conditional model; labels that aren't given cycle through the classes."""
         if not self.n_classes:
             if labels is not None:
                 raise ValueError("this model is not conditional: call `generate` without labels")
-            return G.output(z, train=False)
+            return z
         labels = self.labels(len(z)) if labels is None else array_module(z).asarray(labels)
         if labels.shape != (len(z),):
             raise ValueError(f"{len(z)} latents need as many labels, got an array of shape {tuple(labels.shape)}")
-        return G.output((z, labels), train=False)
+        return z, labels
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
         """Return generated samples; `rng` has the same seed in every call, so the latents are the same each time."""

@@ -30,6 +30,7 @@ uses that code's default, Gaussian). Pictures are in [−1, 1] outside this file
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod, sqrt
 from typing import Annotated, Any
 
@@ -90,6 +91,12 @@ class GAN(LatentGAN):
         """Map z (n, latent_dim) to pictures (n, H, W, C) in [−1, 1], or points (n, 2)."""
         x = super().generate(z, labels)
         return 2 * x - 1 if self.pictures else x
+
+    def trace(self, code: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the samples of z = `code` (n, latent_dim), and the function that maps dsamples to dz."""
+        x, backward = super().trace(code, labels)
+        # generate: 2 * x - 1
+        return (2 * x - 1, lambda dsamples: backward(2 * dsamples)) if self.pictures else (x, backward)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D `n_critic` times, then G once. Returns both losses and the means of D(x) and D(G(z))."""

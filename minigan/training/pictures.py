@@ -158,9 +158,11 @@ def slerp(a: Any, b: Any, t: float) -> Any:
     return (along * ((1 - t) * length_a + t * length_b)).astype(a.dtype)
 
 
-def walk(starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
-    """Interpolate from each row of `starts` (rows, dim) to the same row of `ends`: latents (rows, steps, dim)."""
-    return np.stack([slerp(starts, ends, t) for t in np.linspace(0, 1, steps)], axis=1)
+def enlarged(picture: np.ndarray, side: int) -> Image.Image:
+    """Enlarge one picture (H, W, C) in [-1, 1] by a whole factor, so that it has at least `side` pixels."""
+    image = to_image(to_bytes(picture))
+    times = max(1, ceil(side / max(image.size)))
+    return image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
 
 
 def save_image(image: Image.Image, path: str | os.PathLike) -> None:
@@ -198,8 +200,12 @@ def save_film(pictures: Sequence[Path], path: str | os.PathLike) -> None:
             continue
         shrink(frame)
         frames.append(frame.quantize(128, dither=Image.Dither.NONE))
-    if not frames:
-        return
-    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
+    if frames:
+        save_frames(frames, path)
+
+
+def save_frames(frames: Sequence[Image.Image], path: str | os.PathLike, frame_ms: int = FRAME_MS) -> None:
+    """Write frames of one size as an animated GIF, atomically. The last one is shown for two seconds."""
+    durations = [frame_ms] * (len(frames) - 1) + [LAST_FRAME_MS]
     with replacing(path) as file:
         frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
