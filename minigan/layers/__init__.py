@@ -7,6 +7,7 @@ from minigan.layers.bicubic import BicubicDownsample, BicubicUpsample
 from minigan.layers.bilinear import BilinearUpsample
 from minigan.layers.blocks import down_block, first_down_block, up_block
 from minigan.layers.branches import Branches, Concat, Parallel, Skip
+from minigan.layers.constant import Constant
 from minigan.layers.containers import Conditional, Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
 from minigan.layers.dense import Dense
@@ -23,6 +24,8 @@ from minigan.layers.initializers import (
     uniform,
 )
 from minigan.layers.minibatch import MinibatchStdDev
+from minigan.layers.modulated import ModulatedConv2D
+from minigan.layers.noise import NoiseBias, ScaledLeakyReLU
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.padding import ReflectionPad2D, ReplicationPad2D
 from minigan.layers.parameters import Parameters
@@ -30,6 +33,7 @@ from minigan.layers.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
+from minigan.layers.resample import Blur, DownsampleFIR, UpsampleFIR
 from minigan.layers.shape import Flatten, Reshape
 from minigan.layers.softmax import Softmax
 from minigan.layers.spectral_norm import SpectralNorm
@@ -41,15 +45,18 @@ __all__ = [
     "BicubicDownsample",
     "BicubicUpsample",
     "BilinearUpsample",
+    "Blur",
     "Branches",
     "Chain",
     "Concat",
     "Conditional",
     "ConditionalAffine",
     "ConditionalBatchNorm",
+    "Constant",
     "Conv2D",
     "ConvTranspose2D",
     "Dense",
+    "DownsampleFIR",
     "Dropout",
     "Embedding",
     "Equalized",
@@ -63,6 +70,8 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "MinibatchStdDev",
+    "ModulatedConv2D",
+    "NoiseBias",
     "PReLU",
     "Parallel",
     "Parameters",
@@ -74,6 +83,7 @@ __all__ = [
     "ReplicationPad2D",
     "Reshape",
     "Residual",
+    "ScaledLeakyReLU",
     "Sequential",
     "Sigmoid",
     "Skip",
@@ -82,6 +92,7 @@ __all__ = [
     "SpectralNorm",
     "Tanh",
     "Upsample",
+    "UpsampleFIR",
     "Ways",
     "Window",
     "down_block",

@@ -137,8 +137,25 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.PixelUnshuffle(2), (2, 6, 4, 3)),
         (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
+        *_style_layers_and_shapes(rng, points, pictures),
         *_conditional_layers_and_shapes(rng, points, pictures),
         *_composites_and_shapes(rng, points, pictures),
+    ]
+
+
+def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
+    """Return the layers of StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    return [
+        (L.Blur(2), (2, 3, 4, 3)),
+        (L.Blur(1, 4.0, (1, 2, 1)), (1, 2, 3, 9)),
+        (L.DownsampleFIR(), (2, 4, 6, 3)),
+        (L.UpsampleFIR(), (2, 2, 3, 3)),
+        (L.NoiseBias(3, 4, rng=rng), (2, 4, 4, 3)),
+        (L.Constant(2, 2, 3, rng=rng), points),
+        (L.ModulatedConv2D(6, 3, rng=rng), (pictures, (2, 6))),
+        (L.ModulatedConv2D(6, 3, up=True, rng=rng), (pictures, (2, 6))),
+        (L.ModulatedConv2D(6, 3, 1, demodulate=False, rng=rng), (pictures, (2, 6))),
+        (L.ScaledLeakyReLU(0.2), points, pictures),
     ]
 
 

@@ -157,6 +157,28 @@ def _pixel_unshuffle(draw: Callable, rng: np.random.Generator) -> tuple[Layer, t
     return L.PixelUnshuffle(r), (N, r * H, r * W, C)
 
 
+def _blur(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    taps = draw(st.sampled_from(((1, 3, 3, 1), (1, 2, 1))))
+    N, H, W, C = draw(shapes(ndim=4))
+    return L.Blur(draw(st.integers(0, len(taps) - 1)), draw(st.sampled_from((1, 4))), taps), (N, H + 3, W + 3, C)
+
+
+def _halved_by_filter(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    N, H, W, C = draw(shapes(ndim=4))
+    return L.DownsampleFIR(draw(st.sampled_from((0.5, 1)))), (N, 2 * H, 2 * W, C)
+
+
+def _modulated(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    N, H, W, C = draw(shapes(ndim=4))
+    kernel, up, demodulate = draw(st.sampled_from((1, 3))), draw(st.booleans()), draw(st.booleans())
+    return L.ModulatedConv2D(C, draw(sizes()), kernel, up, demodulate, rng=rng), ((N, H, W, C), (N, C))
+
+
+def _noise(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    N, _, W, C = draw(shapes(ndim=4))
+    return L.NoiseBias(C, W, rng=rng), (N, W, W, C)
+
+
 def _minibatch_std_dev(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """With an odd number of groups, signs alternate within a group; otherwise a large eps keeps the layer smooth."""
     members, groups = draw(sizes(1, 4)), draw(sizes(1, 3))
@@ -203,6 +225,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "ReLU": _any_shape(lambda draw: L.ReLU()),
         "LeakyReLU": _any_shape(lambda draw: L.LeakyReLU(draw(st.floats(0, 1)))),
         "PReLU": _prelu,
+        "ScaledLeakyReLU": _any_shape(lambda draw: L.ScaledLeakyReLU(draw(st.floats(0, 1)), draw(st.floats(0.5, 2)))),
         "Tanh": _any_shape(lambda draw: L.Tanh()),
         "Sigmoid": _any_shape(lambda draw: L.Sigmoid()),
         "Softplus": _any_shape(lambda draw: L.Softplus(draw(st.floats(0.5, 3)))),
@@ -221,6 +244,12 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
             lambda draw: L.BicubicUpsample(draw(st.one_of(sizes(), st.tuples(sizes(), sizes()))))
         ),
         "BicubicDownsample": _bicubic_down,
+        "Blur": _blur,
+        "DownsampleFIR": _halved_by_filter,
+        "UpsampleFIR": _pictures_of(lambda draw: L.UpsampleFIR(draw(st.sampled_from((0.5, 1))))),
+        "ModulatedConv2D": _modulated,
+        "NoiseBias": _noise,
+        "Constant": lambda draw, rng: (L.Constant(draw(sizes()), draw(sizes()), rng=rng), draw(shapes())),
         "PixelShuffle": _pixel_shuffle,
         "PixelUnshuffle": _pixel_unshuffle,
         "GlobalAvgPool": _pictures_of(lambda draw: L.GlobalAvgPool()),

@@ -132,6 +132,22 @@ def bicubic_down(layer, x, p, train):
     return x.permute(0, 2, 3, 1)
 
 
+def filtered(layer, x, padding, stride=1, gain=1.0):
+    """`upfirdn2d` of StyleGAN2's authors, without the zeros that it puts between pixels."""
+    taps = torch.tensor(layer.taps, dtype=x.dtype)
+    h = torch.outer(taps, taps) * (gain * layer.gain / taps.sum() ** 2)
+    x = F.pad(x.permute(0, 3, 1, 2), padding)
+    y = F.conv2d(x, h.flip(0, 1).expand(x.shape[1], 1, *h.shape), stride=stride, groups=x.shape[1])
+    return y.permute(0, 2, 3, 1)
+
+
+def filtered_up(layer, x, p, train):
+    """Zeros between the pixels, two at the beginning and one at the end of each line, and a gain of 4."""
+    N, H, W, C = x.shape
+    zeros = x.reshape(N, H, 1, W, 1, C)
+    return filtered(layer, F.pad(zeros, (0, 0, 0, 1, 0, 0, 0, 1)).reshape(N, 2 * H, 2 * W, C), (2, 1, 2, 1), gain=4)
+
+
 def pixel_shuffle(x, r):
     """Our channel (r·i + j)·C + c is PyTorch's c·r² + r·i + j."""
     theirs = x.unflatten(-1, (r * r, -1)).transpose(-1, -2).flatten(-2)
@@ -183,6 +199,10 @@ TORCH = {
     "BilinearUpsample": bilinear,
     "BicubicUpsample": bicubic_up,
     "BicubicDownsample": bicubic_down,
+    "ScaledLeakyReLU": lambda layer, x, p, train: layer.gain * F.leaky_relu(x, layer.negative_slope),
+    "Blur": lambda layer, x, p, train: filtered(layer, x, (layer.padding,) * 4),
+    "DownsampleFIR": lambda layer, x, p, train: filtered(layer, x, (1, 1, 1, 1), 2),
+    "UpsampleFIR": filtered_up,
     "PixelShuffle": lambda layer, x, p, train: pixel_shuffle(x, layer.upscale_factor),
     "PixelUnshuffle": lambda layer, x, p, train: pixel_unshuffle(x, layer.downscale_factor),
     "Skip": lambda layer, x, p, train: torch.cat([x, as_torch(layer.body, x, inside(p, "body"), train)], dim=-1),
