@@ -2,11 +2,12 @@
 
 from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
 from minigan.layers.affine import ConditionalAffine
+from minigan.layers.attention import DotProductAttention, Gain, SelfAttention
 from minigan.layers.base import Layer
 from minigan.layers.bicubic import BicubicDownsample, BicubicUpsample
 from minigan.layers.bilinear import BilinearUpsample
 from minigan.layers.blocks import down_block, first_down_block, up_block
-from minigan.layers.branches import Branches, Concat, Parallel, Skip
+from minigan.layers.branches import Branches, Concat, Fork, Parallel, Skip
 from minigan.layers.constant import Constant
 from minigan.layers.containers import Conditional, Residual, Sequential
 from minigan.layers.conv import Conv2D, ConvTranspose2D
@@ -57,10 +58,13 @@ __all__ = [
     "ConvTranspose2D",
     "Dense",
     "DownsampleFIR",
+    "DotProductAttention",
     "Dropout",
     "Embedding",
     "Equalized",
     "Flatten",
+    "Fork",
+    "Gain",
     "GlobalAvgPool",
     "GlobalSumPool",
     "InstanceNorm",
@@ -84,6 +88,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "ScaledLeakyReLU",
+    "SelfAttention",
     "Sequential",
     "Sigmoid",
     "Skip",

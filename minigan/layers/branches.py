@@ -124,20 +124,42 @@ def _joined(arrays: Any, like: Any) -> Any:
     return array_module(like).concatenate([a.astype(like.dtype, copy=False) for a in arrays], axis=-1)
 
 
-class Parallel(Branches):
+class Fork(Branches):
+    """x → (f_1(x), …, f_n(x)): `Branches` with the same x for each. None is x itself.
+
+    x occurs in every branch, so what comes back is added. P depends on the sum of all dx_i, so each gets the same ddx:
+
+        dx = Σ f_i.backward(dy_i)        ddy_i and dx2_i = f_i.double_backward(ddx, dy_i)        dx2 = Σ dx2_i
+    """
+
+    def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+        """x → (y_1, …, y_n)."""
+        return super().forward((x,) * len(self.layers), train, rng)
+
+    def backward(self, dy: Any, cache: Any, wrt: Wrt = "both") -> Any:
+        """(dy_1, …, dy_n) → dx."""
+        # forward: y_i = f_i(x)
+        dx = super().backward(dy, cache, wrt)
+        return reduce(add, dx) if wrt != "params" else None
+
+    def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
+        """ddx → ((ddy_1, …, ddy_n), dx2)."""
+        # backward: dx = Σ f_i.backward(dy_i)
+        ddy, dx2 = super().double_backward((ddx,) * len(self.layers), dy, cache)
+        return ddy, None if dx2 is None else reduce(add, dx2)
+
+
+class Parallel(Fork):
     """y = (f_1(x), …, f_n(x)) along the last axis: (…, C) → (…, K_1 + … + K_n). None is x itself.
 
-    That is `Branches` with the same x for each, and `Concat`. With dy_i for the part of dy in the channels of f_i,
+    That is `Fork`, and then `Concat`. With dy_i for the part of dy in the channels of f_i,
 
         dx = Σ f_i.backward(dy_i)        ddy = (ddy_1, …, ddy_n) along the last axis        dx2 = Σ dx2_i
-
-    where ddy_i and dx2_i come from f_i.double_backward(ddx, dy_i): P depends on the sum of all dx_i, so each gets the
-    same ddx.
     """
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
         """x → y. Raises ShapeError if the outputs differ in an axis before the last."""
-        ys, branches = super().forward((x,) * len(self.layers), train, rng)
+        ys, branches = super().forward(x, train, rng)
         y, concat = Concat().forward(ys)
         return y, (branches, concat)
 
@@ -145,15 +167,14 @@ class Parallel(Branches):
         """dy → dx."""
         branches, concat = cache
         # forward: y = concatenate(f_i(x))
-        dx = super().backward(Concat().backward(dy, concat), branches, wrt)
-        return reduce(add, dx) if wrt != "params" else None
+        return super().backward(Concat().backward(dy, concat), branches, wrt)
 
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """ddx → (ddy, dx2)."""
         branches, concat = cache
-        # backward: dx = Σ f_i.backward(dy_i)
-        ddys, dx2s = super().double_backward((ddx,) * len(self.layers), Concat().backward(dy, concat), branches)
-        return Concat().double_backward(ddys, dy, concat)[0], None if dx2s is None else reduce(add, dx2s)
+        # backward: dx = Σ f_i.backward(dy_i), and dy_i are the parts of dy
+        ddys, dx2 = super().double_backward(ddx, Concat().backward(dy, concat), branches)
+        return Concat().double_backward(ddys, dy, concat)[0], dx2
 
 
 class Skip(Composite):

@@ -55,6 +55,21 @@ def parallel(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
     return L.Parallel(linear, *[L.Sequential(bent, L.Softplus()), L.Tanh()][: draw(st.integers(0, 2))]), shape
 
 
+def fork(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    """One to three branches of the same input: linear, nonlinear, and the input itself."""
+    shape = draw(shapes())
+    kinds = (L.Dense(shape[-1], draw(sizes()), rng=rng), L.Tanh(), None)
+    return L.Fork(*kinds[: draw(st.integers(1, 3))]), shape
+
+
+def attention(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """Queries, keys and values of pictures or of rows, with another number of queries than of keys."""
+    N, d, e = draw(sizes()), draw(sizes()), draw(sizes())
+    pixels = st.lists(sizes(1, 3), min_size=1, max_size=2).map(tuple)
+    queries, keys = draw(pixels), draw(pixels)
+    return L.DotProductAttention(), ((N, *queries, d), (N, *keys, d), (N, *keys, e))
+
+
 def skip(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """A skip over a linear body, a nonlinear one, which has a dx2, or a whole U-Net level with another skip inside."""
     shape = draw(shapes())

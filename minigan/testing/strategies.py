@@ -260,9 +260,12 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Embedding": composites.embedding,
         "Branches": composites.branches,
         "Concat": composites.concat,
+        "Fork": composites.fork,
         "Parallel": composites.parallel,
         "Skip": composites.skip,
         "Projection": composites.projection,
+        "DotProductAttention": composites.attention,
+        "Gain": _any_shape(lambda draw: L.Gain(draw(st.floats(-2, 2)))),
         "ConditionalAffine": _conditional_affine,
         "ConditionalBatchNorm": _conditional_batch_norm,
         "Conditional": composites.conditional,
@@ -273,7 +276,7 @@ LAYERS["Equalized"] = _equalized()
 
 
 def layers() -> st.SearchStrategy[Case]:
-    """Draw any layer but Sequential and Residual, with a suitable input. `LAYERS["Conv2D"]` draws one kind of layer."""
+    """Draw any layer but Sequential, Residual and SelfAttention, with an input. `LAYERS["Conv2D"]` draws one kind."""
     return st.one_of(*LAYERS.values())
 
 

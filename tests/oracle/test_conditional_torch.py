@@ -25,6 +25,17 @@ def branches(layer, x, p, train):
     )
 
 
+def fork(layer, x, p, train):
+    return branches(layer, (x,) * len(layer.layers), p, train)
+
+
+def attention(layer, x, p, train):
+    """As in BigGAN's code, with pixels on the last axis."""
+    theta, phi, g = (a.flatten(1, -2).transpose(1, 2) for a in x)
+    beta = F.softmax(torch.bmm(theta.transpose(1, 2), phi), -1)
+    return torch.bmm(g, beta.transpose(1, 2)).transpose(1, 2).unflatten(1, x[0].shape[1:-1])
+
+
 def conditional_batch_norm(layer, x, p, train):
     x, labels = x
     mean, var = (torch.tensor(a.astype(np.float64)).to(x.dtype) for a in layer.norm.state_dict().values())
@@ -66,6 +77,8 @@ def residual(layer, x, p, train):
 
 SEVERAL = {
     "Branches": branches,
+    "DotProductAttention": attention,
+    "Fork": fork,
     "Concat": lambda layer, x, p, train: torch.cat(x, dim=-1),
     "Conditional": conditional,
     "ConditionalAffine": conditional_affine,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigan import layers as L
-from minigan.testing.strategies import LAYERS, networks
+from minigan.testing import shake
+from minigan.testing.strategies import LAYERS, Case, networks
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -170,6 +171,19 @@ def minibatch_std_dev(layer, x, p, train):
     return torch.cat([x, y.tile(G, H, W, 1)], dim=3)
 
 
+def self_attention(layer, x, p, train):
+    """BigGAN's `Attention.forward`, line by line. The weights are ours by their places in the network."""
+    x = x.permute(0, 3, 1, 2)
+    N, C, H, W = x.shape
+    weights = (p[f"body.{place}.W"][0, 0].T[:, :, None, None] for place in ("0.0", "0.1.0", "0.2.0", "2"))
+    convs = [lambda a, kernel=kernel: F.conv2d(a, kernel) for kernel in weights]
+    theta, phi, g = convs[0](x), F.max_pool2d(convs[1](x), [2, 2]), F.max_pool2d(convs[2](x), [2, 2])
+    theta, phi, g = theta.flatten(2), phi.flatten(2), g.flatten(2)
+    beta = F.softmax(torch.bmm(theta.transpose(1, 2), phi), -1)
+    o = convs[3](torch.bmm(g, beta.transpose(1, 2)).view(N, -1, H, W))
+    return (p["body.3.gamma"] * o + x).permute(0, 2, 3, 1)
+
+
 def inside(parameters, name):
     return {key.removeprefix(f"{name}."): p for key, p in parameters.items() if key.startswith(f"{name}.")}
 
@@ -209,9 +223,11 @@ TORCH = {
     "Softmax": lambda layer, x, p, train: x.softmax(-1),
     "GlobalAvgPool": lambda layer, x, p, train: x.mean((1, 2)),
     "Upsample": upsample,
+    "Gain": lambda layer, x, p, train: p["gamma"] * x,
     "ReflectionPad2D": lambda layer, x, p, train: framed(layer, x, "reflect"),
     "ReplicationPad2D": lambda layer, x, p, train: framed(layer, x, "replicate"),
     "MinibatchStdDev": minibatch_std_dev,
+    "SelfAttention": self_attention,
     "Sequential": sequential,
     "Residual": residual,
     "SpectralNorm": spectral_norm,
@@ -281,6 +297,14 @@ def test_layer(name, data, train):
     case = data.draw(LAYERS[name])
     check_first_order(case, train, np.float32, 1e-5)
     check_second_order(case, train, 1e-9)
+
+
+@pytest.mark.parametrize("channels", [1, 8, 16])
+def test_self_attention(channels):
+    rng = np.random.default_rng(channels)
+    case = Case(shake(L.SelfAttention(channels, rng=rng), rng), rng.standard_normal((2, 4, 5, channels)), channels)
+    check_first_order(case, True, np.float32, 1e-5)
+    check_second_order(case, True, 1e-9)
 
 
 @given(case=networks(), train=st.booleans())
