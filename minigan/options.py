@@ -79,6 +79,11 @@ class Samples(WholeNumber):
 
 
 @dataclass(frozen=True)
+class Steps(Samples):
+    """The same in steps of the run's batch size; the model's `planned` turns it into samples."""
+
+
+@dataclass(frozen=True)
 class Argument:
     """A constructor argument that is an option on the command line.
 

@@ -15,8 +15,8 @@ is interpolated exactly.
 is shrunk by F, output o lies at input coordinate u = F·o + (F − 1)/2; when it is enlarged, at u = (o + ½)/F − ½.
 
 **Shrinking** averages over F times as many pixels as enlarging looks at, so that patterns finer than the new pixels are
-removed and don't turn into false ones (antialiasing). h is as wide as F pixels, and 1/F as high. With p pixels on each
-side that belong to neighbors,
+removed and don't turn into false ones (antialiasing). The weights are h(t/F)/F: F times as wide, and 1/F as high, so
+that their sum stays 1. An output lies in the middle of F pixels of its own. With p pixels of neighbors on each side,
 
     y[o] = Σ_k w[k] x[F·o + k − p]        w[k] = h((k − p − (F − 1)/2)/F)/F        k = 0 … F + 2p − 1
 

@@ -9,9 +9,9 @@ trained; it runs in inference mode, and only the gradient at its input is comput
 
     photos      depth 1 to 4 of the package's network of photos (metrics/photo_classifier.py): each depth is two
                 convolutions with batch norm and ReLU, and halves height and width
-    a file      VGG19 (Simonyan and Zisserman 2015), with the names of torchvision: features.0.weight, …, to a
-                convolution's ReLU: "5_4" is the fourth convolution of block 5. Its input is normalized by the mean and
-                the deviation of ImageNet's colors; a batch norm with these as running statistics does that
+    a file      VGG19 (Simonyan and Zisserman 2015), up to the ReLU after one convolution: "5_4" is the fourth one of
+                block 5. Its arrays have the names of torchvision: features.0.weight and so on. Its input is normalized
+                by the mean and the deviation of ImageNet's colors: a batch norm with these as running statistics
 
 A gray picture goes into φ with three equal channels, so its gradient is the sum over the three.
 """

@@ -24,8 +24,9 @@ One pass of D over t and one over y serve both updates. D's weights change at th
 are the same as with passes of their own.
 
 At the end of stage one, G's weights are kept, and from then on saved with every checkpoint. `set_strength(s)` makes
-`apply` use (1 − s)·stage one + s·stage two, weight by weight. Stage two begins at the weights of stage one, so a mean
-of both enlarges as well, with less or more texture (network interpolation; Wang et al. 2018, section 3.4).
+`apply` use (1 − s)·stage one + s·stage two, weight by weight. Stage two begins at the weights of stage one and stays
+near them. So a network with weights between both enlarges, too, with less or more texture (network interpolation; Wang
+et al. 2018, section 3.4).
 
 Networks: enlarger.py, large_critic.py, content.py.
 
@@ -50,7 +51,7 @@ from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax, RelativisticAverage, l2
 from minigan.model import Game, Measure, Now, Phase, Translation
 from minigan.optim import Adam
-from minigan.options import Count, NotNegative, Option, Positive, Samples, WholeNumber
+from minigan.options import Count, NotNegative, Option, Positive, Samples, Steps
 from minigan.translators.content import (
     PHOTOS,
     as_color,
@@ -106,7 +107,7 @@ class SRGAN(SuperResolution):
         damage: Annotated[
             str, Option("what low pictures suffer besides: blur:1, noise:5, jpeg:50 …", default="none")
         ] = "",
-        pretrain_steps: Annotated[int | None, WholeNumber("steps of stage one; 0: none", "half of the run")] = None,
+        pretrain_steps: Annotated[int | None, Steps("steps of stage one; 0: none", "half of the run")] = None,
         pretrain_samples: Annotated[int | None, Samples("the same in pictures", "steps × batch size")] = None,
         loss: Annotated[
             Literal["standard", "relativistic"], Option("D judges each picture, or compares it with the others' mean")
@@ -141,6 +142,8 @@ class SRGAN(SuperResolution):
         self.optimizers = {name: Adam(net.to(self.device).parameters(), lr) for name, net in self.networks.items()}
         self.pixel_loss, self.pixel_weight, self.adversarial = PIXEL_LOSSES[pixel_loss], pixel_weight, adversarial
         self._set_content(content, content_layer, content_weight, rng)
+        if not (pixel_weight or self.content_weight or adversarial):
+            raise ValueError("`pixel_weight`, `content_weight` and `adversarial` are all 0: leave one of them on")
         self.loss: Any = RelativisticAverage() if self.relativistic else Minimax()
         if adversarial:
             self.losses, self.games = {"loss": self.loss}, (Game(self.loss),)

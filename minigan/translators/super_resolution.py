@@ -10,8 +10,8 @@ are enlarged bicubically, and every channel gets the difference that the network
     l = luminance(x)        y_c = bicubic(x_c) + G(l) − bicubic(l)        for each channel c
 
 The weights of red, green and blue in the luminance sum to 1, so luminance(y) = G(l), and differences of channels stay
-those of the bicubic enlargement. Published tables compare luminance; the eye sees little of fine details in colors. All
-of the network works for what is compared and seen. With `colors="rgb"`, y = G(x) in three channels.
+those of the bicubic enlargement. Published tables compare luminance, and the eye sees few fine details in colors. So
+all weights serve what is compared and seen. With `colors="rgb"`, y = G(x) in three channels.
 """
 
 from __future__ import annotations

@@ -49,6 +49,8 @@ def files(in_an_empty_folder):  # noqa: F811
         (f"{SRGAN} photos --pretrain-steps -1", "--pretrain-steps: -1 is negative"),
         (f"{SRGAN} photos --adversarial -1", "--adversarial: -1 is not a number of at least 0"),
         (f"{SRGAN} photos --loss hinge", "--loss"),
+        (f"{SRGAN} photos --pixel-weight 0 --content none --adversarial 0", "are all 0: leave one of them on"),
+        (f"{SRGAN} photos --pretrain-steps 2", "or a smaller --pretrain-steps or --pretrain-samples"),
     ],
 )
 def test_a_run_that_cannot_be_made_is_a_sentence(capsys, line, said):
