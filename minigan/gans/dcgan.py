@@ -50,7 +50,7 @@ from minigan.layers import (
     normal,
 )
 from minigan.layers.activations import sigmoid
-from minigan.layers.blocks import Norm, Wrap, as_it_is
+from minigan.layers.blocks import Insert, Norm, Wrap, as_it_is, nothing
 from minigan.layers.initializers import Initializer
 from minigan.losses import Minimax
 from minigan.model import PICTURE, Now
@@ -153,11 +153,17 @@ def networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Genera
 
 
 def generator(
-    shape: Shape, latent_dim: int, features: int, rng: np.random.Generator, norm: Norm | None = None
+    shape: Shape,
+    latent_dim: int,
+    features: int,
+    rng: np.random.Generator,
+    norm: Norm | None = None,
+    insert: Insert = nothing,
 ) -> Sequential:
     """Build G: z (N, latent_dim) → pictures (N, H, W, C) in [−1, 1].
 
-    norm: maps a number of channels to a normalization layer; None: batch norm with scales from N(1, .02)
+    norm:   maps a number of channels to a normalization layer; None: batch norm with scales from N(1, .02)
+    insert: maps the pixels and channels of a stage, such as (8, 256), to layers that end it
     """
     size, _, C = shape
     W = {"init": normal(0.02), "rng": rng}
@@ -173,8 +179,10 @@ def generator(
             Dense(16 * features, 7 * 7 * 2 * features, bias=False, **W),
             *norm_relu(7 * 7 * 2 * features),
             Reshape(7, 7, 2 * features),
+            *insert(7, 2 * features),
             ConvTranspose2D(2 * features, features, 5, stride=2, padding=2, output_padding=1, bias=False, **W),  # → 14²
             *norm_relu(features),
+            *insert(14, features),
             ConvTranspose2D(features, C, 5, stride=2, padding=2, output_padding=1, **W),  # → 28²
             Tanh(),
         )
@@ -183,9 +191,11 @@ def generator(
         Reshape(1, 1, latent_dim),
         ConvTranspose2D(latent_dim, widths[0], 4, bias=False, **W),  # 1² → 4²
         *norm_relu(widths[0]),
+        *insert(4, widths[0]),
     ]
-    for wide, narrow in zip(widths, widths[1:], strict=False):
+    for i, (wide, narrow) in enumerate(zip(widths, widths[1:], strict=False), 1):
         layers += [ConvTranspose2D(wide, narrow, 4, stride=2, padding=1, bias=False, **W), *norm_relu(narrow)]  # H → 2H
+        layers += insert(4 * 2**i, narrow)
     last = {"kernel_size": 3, "padding": 1} if size == 32 else {"kernel_size": 4, "stride": 2, "padding": 1}
     return Sequential(*layers, ConvTranspose2D(widths[-1], C, **last, **W), Tanh())
 
@@ -206,11 +216,13 @@ def discriminator_features(
     init: Initializer,
     norm: Norm | None = None,
     wrap: Wrap = as_it_is,
+    insert: Insert = nothing,
 ) -> list[Layer]:
     """Build all layers of D but the last: pictures (N, H, W, C) → (N, 4, 4, K), or (N, K) for 28×28.
 
-    norm: as in `generator`, for all layers but the first; None: no norm, but a bias in each layer
-    wrap: applied to each layer with a weight, such as SpectralNorm
+    norm:   as in `generator`, for all layers but the first; None: no norm, but a bias in each layer
+    wrap:   applied to each layer with a weight, such as SpectralNorm
+    insert: as in `generator`
     """
     size, _, C = shape
     W = {"init": init, "rng": rng}
@@ -223,15 +235,20 @@ def discriminator_features(
         return [
             wrap(Conv2D(C, features, 5, stride=2, padding=2, **W)),  # → 14²
             LeakyReLU(0.2),
+            *insert(14, features),
             *norm_leaky(Conv2D(features, 2 * features, 5, stride=2, padding=2, bias=bias, **W), 2 * features),  # → 7²
+            *insert(7, 2 * features),
             Flatten(),
             *norm_leaky(Dense(7 * 7 * 2 * features, 16 * features, bias=bias, **W), 16 * features),
         ]
     widths = stage_widths(size, features)[::-1]
     first = {"kernel_size": 3, "padding": 1} if size == 32 else {"kernel_size": 4, "stride": 2, "padding": 1}
-    layers = [wrap(Conv2D(C, widths[0], **first, **W)), LeakyReLU(0.2)]
+    pixels = size if size == 32 else size // 2
+    layers = [wrap(Conv2D(C, widths[0], **first, **W)), LeakyReLU(0.2), *insert(pixels, widths[0])]
     for narrow, wide in zip(widths, widths[1:], strict=False):
+        pixels //= 2
         layers += norm_leaky(Conv2D(narrow, wide, 4, stride=2, padding=1, bias=bias, **W), wide)  # H → H/2, down to 4
+        layers += insert(pixels, wide)
     return layers
 
 
@@ -239,6 +256,11 @@ def stage_widths(size: int, features: int) -> list[int]:
     """Return the channels at 4², 8², 16², … pixels. Each is half of the one before; the last is `features`."""
     stages = {16: 2, 32: 4, 64: 4, 128: 5}[size]
     return [features * 2**i for i in reversed(range(stages))]
+
+
+def stages(size: int) -> list[int]:
+    """Return the pixels of the stages inside of both networks: 4, 8, … below `size`; 7 and 14 for 28."""
+    return [7, 14] if size == 28 else [4 * 2**i for i in range(6) if 4 * 2**i < size]
 
 
 def _batch_norms(rng: np.random.Generator) -> Norm:

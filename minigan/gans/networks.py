@@ -6,26 +6,52 @@ the gradient of D at one sample would depend on all the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minigan.gans.base import Networks, Shape
 from minigan.gans.dcgan import discriminator_features, stage_widths
-from minigan.layers import Dense, Flatten, Layer, LeakyReLU, ReLU, Sequential
-from minigan.layers.blocks import Wrap, as_it_is
+from minigan.layers import Dense, Flatten, Layer, LeakyReLU, ReLU, SelfAttention, Sequential
+from minigan.layers.blocks import Insert, Wrap, as_it_is, nothing
 from minigan.layers.initializers import Initializer
 
 
 def critic_features(
-    shape: Shape, features: int, rng: np.random.Generator, init: Initializer, wrap: Wrap = as_it_is
+    shape: Shape,
+    features: int,
+    rng: np.random.Generator,
+    init: Initializer,
+    wrap: Wrap = as_it_is,
+    insert: Insert = nothing,
 ) -> tuple[list[Layer], int]:
     """Build DCGAN's discriminator without norms and last layer: pictures (N, H, W, C) → features (N, F). Returns F too.
 
-    `wrap` is applied to each layer with a weight, such as SpectralNorm.
+    `wrap` is applied to each layer with a weight, such as SpectralNorm; `insert` as in dcgan.generator.
     """
-    layers = discriminator_features(shape, features, rng, init, wrap=wrap)
+    layers = discriminator_features(shape, features, rng, init, wrap=wrap, insert=insert)
     if shape[0] == 28:
         return layers, 16 * features
     return [*layers, Flatten()], 4 * 4 * stage_widths(shape[0], features)[0]
+
+
+def attention_at(
+    pixels: int, rng: np.random.Generator, init: Initializer | None = None, wrap: Wrap = as_it_is
+) -> Insert:
+    """Return the insert that ends the stage of `pixels` × `pixels` with self-attention, and no other stage."""
+
+    def insert(stage: int, channels: int) -> list[Layer]:
+        return [SelfAttention(channels, wrap=wrap, init=init, rng=rng)] if stage == pixels else []
+
+    return insert
+
+
+def check_attention(pixels: int, stages: Sequence[int], model: str) -> None:
+    """Raise ValueError unless `pixels` is 0 or that of one of the stages."""
+    if pixels and pixels not in stages:
+        there = ", ".join(map(str, stages[:-1])) + " or " + str(stages[-1]) if stages else ""
+        choose = f"choose {there}" if there else "leave it out, it is for pictures"
+        raise ValueError(f"`attention` is {pixels}, but {model} has no such stage: {choose}")
 
 
 def point_networks(shape: Shape, latent_dim: int, rng: np.random.Generator, width: int = 128) -> Networks:

@@ -15,9 +15,10 @@ import numpy as np
 from minigan.errors import ShapeError
 from minigan.gans.base import Shape
 from minigan.layers import BatchNorm, Conv2D, Dense, Layer, ReLU, Reshape, Tanh, down_block, first_down_block, up_block
-from minigan.layers.blocks import Wrap, as_it_is
+from minigan.layers.blocks import Insert, Wrap, as_it_is, nothing
 
 SIZE = 32
+STAGES = (8, 16)  # pixels inside of both networks
 
 
 def check_shape(shape: Shape, model: str) -> None:
@@ -30,16 +31,26 @@ def check_shape(shape: Shape, model: str) -> None:
 
 
 def generator_layers(
-    shape: Shape, latent_dim: int, features: int, rng: np.random.Generator, norm: Callable[[int], Layer] = BatchNorm
+    shape: Shape,
+    latent_dim: int,
+    features: int,
+    rng: np.random.Generator,
+    norm: Callable[[int], Layer] = BatchNorm,
+    insert: Insert = nothing,
 ) -> list[Layer]:
     """Layers from z (N, latent_dim) to pictures (N, 32, 32, C) in [−1, 1].
 
-    `norm` maps a number of channels to the normalization layer of a residual block.
+    norm:   maps a number of channels to the normalization layer of a residual block
+    insert: maps the pixels and channels of a stage, (8, features) or (16, features), to layers that end it
     """
     return [
         Dense(latent_dim, 4 * 4 * features, rng=rng),
         Reshape(4, 4, features),
-        *(up_block(features, features, norm=norm, rng=rng) for _ in range(3)),  # 4² → 8² → 16² → 32²
+        up_block(features, features, norm=norm, rng=rng),  # 4² → 8²
+        *insert(8, features),
+        up_block(features, features, norm=norm, rng=rng),  # → 16²
+        *insert(16, features),
+        up_block(features, features, norm=norm, rng=rng),  # → 32²
         BatchNorm(features),
         ReLU(),
         Conv2D(features, shape[2], 3, padding=1, rng=rng),
@@ -47,12 +58,19 @@ def generator_layers(
     ]
 
 
-def critic_layers(shape: Shape, features: int, rng: np.random.Generator, wrap: Wrap = as_it_is) -> list[Layer]:
-    """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F). `wrap` is applied to each convolution."""
+def critic_layers(
+    shape: Shape, features: int, rng: np.random.Generator, wrap: Wrap = as_it_is, insert: Insert = nothing
+) -> list[Layer]:
+    """Layers from pictures (N, 32, 32, C) to features (N, 8, 8, F).
+
+    `wrap` is applied to each convolution; `insert` as in `generator_layers`.
+    """
     options = {"wrap": wrap, "rng": rng}
     return [
         first_down_block(shape[2], features, **options),  # 32² → 16²
+        *insert(16, features),
         down_block(features, features, **options),  # 16² → 8²
+        *insert(8, features),
         down_block(features, features, downsample=False, **options),
         down_block(features, features, downsample=False, **options),
         ReLU(),

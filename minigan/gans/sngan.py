@@ -21,6 +21,11 @@ Discriminator", Miyato and Koyama 2018): each batch norm of G has one scale and 
 embedding of the class is concatenated with z), and D adds e_y·φ(x) to the logit, where φ(x) are its last features and
 e_y is an embedding of the class.
 
+With `attention` 16, G and D have a layer of self-attention at the end of their stages of 16×16 pixels ("Self-Attention
+Generative Adversarial Networks", Zhang et al. 2019): it relates distant parts of a picture, which convolutions don't
+within few layers. Its convolutions in D have spectral norm, as all others. SAGAN has spectral norm in G too, Adam
+1e-4 for G and 4e-4 for D, and β (0, .9); here G and Adam are as without attention.
+
 Deviations: the "dcgan" D has dcgan.py's layers instead of table 3's; G's batch is as large as D's (the authors': 128);
 the labels of fakes are those of the real batch (theirs: drawn uniformly); real and fake samples pass through D in one
 batch, which needs one power iteration instead of two. The learning rate decays linearly to 0 with all networks (the
@@ -36,7 +41,7 @@ import numpy as np
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
 from minigan.gans.base import LatentGAN, Networks, Shape, choose, with_defaults
-from minigan.gans.networks import critic_features, point_features
+from minigan.gans.networks import attention_at, check_attention, critic_features, point_features
 from minigan.layers import (
     BatchNorm,
     Branches,
@@ -56,7 +61,7 @@ from minigan.layers import (
 from minigan.losses import Hinge
 from minigan.model import LABEL, Kind, Now
 from minigan.optim import Adam
-from minigan.options import Count, Fraction, Option, Positive
+from minigan.options import Count, Fraction, Option, Positive, WholeNumber
 
 
 class SNGAN(LatentGAN):
@@ -88,6 +93,9 @@ class SNGAN(LatentGAN):
         networks: Annotated[
             Literal["dcgan", "resnet"], Option("architecture for pictures; resnet: 32 pixels")
         ] = "dcgan",
+        attention: Annotated[
+            int, WholeNumber("self-attention in G and D, at their stages of so many pixels; 0: none", default="0: none")
+        ] = 0,
         labels: Annotated[bool, Option("train a conditional model on the data's classes")] = False,
         n_classes: Annotated[int | None, Count("number of classes", default="as many as the data has")] = None,
         features: Annotated[
@@ -103,7 +111,7 @@ class SNGAN(LatentGAN):
         values = (latent_dim, b1, b2, n_critic, features)
         latent_dim, b1, b2, n_critic, features = with_defaults(values, defaults)
         self.n_classes, self.arrays = n_classes or 0, self.needs(labels)
-        G, D = make(shape, latent_dim, features, self.n_classes, rng)
+        G, D = make(shape, latent_dim, features, self.n_classes, attention, rng)
         self.setup(shape, latent_dim, G, D, Hinge(), device, n_critic)
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
 
@@ -152,26 +160,35 @@ class SNGAN(LatentGAN):
         return (x, labels) if self.n_classes else x
 
 
-def _dcgan_networks(shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator) -> Networks:
+def _dcgan_networks(
+    shape: Shape, latent_dim: int, features: int, n_classes: int, attention: int, rng: np.random.Generator
+) -> Networks:
     dcgan.check_shape(shape, "sngan")
+    check_attention(attention, dcgan.stages(shape[0]), f"sngan for {shape[0]} pixels")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else None
-    G = dcgan.generator(shape, latent_dim, features, rng, norm)
-    layers, n = critic_features(shape, features, rng, normal(0.02), lambda layer: SpectralNorm(layer, rng=rng))
+    init, wrap = normal(0.02), lambda layer: SpectralNorm(layer, rng=rng)
+    G = dcgan.generator(shape, latent_dim, features, rng, norm, attention_at(attention, rng, init))
+    layers, n = critic_features(shape, features, rng, init, wrap, attention_at(attention, rng, init, wrap))
     return Conditional(*G.layers) if n_classes else G, _with_head(layers, n, n_classes, rng, bias=True)
 
 
 def _resnet_networks(
-    shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator
+    shape: Shape, latent_dim: int, features: int, n_classes: int, attention: int, rng: np.random.Generator
 ) -> Networks:
     resnet.check_shape(shape, "sngan")
+    check_attention(attention, resnet.STAGES, "sngan's resnet")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else BatchNorm
-    G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm)
-    layers = resnet.critic_layers(shape, features, rng, lambda layer: SpectralNorm(layer, rng=rng))
+    wrap = lambda layer: SpectralNorm(layer, rng=rng)  # noqa: E731
+    G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm, attention_at(attention, rng))
+    layers = resnet.critic_layers(shape, features, rng, wrap, attention_at(attention, rng, wrap=wrap))
     D = _with_head([*layers, GlobalSumPool()], features, n_classes, rng, bias=False)
     return Conditional(*G) if n_classes else Sequential(*G), D
 
 
-def _point_networks(shape: Shape, latent_dim: int, features: int, n_classes: int, rng: np.random.Generator) -> Networks:
+def _point_networks(
+    shape: Shape, latent_dim: int, features: int, n_classes: int, attention: int, rng: np.random.Generator
+) -> Networks:
+    check_attention(attention, (), "sngan for points")
     join = [Branches(None, Embedding(n_classes, 8, rng=rng)), Concat()] if n_classes else []
     n_in = latent_dim + (8 if n_classes else 0)
     G = Sequential(*join, *point_features(n_in, rng, features), Dense(features, shape[0], rng=rng))

@@ -32,6 +32,7 @@ from minigan.layers.pooling import AvgPool2D, Upsample
 
 Norm = Callable[[int], Layer]  # from a number of channels to a layer
 Wrap = Callable[[Layer], Layer]
+Insert = Callable[[int, int], list[Layer]]  # from the pixels and channels of a stage to layers that end it
 
 GLOROT_RELU = glorot_uniform(gain=sqrt(2))
 
@@ -39,6 +40,11 @@ GLOROT_RELU = glorot_uniform(gain=sqrt(2))
 def as_it_is(layer: Layer) -> Layer:
     """The wrap that puts nothing around a layer."""
     return layer
+
+
+def nothing(pixels: int, channels: int) -> list[Layer]:
+    """The insert that adds no layers."""
+    return []
 
 
 def up_block(

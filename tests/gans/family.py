@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigan.gans import CDCGAN, CGAN, LSGAN, SNGAN, WGAN, WGANGP
+from minigan.layers import Gain
 
 SMALL = {"latent_dim": 5, "features": 4}
 DENSE = {"latent_dim": 5}
@@ -19,6 +20,7 @@ MEMBERS = {  # name: (class, shape, options)
     "sngan-points": (SNGAN, (2,), SMALL | {"features": 16}),
     "sngan-points-labels": (SNGAN, (2,), SMALL | {"features": 16, "labels": True, "n_classes": 3}),
     "sngan-16": (SNGAN, (16, 16, 1), SMALL),
+    "sngan-16-attention": (SNGAN, (16, 16, 1), SMALL | {"attention": 8}),
     "sngan-28-labels": (SNGAN, (28, 28, 1), SMALL | {"labels": True, "n_classes": 3}),
     "sngan-32-resnet": (SNGAN, (32, 32, 1), SMALL | {"n_critic": 1, "networks": "resnet"}),
     "sngan-32-resnet-labels": (
@@ -38,7 +40,12 @@ MEMBERS = {  # name: (class, shape, options)
 def make(name, seed=0, **options):
     """A small member of the family."""
     cls, shape, own = MEMBERS[name]
-    return cls(shape, **own | options, rng=np.random.default_rng(seed))
+    gan = cls(shape, **own | options, rng=np.random.default_rng(seed))
+    for network in gan.networks.values():
+        for _, layer in network.walk():
+            if isinstance(layer, Gain):
+                layer.gamma += 0.5  # at 0, only γ itself would have a gradient
+    return gan
 
 
 def real_data(gan, n=6, seed=1, dtype=np.float32):

@@ -5,9 +5,19 @@ import pytest
 from family import make, real_data
 
 from minigan.gans import SNGAN
-from minigan.layers import ConditionalBatchNorm, Conv2D, Dense, Embedding, GlobalSumPool, Projection, SpectralNorm
+from minigan.layers import (
+    ConditionalBatchNorm,
+    Conv2D,
+    Dense,
+    Embedding,
+    GlobalSumPool,
+    Projection,
+    SelfAttention,
+    SpectralNorm,
+)
 
-KINDS = ["sngan-points", "sngan-points-labels", "sngan-16", "sngan-28-labels", "sngan-32-resnet-labels"]
+KINDS = ["sngan-points", "sngan-points-labels", "sngan-16", "sngan-16-attention", "sngan-28-labels"]
+KINDS += ["sngan-32-resnet-labels"]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -80,3 +90,54 @@ def test_defaults(shape, options, lr, betas, n_critic, channels):
 def test_labels_and_their_number_go_together(options):
     with pytest.raises(ValueError, match="needs both"):
         SNGAN((2,), rng=np.random.default_rng(0), **options)
+
+
+def seen_by_attention(network, x):
+    """The pixels and channels of what self-attention gets in a pass through a network."""
+    seen = []
+    for _, layer in network.walk():
+        if isinstance(layer, SelfAttention):
+            output = layer.output
+
+            def spied(x, *arguments, output=output, **keywords):
+                seen.append(x.shape[1:])
+                return output(x, *arguments, **keywords)
+
+            layer.output = spied
+    network.output(x, train=False)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "G_sees", "D_sees"),
+    [
+        (32, {"attention": 16}, (16, 16, 8), (16, 16, 8)),
+        (16, {"attention": 4}, (4, 4, 8), (4, 4, 8)),
+        (28, {"attention": 7}, (7, 7, 8), (7, 7, 8)),
+        (28, {"attention": 14}, (14, 14, 4), (14, 14, 4)),
+        (32, {"attention": 16, "networks": "resnet"}, (16, 16, 8), (16, 16, 4)),
+        (32, {"attention": 8, "networks": "resnet"}, (8, 8, 8), (8, 8, 4)),
+    ],
+)
+def test_attention_is_at_the_stage_that_is_asked_for(size, options, G_sees, D_sees):
+    gan = SNGAN((size, size, 1), features=4, latent_dim=3, **options, rng=np.random.default_rng(0))
+    assert seen_by_attention(gan.networks["G"], np.zeros((1, 3), np.float32)) == [G_sees]
+    assert seen_by_attention(gan.networks["D"], np.zeros((1, size, size, 1), np.float32)) == [D_sees]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "sentence"),
+    [
+        (
+            (28, 28, 1),
+            {"attention": 16},
+            "`attention` is 16, but sngan for 28 pixels has no such stage: choose 7 or 14",
+        ),
+        ((32, 32, 1), {"attention": 32}, "choose 4, 8 or 16"),
+        ((32, 32, 1), {"attention": 4, "networks": "resnet"}, "sngan's resnet has no such stage: choose 8 or 16"),
+        ((2,), {"attention": 8}, "sngan for points has no such stage: leave it out, it is for pictures"),
+    ],
+)
+def test_attention_at_a_stage_that_is_not_there(shape, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SNGAN(shape, **options, rng=np.random.default_rng(0))
