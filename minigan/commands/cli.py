@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("minigan.commands.train", "train a model, or resume a run"),
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
     "apply": ("minigan.commands.apply", "send pictures of any size through a trained model"),
+    "project": ("minigan.commands.project", "find the latents with which a model draws a picture"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "report": ("minigan.commands.report", "rewrite the page of a run"),
     "replay": ("minigan.commands.replay", "repeat the step at which a run failed"),
