@@ -6,6 +6,7 @@ from minigan.gans.cdcgan import CDCGAN
 from minigan.gans.cgan import CGAN
 from minigan.gans.dcgan import DCGAN
 from minigan.gans.gan import GAN
+from minigan.gans.lapgan import LAPGAN
 from minigan.gans.lsgan import LSGAN
 from minigan.gans.sngan import SNGAN
 from minigan.gans.wgan import WGAN
@@ -20,6 +21,7 @@ MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "sngan": SNGAN,
     "cgan": CGAN,
     "cdcgan": CDCGAN,
+    "lapgan": LAPGAN,
 }
 
-__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LSGAN", "MODELS", "SNGAN", "WGAN", "WGANGP"]
+__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "SNGAN", "WGAN", "WGANGP"]
