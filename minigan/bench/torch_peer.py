@@ -1,6 +1,6 @@
 """The same networks, optimizers and steps in PyTorch, for comparison. Only the benchmark imports this file.
 
-The steps of translators are in torch_translators.py.
+The steps of translators are in torch_translators.py, those of GANs with several G and D in torch_gans.py.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import interpolate, pad, relu
 
 from minigan import layers, optim
-from minigan.bench import torch_translators
+from minigan.bench import torch_gans, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.errors import MiniganError
 from minigan.kernels.geometry import pair
+
+STEPS = torch_translators.STEPS | torch_gans.STEPS  # of models that have other networks than one G and one D
 
 
 class _BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -67,6 +69,11 @@ class _BicubicUpsample(nn.Module):
         (fh, fw), framed = self.scale_factor, pad(x, (2, 2, 2, 2), "replicate")
         y = interpolate(framed, scale_factor=self.scale_factor, mode="bicubic", antialias=True)
         return y[:, :, 2 * fh : -2 * fh, 2 * fw : -2 * fw]
+
+
+class _Concat(nn.Module):
+    def forward(self, x: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return torch.cat(x, dim=1)
 
 
 class _GlobalSumPool(nn.Module):
@@ -142,6 +149,7 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.PixelShuffle: lambda: nn.PixelShuffle(layer.upscale_factor),
         layers.PixelUnshuffle: lambda: nn.PixelUnshuffle(layer.downscale_factor),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
+        layers.Concat: _Concat,
         layers.GlobalSumPool: _GlobalSumPool,
         layers.GlobalAvgPool: _GlobalAvgPool,
     }
@@ -200,8 +208,8 @@ class TorchMemory:
 
 def training_step(workload: Training, batch_size: int, device: str, layout: torch.memory_format) -> Callable[[], Any]:
     """Return a function that runs a workload's step on the translated networks of its model."""
-    if workload.model in torch_translators.STEPS:
-        return _translator_step(workload, batch_size, device, layout)
+    if workload.model in STEPS:
+        return _step_of_networks(workload, batch_size, device, layout)
     gan = workload.build()  # released below: its arrays would count as PyTorch's memory
     names = gan.games[0].generator, gan.games[0].critic
     G, D = (torch_network(gan.networks[name]).to(device, memory_format=layout) for name in names)
@@ -235,7 +243,7 @@ def training_step(workload: Training, batch_size: int, device: str, layout: torc
     }[workload.step]
 
 
-def _translator_step(
+def _step_of_networks(
     workload: Training, batch_size: int, device: str, layout: torch.memory_format
 ) -> Callable[[], Any]:
     model = workload.build()
@@ -244,7 +252,7 @@ def _translator_step(
         for name, network in (model.networks | model.frozen).items()
     }
     optimizers = {name: torch_optimizer(optimizer, networks[name]) for name, optimizer in model.optimizers.items()}
-    make = torch_translators.PASSES.get(workload.step) or torch_translators.STEPS[workload.model]
+    make = torch_translators.PASSES.get(workload.step) or STEPS[workload.model]
     step = make(model, networks, optimizers)
     batch = {
         name: torch.from_numpy(np.moveaxis(rows, 3, 1).copy()).to(device).contiguous(memory_format=layout)

@@ -157,6 +157,7 @@ WORKLOADS: dict[str, Workload] = {
     "dcgan-128": Training("dcgan", (128, 128, 3)),
     "wgan-gp-64": Training("wgan-gp", (64, 64, 3), "critic step"),
     "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
+    "lapgan-32": Training("lapgan", (32, 32, 3)),
     "sample-32": Training("dcgan", (32, 32, 3), "sampling pass"),
     "sample-64": Training("dcgan", (64, 64, 3), "sampling pass"),
     "sample-128": Training("dcgan", (128, 128, 3), "sampling pass"),

@@ -12,7 +12,7 @@ picture of noise z. G of any other level makes a residual of noise and a coarse 
 
     x = G_0(z_0)          x ← u(x) + G_k(z_k, u(x)),  k = 1, 2, …
 
-One training step, for every level on its own, all with the same real pictures (section 2.3, K = 1 in the authors' code):
+One training step, for every level on its own, all with the same real pictures:
 
     fake = coarse + G(z, coarse)       with the *real* coarse picture
     update D to minimize −½ mean log D(x) − ½ mean log(1 − D(fake))
@@ -26,10 +26,10 @@ Networks, for C channels and F = `features`, from the authors' CIFAR scripts (fa
     coarsest    G: z (100) → 16F → 16F → H·W·C       dense, ReLU, linear output
                 D: H·W·C → 16F → 16F → 1             dense, ReLU, dropout .5 after each ReLU
     others      G: 1 + C → F → F → C                 7×7, 7×7, 5×5 convolutions of the same size, ReLU, linear output
-                D: C → F → F → 1                     5×5, then 5×5 with stride 2, without padding, ReLU; dropout .5; dense
+                D: C → F → F → 1                     5×5, 5×5 with stride 2, no padding, ReLU; dropout .5; dense
 
-z is uniform in [−1, 1]: a vector at the coarsest level, and one number for each pixel at the others. A size is halved as
-long as it is even and its half has at least 7 pixels: 28 → 14 → 7, 32 → 16 → 8, 64 → 32 → 16 → 8.
+z is uniform in [−1, 1]: a vector at the coarsest level, and one number for each pixel at the others. A size is halved
+as long as it is even and its half has at least 7 pixels: 28 → 14 → 7, 32 → 16 → 8, 64 → 32 → 16 → 8.
 
 Deviations from the authors' code: Adam 2e-4 (.5, .999) instead of SGD .02 with growing momentum; 16F = 1024 units at
 the coarsest level (theirs: 8000 in G and 1600 in D); G is updated on the fakes of D's update, as in dcgan.py, instead
@@ -100,7 +100,7 @@ class LAPGAN(Model):
         lr: Annotated[float, Positive("learning rate")] = 2e-4,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.5,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.999,
-        features: Annotated[int, Count("channels of hidden layers; the coarsest level has 16 times as many units")] = 64,
+        features: Annotated[int, Count("channels of hidden layers; coarsest level: 16 times as many units")] = 64,
         *,
         rng: np.random.Generator,
         device: Device | str = "cpu",
@@ -134,14 +134,15 @@ class LAPGAN(Model):
                 f"d_real_{size}": Measure("D(x), real", output, "opinion"),
                 f"d_fake_{size}": Measure("D(fake), generated", output, "opinion"),
             }
-            games.append(Game(self.loss, level.D, level.G, *(f"{name}_{size}" for name in MEASURED)))
+            d_loss, g_loss, d_real, d_fake = (f"{name}_{size}" for name in MEASURED)
+            games.append(Game(self.loss, level.D, level.G, d_loss, g_loss, d_real, d_fake))
         self.games = tuple(games)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D and G of every level. Returns both losses and the means of D(x) and D(fake) of each."""
         real = next_batch()["real"]  # (N, H, W, C)
         noise = self.by_level(self.latent(len(real), rng))
-        measured = {}
+        measured: dict[str, Any] = {}
         for level, (x, coarse), z in zip(self.levels, self.pyramid(real), noise, strict=True):
             numbers = self.level_step(level, x, coarse, z, rng)
             measured |= {f"{name}_{level.shape[0]}": number for name, number in zip(MEASURED, numbers, strict=True)}
@@ -214,17 +215,18 @@ class LAPGAN(Model):
 
         Uses the moving averages of the weights if there are any. Raises ValueError if labels are given.
         """
-        if labels is not None:
-            raise ValueError("this model is not conditional: call `generate` without labels")
+        self._check_labels(labels)
         return self.generate_levels(z)[-1].clip(-1, 1)
 
-    def trace(self, z: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
-        """Return `generate(z)` and a function that maps dsamples (n, H, W, C) to dz (n, latent_dim).
+    def trace(self, code: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the samples of z = `code` (n, latent_dim), as `generate`, and `backward`, which maps dsamples to dz.
 
         The gradient goes down the levels, each time both through G and past it. No parameter gets a gradient.
+        Raises ValueError if labels are given.
         """
+        self._check_labels(labels)
         steps: list[tuple[Any, Any, Any]] = []  # of each level: its G, and the caches of G and of doubling
-        for level, noise in zip(self.levels, self.by_level(z), strict=True):
+        for level, noise in zip(self.levels, self.by_level(code), strict=True):
             G = self.drawing(level.G)
             if not steps:
                 x, cache = G.forward(noise, train=False)
@@ -247,9 +249,14 @@ class LAPGAN(Model):
                 dx = self.double.backward(dx + dcoarse, doubled)
             G, cache, _ = steps[0]
             dz.append(G.backward(dx, cache, wrt="input"))
-            return array_module(z).concatenate([part.reshape(len(z), -1) for part in dz[::-1]], axis=1)
+            return array_module(code).concatenate([part.reshape(len(code), -1) for part in dz[::-1]], axis=1)
 
         return x.clip(-1, 1), backward
+
+    @staticmethod
+    def _check_labels(labels: Any) -> None:
+        if labels is not None:
+            raise ValueError("this model is not conditional: call it without labels")
 
     def show(self, held_out: Sequence[dict[str, Any]], rng: Any) -> dict[str, Exhibit]:
         """Return samples, and the levels of a few of them side by side, enlarged to the same size."""

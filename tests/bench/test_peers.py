@@ -9,13 +9,13 @@ from minigan.bench.workloads import LAYERS, WORKLOADS, SingleLayer, Training
 from minigan.layers import BatchNorm, Conv2D, ReLU, Residual, Sequential
 
 torch = pytest.importorskip("torch")
-from minigan.bench import torch_peer, torch_translators  # noqa: E402
+from minigan.bench import torch_peer  # noqa: E402
 
 PLAIN = torch.contiguous_format
 MODELS = {name: workload for name, workload in WORKLOADS.items() if isinstance(workload, Training)}
-TRANSLATORS = {name: workload for name, workload in MODELS.items() if workload.model in torch_translators.STEPS}
-TRAINED = {name: workload for name, workload in TRANSLATORS.items() if workload.step == "step"}
-GANS = {name: workload for name, workload in MODELS.items() if name not in TRANSLATORS}
+SEVERAL = {name: workload for name, workload in MODELS.items() if workload.model in torch_peer.STEPS}
+TRAINED = {name: workload for name, workload in SEVERAL.items() if workload.step == "step"}
+GANS = {name: workload for name, workload in MODELS.items() if name not in SEVERAL}
 each_gan = pytest.mark.parametrize("workload", GANS.values(), ids=GANS.keys())
 
 
@@ -37,7 +37,7 @@ def test_the_peers_have_as_many_parameters_and_the_same_shapes(workload):
 
 @pytest.mark.parametrize("workload", TRAINED.values(), ids=TRAINED.keys())
 @pytest.mark.parametrize("layout", [PLAIN, torch.channels_last], ids=["plain", "channels_last"])
-def test_a_step_of_a_translator_updates_each_network(workload, layout, monkeypatch):
+def test_a_step_of_several_networks_updates_each(workload, layout, monkeypatch):
     torch.manual_seed(0)  # of the batch
     networks, translate = [], torch_peer.torch_network
     monkeypatch.setattr(torch_peer, "torch_network", lambda net: networks.append(translate(net)) or networks[-1])

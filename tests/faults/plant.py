@@ -98,6 +98,7 @@ TESTS = {
     "gans/gan.py": ("gans/test_gan.py", *STEPS),
     "gans/cgan.py": ("gans/test_conditional_gans.py", *STEPS),
     "gans/cdcgan.py": ("gans/test_conditional_gans.py", *STEPS),
+    "gans/lapgan.py": ("gans/test_lapgan.py",),
     "gans/lsgan.py": ("gans/test_lsgan.py", *STEPS),
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),

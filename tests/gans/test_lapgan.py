@@ -1,4 +1,4 @@
-"""LAPGAN: the pyramid loses nothing, levels train on real coarse pictures and on their own, samples go up the levels."""
+"""LAPGAN: the pyramid loses nothing, each level trains on real coarse pictures, samples go up the levels."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_other_shapes_are_refused_in_one_sentence(shape):
 
 
 def test_the_pyramid_loses_nothing():
-    """Residuals added to the coarse pictures, from the coarsest up, give the picture again; a level is a mean of 2×2."""
+    """Residuals added to coarse pictures, from the coarsest up, give the picture again; d is a mean of 2×2."""
     gan = make((32, 32, 3))
     x = pictures(gan, dtype=np.float64)
     pyramid = gan.pyramid(x)
@@ -127,7 +127,7 @@ def test_what_a_step_returns():
     logits = {}
     for which in ("D7", "D14"):
         forward = gan.networks[which].forward
-        gan.networks[which].forward = lambda *a, forward=forward, which=which, **n: kept(logits, which, forward(*a, **n))
+        gan.networks[which].forward = lambda *a, f=forward, which=which, **n: kept(logits, which, f(*a, **n))
     measured = make_step(gan, pictures(gan), np.random.default_rng(0))
     check_measures(gan, measured)
     assert list(measured) == list(gan.measures) == [f"{name}_{size}" for size in (7, 14) for name in MEASURED]

@@ -7,7 +7,7 @@ import pytest
 
 from minigan.bench.workloads import LAYERS, WORKLOADS
 from minigan.common.small_models import moments
-from minigan.layers import Sequential
+from minigan.layers import Dropout, Sequential
 from minigan.optim import Adam
 
 torch = pytest.importorskip("torch")
@@ -138,6 +138,29 @@ def test_a_step_of_a_translator(name, settings):
         theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
         moved = model.networks[key].parameters().values - start[key]
         assert relative(moved, theirs - start[key]) < 1e-6, key
+
+
+def test_a_step_of_lapgan(monkeypatch):
+    """The same, without dropout; with one channel, flattened pictures have the same order in both."""
+    model = replace(WORKLOADS["lapgan-32"], shape=(28, 28, 1), settings={"features": 1}).build()
+    for key, network in model.networks.items():
+        for _, layer in network.walk():
+            if isinstance(layer, Dropout):
+                layer.p = 0.0
+        model.optimizers[key] = Adam(network.to(dtype=np.float64).parameters(), 2e-4, (0.5, 0.999))
+    peers = {key: copied(network) for key, network in model.networks.items()}
+    optimizers = {key: torch_peer.torch_optimizer(model.optimizers[key], peer) for key, peer in peers.items()}
+    start = {key: network.parameters().values.copy() for key, network in model.networks.items()}
+    rng = np.random.default_rng(0)
+    real, z = np.tanh(rng.standard_normal((3, 28, 28, 1))), 2 * rng.random((3, model.latent_dim)) - 1
+    model.latent = lambda n, _: z
+    model.step(lambda n=None: {"real": real}, rng, next(moments(model)))
+    parts = iter(model.by_level((z + 1) / 2))
+    monkeypatch.setattr(torch, "rand", lambda n, size, device: torch.tensor(next(parts).reshape(n, size)))
+    torch_peer.STEPS["lapgan"](model, peers, optimizers)({"real": pictures_first(real)})
+    for key, peer in peers.items():
+        theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
+        assert relative(model.networks[key].parameters().values - start[key], theirs - start[key]) < 1e-6, key
 
 
 def test_the_pool_exchanges_half_of_the_pictures_when_it_is_full():
