@@ -190,6 +190,7 @@ class Model:
     suits: ClassVar[str] = ""  # when to choose the model
     arrays: dict[str, Kind] = {"real": PICTURE}
     batch_size: ClassVar[int] = 64
+    ema: ClassVar[float | None] = None  # default of --ema: the decay of an average of weights; None: no average
     lr_decay: ClassVar[str] = "none"  # of learning rates to 0: none, linear, cosine; half: linear in the second half
     holds_out: ClassVar[bool] = False  # True if `show` or `judge` need items that aren't used in training
     # True: training sees random crops of pictures, and held-out items are whole pictures. False: both are resized

@@ -58,7 +58,8 @@ def add_arguments(parser: Parser) -> None:
     add_number(length, "n_epochs")
     add_number(length, "n_steps")
     add_number(training, "batch_size", options.defaults({name: cls.batch_size for name, cls in models.items()}))
-    average = f"draw with an average of the weights; DECAY is {EMA} if left out (default: no average)"
+    usual = options.defaults({name: "no average" if cls.ema is None else cls.ema for name, cls in models.items()})
+    average = f"draw with an average of the weights; DECAY is {EMA} if left out, 0 for none (default: {usual})"
     training.add_argument("--ema", nargs="?", const=EMA, type=_decay, metavar="DECAY", help=average)
     usual = options.defaults({name: cls.lr_decay for name, cls in models.items()})
     falling = f"of the learning rate to 0 at the last step; half: from the middle of the run on (default: {usual})"

@@ -8,6 +8,7 @@ from minigan.gans.dcgan import DCGAN
 from minigan.gans.gan import GAN
 from minigan.gans.lapgan import LAPGAN
 from minigan.gans.lsgan import LSGAN
+from minigan.gans.progan import ProGAN
 from minigan.gans.sngan import SNGAN
 from minigan.gans.wgan import WGAN
 from minigan.gans.wgan_gp import WGANGP
@@ -22,6 +23,7 @@ MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "cgan": CGAN,
     "cdcgan": CDCGAN,
     "lapgan": LAPGAN,
+    "progan": ProGAN,
 }
 
-__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "SNGAN", "WGAN", "WGANGP"]
+__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "ProGAN", "SNGAN", "WGAN", "WGANGP"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device
-from minigan.layers import Sequential
+from minigan.layers import Layer, Sequential
 from minigan.model import SAMPLES, Exhibit, Game, Measure, Model
 
 Shape = tuple[int, ...]  # of a sample
@@ -40,8 +40,8 @@ class LatentGAN(Model):
         self,
         shape: tuple[int, ...],
         latent_dim: int,
-        G: Sequential,
-        D: Sequential,
+        G: Layer,
+        D: Layer,
         loss: Any,
         device: Device | str,
         n_critic: int = 1,

@@ -15,6 +15,7 @@ from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.embedding import Embedding
 from minigan.layers.equalized import Equalized
+from minigan.layers.fade import Fade
 from minigan.layers.initializers import (
     glorot_normal,
     glorot_uniform,
@@ -30,6 +31,7 @@ from minigan.layers.noise import NoiseBias, ScaledLeakyReLU
 from minigan.layers.norms import BatchNorm, ConditionalBatchNorm, InstanceNorm, LayerNorm
 from minigan.layers.padding import ReflectionPad2D, ReplicationPad2D
 from minigan.layers.parameters import Parameters
+from minigan.layers.pixel_norm import PixelNorm
 from minigan.layers.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
@@ -62,6 +64,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Equalized",
+    "Fade",
     "Flatten",
     "Fork",
     "Gain",
@@ -79,6 +82,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "Parameters",
+    "PixelNorm",
     "PixelShuffle",
     "PixelUnshuffle",
     "Projection",

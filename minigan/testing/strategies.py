@@ -147,6 +147,17 @@ def _bicubic_down(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tupl
     return L.BicubicDownsample(factors, draw(st.booleans())), (N, H * factors[0], W * factors[1], C)
 
 
+def _pixel_norm(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    return L.PixelNorm(draw(epsilons)), draw(shapes(least=2))
+
+
+def _fade(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    N, H, W, C = draw(shapes(ndim=4))
+    old = L.Sequential(L.AvgPool2D(2), L.Conv2D(C, 2, 1, rng=rng))
+    new = L.Sequential(L.Conv2D(C, 2, 3, padding=1, rng=rng), L.Tanh(), L.AvgPool2D(2))
+    return L.Fade(old, new, draw(st.floats(0, 1))), (N, 2 * H, 2 * W, C)
+
+
 def _pixel_shuffle(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     r = draw(sizes(1, 3))
     return L.PixelShuffle(r), draw(shapes(channels=r * r * draw(sizes(1, 2)), ndim=4))
@@ -250,6 +261,8 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "ModulatedConv2D": _modulated,
         "NoiseBias": _noise,
         "Constant": lambda draw, rng: (L.Constant(draw(sizes()), draw(sizes()), rng=rng), draw(shapes())),
+        "PixelNorm": _pixel_norm,
+        "Fade": _fade,
         "PixelShuffle": _pixel_shuffle,
         "PixelUnshuffle": _pixel_unshuffle,
         "GlobalAvgPool": _pictures_of(lambda draw: L.GlobalAvgPool()),

@@ -51,7 +51,7 @@ from minigan.training.sources import (
 DEFAULT_DATA = "digits"
 PLAIN = ("picture", "points", "samples", "label")  # kinds of arrays in the built-in data sets
 OF_DATA = ("img_size", "channels", "limit", "skip_bad", "augment", "swap", "held_out", "ignore")
-OF_RUN = ("device", "ema", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
+OF_RUN = ("device", "seed", "checkpoint_interval", "keep_checkpoints", "on_nan", "eval_samples")
 AS_GIVEN = OF_DATA + OF_RUN  # settings with the defaults of RunConfig
 SETTINGS = {*NUMBERS, *CHOICES, *AS_GIVEN, "model", "data", "crops", "init_from"}
 
@@ -87,6 +87,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         samples={},
         batch_size=given.get("batch_size", cls.batch_size),
         lr_decay=given.get("lr_decay", cls.lr_decay),
+        ema=given.get("ema", cls.ema),
         n_steps=1,
         crops=given.get("crops", cls.crops),
         **{name: given[name] for name in AS_GIVEN if name in given},

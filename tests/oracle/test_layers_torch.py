@@ -83,6 +83,14 @@ def equalized(layer, x, p, train):
     return as_torch(layer.layer, x, inner, train)
 
 
+def fade(layer, x, p, train):
+    old, new = (
+        as_torch(inner, x, inside(inside(p, which), 0), train)
+        for inner, which in ((layer.old, "shortcut"), (layer.new, "body"))
+    )
+    return torch.lerp(old, new, layer.alpha)
+
+
 def avg_pool(layer, x, p, train):
     geometry = (layer.kernel_size, layer.stride, layer.padding)
     y = F.avg_pool2d(x.permute(0, 3, 1, 2), *geometry, count_include_pad=layer.count_include_pad)
@@ -232,6 +240,8 @@ TORCH = {
     "Residual": residual,
     "SpectralNorm": spectral_norm,
     "Equalized": equalized,
+    "Fade": fade,
+    "PixelNorm": lambda layer, x, p, train: x * (x.square().mean(-1, keepdim=True) + layer.eps).rsqrt(),
 }
 
 
