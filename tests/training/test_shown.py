@@ -42,8 +42,10 @@ def test_exhibits_and_judgements_leave_every_array_and_are_the_same_every_time(n
         shown, again = (model.show((), model.device.rng(5)) for _ in range(2))
         judged = [model.judge((), model.device.rng(5)) for _ in range(2)]
         assert_same(everything(model), before)
-        assert shown.keys() == again.keys() == {"samples"}
-        np.testing.assert_array_equal(shown["samples"].samples, again["samples"].samples)
+        assert list(shown)[0] == "samples"
+        assert shown.keys() == again.keys()
+        for exhibit in shown:
+            np.testing.assert_array_equal(shown[exhibit].samples, again[exhibit].samples)
         assert shown["samples"].like in model.arrays
         assert judged[0] == judged[1]
 
