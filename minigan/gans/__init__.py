@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from minigan.gans.biggan import BigGAN
 from minigan.gans.cdcgan import CDCGAN
 from minigan.gans.cgan import CGAN
 from minigan.gans.dcgan import DCGAN
@@ -20,10 +21,11 @@ MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "wgan": WGAN,
     "wgan-gp": WGANGP,
     "sngan": SNGAN,
+    "biggan": BigGAN,
     "cgan": CGAN,
     "cdcgan": CDCGAN,
     "lapgan": LAPGAN,
     "progan": ProGAN,
 }
 
-__all__ = ["CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "ProGAN", "SNGAN", "WGAN", "WGANGP"]
+__all__ = ["BigGAN", "CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "ProGAN", "SNGAN", "WGAN", "WGANGP"]

@@ -12,7 +12,20 @@ import numpy as np
 
 from minigan.gans.base import Networks, Shape
 from minigan.gans.dcgan import discriminator_features, stage_widths
-from minigan.layers import Dense, Flatten, Layer, LeakyReLU, ReLU, SelfAttention, Sequential
+from minigan.layers import (
+    Branches,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Projection,
+    ReLU,
+    SelfAttention,
+    Sequential,
+    SpectralNorm,
+    glorot_uniform,
+)
 from minigan.layers.blocks import Insert, Wrap, as_it_is, nothing
 from minigan.layers.initializers import Initializer
 
@@ -33,6 +46,17 @@ def critic_features(
     if shape[0] == 28:
         return layers, 16 * features
     return [*layers, Flatten()], 4 * 4 * stage_widths(shape[0], features)[0]
+
+
+def logit_layers(layers: list[Layer], n: int, n_classes: int, rng: np.random.Generator, bias: bool) -> Sequential:
+    """Build D with spectral norm from the layers that map x to features φ (N, n): logit = w·φ + b, plus e_y·φ for
+    classes y ("cGANs with Projection Discriminator", Miyato and Koyama 2018).
+    """
+    dense = SpectralNorm(Dense(n, 1, bias, rng=rng), rng=rng)
+    if not n_classes:
+        return Sequential(*layers, dense)
+    embedding = SpectralNorm(Embedding(n_classes, n, init=glorot_uniform(), rng=rng), rng=rng)
+    return Sequential(Branches(Sequential(*layers), None), Projection(dense, embedding))
 
 
 def attention_at(

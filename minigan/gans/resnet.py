@@ -21,12 +21,12 @@ SIZE = 32
 STAGES = (8, 16)  # pixels inside of both networks
 
 
-def check_shape(shape: Shape, model: str) -> None:
-    """Raise ShapeError unless `shape` is (32, 32, C)."""
+def check_shape(shape: Shape, model: str, otherwise: str = " or `networks` dcgan") -> None:
+    """Raise ShapeError unless `shape` is (32, 32, C). `otherwise`: what else to do, after "give `img_size` 32"."""
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
         raise ShapeError(
-            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32 or `networks` dcgan"
+            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32{otherwise}"
         )
 
 

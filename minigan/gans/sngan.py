@@ -41,7 +41,7 @@ import numpy as np
 from minigan.backend import Device, array_module
 from minigan.gans import dcgan, resnet
 from minigan.gans.base import LatentGAN, Networks, Shape, choose, with_defaults
-from minigan.gans.networks import attention_at, check_attention, critic_features, point_features
+from minigan.gans.networks import attention_at, check_attention, critic_features, logit_layers, point_features
 from minigan.layers import (
     BatchNorm,
     Branches,
@@ -51,11 +51,8 @@ from minigan.layers import (
     Dense,
     Embedding,
     GlobalSumPool,
-    Layer,
-    Projection,
     Sequential,
     SpectralNorm,
-    glorot_uniform,
     normal,
 )
 from minigan.losses import Hinge
@@ -169,7 +166,7 @@ def _dcgan_networks(
     init, wrap = normal(0.02), lambda layer: SpectralNorm(layer, rng=rng)
     G = dcgan.generator(shape, latent_dim, features, rng, norm, attention_at(attention, rng, init))
     layers, n = critic_features(shape, features, rng, init, wrap, attention_at(attention, rng, init, wrap))
-    return Conditional(*G.layers) if n_classes else G, _with_head(layers, n, n_classes, rng, bias=True)
+    return Conditional(*G.layers) if n_classes else G, logit_layers(layers, n, n_classes, rng, bias=True)
 
 
 def _resnet_networks(
@@ -181,7 +178,7 @@ def _resnet_networks(
     wrap = lambda layer: SpectralNorm(layer, rng=rng)  # noqa: E731
     G = resnet.generator_layers(shape, latent_dim, 2 * features, rng, norm, attention_at(attention, rng))
     layers = resnet.critic_layers(shape, features, rng, wrap, attention_at(attention, rng, wrap=wrap))
-    D = _with_head([*layers, GlobalSumPool()], features, n_classes, rng, bias=False)
+    D = logit_layers([*layers, GlobalSumPool()], features, n_classes, rng, bias=False)
     return Conditional(*G) if n_classes else Sequential(*G), D
 
 
@@ -193,16 +190,7 @@ def _point_networks(
     n_in = latent_dim + (8 if n_classes else 0)
     G = Sequential(*join, *point_features(n_in, rng, features), Dense(features, shape[0], rng=rng))
     layers = point_features(shape[0], rng, features, wrap=lambda layer: SpectralNorm(layer, rng=rng))
-    return G, _with_head(layers, features, n_classes, rng, bias=True)
-
-
-def _with_head(layers: list[Layer], n: int, n_classes: int, rng: np.random.Generator, bias: bool) -> Sequential:
-    """Build D from the layers that map x to features φ (N, n): logit = w·φ + b, plus e_y·φ if there are classes y."""
-    dense = SpectralNorm(Dense(n, 1, bias, rng=rng), rng=rng)
-    if not n_classes:
-        return Sequential(*layers, dense)
-    embedding = SpectralNorm(Embedding(n_classes, n, init=glorot_uniform(), rng=rng), rng=rng)
-    return Sequential(Branches(Sequential(*layers), None), Projection(dense, embedding))
+    return G, logit_layers(layers, features, n_classes, rng, bias=True)
 
 
 # (function that builds G and D; defaults of latent_dim, b1, b2, n_critic, features)

@@ -1,7 +1,7 @@
 """Layers: forward, backward and double backward, written out. One file per family."""
 
 from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
-from minigan.layers.affine import ConditionalAffine
+from minigan.layers.affine import AdaptiveAffine, ConditionalAffine
 from minigan.layers.attention import DotProductAttention, Gain, SelfAttention
 from minigan.layers.base import Layer
 from minigan.layers.bicubic import BicubicDownsample, BicubicUpsample
@@ -23,6 +23,7 @@ from minigan.layers.initializers import (
     he_uniform,
     icnr,
     normal,
+    orthogonal,
     uniform,
 )
 from minigan.layers.minibatch import MinibatchStdDev
@@ -37,12 +38,13 @@ from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxP
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
 from minigan.layers.resample import Blur, DownsampleFIR, UpsampleFIR
-from minigan.layers.shape import Flatten, Reshape
+from minigan.layers.shape import Columns, Flatten, Reshape
 from minigan.layers.softmax import Softmax
 from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
     "Activation",
+    "AdaptiveAffine",
     "AvgPool2D",
     "BatchNorm",
     "BicubicDownsample",
@@ -51,6 +53,7 @@ __all__ = [
     "Blur",
     "Branches",
     "Chain",
+    "Columns",
     "Concat",
     "Conditional",
     "ConditionalAffine",
@@ -112,6 +115,7 @@ __all__ = [
     "he_uniform",
     "icnr",
     "normal",
+    "orthogonal",
     "uniform",
     "up_block",
 ]

@@ -52,6 +52,7 @@ def up_block(
     out_channels: int,
     *,
     norm: Norm = BatchNorm,
+    wrap: Wrap = as_it_is,
     init: Initializer = GLOROT_RELU,
     rng: np.random.Generator | None = None,
 ) -> Residual:
@@ -59,6 +60,7 @@ def up_block(
 
     norm: makes a norm for a number of channels; if that is conditional, `lambda c: ConditionalBatchNorm(c, 10)`, then
           so is the block, whose input is (x, labels).
+    wrap: put around each convolution, such as `SpectralNorm`.
     init: of the 3×3 convolutions.
     """
     rng = rng or np.random.default_rng()
@@ -66,12 +68,12 @@ def up_block(
         norm(in_channels),
         ReLU(),
         Upsample(2),
-        _conv3x3(in_channels, out_channels, init, rng),
+        wrap(_conv3x3(in_channels, out_channels, init, rng)),
         norm(out_channels),
         ReLU(),
-        _conv3x3(out_channels, out_channels, init, rng),
+        wrap(_conv3x3(out_channels, out_channels, init, rng)),
     ]
-    return Residual(_chain(body), Sequential(Conv2D(in_channels, out_channels, 1, rng=rng), Upsample(2)))
+    return Residual(_chain(body), Sequential(wrap(Conv2D(in_channels, out_channels, 1, rng=rng)), Upsample(2)))
 
 
 def down_block(

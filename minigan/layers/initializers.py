@@ -7,7 +7,7 @@ unit sums and the outputs that it feeds: for a convolution R·S·C and R·S·K.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 
@@ -44,6 +44,21 @@ def he_uniform(negative_slope: float = 0.0) -> Initializer:
 def uniform(bound: float) -> Initializer:
     """U(−bound, bound)."""
     return lambda rng, shape, fan_in, fan_out: _uniform(rng, shape, bound)
+
+
+def orthogonal(gain: float = 1.0) -> Initializer:
+    """gain · Q with orthonormal rows or columns (Saxe et al. 2014, "Exact solutions to the nonlinear dynamics").
+
+    The matrix is W with its last axis, the outputs, as columns: all of its singular values are `gain`.
+    """
+
+    def draw(rng: np.random.Generator, shape: tuple, fan_in: int, fan_out: int) -> np.ndarray:
+        rows, columns = prod(shape[:-1]), shape[-1]
+        Q, R = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        Q *= np.sign(np.diag(R))  # without these signs, Q isn't uniformly distributed
+        return (gain * (Q if rows >= columns else Q.T)).reshape(shape).astype(np.float32)
+
+    return draw
 
 
 def icnr(init: Initializer, upscale_factor: int) -> Initializer:

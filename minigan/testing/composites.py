@@ -70,6 +70,21 @@ def attention(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     return L.DotProductAttention(), ((N, *queries, d), (N, *keys, d), (N, *keys, e))
 
 
+def adaptive_affine(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """Gain and bias by linear layers, or by a network, which has a dx2."""
+    shape, F = draw(shapes()), draw(sizes())
+    linear, other = (L.Dense(F, shape[-1], rng=rng) for _ in range(2))
+    bent = L.Sequential(other, L.Softplus()) if draw(st.booleans()) else other
+    return L.AdaptiveAffine(bent, linear), (shape, (shape[0], F))
+
+
+def columns(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
+    """One or two slices, which may overlap."""
+    C = draw(sizes(2, 5))
+    starts = [draw(sizes(0, C - 1)) for _ in range(draw(sizes(1, 2)))]
+    return L.Columns(*((start, draw(sizes(start + 1, C))) for start in starts)), draw(shapes(channels=C))
+
+
 def skip(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """A skip over a linear body, a nonlinear one, which has a dx2, or a whole U-Net level with another skip inside."""
     shape = draw(shapes())

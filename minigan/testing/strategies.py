@@ -280,6 +280,8 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "DotProductAttention": composites.attention,
         "Gain": _any_shape(lambda draw: L.Gain(draw(st.floats(-2, 2)))),
         "ConditionalAffine": _conditional_affine,
+        "AdaptiveAffine": composites.adaptive_affine,
+        "Columns": composites.columns,
         "ConditionalBatchNorm": _conditional_batch_norm,
         "Conditional": composites.conditional,
     }.items()

@@ -104,6 +104,7 @@ TESTS = {
     "gans/lsgan.py": ("gans/test_lsgan.py", *STEPS),
     "gans/growing.py": ("gans/test_progan.py",),
     "gans/progan.py": ("gans/test_progan.py",),
+    "gans/biggan.py": ("gans/test_biggan.py", *STEPS),
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),

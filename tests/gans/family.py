@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigan.gans import CDCGAN, CGAN, LSGAN, SNGAN, WGAN, WGANGP
+from minigan.gans import CDCGAN, CGAN, LSGAN, SNGAN, WGAN, WGANGP, BigGAN
 from minigan.layers import Gain
 
 SMALL = {"latent_dim": 5, "features": 4}
@@ -27,6 +27,11 @@ MEMBERS = {  # name: (class, shape, options)
         SNGAN,
         (32, 32, 3),
         SMALL | {"n_critic": 1, "networks": "resnet", "labels": True, "n_classes": 3},
+    ),
+    "biggan-32-labels": (
+        BigGAN,
+        (32, 32, 1),
+        {"latent_dim": 5, "features": 1, "labels": True, "n_classes": 3},  # four times as many channels
     ),
     "cgan-points": (CGAN, (2,), DENSE | {"n_classes": 3}),
     "cgan-pictures": (CGAN, (6, 5, 1), DENSE | {"n_classes": 3}),

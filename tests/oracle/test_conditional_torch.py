@@ -50,6 +50,12 @@ def conditional_affine(layer, x, p, train):
     return x * gamma + beta
 
 
+def adaptive_affine(layer, x, p, train):
+    x, c = x
+    gain, bias = (as_torch(getattr(layer, n), c, inside(p, n), train) for n in ("gain", "bias"))
+    return (1 + gain).view(len(x), *(1,) * (x.ndim - 2), -1) * x + bias.view(len(x), *(1,) * (x.ndim - 2), -1)
+
+
 def projection(layer, x, p, train):
     h, labels = x
     logits = as_torch(layer.dense, h, inside(p, "dense"), train)
@@ -76,6 +82,7 @@ def residual(layer, x, p, train):
 
 
 SEVERAL = {
+    "AdaptiveAffine": adaptive_affine,
     "Branches": branches,
     "DotProductAttention": attention,
     "Fork": fork,

@@ -231,6 +231,7 @@ TORCH = {
     "Softmax": lambda layer, x, p, train: x.softmax(-1),
     "GlobalAvgPool": lambda layer, x, p, train: x.mean((1, 2)),
     "Upsample": upsample,
+    "Columns": lambda layer, x, p, train: torch.cat([x[..., start:stop] for start, stop in layer.slices], dim=-1),
     "Gain": lambda layer, x, p, train: p["gamma"] * x,
     "ReflectionPad2D": lambda layer, x, p, train: framed(layer, x, "reflect"),
     "ReplicationPad2D": lambda layer, x, p, train: framed(layer, x, "replicate"),

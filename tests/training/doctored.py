@@ -19,7 +19,8 @@ OWN = {
     name: ({} if name in DENSE else SMALL) | ({"n_classes": 2} if "label" in cls.arrays else {})
     for name, cls in MODELS.items()
 }
-SHAPES = dict.fromkeys(DENSE, (2,))  # their networks for pictures are large
+OWN["biggan"] = {"latent_dim": 4, "features": 1}
+SHAPES = dict.fromkeys(DENSE, (2,)) | {"biggan": (32, 32, 1)}  # the dense networks for pictures are large
 DIGITS = open_dataset("digits", limit=128)
 REAL, OTHERS = DIGITS.batch(np.arange(64)), DIGITS.batch(np.arange(64, 128))
 KINDS = ("saturated", "vanishing", "silent", "weights", "loss", "penalty")
