@@ -1,24 +1,27 @@
 """The same networks, optimizers and steps in PyTorch, for comparison. Only the benchmark imports this file.
 
-The steps of translators are in torch_translators.py, those of GANs with several G and D in torch_gans.py.
+Steps of translators are in torch_translators.py, those of GANs with several G and D, or growing ones, in torch_gans.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
-from torch.nn.functional import interpolate, pad, relu
+from torch.nn.functional import conv2d, interpolate, linear, pad, relu
 
 from minigan import layers, optim
 from minigan.bench import torch_gans, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
+from minigan.common.small_models import moments
 from minigan.errors import MiniganError
+from minigan.gans import growing
 from minigan.kernels.geometry import pair
 
 STEPS = torch_translators.STEPS | torch_gans.STEPS  # of models that have other networks than one G and one D
@@ -71,6 +74,41 @@ class _BicubicUpsample(nn.Module):
         return y[:, :, 2 * fh : -2 * fh, 2 * fw : -2 * fw]
 
 
+class _Equalized(nn.Module):
+    """A dense layer or convolution whose weight is multiplied by a constant in every pass, as in the reference code."""
+
+    def __init__(self, inner: nn.Linear | nn.Conv2d, scale: float) -> None:
+        super().__init__()
+        self.inner, self.scale = inner, scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.inner.weight * self.scale, self.inner.bias
+        if isinstance(self.inner, nn.Linear):
+            return linear(x, weight, bias)
+        return conv2d(x, weight, bias, self.inner.stride, self.inner.padding, self.inner.dilation, self.inner.groups)
+
+
+class _PixelNorm(nn.Module):
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (x.square().mean(1, keepdim=True) + self.eps).rsqrt()
+
+
+class _MinibatchStdDev(nn.Module):
+    def __init__(self, group_size: int, eps: float) -> None:
+        super().__init__()
+        self.group_size, self.eps = group_size, eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        members = min(self.group_size, len(x))
+        y = x.unflatten(0, (members, -1))
+        s = (y.var(0, correction=0) + self.eps).sqrt().mean((1, 2, 3)).repeat(members)  # (N,)
+        return torch.cat([x, s[:, None, None, None].expand(-1, 1, *x.shape[2:])], 1)
+
+
 class _Concat(nn.Module):
     def forward(self, x: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return torch.cat(x, dim=1)
@@ -112,6 +150,11 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         case layers.SpectralNorm():
             inner = _translated(layer.layer)
             return nn.utils.parametrizations.spectral_norm(inner, "weight", layer.n_power_iterations, layer.eps)
+        case layers.Equalized() if layer.lr_multiplier == 1 and not isinstance(layer.layer, layers.ConvTranspose2D):
+            return _Equalized(_translated(layer.layer), layer.scale)
+        case growing.GrowingGenerator() | growing.GrowingCritic():
+            peers = {name: _translated(inner) for name, inner in layer.layers.items()}
+            return getattr(torch_gans, type(layer).__name__)(peers)
         case layers.Sequential():
             return torch_network(layer)
         case layers.Residual():
@@ -150,6 +193,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         layers.PixelUnshuffle: lambda: nn.PixelUnshuffle(layer.downscale_factor),
         layers.Upsample: lambda: nn.Upsample(scale_factor=layer.scale_factor),  # the nearest pixel's value
         layers.Concat: _Concat,
+        layers.PixelNorm: lambda: _PixelNorm(layer.eps),
+        layers.MinibatchStdDev: lambda: _MinibatchStdDev(layer.group_size, layer.eps),
         layers.GlobalSumPool: _GlobalSumPool,
         layers.GlobalAvgPool: _GlobalAvgPool,
     }
@@ -247,6 +292,7 @@ def _step_of_networks(
     workload: Training, batch_size: int, device: str, layout: torch.memory_format
 ) -> Callable[[], Any]:
     model = workload.build()
+    next(islice(moments(model), workload.phase, None))  # puts the model into the phase
     networks = {
         name: torch_network(network).to(device, memory_format=layout)
         for name, network in (model.networks | model.frozen).items()

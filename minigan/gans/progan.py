@@ -96,7 +96,7 @@ class ProGAN(LatentGAN):
         self.penalty, self.drift = GradientPenalty(lambda_gp), drift
         self.games = (Game(self.loss, penalty="penalty", penalty_weight=lambda_gp),)
         self.phases = phases(self.top, growth_samples or 0)
-        self.level = 0.0
+        self.level = self.level_at(0)
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,8 @@ class ProGAN(LatentGAN):
         return arguments | {"growth_samples": 2 * samples // 3 if given is None else given}
 
     def begin(self, phase: Phase, now: Now) -> None:
-        """Set the moments of Adam to 0."""
+        """Set the level, and the moments of Adam to 0."""
+        self.level = self.level_at(now.samples)
         for optimizer in self.optimizers.values():
             optimizer.reset()
 

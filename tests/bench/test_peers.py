@@ -38,16 +38,22 @@ def test_the_peers_have_as_many_parameters_and_the_same_shapes(workload):
 @pytest.mark.parametrize("workload", TRAINED.values(), ids=TRAINED.keys())
 @pytest.mark.parametrize("layout", [PLAIN, torch.channels_last], ids=["plain", "channels_last"])
 def test_a_step_of_several_networks_updates_each(workload, layout, monkeypatch):
+    """Those parts of it that are in use: of a growing network, the layers of the level."""
     torch.manual_seed(0)  # of the batch
-    networks, translate = [], torch_peer.torch_network
-    monkeypatch.setattr(torch_peer, "torch_network", lambda net: networks.append(translate(net)) or networks[-1])
-    small = replace(workload, shape=(32, 32, workload.shape[2]), settings={"features": 4})
+    networks, optimizer_of = [], torch_peer.torch_optimizer
+    monkeypatch.setattr(
+        torch_peer, "torch_optimizer", lambda rule, net: networks.append(net) or optimizer_of(rule, net)
+    )
+    growth = {"growth_samples": 6} if "growth_samples" in workload.settings else {}  # α = ½
+    small = replace(workload, shape=(32, 32, workload.shape[2]), settings={"features": 4} | growth)
     step = torch_peer.training_step(small, 2, "cpu", layout)
-    built = networks[: len(small.build().networks)]
-    before = [[p.detach().clone() for p in network.parameters()] for network in built]
+    before = [[p.detach().clone() for p in network.parameters()] for network in networks]
     step()
-    for network, old in zip(built, before, strict=True):
-        assert all((p != q).any() for p, q in zip(network.parameters(), old, strict=True))
+    assert len(networks) == len(small.build().networks)
+    for network, old in zip(networks, before, strict=True):
+        pairs = [(p, q) for p, q in zip(network.parameters(), old, strict=True) if p.grad is not None]
+        assert pairs and all((p != q).any() for p, q in pairs)
+        assert len(pairs) == len(old) or workload.model == "progan"
 
 
 @pytest.mark.parametrize("workload", LAYERS.values(), ids=LAYERS.keys())

@@ -113,7 +113,7 @@ def test_a_step_trains_the_layers_of_its_phase_alone(samples):
     """The others keep every bit, even after steps that trained them: the moments are reset at a phase's beginning."""
     gan = make()
     step(gan, 50)
-    gan.begin(None, None)
+    gan.begin(phase_at(gan.phases, samples), Now(1, samples, np.random.default_rng(0)))
     before = {name: network.state_dict() for name, network in gan.networks.items()}
     phase = phase_at(gan.phases, samples)
     measured = step(gan, samples)

@@ -1,6 +1,8 @@
 """With the weights copied, PyTorch's side of the benchmark computes what minigan's does: layers, a step, sampling."""
 
 from dataclasses import replace
+from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,6 +160,43 @@ def test_a_step_of_lapgan(monkeypatch):
     parts = iter(model.by_level((z + 1) / 2))
     monkeypatch.setattr(torch, "rand", lambda n, size, device: torch.tensor(next(parts).reshape(n, size)))
     torch_peer.STEPS["lapgan"](model, peers, optimizers)({"real": pictures_first(real)})
+    for key, peer in peers.items():
+        theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
+        assert relative(model.networks[key].parameters().values - start[key], theirs - start[key]) < 1e-6, key
+
+
+@pytest.mark.parametrize("name", ["progan-4", "progan-8", "progan-fade-32"])
+def test_a_step_of_progan(name, monkeypatch):
+    """The same; the dense layer after 4×4 pixels reads them in another order, and so does the first one of G."""
+    settings = {"features": 4, "latent_dim": 3, "growth_samples": 6000}
+    workload = replace(WORKLOADS[name], settings=settings)
+    model, rng = workload.build(), np.random.default_rng(0)
+    now = next(islice(moments(model), workload.phase, None))
+    for key, network in model.networks.items():
+        model.optimizers[key] = Adam(network.to(dtype=np.float64).parameters(), 1e-3, (0.0, 0.99))
+    peers = {key: copied(network) for key, network in model.networks.items()}
+    dense_G, dense_D = peers["G"].layers["block4"][1].inner, peers["D"].layers["block4"][4].inner
+    by_place = lambda a: a.unflatten(0, (16, 4)).transpose(0, 1).flatten(0, 1)  # noqa: E731  (16·C) → (C·16)
+    back = lambda a: a.unflatten(0, (4, 16)).transpose(0, 1).flatten(0, 1)  # noqa: E731
+    for parameter in dense_G.parameters():
+        parameter.data = by_place(parameter.data)
+    dense_D.weight.data = by_place(dense_D.weight.data.T).T
+    start = {key: network.parameters().values.copy() for key, network in model.networks.items()}
+    optimizers = {key: torch_peer.torch_optimizer(model.optimizers[key], peer) for key, peer in peers.items()}
+    real, z, epsilon = (
+        np.tanh(rng.standard_normal((4, 32, 32, 1))),
+        rng.standard_normal((2, 4, 3)),
+        rng.random((4, 1, 1, 1)),
+    )
+    drawn, again = iter(z), iter(z)
+    model.latent = lambda n, _: next(drawn)
+    model.step(lambda n=None: {"real": real}, SimpleNamespace(random=lambda shape, dtype: epsilon), now)
+    monkeypatch.setattr(torch, "randn", lambda n, size, device: torch.tensor(next(again)))
+    monkeypatch.setattr(torch, "rand", lambda *shape, device: torch.tensor(epsilon))
+    torch_peer.STEPS["progan"](model, peers, optimizers)({"real": pictures_first(real)})
+    for parameter in dense_G.parameters():
+        parameter.data = back(parameter.data)
+    dense_D.weight.data = back(dense_D.weight.data.T).T
     for key, peer in peers.items():
         theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])
         assert relative(model.networks[key].parameters().values - start[key], theirs - start[key]) < 1e-6, key
