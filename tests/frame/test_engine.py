@@ -67,11 +67,12 @@ from minigan.model import Now
 from minigan.options import arguments_of
 
 rng = np.random.default_rng(0)
-batch = {"real": np.tanh(rng.standard_normal((4, 16, 16, 1), np.float32)), "label": np.arange(4) % 2}
 for name, model in MODELS.items():
+    shape = (32, 32, 1) if name == "biggan" else (16, 16, 1)
+    batch = {"real": np.tanh(rng.standard_normal((4, *shape), np.float32)), "label": np.arange(4) % 2}
     small = {"latent_dim": 6, "features": 2, "n_classes": 2, "labels": True}
     small = {argument: value for argument, value in small.items() if argument in arguments_of(model)}
-    measured = model((16, 16, 1), **small, rng=rng).step(lambda: batch, rng, Now(0, 0, rng))
+    measured = model(shape, **small, rng=rng).step(lambda: batch, rng, Now(0, 0, rng))
     assert all(np.isfinite(value) for value in measured.values()), name
     print(name)
 """
