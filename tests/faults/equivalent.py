@@ -16,6 +16,9 @@ Name = tuple[str, str, str]
 
 REASONS: dict[str, list[Name]] = {
     "zeros are divided by 1 or by −1": [("penalties.py", "norm_and_direction", "largest + (largest == 0)" + OPPOSITE)],
+    "of a result with all channels, the bicubic enlargement is added and taken away again": [
+        ("translators/super_resolution.py", "SuperResolution.enlarge", "x.shape[3] > y.shape[3]" + COMPARED),
+    ],
     "at 0 both branches are the same": [
         ("layers/activations.py", "sigmoid", "x >= 0" + COMPARED),
     ],

@@ -60,6 +60,9 @@ def test_low_pictures_are_the_bytes_of_the_scaler(scale):
     np.testing.assert_array_equal(np.rint(127.5 * (made["low"] + 1)), shrunk(levels, scale))
     assert made["low"].dtype == np.float32
     assert np.abs(made["low"]).max() <= 1
+    for edge in (-1, 1):  # beyond black and white, as after rounding
+        beyond = model.damage({"high": np.full((8, 8, 3), 1.01 * edge, np.float32)}, np.random.default_rng(0))["low"]
+        np.testing.assert_allclose(beyond, edge, atol=1e-6)
 
 
 def test_more_damage_comes_after_the_scaler():
@@ -128,8 +131,21 @@ def test_the_average_of_weights_enlarges_if_there_is_one():
     assert not np.array_equal(averaged, model.apply(batch["low"]))
 
 
+@pytest.mark.parametrize("name", ["srresnet", "srgan"])
+@pytest.mark.parametrize(
+    ("given", "features", "blocks"),
+    [({}, 16, 5), ({"features": 3}, 3, 5), ({"blocks": 2}, 16, 2), ({"features": 3, "blocks": 1}, 3, 1)],
+)
+def test_features_and_blocks_are_those_of_the_preset_or_given(name, given, features, blocks):
+    more = {"adversarial": 0.0, "content": "none"} if name == "srgan" else {}
+    model = MODELS[name]((8, 8, 1), scale=2, preset="small", **given, **more, rng=np.random.default_rng(0))
+    slopes = [layer for _, layer in model.networks["G"].walk() if type(layer).__name__ == "PReLU"]
+    assert [len(layer.slope) for layer in slopes] == [features] * (1 + blocks)
+
+
 def test_crops_smaller_than_the_scale_are_refused():
     with pytest.raises(ShapeError, match="`img_size` 3×3 is smaller than the scale 4"):
         make(4, size=3)
-    assert (make(4, size=15).crop, make(3, size=15).scale) == ((12, 12), 3)
+    assert (make(4, size=15).crop, make(3, size=15).scale, make(4, size=4).crop) == ((12, 12), 3, (4, 4))
+    assert SRResNet((15, 9, 1), 4, **SMALL, rng=np.random.default_rng(0)).crop == (12, 8)
     assert MODELS["srresnet"] is SRResNet
