@@ -87,7 +87,7 @@ class Training:
 
     def macs(self) -> float:
         """Return the multiply-adds of a step's matrix products, for each picture of the batch."""
-        return step_macs(self.build(), self.shapes, STEPS[self.step])
+        return step_macs(self.build(), self.shapes, STEPS[self.step], self.phase)
 
 
 @dataclass(frozen=True)

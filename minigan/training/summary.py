@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,14 @@ def summarize(model: Any, config: RunConfig, shapes: Shapes) -> str:
     return "\n".join(["\n\n".join(tables), "", _memory_table(model, activations), *costs])
 
 
-def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None) -> float:
+def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None, phase: int = 0) -> float:
     """Return the multiply-adds in the matrix products of one step, per sample. Overwrites the weights of `model`.
 
-    step: counted instead of `model.step`, a function of (model, next_batch, rng, now).
+    step:  counted instead of `model.step`, a function of (model, next_batch, rng, now).
+    phase: the index of the phase in which the step is
     """
-    return sum(_count_passes(model, shapes, next(moments(model)), step).macs.values()) / PROBE
+    now = next(islice(moments(model), phase, None))
+    return sum(_count_passes(model, shapes, now, step).macs.values()) / PROBE
 
 
 def _count_passes(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any] | None = None) -> PassCounter:

@@ -43,6 +43,18 @@ def test_the_operations_of_a_dcgan_step_are_those_of_eleven_passes(name, middle,
     assert narrow(name).macs() == 3 * G - ends[0] + 8 * D - 2 * picture
 
 
+def test_a_step_of_progan_is_four_passes_through_g_and_twelve_through_d():
+    conv, rgb = lambda size, c, k: size**2 * 9 * c * k, lambda size: size**2 * F
+    z = 128 * 16 * F
+    G, D = z + conv(4, F, F) + rgb(4), rgb(4) + conv(4, F + 1, F) + 16 * F * F + F
+    # G: forward twice, inputs and weights, but nobody asks for z's gradient. D: as in a critic step of wgan-gp, then
+    # forward and inputs for G. The penalty's second derivative goes back from the deviation to the picture: both
+    assert narrow("progan-4").macs() == 4 * G - z + 12 * D - 2 * rgb(4) + 2 * rgb(4)
+    new = rgb(8) - rgb(4) + 2 * conv(8, F, F)  # in G, and in D
+    below = rgb(8) + 2 * conv(8, F, F)  # the deviation
+    assert narrow("progan-8").macs() == 4 * (G + new) - z + 12 * (D + new) - 2 * rgb(8) + 2 * below
+
+
 def test_sampling_is_one_pass_through_g():
     assert narrow("sample-64").macs() == 100 * 8 * F * 16 + MIDDLE + PICTURE
 
