@@ -4,7 +4,7 @@ Shows what `srresnet` and `srgan` reach if they are trained on t91 alone, by the
 bicubic enlargement. Each arm is a `minigan train` command; the steps are as many as two idle cores make in its time. An
 interrupted arm is resumed, a finished one isn't repeated.
 
-    python examples/super_resolution_results.py --sets FOLDER --out results         all arms, about four hours
+    python examples/super_resolution_results.py --sets FOLDER --out results         all arms, about three hours
     python examples/super_resolution_results.py --sets FOLDER --out results --only small    whose names begin so
     python examples/super_resolution_results.py --list                              only print the commands
     python examples/super_resolution_results.py --rehearse                          20 steps of each: about ten minutes
@@ -60,11 +60,11 @@ PIXELS = " --content none --pixel-loss l2"
 ARMS = {
     "small-x2": Arm("small network", 2, FAITHFUL + " --scale 2 --img-size 48 --preset small --lr 0.002", 10, 30000),
     "small-x4": Arm("small network", 4, FAITHFUL + " --scale 4 --img-size 96 --preset small --lr 0.002", 10, 30000),
-    "default-x2": Arm("default network", 2, FAITHFUL + " --scale 2 --img-size 48", 60, 40000),
-    "default-x4": Arm("default network", 4, FAITHFUL + " --scale 4 --img-size 96", 60, 40000),
-    "srgan-x4": Arm("critic and content loss", 4, TEXTURED, 60, 14000, "default-x4"),
-    "no-critic-x4": Arm("content loss without critic", 4, TEXTURED + " --adversarial 0", 15, 3500, "default-x4"),
-    "pixels-x4": Arm("critic and squared error", 4, TEXTURED + PIXELS, 15, 3500, "default-x4"),
+    "default-x2": Arm("default network", 2, FAITHFUL + " --scale 2 --img-size 48", 40, 40000),
+    "default-x4": Arm("default network", 4, FAITHFUL + " --scale 4 --img-size 96", 40, 40000),
+    "srgan-x4": Arm("critic and content loss", 4, TEXTURED, 45, 8000, "default-x4"),
+    "no-critic-x4": Arm("content loss without critic", 4, TEXTURED + " --adversarial 0", 11, 2000, "default-x4"),
+    "pixels-x4": Arm("critic and squared error", 4, TEXTURED + PIXELS, 11, 2000, "default-x4"),
 }
 
 
