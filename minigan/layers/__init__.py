@@ -1,6 +1,7 @@
 """Layers: forward, backward and double backward, written out. One file per family."""
 
 from minigan.layers.activations import Activation, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softplus, Tanh
+from minigan.layers.adain import AdaIN, WithStyle
 from minigan.layers.affine import AdaptiveAffine, ConditionalAffine
 from minigan.layers.attention import DotProductAttention, Gain, SelfAttention
 from minigan.layers.base import Layer
@@ -44,6 +45,7 @@ from minigan.layers.spectral_norm import SpectralNorm
 
 __all__ = [
     "Activation",
+    "AdaIN",
     "AdaptiveAffine",
     "AvgPool2D",
     "BatchNorm",
@@ -107,6 +109,7 @@ __all__ = [
     "UpsampleFIR",
     "Ways",
     "Window",
+    "WithStyle",
     "down_block",
     "first_down_block",
     "glorot_normal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.layers.base import Layer
-from minigan.layers.containers import Residual, Sequential
+from minigan.layers.containers import Conditional, Residual, Sequential
 
 
 class Scaled(Layer):
@@ -60,4 +60,9 @@ class Fade(Residual):
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha is {alpha}: it must be between 0, only the old path, and 1, only the new one")
         self.old, self.new, self.alpha = old, new, float(alpha)
-        super().__init__(Sequential(new, Scaled(self.alpha)), Sequential(old, Scaled(1 - self.alpha)))
+        super().__init__(
+            *(
+                (Conditional if path.conditional else Sequential)(path, Scaled(factor))
+                for path, factor in ((new, self.alpha), (old, 1 - self.alpha))
+            )
+        )

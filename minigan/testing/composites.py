@@ -78,6 +78,19 @@ def adaptive_affine(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tu
     return L.AdaptiveAffine(bent, linear), (shape, (shape[0], F))
 
 
+def adain(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """An adaptive instance norm of pictures of at least two pixels."""
+    N, H, W, C, F = draw(sizes()), draw(sizes(2, 4)), draw(sizes(1, 3)), draw(sizes()), draw(sizes())
+    return L.AdaIN(C, F, 0.1, rng=rng), ((N, H, W, C), (N, F))
+
+
+def with_style(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
+    """An adaptive instance norm that gets one of several styles."""
+    layer, (x, (N, F)) = adain(draw, rng)
+    index = draw(st.integers(0, 2))
+    return L.WithStyle(layer, index), (x, (N, index + draw(sizes()), F))
+
+
 def columns(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """One or two slices, which may overlap."""
     C = draw(sizes(2, 5))

@@ -145,7 +145,7 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
 
 
 def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
-    """Return the layers of StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    """Return the layers of StyleGAN and StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
     return [
         (L.Blur(2), (2, 3, 4, 3)),
         (L.Blur(1, 4.0, (1, 2, 1)), (1, 2, 3, 9)),
@@ -157,6 +157,8 @@ def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: 
         (L.ModulatedConv2D(6, 3, up=True, rng=rng), (pictures, (2, 6))),
         (L.ModulatedConv2D(6, 3, 1, demodulate=False, rng=rng), (pictures, (2, 6))),
         (L.ScaledLeakyReLU(0.2), points, pictures),
+        (L.AdaIN(6, 3, rng=rng), (pictures, (2, 3))),
+        (L.WithStyle(L.AdaIN(6, 3, rng=rng), 1), (pictures, (2, 2, 3))),
     ]
 
 

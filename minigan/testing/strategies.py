@@ -281,6 +281,8 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Gain": _any_shape(lambda draw: L.Gain(draw(st.floats(-2, 2)))),
         "ConditionalAffine": _conditional_affine,
         "AdaptiveAffine": composites.adaptive_affine,
+        "AdaIN": composites.adain,
+        "WithStyle": composites.with_style,
         "Columns": composites.columns,
         "ConditionalBatchNorm": _conditional_batch_norm,
         "Conditional": composites.conditional,

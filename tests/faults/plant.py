@@ -63,6 +63,7 @@ TESTS = {
     "kernels/fast/normalize.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "kernels/fast/reductions.py": ("kernels/test_normalize.py", "layers/test_norms.py"),
     "layers/activations.py": ("layers/test_activations.py", *LAYERS),
+    "layers/adain.py": ("layers/test_adain.py", *LAYERS),
     "layers/affine.py": ("layers/test_norms.py", *LAYERS),
     "layers/attention.py": ("layers/test_attention.py", *LAYERS),
     "layers/base.py": ("layers/test_base.py", "layers/test_own_layers.py", "layers/test_containers.py", LAYERS[0]),

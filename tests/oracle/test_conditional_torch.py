@@ -81,7 +81,17 @@ def residual(layer, x, p, train):
     return as_torch(layer.body, x, inside(p, "body"), train) + short
 
 
+def adain(layer, x, p, train):
+    normalized = as_torch(layer.norm, x[0], {}, train)
+    return adaptive_affine(layer.affine, (normalized, x[1]), inside(p, "affine"), train)
+
+
+def with_style(layer, x, p, train):
+    return as_torch(layer.layer, (x[0], x[1][:, layer.index]), inside(p, "layer"), train)
+
+
 SEVERAL = {
+    "AdaIN": adain,
     "AdaptiveAffine": adaptive_affine,
     "Branches": branches,
     "DotProductAttention": attention,
@@ -90,6 +100,7 @@ SEVERAL = {
     "Conditional": conditional,
     "ConditionalAffine": conditional_affine,
     "ConditionalBatchNorm": conditional_batch_norm,
+    "WithStyle": with_style,
     "Embedding": lambda layer, x, p, train: F.embedding(x, p["W"]),
     "Projection": projection,
 }
