@@ -108,6 +108,15 @@ def test_without_equalization_the_networks_compute_the_same_at_first():
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 
+def test_a_phase_begins_with_moments_of_zero_at_its_level():
+    gan = make()
+    step(gan, 0)
+    assert all(optimizer.v.any() for optimizer in gan.optimizers.values())
+    gan.begin(gan.phases[2], Now(3, 30, np.random.default_rng(0)))
+    assert gan.level == 1
+    assert not any(o.t or o.m.any() or o.v.any() for o in gan.optimizers.values())
+
+
 @pytest.mark.parametrize("samples", [0, 20, 30, 50, 70])
 def test_a_step_trains_the_layers_of_its_phase_alone(samples):
     """The others keep every bit, even after steps that trained them: the moments are reset at a phase's beginning."""
@@ -124,6 +133,28 @@ def test_a_step_trains_the_layers_of_its_phase_alone(samples):
             idle = f"{name}.{key.split('.')[0]}" in phase.idle
             last = name == "D" and key == "block4.8.layer.b"  # one score up, one down
             assert last or np.array_equal(array, before[name][key]) == idle, f"{name}.{key}"
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_all_passes_are_those_of_the_layers_of_the_level(level):
+    """Without the minibatch deviation, D is piecewise linear, and nothing is added to the gradient of its input."""
+    for group in (4, 0):
+        D, rng = make(dtype=np.float64, group=group).networks["D"], np.random.default_rng(4)
+        x, v = rng.standard_normal((2, 4, 4 << stage(level)[0], 4 << stage(level)[0], 1))
+        path, dy = D.path(level), rng.standard_normal((4, 1))
+        (y, cache), (expected, inner) = D.forward((x, level)), path.forward(x)
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(y, D.output((x, level)))
+        dx, of_level = D.backward(dy, cache)
+        np.testing.assert_array_equal(dx, path.backward(dy, inner))
+        assert of_level is None and D.backward(dy, cache, wrt="params") is None
+        (ddy, dx2), (their_ddy, their_dx2) = D.double_backward((v, None), dy, cache), path.double_backward(v, dy, inner)
+        np.testing.assert_array_equal(ddy, their_ddy)
+        if group:
+            np.testing.assert_array_equal(dx2[0], their_dx2)
+            assert dx2[1] is None
+        else:
+            assert dx2 is None
 
 
 @pytest.mark.parametrize("which", ["G", "D"])
