@@ -148,7 +148,7 @@ class ProGAN(LatentGAN):
 
         real_scores, cache = D.forward((real, level), rng=rng)  # (N, h, h, C) → (N, 1)
         loss_real, dscores = self.loss.real(real_scores)  # −mean D(x)
-        drift, ddrift = l2(real_scores, 0 * real_scores)  # mean D(x)²
+        drift, ddrift = l2(real_scores, array_module(real_scores).zeros_like(real_scores))  # mean D(x)²
         D.backward(dscores + self.drift * ddrift, cache, wrt="params")
         del cache  # frees its memory before the next forward pass fills another
 
