@@ -98,6 +98,23 @@ def test_a_dry_run_counts_the_inner_layer_once():
     assert watch.macs["D", "backward (both)"] == 2 * macs
 
 
+def test_float64_input_is_computed_in_float64_whatever_the_weights_are():
+    wrapped, x = Equalized(Dense(6, 4), rng=np.random.default_rng(0)), np.random.default_rng(1).standard_normal((3, 6))
+    assert wrapped.layer.W.dtype == np.float32
+    y, _ = wrapped.forward(x)
+    np.testing.assert_allclose(y, x @ wrapped.layer.W.astype(np.float64) / np.sqrt(6), rtol=1e-14)
+
+
+def test_what_the_inner_layer_adds_to_the_gradient_of_its_input_is_handed_on():
+    class Marked(Dense):
+        def double_backward(self, ddx, dy, cache):
+            return super().double_backward(ddx, dy, cache)[0], ddx + 1
+
+    wrapped, x = Equalized(Marked(3, 2, bias=False)), np.ones((1, 3))
+    y, cache = wrapped.forward(x)
+    np.testing.assert_array_equal(wrapped.double_backward(x, y, cache)[1], x + 1)
+
+
 def test_what_can_not_be_equalized_is_refused_in_a_sentence():
     for layer in (LeakyReLU(0.2), Embedding(3, 4), Equalized(Dense(2, 3))):
         with pytest.raises(ValueError, match="can't be equalized: wrap the Dense, Conv2D or ConvTranspose2D itself"):
