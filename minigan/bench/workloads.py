@@ -159,7 +159,7 @@ WORKLOADS: dict[str, Workload] = {
     "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
     "lapgan-32": Training("lapgan", (32, 32, 3)),
     **{
-        f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=32)
+        f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=16)
         for name, phase in (("4", 0), ("8", 2), ("16", 4), ("fade-32", 5), ("32", 6))
     },
     "sample-32": Training("dcgan", (32, 32, 3), "sampling pass"),

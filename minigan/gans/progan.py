@@ -24,8 +24,8 @@ standard deviation in D (minibatch.py), by which D notices that a batch has too 
 Networks: growing.py. Latent of 128 numbers from N(0, 1), which pixel norm brings to the length √128. Adam 1e-3
 (0, .99), λ 10, n_critic 1. Samples are drawn with an average of G's weights, decay .999.
 
-Deviations: 64 channels up to 32 pixels instead of 512; one batch size for all resolutions, by default 32 (authors: 128
-up to 16 pixels, 64 at 32, and so on); phase lengths by the length of the run (authors: 600,000 pictures each); the
+Deviations: 64 channels up to 32 pixels instead of 512; one batch size for all resolutions, by default 16 (authors: 128
+up to 16 pixels, 64 at 32, …, 16 at 128); phase lengths by the length of the run (authors: 600,000 pictures each); the
 first dense layer of G has a bias for each number (authors: for each channel); no classes (theirs has an auxiliary
 classifier); the decay of the average rises from .1 to .999, which removes the initial weights from it.
 """
@@ -61,7 +61,7 @@ class ProGAN(LatentGAN):
     makes = "pictures of 8, 16, 32, 64, 128, 256 … pixels"
     suits = "for larger pictures than dcgan learns stably; most of the pictures are seen at small sizes, in little time"
     arrays: ClassVar[dict[str, Kind]] = {"real": PICTURE}
-    batch_size = 32
+    batch_size = 16
     ema = 0.999
     measures = {
         **LatentGAN.measures,

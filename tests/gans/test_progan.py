@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from minigan.backend import to_numpy
 from minigan.errors import ShapeError
 from minigan.gans.growing import GrowingCritic, GrowingGenerator, reduced, stage, width
 from minigan.gans.progan import ProGAN, phases
 from minigan.layers import Equalized, MinibatchStdDev
 from minigan.model import Now, phase_at
-from minigan.testing import shake
+from minigan.testing import devices_under_test, forbid_transfers, shake
 
 SMALL = {"latent_dim": 5, "features": 4}
 N, GROWTH = 4, 60  # pictures in a batch; samples until the last fade has ended: 15 in each phase
@@ -196,6 +197,19 @@ def test_samples_have_the_full_size_from_the_start_and_a_gradient():
         ahead, behind = (gan.generate(z + sign * 1e-6 * direction) for sign in (1, -1))
         slope = ((ahead - behind) * dx).sum() / 2e-6
         assert slope == pytest.approx((backward(dx) * direction).sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("device", devices_under_test(), ids=str)
+@pytest.mark.parametrize("samples", [0, 50])
+def test_a_step_on_every_device(device, samples):
+    """Nothing mixes host and device, and nothing is copied to the host."""
+    gan, rng = make(device=device), device.rng(0)
+    now, real = Now(0, samples, np.random.default_rng(0)), device.array(pictures())
+    with forbid_transfers():
+        measured = gan.step(lambda: {"real": real}, rng, now)
+        x, backward = gan.trace(gan.latent(2, rng))
+        backward(x)
+    assert all(np.isfinite(to_numpy(value)) for value in measured.values())
 
 
 def test_the_level_is_state():

@@ -5,6 +5,7 @@ import pytest
 
 from minigan.errors import ShapeError
 from minigan.layers import AvgPool2D, Conv2D, Fade, Sequential, Softplus
+from minigan.layers.fade import Scaled
 
 RNG = np.random.default_rng(0)
 x, dy, ddx = RNG.standard_normal((3, 2, 4, 4, 2))
@@ -47,6 +48,14 @@ def test_new_layers_receive_alpha_times_the_gradient():
         *_, (grads, _) = everything(fade(alpha))
         norms[alpha] = np.linalg.norm(grads[: 2 * 2 * 9 + 2])  # of the new path, which comes first
     assert norms[0.1] == pytest.approx(10 * norms[0.01], rel=1e-9)
+
+
+def test_the_factor_is_for_arrays_of_floats():
+    layer = Scaled(2)
+    with pytest.raises(ShapeError, match=r"^Scaled\(2.0\) takes float32 or float64"):
+        layer.forward(np.ones(3, int))
+    with pytest.raises(ShapeError, match=r"^Scaled\(2.0\): ddx has shape"):
+        layer.double_backward(np.ones(2), np.ones(3), layer.forward(np.ones(3))[1])
 
 
 def test_what_can_not_be_faded():
