@@ -64,6 +64,14 @@ def test_detail_is_the_power_of_fine_waves_in_decibels():
     assert np.isnan(detail(fine, np.zeros((64, 64, 1)))) and detail(np.zeros((64, 64, 1)), fine) == -np.inf
 
 
+def test_the_band_of_details_has_both_its_ends_and_no_trace_of_the_mean():
+    """The window spreads a wave over three frequencies, with a quarter, 1 and a quarter of its power."""
+    assert detail(wave(0.25), wave(0.35)) == pytest.approx(10 * np.log10(1.25 / 1.5), abs=0.1)
+    stripes = np.broadcast_to((-1.0) ** np.arange(64)[:, None, None], (64, 64, 1))  # twice a wave's power, at ½ cycle
+    assert detail(stripes, wave(0.35)) == pytest.approx(10 * np.log10(2 * 7 / 9), abs=0.1)  # 2/9 is spread beyond ½
+    assert detail(250 + 1e-3 * wave(0.35), wave(0.35)) == pytest.approx(-60, abs=0.01)
+
+
 def test_sizes_are_cut_at_the_bottom_and_on_the_right():
     x = np.arange(7 * 9 * 3).reshape(7, 9, 3)
     np.testing.assert_array_equal(cut_to_multiple(x, 4), x[:4, :8])

@@ -10,6 +10,7 @@ from minigan.model import Now
 from minigan.translators import MODELS
 from minigan.translators.luminance import luminance
 from minigan.translators.srresnet import SRResNet
+from minigan.translators.super_resolution import psnr_of_batch
 
 SMALL = {"features": 4, "blocks": 2}
 
@@ -93,6 +94,12 @@ def test_colors_are_enlarged_bicubically_and_luminance_by_the_network():
     )
     rgb = make(scale=3, colors="rgb")
     np.testing.assert_array_equal(rgb.apply(x), rgb.networks["G"].output(x, train=False).clip(-1, 1))
+
+
+def test_the_psnr_of_a_batch_is_that_of_its_mean_error_in_a_range_of_2():
+    high = photos(3, 8, 1)
+    y = high + np.array([0.1, 0.2, 0.3], np.float32).reshape(3, 1, 1, 1)
+    assert psnr_of_batch(y, high) == pytest.approx(10 * np.log10(4 / np.mean([0.01, 0.04, 0.09])), rel=1e-5)
 
 
 def test_results_and_baseline_are_clipped():
