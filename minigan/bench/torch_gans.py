@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
+from minigan.bench.torch_attention import biggan_step
 from minigan.bench.torch_translators import Batch, Networks, Optimizers, trained
 from minigan.gans.growing import FIRST, stage
 
@@ -114,4 +115,4 @@ def progan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Calla
     return step
 
 
-STEPS = {"lapgan": lapgan_step, "progan": progan_step}
+STEPS = {"biggan": biggan_step, "lapgan": lapgan_step, "progan": progan_step}

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import conv2d, interpolate, linear, pad, relu
 
 from minigan import layers, optim
-from minigan.bench import torch_gans, torch_translators
+from minigan.bench import torch_attention, torch_gans, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.common.small_models import moments
@@ -155,8 +155,12 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
         case growing.GrowingGenerator() | growing.GrowingCritic():
             peers = {name: _translated(inner) for name, inner in layer.layers.items()}
             return getattr(torch_gans, type(layer).__name__)(peers)
+        case _ if type(layer) in torch_attention.LAYERS:
+            return torch_attention.translated(layer, _translated)
         case layers.Sequential():
             return torch_network(layer)
+        case layers.Residual() if layer.conditional:
+            return torch_attention.ConditionalResidual(_translated(layer.body), _translated(layer.shortcut))
         case layers.Residual():
             return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
         case layers.Skip():

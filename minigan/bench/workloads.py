@@ -19,7 +19,18 @@ from minigan.backend import CPU, Device
 from minigan.common.small_models import moments, random_batch
 from minigan.common.words import nearest
 from minigan.errors import MiniganError
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, Dense, InstanceNorm, Layer, LeakyReLU, ReLU, Sequential
+from minigan.layers import (
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    InstanceNorm,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    SelfAttention,
+    Sequential,
+)
 from minigan.model import Now
 from minigan.models import MODELS
 from minigan.training.summary import PassCounter, step_macs
@@ -146,6 +157,7 @@ LAYERS: dict[str, Workload] = {
     "conv7-64": SingleLayer(lambda rng: Conv2D(32, 3, 7, rng=rng), (70, 70, 32)),
     "instance-64": SingleLayer(lambda rng: Sequential(InstanceNorm(32), ReLU()), (64, 64, 32)),
     "dense-1200": SingleLayer(lambda rng: Dense(1200, 1200, rng=rng), (1200,)),
+    "attention-16": SingleLayer(lambda rng: SelfAttention(128, rng=rng), (16, 16, 128)),
     "norm-16": SingleLayer(lambda rng: Sequential(BatchNorm(128), LeakyReLU(0.2)), (16, 16, 128)),
 }
 WORKLOADS: dict[str, Workload] = {
@@ -157,6 +169,7 @@ WORKLOADS: dict[str, Workload] = {
     "dcgan-128": Training("dcgan", (128, 128, 3)),
     "wgan-gp-64": Training("wgan-gp", (64, 64, 3), "critic step"),
     "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
+    "biggan-32": Training("biggan", (32, 32, 3), settings={"features": 16}),
     "lapgan-32": Training("lapgan", (32, 32, 3)),
     **{
         f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=16)

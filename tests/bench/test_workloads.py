@@ -85,6 +85,7 @@ def test_a_discriminator_step_of_sngan_is_a_pass_through_g_and_three_for_both_ha
         ("conv3-16", 16 * 16 * 9 * 128 * 128),
         ("conv3-32", 32 * 32 * 9 * 256 * 256),
         ("dense-1200", 1200 * 1200),
+        ("attention-16", 256 * 128 * (2 * 16 + 2 * 64) + 256 * 64 * (16 + 64)),
         ("norm-16", 0),
     ],
 )
