@@ -169,7 +169,7 @@ WORKLOADS: dict[str, Workload] = {
     "dcgan-128": Training("dcgan", (128, 128, 3)),
     "wgan-gp-64": Training("wgan-gp", (64, 64, 3), "critic step"),
     "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
-    "biggan-32": Training("biggan", (32, 32, 3), settings={"features": 16}),
+    "biggan-32": Training("biggan", (32, 32, 3), settings={"features": 32}),
     "lapgan-32": Training("lapgan", (32, 32, 3)),
     **{
         f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=16)
