@@ -33,7 +33,7 @@ class RecordTable:
 
     last_step: 0 if there are no records
     notes:     (step, check, sentence), in order
-    phases:    (step, name) of each phase after the first; the step is that of the last record before the phase
+    phases:    (step, name) of each phase after `first_phase`; the step is that of the last record before the phase
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
@@ -41,7 +41,7 @@ class RecordTable:
         self.last_step = max(by_step, default=0)
         self.notes: list[tuple[int, str, str]] = []
         self.phases: list[tuple[int, str]] = []
-        before, phase = 0, None
+        self.first_phase, before, phase = "", 0, None
         columns: dict[str, tuple[list[int], list[float]]] = {}
         for step, record in sorted(by_step.items()):
             flat = {name: value for name, value in record.items() if isinstance(value, (int, float))}
@@ -54,6 +54,7 @@ class RecordTable:
             if phase not in (None, record.get("phase", phase)):
                 self.phases.append((before, record["phase"]))
             before, phase = step, record.get("phase", phase)
+            self.first_phase = self.first_phase or phase or ""
             self.notes += [(step, note["check"], note["sentence"]) for note in record.get("notes", ())]
         self._columns = {name: (np.array(s), np.array(v, float)) for name, (s, v) in columns.items()}
 

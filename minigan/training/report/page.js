@@ -114,11 +114,11 @@ function filmView(section, frames) {
     button.textContent = "Play";
   };
   const show = (i) => {
-    const { step, src } = frames[i];
+    const { step, src, phase } = frames[i];
     slider.value = i;
     picture.src = src;
     picture.alt = words + " at " + atStep(step);
-    label.textContent = atStep(step);
+    label.textContent = atStep(step) + (phase ? ", " + phase : "");
     slider.setAttribute("aria-valuetext", label.textContent);
     pointAt(step);
     if (slider.value === slider.max) stop();

@@ -22,7 +22,7 @@ from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
 from minigan.training.pictures import table_layout
 from minigan.training.progress import duration
-from minigan.training.report import charts, frames, layers, tables
+from minigan.training.report import charts, frames, growth, layers, tables
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
 from minigan.training.settings import RunConfig
 
@@ -79,12 +79,13 @@ class Report:
             _header(title, self.config, status, found),
             _notes(found, status, self.config.n_steps),
             tag("div", shown_films[0] if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
+            growth.stills(films[0][1], found) if films else Html(""),
             _row("More pictures", shown_films[1:]),
             _row("More curves", [figure for figure, _ in drawn[1]]),
             *([_gradients(*maps[:2])] if maps else []),
             self._tables(status, found),
         ]
-        sources = [[{"step": step, "src": source} for step, source in shown] for _, shown in films]
+        sources = [growth.with_phases(shown, found) for _, shown in films]
         data = {"last": last, "charts": [data for _, data in drawn[0] + drawn[1]], "films": sources}
         data["maps"] = maps[2] if maps else []
         tables = [name for name, _ in films if name in self.declared.tables]
