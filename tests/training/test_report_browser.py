@@ -132,8 +132,9 @@ def test_each_exhibit_has_a_slider_and_each_curve_its_own_steps(tmp_path, three)
     """
     found, trouble = ask(tmp_path, three, script)
     assert trouble == []
-    assert found["before"] == ["step 400", "step 200"] and found["moved"] == ["step 400", "step 0"]
-    assert found["pressed"] == ["step 100", "step 100"]
+    assert found["before"] == ["step 400, autoencoder", "step 200, autoencoder"]
+    assert found["moved"] == ["step 400, autoencoder", "step 0, autoencoder"]
+    assert found["pressed"] == ["step 100, autoencoder", "step 100, autoencoder"]
     assert found["legend"] == "encoder 1 decoder 2 critic — step 80"
 
 

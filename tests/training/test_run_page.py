@@ -151,7 +151,9 @@ def test_three_networks_two_exhibits_and_two_phases(tmp_path):
     assert [[frame["step"] for frame in film] for film in parsed.data["films"]] == [[0, 100, 200], [100, 200]]
     assert [film["aria-label"] for film in parsed.all("input")] == ["samples over time", "a over time"]
     assert RecordTable(made).phases == [(190, "with the critic")]
-    assert parsed.text.count("with the critic") == len(titles) + 1  # the charts, and the last picture of the phase
+    assert (
+        parsed.text.count("with the critic") == len(titles) + 3
+    )  # charts, both exhibits, the last picture of the phase
     assert "Growth the last picture of each phase autoencoder, step 100 with the critic, step 200" in parsed.text
     assert [frame["phase"] for frame in parsed.data["films"][0]] == ["autoencoder"] * 2 + ["with the critic"]
     assert "PSNR 39 step 390 39 step 390" in parsed.text

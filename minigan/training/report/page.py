@@ -73,7 +73,7 @@ class Report:
         large, small = charts.charts_of(self.declared, found)
         drawn = [[shown for chart in some if (shown := charts.draw(chart, found, last))] for some in (large, small)]
         maps = layers.draw(found, last, self.declared)
-        shown_films = [_film(*film, self.declared.tables.get(film[0])) for film in films]
+        shown_films = [_film(*film, self.declared.tables.get(film[0]), found) for film in films]
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
@@ -205,10 +205,11 @@ def _with_flags(text: str) -> list[str]:
     return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
-def _film(name: str, frames: Sequence[tuple[int, str]], table: Table | None = None) -> Html:
+def _film(name: str, frames: Sequence[tuple[int, str]], table: Table | None, records: RecordTable) -> Html:
     """Return the last picture of an exhibit, with a slider over the frames, and a viewer for the rows of a table."""
     (step, source), last, words = frames[-1], str(len(frames) - 1), name.replace("_", " ").replace("-", " ")
-    title = tag("h2", words[:1].upper() + words[1:], " ", tag("small", tag("output", f"step {step:,}")))
+    at = f"step {step:,}" + (f", {growth.phase_at(step, records)[:40]}" if records.phases else "")
+    title = tag("h2", words[:1].upper() + words[1:], " ", tag("small", tag("output", at)))
     slider = tag("input", type="range", min="0", max=last, value=last, aria_label=f"{words} over time")
     controls = tag("div", tag("button", "Play", type="button"), slider, class_="controls needs-script")
     picture = tag("img", src=source, alt=f"{words} at step {step:,}")
