@@ -132,7 +132,8 @@ class GrowingGenerator(Growing):
         def weighted(layer: Layer, gain: float = GAIN) -> Layer:
             return _weighted(layer, gain, equalize, rng)
 
-        C, layers = width(0, features), {}
+        layers: dict[str, Layer] = {}
+        C = width(0, features)
         # the authors' gain: that of a transposed convolution with 4×4 kernels, whose fan-in is 16 times as large
         dense = weighted(Dense(latent_dim, FIRST * FIRST * C, rng=rng), GAIN / 4)
         body: list[Layer] = [PixelNorm(), dense, Reshape(FIRST, FIRST, C), LeakyReLU(SLOPE), PixelNorm()]

@@ -33,7 +33,7 @@ classifier); the decay of the average rises from .1 to .999, which removes the i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.growing import FIRST, GrowingCritic, GrowingGenerator, reduced, stage, top_level
 from minigan.layers import Upsample
 from minigan.losses import Wasserstein, l2
-from minigan.model import PICTURE, Game, Kind, Measure, Now, Phase, phase_at
+from minigan.model import PICTURE, Game, Measure, Now, Phase, phase_at
 from minigan.optim import Adam
 from minigan.options import Count, Fraction, NotNegative, Positive, Samples, WholeNumber
 from minigan.penalties import GradientPenalty
@@ -60,7 +60,7 @@ class ProGAN(LatentGAN):
     paper = "Progressive Growing of GANs for Improved Quality, Stability, and Variation (Karras et al. 2018)"
     makes = "pictures of 8, 16, 32, 64, 128, 256 … pixels"
     suits = "for larger pictures than dcgan learns stably; most of the pictures are seen at small sizes, in little time"
-    arrays: ClassVar[dict[str, Kind]] = {"real": PICTURE}
+    arrays = {"real": PICTURE}
     batch_size = 16
     ema = 0.999
     measures = {
