@@ -1,4 +1,5 @@
-"""Gradient penalties for a critic D: WGAN-GP, DRAGAN, R1 and R2. They work with any network that has double backward.
+"""Gradient penalties: WGAN-GP, DRAGAN, R1 and R2 for a critic D, path length for a generator. They work with any network
+that has double backward.
 
 A penalty P is a scalar function of the input gradients ∇D(x_n) at points x_n near the data. Training with it requires
 ∂P/∂parameters, the derivative of a gradient, so `backward` itself is differentiated (docs/double-backward.md). With the
@@ -31,6 +32,7 @@ Which layers a critic may have:
 
 from __future__ import annotations
 
+from math import prod, sqrt
 from typing import Any
 
 from minigan.backend import array_module
@@ -172,6 +174,54 @@ class R2(R1):
     def points(self, real: Any, fake: Any, rng: Any) -> Any:
         """Return the generated samples."""
         return fake
+
+
+class PathLength:
+    """StyleGAN2's penalty on a generator (Karras et al. 2020, section 3.2): all steps in w change pictures equally.
+
+    A random picture y with independent pixels from N(0, 1)/√(H·W) asks how G's picture moves along y when w moves:
+
+        J = ∂⟨G(w), y⟩/∂w                  (N, L, D), for a style w for each of L layers, or (N, D)
+        ℓ = √(mean over layers of ‖J‖²)    (N,)
+        a ← a + rate · (mean ℓ − a)        the usual length, kept from call to call
+        P = weight · mean (ℓ − a)²         dJ = ∂P/∂J = (2·weight/N) (ℓ − a) J/(ℓ L)
+
+    The mean of ℓ² over y is ‖∂G/∂w‖²/(H·W L), so ℓ measures the whole Jacobian without computing it. If P is 0, then a
+    step of length 1 in any direction of w changes the picture equally at every w.
+
+    P contains a gradient in the *input* of G, so it is computed by the four sweeps of the text above with w for x, y
+    for dlogits and dJ for ddx. `double_backward` returns ∂P/∂w beside: w is no data, it comes of a mapping network, to
+    which ∂P/∂w is an ordinary dy. ∂P/∂y isn't needed.
+
+    In P, a is a constant. (In the authors' code it depends on ℓ in the current step, which changes dJ by `rate`.)
+    """
+
+    def __init__(self, weight: float = 2.0, rate: float = 0.01) -> None:
+        self.weight, self.rate = _not_negative("weight", weight), _not_negative("rate", rate)
+
+    def __call__(self, G: Layer, w: Any, a: Any, rng: Any) -> tuple[Any, Any, Any]:
+        """Return P, the mean of ℓ, and ∂P/∂w in the shape of w; add ∂P/∂parameter to G's gradients, and move a.
+
+        G: maps w (N, …, D) to pictures (N, H, W, C). a: an array () on the device. rng: a generator of the device
+        """
+        xp, N, L = array_module(w), len(w), prod(w.shape[1:-1])
+        # 1. forward
+        pictures, cache = G.forward(w, True, rng)  # → (N, H, W, C)
+        y = rng.standard_normal(pictures.shape, dtype=pictures.dtype) / sqrt(prod(pictures.shape[1:3]))
+        y = y.astype(pictures.dtype, copy=False)
+        # 2. backward: the gradient of ⟨pictures, y⟩
+        J = G.backward(y, cache, wrt="input")
+        norm, direction = norm_and_direction(J)  # over layers and D; J = norm · direction
+        length = norm.reshape(N) / sqrt(L)
+        a += self.rate * (length.mean() - a)
+        excess = length - a
+        dJ = (2 * self.weight / (N * sqrt(L))) * excess.reshape(norm.shape) * direction
+        # 3. forward and 4. backward
+        _, dw = G.double_backward(dJ, y, cache)
+        return self.weight * (excess * excess).mean(), length.mean(), xp.zeros_like(w) if dw is None else dw
+
+    def __repr__(self) -> str:
+        return f"PathLength({self.weight:g}, rate={self.rate:g})"
 
 
 def norm_and_direction(dx: Any) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from minigan.gans.lapgan import LAPGAN
 from minigan.gans.lsgan import LSGAN
 from minigan.gans.progan import ProGAN
 from minigan.gans.sngan import SNGAN
+from minigan.gans.stylegan2 import StyleGAN2
 from minigan.gans.wgan import WGAN
 from minigan.gans.wgan_gp import WGANGP
 
@@ -26,6 +27,21 @@ MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "cdcgan": CDCGAN,
     "lapgan": LAPGAN,
     "progan": ProGAN,
+    "stylegan2": StyleGAN2,
 }
 
-__all__ = ["BigGAN", "CDCGAN", "CGAN", "DCGAN", "GAN", "LAPGAN", "LSGAN", "MODELS", "ProGAN", "SNGAN", "WGAN", "WGANGP"]
+__all__ = [
+    "BigGAN",
+    "CDCGAN",
+    "CGAN",
+    "DCGAN",
+    "GAN",
+    "LAPGAN",
+    "LSGAN",
+    "MODELS",
+    "ProGAN",
+    "SNGAN",
+    "StyleGAN2",
+    "WGAN",
+    "WGANGP",
+]

@@ -10,7 +10,7 @@ import numpy as np
 from minigan.backend import array_module
 from minigan.errors import ShapeError
 from minigan.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
-from minigan.kernels.elementwise import by_rows
+from minigan.kernels.elementwise import add_bias, by_rows
 from minigan.kernels.reductions import sum_over
 from minigan.layers.base import Layer, Wrt
 from minigan.layers.initializers import Initializer, normal
@@ -41,7 +41,7 @@ class ModulatedConv2D(Layer):
     1/√(R·R·C) without it, that of the equalized learning rate.
 
     With `up`, conv2d is the transposed convolution with stride 2 and no padding, so OH = 2H + R − 2; without it, the
-    stride is 1, the padding R//2, and y has the size of x. There is no bias.
+    stride is 1, the padding R//2, and y has the size of x. With `bias`, b (K,) is added to y; db = Σ dy.
 
     First order. Read the formulas from the end, with sums over the pixels of a sample:
 
@@ -75,6 +75,7 @@ class ModulatedConv2D(Layer):
         kernel_size: int = 3,
         up: bool = False,
         demodulate: bool = True,
+        bias: bool = False,
         *,
         eps: float = 1e-8,
         init: Initializer | None = None,
@@ -83,11 +84,12 @@ class ModulatedConv2D(Layer):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ShapeError(f"kernel_size is {kernel_size}: it must be odd, so that pictures keep their size")
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.up, self.demodulate, self.eps = up, demodulate, eps
+        self.up, self.demodulate, self.bias, self.eps = up, demodulate, bias, eps
         fan_in, fan_out = (kernel_size**2 * n for n in (in_channels, out_channels))
         self.gain = 1.0 if demodulate else 1 / sqrt(fan_in)
         shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.add_parameters(W=(init or normal(1.0))(rng or np.random.default_rng(), shape, fan_in, fan_out))
+        W = (init or normal(1.0))(rng or np.random.default_rng(), shape, fan_in, fan_out)
+        self.add_parameters(W=W, b=np.zeros(out_channels) if bias else None)
 
     def forward(self, x: Any, train: bool = True, rng: Any = None) -> tuple[Any, ModulatedCache]:
         """(x (N, H, W, C), s (N, C)) → y (N, OH, OW, K). Raises ShapeError for other shapes."""
@@ -99,13 +101,16 @@ class ModulatedConv2D(Layer):
             raise ShapeError(f"{self!r} takes one style for each of {len(x)} samples, got {len(s)}")
         t = x.dtype.type(self.gain) * s
         v = self._conv(_scaled(x, t))
-        if not self.demodulate:
-            return v, ModulatedCache(x, t, v.shape, None, None)
-        d = (t**2 @ self._Q(t) + t.dtype.type(self.eps)) ** -0.5  # (N, C) @ (C, K)
-        return _scaled(v, d), ModulatedCache(x, t, v.shape, v, d)
+        y, cache = v, ModulatedCache(x, t, v.shape, None, None)
+        if self.demodulate:
+            d = (t**2 @ self._Q(t) + t.dtype.type(self.eps)) ** -0.5  # (N, C) @ (C, K)
+            y, cache = _scaled(v, d), cache._replace(v=v, d=d)
+        if self.bias:
+            add_bias(y, self.b)
+        return y, cache
 
     def backward(self, dy: Any, cache: ModulatedCache, wrt: Wrt = "both") -> Any:
-        """dy (N, OH, OW, K) → (dx (N, H, W, C), ds (N, C)); adds dW."""
+        """dy (N, OH, OW, K) → (dx (N, H, W, C), ds (N, C)); adds dW and db."""
         x, t, y_shape, v, d = cache
         self.check_dy(dy, y_shape, wrt)
         # forward: y = d v, with d = q^−½
@@ -117,6 +122,8 @@ class ModulatedConv2D(Layer):
             self._add_conv_gradient(_scaled(x, t), dv)
             if self.demodulate:
                 self._add_norm_gradient((t**2).T @ dq)  # (C, N) @ (N, K)
+            if self.bias:
+                self.db += sum_over((dy,), (0, 1, 2))[0, 0, 0]
         if wrt == "params":
             return None
         # forward: v = conv2d(u, W), u = t x

@@ -155,7 +155,7 @@ def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: 
         (L.Constant(2, 2, 3, rng=rng), points),
         (L.ModulatedConv2D(6, 3, rng=rng), (pictures, (2, 6))),
         (L.ModulatedConv2D(6, 3, up=True, rng=rng), (pictures, (2, 6))),
-        (L.ModulatedConv2D(6, 3, 1, demodulate=False, rng=rng), (pictures, (2, 6))),
+        (L.ModulatedConv2D(6, 3, 1, demodulate=False, bias=True, rng=rng), (pictures, (2, 6))),
         (L.ScaledLeakyReLU(0.2), points, pictures),
         (L.AdaIN(6, 3, rng=rng), (pictures, (2, 3))),
         (L.WithStyle(L.AdaIN(6, 3, rng=rng), 1), (pictures, (2, 2, 3))),

@@ -182,7 +182,8 @@ def _halved_by_filter(draw: Callable, rng: np.random.Generator) -> tuple[Layer, 
 def _modulated(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     N, H, W, C = draw(shapes(ndim=4))
     kernel, up, demodulate = draw(st.sampled_from((1, 3))), draw(st.booleans()), draw(st.booleans())
-    return L.ModulatedConv2D(C, draw(sizes()), kernel, up, demodulate, rng=rng), ((N, H, W, C), (N, C))
+    layer = L.ModulatedConv2D(C, draw(sizes()), kernel, up, demodulate, draw(st.booleans()), rng=rng)
+    return layer, ((N, H, W, C), (N, C))
 
 
 def _noise(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:

@@ -37,6 +37,7 @@ LONGER = 10  # times as long as without a fault, and half a minute: then a child
 LAYERS = ("layers/test_refusals.py", "layers/test_gradients.py", "testing/test_report.py", "layers/test_devices.py")
 COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("composite", "containers", "conditional", "branches"))
 PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
+PENALTIES += ("penalties/test_path_length.py",)
 STEPS = tuple(f"gans/test_{name}.py" for name in ("dcgan", "family", "gan", "what_gans_declare"))
 TESTS = {
     "kernels/convolution.py": ("kernels/test_convolution.py",),
@@ -107,6 +108,8 @@ TESTS = {
     "gans/progan.py": ("gans/test_progan.py",),
     "gans/biggan.py": ("gans/test_biggan.py", *STEPS),
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
+    "gans/style_networks.py": ("gans/test_style_networks.py", "penalties/test_path_length.py"),
+    "gans/stylegan2.py": ("gans/test_stylegan2.py",),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
     "translators/cyclegan.py": ("translators/test_cyclegan.py",),

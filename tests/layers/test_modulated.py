@@ -67,6 +67,16 @@ def test_none_is_zero_in_ddx(absent, up, demodulate):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-13)
 
 
+def test_the_bias_is_added_last():
+    layer, x = ModulatedConv2D(5, 2, bias=True, rng=RNG), pictures_and_styles()
+    without, _ = layer.forward(x)
+    layer.b = np.array([1.0, -2.0])
+    y, cache = layer.forward(x)
+    np.testing.assert_allclose(y, without + [1, -2], rtol=0, atol=1e-6)
+    layer.backward(np.ones_like(y), cache, wrt="params")
+    assert layer.db.tolist() == [3 * 16, 3 * 16]
+
+
 def test_a_style_of_zeros_is_no_division_by_zero():
     layer, (x, s) = ModulatedConv2D(5, 2, rng=RNG), pictures_and_styles()
     y, cache = layer.forward((x.astype(np.float32), np.zeros_like(s, dtype=np.float32)))
