@@ -1,5 +1,6 @@
-"""Gradient penalties: WGAN-GP, DRAGAN, R1 and R2 for a critic D, path length for a generator. They work with any network
-that has double backward.
+"""Gradient penalties: WGAN-GP, DRAGAN, R1 and R2 for a critic D, path length for a generator.
+
+They work with any network that has double backward.
 
 A penalty P is a scalar function of the input gradients ∇D(x_n) at points x_n near the data. Training with it requires
 ∂P/∂parameters, the derivative of a gradient, so `backward` itself is differentiated (docs/double-backward.md). With the

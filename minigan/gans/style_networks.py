@@ -4,9 +4,9 @@
     synthesis      ws (N, L, Z) → pictures         a learned constant of 4×4 pixels, which styled convolutions enlarge
     discriminator  pictures → logits (N, 1)        residual blocks that halve
 
-All weights have the equalized learning rate or, before a demodulation, N(0, 1); every LeakyReLU has slope 0.2 and, unless
-said otherwise, gain √2. `features` is the number of channels at the size of the picture; it doubles with every halving,
-up to `most`.
+All weights have the equalized learning rate or, before a demodulation, N(0, 1). Every LeakyReLU has slope 0.2 and,
+unless said otherwise, gain √2. `features` is the number of channels at the size of the picture; it doubles with every
+halving, up to `most`.
 """
 
 from __future__ import annotations
@@ -196,9 +196,7 @@ class Synthesis(Layer):
                 # backward: dpicture = up.backward(dpicture)
                 ddpicture = self.up.double_backward(ddpicture, dys.to_picture, caches.up)[0]
             # backward: dx, dw = to_picture.backward(dpicture), and this dx was added to that of the convolution
-            of_x, dx2 = double_backward_of(
-                stage.to_picture, (v, ddws[:, i]), dys.to_picture, caches.to_picture
-            )
+            of_x, dx2 = double_backward_of(stage.to_picture, (v, ddws[:, i]), dys.to_picture, caches.to_picture)
             ddpicture = add(ddpicture, of_x)
             second.append(Kept(of_convolutions, dx2))
         return ddpicture, self._sweep_4(second, cache)
@@ -210,9 +208,7 @@ class Synthesis(Layer):
         """
         dws = array_module(self.constant.W).zeros(cache.shapes[0], second[0].to_picture[1].dtype)
         dx, i = None, self.n_layers - 1
-        for stage, caches, dx2s in zip(
-            reversed(self.stages), reversed(cache.stages), reversed(second), strict=True
-        ):
+        for stage, caches, dx2s in zip(reversed(self.stages), reversed(cache.stages), reversed(second), strict=True):
             dx = add(dx, dx2s.to_picture[0])
             dws[:, i] += dx2s.to_picture[1]
             for layer, layer_cache, dx2 in zip(

@@ -25,8 +25,8 @@ Where gradients end:
     R1               ends at x, which is data
 
 Networks: style_networks.py. z and w of 128 numbers, 2 dense layers between them; Adam 0.002 (0, .99); β 2; γ by the
-authors' heuristic, 0.0002·size²/batch: gradients are summed over pixels, and larger batches are less noisy. Averages have
-a half-life of 10,000 pictures, at first of a twentieth of the pictures so far.
+authors' heuristic, 0.0002·size²/batch: gradients are summed over pixels, and larger batches are less noisy. Averages
+have a half-life of 10,000 pictures, at first of a twentieth of the pictures so far.
 
 Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up to 64 pixels); w of 128 numbers instead
 of 512; 2 dense layers in mapping instead of 8, as in the authors' settings for small data; a in the path length is a
@@ -64,7 +64,7 @@ class StyleGAN2(LatentGAN):
     """
 
     paper = "Analyzing and Improving the Image Quality of StyleGAN (Karras et al. 2020)"
-    makes = "square pictures of 8, 16, 32, 64, 128 … pixels"
+    makes = "square pictures of 8, 16, 32, 64, 128, 256 … pixels"
     suits = "for styles that can be mixed, truncated and found for a picture; a step costs several of dcgan's"
     arrays: ClassVar[dict[str, Kind]] = {"real": PICTURE}
     averaged = ("mapping", "synthesis")
@@ -72,9 +72,7 @@ class StyleGAN2(LatentGAN):
     measures = {
         **LatentGAN.measures,
         "r1": Measure("‖∇D‖² at real pictures", "R1", "positive", note="its weight is γ/2; 0 where D has no slope"),
-        "path_length": Measure(
-            "mean length ℓ", "Path length", "positive", note="how far a picture moves per unit of w"
-        ),
+        "path_length": Measure("mean ℓ", "Path length", "positive", note="how far a picture moves per unit of w"),
         "path_penalty": Measure("mean (ℓ − a)²", "Path length", "positive"),
     }
 
@@ -174,7 +172,7 @@ class StyleGAN2(LatentGAN):
         return {"g_loss": loss}
 
     def path_length_step(self, n: int, rng: Any, now: Now) -> dict[str, Any]:
-        """Update mapping and synthesis to minimize the path length penalty, as many times its weight as steps passed."""
+        """Update mapping and synthesis by the path length penalty, as many times its weight as steps have passed."""
         assert self.path is not None
         self.zero_grad("mapping", "synthesis")
 
@@ -207,7 +205,7 @@ class StyleGAN2(LatentGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": sigmoid(logits).mean(), "d_fake": d_fake}
 
     def r1_step(self, real: Any, rng: Any) -> dict[str, Any]:
-        """Update D to minimize R1, as many times its weight as steps have passed."""
+        """Update D by R1, as many times its weight as steps have passed."""
         gamma = GAMMA * self.size**2 / len(real) if self.gamma is None else self.gamma
         self.zero_grad("D")
         penalty = R1(self.r1_every * gamma)(self.networks["D"], real, None, rng)
@@ -254,7 +252,7 @@ class StyleGAN2(LatentGAN):
         return ws
 
     def synthesize(self, w: Any, rng: Any = None) -> Any:
-        """Make pictures (n, H, W, C) in [−1, 1] of styles w (n, L, Z), by fixed noise, or with `rng` by random noise."""
+        """Make pictures (n, H, W, C) in [−1, 1] of styles w (n, L, Z), with fixed noise, or drawn by `rng`."""
         return self.drawing("synthesis").output(w, train=False, rng=rng).clip(-1, 1)
 
     def generate(self, z: Any, labels: Any = None, truncation: float = 1.0) -> Any:

@@ -129,7 +129,7 @@ class Reference:
             self.optimizers[name] = torch.optim.Adam(list(weights.values.values()), lr * c, betas)
 
     def minimize(self, loss, *names):
-        """A weight that the loss doesn't depend on has a gradient of 0, not none: Adam's steps are counted for it, too."""
+        """A weight that the loss doesn't depend on has a gradient of 0, not none: Adam counts steps for it, too."""
         weights = [value for name in names for value in self.weights[name].values.values()]
         gradients = torch.autograd.grad(loss, weights, allow_unused=True)
         for value, gradient in zip(weights, gradients, strict=True):

@@ -37,7 +37,9 @@ def test_layers_are_averaged():
     """Two layers that do the same as one layer's w: ‖J‖² of each is the same, and so is their mean."""
     A, a = RNG.standard_normal((3, 4)), np.zeros(())
     one, _, _ = PathLength()(linear(A), RNG.standard_normal((5, 3)), a.copy(), np.random.default_rng(1))
-    two, _, _ = PathLength()(linear(np.concatenate([A, A])), RNG.standard_normal((5, 2, 3)), a.copy(), np.random.default_rng(1))
+    two, _, _ = PathLength()(
+        linear(np.concatenate([A, A])), RNG.standard_normal((5, 2, 3)), a.copy(), np.random.default_rng(1)
+    )
     assert two == pytest.approx(one, rel=1e-12)
 
 
