@@ -28,8 +28,8 @@ attention nor a shared embedding, N(0, .02) weights, 2e-4 for both and 4 updates
 
 Deviations: batch 64 (theirs: 2048; CIFAR: 50). A latent of 128 numbers, as for CIFAR. The labels of fakes are those of
 the real batch (theirs: drawn uniformly). G is updated on as many fakes as D. Batch norm uses running statistics to
-sample (theirs: statistics over many batches, accumulated for it). The average of G's weights has the decay .999
-(theirs: .9999, which is long for runs of a few thousand steps).
+sample (theirs: statistics over many batches, accumulated for it), and z is not truncated. The average of G's weights
+has the decay .999 (theirs: .9999, which is long for runs of a few thousand steps).
 """
 
 from __future__ import annotations

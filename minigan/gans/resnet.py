@@ -26,7 +26,7 @@ def check_shape(shape: Shape, model: str, otherwise: str = " or `networks` dcgan
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
         raise ShapeError(
-            f"{model}'s resnet makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32{otherwise}"
+            f"{model} makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32{otherwise}"
         )
 
 

@@ -172,7 +172,7 @@ def _dcgan_networks(
 def _resnet_networks(
     shape: Shape, latent_dim: int, features: int, n_classes: int, attention: int, rng: np.random.Generator
 ) -> Networks:
-    resnet.check_shape(shape, "sngan")
+    resnet.check_shape(shape, "sngan's resnet")
     check_attention(attention, resnet.STAGES, "sngan's resnet")
     norm = (lambda channels: ConditionalBatchNorm(channels, n_classes)) if n_classes else BatchNorm
     wrap = lambda layer: SpectralNorm(layer, rng=rng)  # noqa: E731

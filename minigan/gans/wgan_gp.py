@@ -141,7 +141,7 @@ def _dcgan_networks(shape: Shape, latent_dim: int, features: int, rng: np.random
 
 
 def _resnet_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
-    resnet.check_shape(shape, "wgan-gp")
+    resnet.check_shape(shape, "wgan-gp's resnet")
     G = Sequential(*resnet.generator_layers(shape, latent_dim, features, rng))
     layers = resnet.critic_layers(shape, features, rng)
     return G, Sequential(

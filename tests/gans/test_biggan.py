@@ -156,7 +156,7 @@ def test_defaults():
             (28, 28, 1),
             {},
             ShapeError,
-            "biggan's resnet makes pictures of 32 by 32 pixels, not 28×28×1: give `img_size` 32$",
+            "biggan makes pictures of 32 by 32 pixels, not 28×28×1: give `img_size` 32$",
         ),
         (
             (32, 32, 1),
