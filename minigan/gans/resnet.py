@@ -25,9 +25,7 @@ def check_shape(shape: Shape, model: str, otherwise: str = " or `networks` dcgan
     """Raise ShapeError unless `shape` is (32, 32, C). `otherwise`: what else to do, after "give `img_size` 32"."""
     if tuple(shape[:2]) != (SIZE, SIZE) or len(shape) != 3:
         got = "×".join(map(str, shape))
-        raise ShapeError(
-            f"{model} makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32{otherwise}"
-        )
+        raise ShapeError(f"{model} makes pictures of 32 by 32 pixels, not {got}: give `img_size` 32{otherwise}")
 
 
 def generator_layers(

@@ -27,8 +27,8 @@ def test_an_example_by_hand():
 
 def test_one_formula_for_all_pixels():
     """Written out with einsum, in another order of the products."""
-    layer = shake(SelfAttention(8, rng=RNG), RNG).to(dtype=np.float64)
-    x = RNG.standard_normal((2, 4, 6, 8))
+    layer = shake(SelfAttention(16, rng=RNG), RNG).to(dtype=np.float64)
+    x = RNG.standard_normal((2, 4, 6, 16))
     weights = [conv.W[0, 0] for conv in (layer.theta, layer.phi[0], layer.g[0], layer.o)]
     theta, phi, g = (np.einsum("nijc,ck->nijk", x, W) for W in weights[:3])
     phi, g = (a.reshape(2, 2, 2, 3, 2, -1).max(axis=(2, 4)) for a in (phi, g))
@@ -36,7 +36,7 @@ def test_one_formula_for_all_pixels():
     beta = np.exp(logits) / np.exp(logits).sum(axis=(3, 4), keepdims=True)
     y = x + layer.gain.gamma * np.einsum("nijkl,nkle,ec->nijc", beta, g, weights[3])
     np.testing.assert_allclose(layer.forward(x)[0], y, rtol=1e-12, atol=1e-13)
-    assert [conv.out_channels for conv in (layer.theta, layer.phi[0], layer.g[0], layer.o)] == [1, 1, 4, 8]
+    assert [conv.out_channels for conv in (layer.theta, layer.phi[0], layer.g[0], layer.o)] == [2, 2, 8, 16]
 
 
 def test_it_begins_as_the_identity_and_the_first_gradient_is_that_of_gamma():
