@@ -6,13 +6,17 @@ import argparse
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from minigan.apply import Applier, Job, Outcome, apply_all, jobs
+from minigan.apply.picture import FLOATS
+from minigan.apply.ready import is_ready
 from minigan.backend import keep_freed_memory
 from minigan.commands.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands.options import (
     add_run_options,
     check_writable,
+    open_ready,
     open_run,
     place,
     print_notes,
@@ -31,11 +35,14 @@ SHOWN = 20  # error messages of failed files, at most
 
 def add_arguments(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("run", type=place, metavar="RUN", help="the folder of a run whose model can be applied")
+    what = "the folder of a run whose model can be applied; or enlarge, a network that ships: photos twice as large"
+    parser.add_argument("run", type=place, metavar="RUN", help=what)
     what = "files or folders: pictures, or .npy files with floats in [-1, 1]"
     parser.add_argument("inputs", type=place, nargs="+", metavar="IN", help=what)
-    where = "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file"
-    parser.add_argument("-o", "--out", type=place, required=True, metavar="OUT", help=where)
+    where = (
+        "a folder, or for one file a .png, .tif, .webp, .jpg or .npy file (default: of photo.jpg, photo-RUN.png here)"
+    )
+    parser.add_argument("-o", "--out", type=place, metavar="OUT", help=where)
     to = "of a model that translates in several directions, such as cyclegan: the target, a or b (default: b)"
     parser.add_argument("--to", metavar="TARGET", default="", help=to)
     holes = "for a model that fills holes: a picture as large as IN in which the holes are white; or a folder of those"
@@ -51,10 +58,10 @@ def add_arguments(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Apply the model, and print where the results are. Returns 0, or 2 if a file failed."""
     keep_freed_memory()
+    args.out = args.out or _named(args.inputs, args.run)
     work, notes = jobs(args.inputs, args.out, args.mask)
     check_writable(work[0].target.parent)
-    run, config, cls = read_run("apply", args.run, args.model)
-    model, _ = open_run(run, config, cls, args.checkpoint, args.device)
+    model = _opened(args)
     applier, outcome = Applier(model, to=args.to, strength=args.strength), Outcome()
     _check_mask(applier, args.run, args.mask)
     print_notes((*notes, *_forecast(applier, work)), sys.stderr)
@@ -72,6 +79,22 @@ def main(args: argparse.Namespace) -> int:
     if len(outcome.failed) > SHOWN:
         warn(f"and {len(outcome.failed) - SHOWN:,} other files failed")
     return 2 if outcome.failed else 0
+
+
+def _opened(args: argparse.Namespace) -> Any:
+    """Return the model of a run, or the one that ships."""
+    if is_ready(args.run):
+        return open_ready(args.run, args)
+    run, config, cls = read_run("apply", args.run, args.model)
+    return open_run(run, config, cls, args.checkpoint, args.device)[0]
+
+
+def _named(inputs: list[Path], run: Path) -> Path:
+    """Return the name of the result of one file: that of the file with that of the run."""
+    if len(inputs) > 1 or inputs[0].is_dir():
+        raise UsageError("the results of several files need a folder: add -o FOLDER")
+    kept = inputs[0].suffix.lower() == FLOATS
+    return Path(f"{inputs[0].stem}-{run.resolve().name}{FLOATS if kept else '.png'}")
 
 
 def _forecast(applier: Applier, work: list[Job]) -> list[str]:

@@ -22,7 +22,7 @@ from minigan.apply import Applier, Picture
 from minigan.apply.picture import from_floats
 from minigan.commands.cli import UsageError
 from minigan.commands.enlarged_table import Table, print_table, with_channels, write_table
-from minigan.commands.options import check_writable, warn
+from minigan.commands.options import check_writable, open_ready, warn
 from minigan.commands.subjects import Subject
 from minigan.commands.translated import open_judged_data
 from minigan.common.terminal import bar
@@ -41,6 +41,18 @@ WINDOW = 11  # pixels of SSIM, which have to be left inside the border
 Original = tuple[str, np.ndarray]  # name, bytes (H, W, 1 or 3)
 
 
+def evaluate_ready(args: argparse.Namespace) -> int:
+    """Do what `evaluate_run` does with the network that ships, which has neither data nor a folder of its own."""
+    name = args.what[0]
+    if args.against is None:
+        raise UsageError(
+            f"{name}, the network that ships, has no pictures: give a folder of originals as a second word"
+        )
+    if not _is_folder(Path(args.against)):
+        raise UsageError(f"{args.against} is not a folder of pictures, or a .zip of one: give the originals")
+    return evaluate_run(args, Subject(None, model=open_ready(name, args), source=f"{name}, which ships"))
+
+
 def evaluate_run(args: argparse.Namespace, subject: Subject) -> int:
     """Enlarge low pictures by the model of a run, print the scores beside bicubic, and write them into --out."""
     model, scale = subject.model, getattr(subject.model, "scale", 1)
@@ -50,8 +62,9 @@ def evaluate_run(args: argparse.Namespace, subject: Subject) -> int:
     if args.scale not in (None, scale):
         raise UsageError(f"{args.what[0]} enlarges by {scale}, not by {args.scale}: leave out --scale")
     _refuse(args, "n_against", "save_stats", "features", "weights", "metrics", "img_size")
-    out = args.out or Path(args.what[0]) / "evaluation"
-    check_writable(out)
+    out = args.out or (Path(args.what[0]) / "evaluation" if subject.config else None)
+    if out:
+        check_writable(out)
     described, originals = _originals(args, subject)
     applier, table = Applier(model, strength=args.strength), Table(scale)
     for name, pixels in originals:
@@ -69,7 +82,8 @@ def evaluate_run(args: argparse.Namespace, subject: Subject) -> int:
     strength = "" if args.strength is None else f", strength {args.strength:g}"
     found = table.found(subject.source + strength, described)
     print_table(found, table, "enlarged", args.json)
-    write_table(out, found, table, args.json)
+    if out:
+        write_table(out, found, table, args.json)
     return 0
 
 
@@ -159,6 +173,10 @@ def _files(root: Path, split: str) -> list[tuple[str, Any]]:
     split: "" is the test part or the val part if there is one, else everything
     """
     root = root.expanduser()
+    if root.is_file() and not _is_folder(root):
+        raise DataError(
+            f"{root} is a file, and no .zip archive that can be read: give the folder that holds the pictures"
+        )
     everything = list_files(root)
     for part in [split] if split else ["test", "val", "train"]:
         try:

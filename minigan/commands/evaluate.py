@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from minigan import metrics
+from minigan.apply.ready import is_ready
 from minigan.backend import Device, get_device, keep_freed_memory
 from minigan.commands import enlarged, options
 from minigan.commands.cli import Parser, UsageError
@@ -91,7 +92,7 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     is_run = (Path(args.what[0]) / "config.json").is_file()
     if args.protocol and not is_run:
-        return enlarged.compare(args)
+        return enlarged.evaluate_ready(args) if is_ready(Path(args.what[0])) else enlarged.compare(args)
     if set(args.metrics or ()) & set(PAIRED) and not args.protocol:
         return compare(args)
     device = get_device(args.device)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from minigan.apply.ready import enlarger
 from minigan.commands.cli import UsageError
 from minigan.common.user_code import is_own, own_model, short_name
 from minigan.common.words import flag, with_flags
@@ -139,10 +140,21 @@ def open_run(
 ) -> tuple[Any, Checkpoint]:
     """Return the trained model of a run, and its checkpoint. Warns of changed user files and damaged checkpoints."""
     if checkpoint and not checkpoint.is_file():
-        raise UsageError(f"there is no file {checkpoint}: give a checkpoint to --checkpoint, such as RUN/best.npz")
+        known = [*folder.checkpoints(), Path("RUN/best.npz")]
+        raise UsageError(f"there is no file {checkpoint}: give a checkpoint to --checkpoint, such as {known[0]}")
     for sentence in other_files(folder.config(), config):
         warn(sentence)
     return open_model(folder, config, checkpoint, device, cls, warn)
+
+
+def open_ready(name: Any, args: argparse.Namespace) -> Any:
+    """Return the model that ships. Raises UsageError for options that only a run has."""
+    for option in ("model", "checkpoint"):
+        if getattr(args, option):
+            raise UsageError(
+                f"--{option} is for the folder of a run, and {name} is the network that ships: leave it out"
+            )
+    return enlarger(args.device)
 
 
 def add_run_options(parser: Any, weights: str = "") -> None:

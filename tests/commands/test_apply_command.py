@@ -52,6 +52,16 @@ def test_a_folder_of_200_files_of_which_one_is_damaged(denoiser, capsys):
     assert not [path for path in Path("out").rglob("*") if path.is_file() and path.suffix != ".png"]
 
 
+def test_the_result_of_one_file_is_named_after_the_run(denoiser, capsys):
+    Path("deeper").mkdir()
+    for name in ("deeper/in.jpg", "in.png"):
+        picture(name, 9, 11)
+        assert run(f"apply {denoiser} {name} {OWN}") == 0
+    np.save("array.npy", np.zeros((4, 4, 3), np.float32))
+    assert run(f"apply {denoiser} array.npy {OWN}") == 0
+    assert capsys.readouterr().out.split() == ["in-run.png", "in-run.png", "array-run.npy"]
+
+
 def test_notes_are_told(denoiser, capsys):
     np.save("in.npy", np.full((20, 30, 3), 200, np.float32))
     assert run(f"apply {denoiser} in.npy -o out.npy {OWN}") == 0
@@ -67,7 +77,8 @@ def test_notes_are_told(denoiser, capsys):
         ("nothing.png -o out", "there is no file nothing.png"),
         ("broken.png -o out", "broken.png is damaged"),
         ("five.npy -o out", "five.npy: the network takes 3 channels, and this has 5"),
-        ("in.png", "required: -o/--out"),
+        ("in.png link.png", "the results of several files need a folder: add -o FOLDER"),
+        (".", "add -o FOLDER"),
         ("in.png -o in.png/out.png", "is not a folder"),
     ],
 )

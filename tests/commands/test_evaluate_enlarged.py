@@ -121,6 +121,10 @@ def test_the_usual_comparison_says_that_its_protocol_is_another(capsys):
         ("evaluate pictures pictures --protocol sr --scale 2 --img-size 8", "leave out --img-size"),
         ("evaluate pictures pictures --protocol sr --scale 8", "and the protocol at scale 8 takes 27x27 or more"),
         ("evaluate pictures nothing --protocol sr --scale 2", "nothing is not a folder"),
+        (
+            "evaluate pictures/00.png pictures --protocol sr --scale 2",
+            "is a file, and no .zip archive that can be read",
+        ),
         ("evaluate pictures few --protocol sr --scale 2", "few has no picture called 03"),
         ("evaluate few pictures --protocol sr --scale 2", "few has no picture called 03"),
         ("evaluate halves pictures --protocol sr --scale 2", "00.png is 12x15, but pictures/00.png 24x30"),

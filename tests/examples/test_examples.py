@@ -23,7 +23,7 @@ from minigan.training import train
 ROOT = Path(__file__).resolve().parents[2]
 ALL = sorted((ROOT / "examples").glob("*.py"))
 GIVEN_TO_TRAIN = ("infogan.py", "my_data.py")  # to `minigan train`: they are no programs
-NEED_PHOTOS = ("train_photo_classifier.py",)  # tests/examples/test_train_photo_classifier.py runs it
+NEED_PHOTOS = ("train_photo_classifier.py", "train_enlarger.py")  # test_train_….py beside this file run them
 OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
 OF_RUNS = (
     "translation_results.py",
