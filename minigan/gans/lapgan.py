@@ -21,7 +21,7 @@ One training step, for every level on its own, all with the same real pictures:
 D sees the sum of residual and coarse picture, so both real and fake are whole pictures with the same coarse part. In
 training, no level depends on another. In sampling, each gets what the level below it has made.
 
-Networks, for C channels and F = `features`, from the authors' CIFAR scripts (facebookarchive/eyescream):
+Networks (lapgan_networks.py), from the authors' CIFAR scripts (facebookarchive/eyescream), with F = `features`:
 
     coarsest    G: z (100) → 16F → 16F → H·W·C       dense, ReLU, linear output
                 D: H·W·C → 16F → 16F → 1             dense, ReLU, dropout .5 after each ReLU
@@ -46,20 +46,9 @@ import numpy as np
 
 from minigan.backend import Device, array_module, get_device
 from minigan.errors import ShapeError
-from minigan.gans.base import Networks, Shape
-from minigan.layers import (
-    AvgPool2D,
-    BilinearUpsample,
-    Concat,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    ReLU,
-    Reshape,
-    Sequential,
-    Upsample,
-)
+from minigan.gans.base import Shape
+from minigan.gans.lapgan_networks import coarsest_networks, residual_networks
+from minigan.layers import AvgPool2D, BilinearUpsample, Upsample
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
 from minigan.model import PICTURE, Exhibit, Game, Measure, Model, Now
@@ -288,51 +277,3 @@ def shapes_of_levels(shape: Shape) -> list[Shape]:
             f"{'×'.join(map(str, shape))}: give another `img_size`"
         )
     return shapes
-
-
-def coarsest_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
-    """G: z (N, latent_dim) → pictures (N, h, w, C); D: pictures → logits (N, 1)."""
-    size, units = prod(shape), 16 * features
-    G = Sequential(
-        Dense(latent_dim, units, rng=rng),
-        ReLU(),
-        Dense(units, units, rng=rng),
-        ReLU(),
-        Dense(units, size, rng=rng),
-        Reshape(*shape),
-    )
-    D = Sequential(
-        Flatten(),
-        Dense(size, units, rng=rng),
-        ReLU(),
-        Dropout(0.5),
-        Dense(units, units, rng=rng),
-        ReLU(),
-        Dropout(0.5),
-        Dense(units, 1, rng=rng),
-    )
-    return G, D
-
-
-def residual_networks(shape: Shape, latent_dim: int, features: int, rng: np.random.Generator) -> Networks:
-    """G: noise (N, h, w, 1) and coarse pictures (N, h, w, C) → residuals; D: pictures (N, h, w, C) → logits (N, 1)."""
-    H, W, C = shape
-    G = Sequential(
-        Concat(),  # (N, h, w, 1 + C)
-        Conv2D(1 + C, features, 7, padding=3, rng=rng),
-        ReLU(),
-        Conv2D(features, features, 7, padding=3, rng=rng),
-        ReLU(),
-        Conv2D(features, C, 5, padding=2, rng=rng),
-    )
-    h, w = ((size - 4 - 5) // 2 + 1 for size in (H, W))  # after two 5×5 windows without padding, one of stride 2
-    D = Sequential(
-        Conv2D(C, features, 5, rng=rng),
-        ReLU(),
-        Conv2D(features, features, 5, stride=2, rng=rng),
-        Flatten(),
-        ReLU(),
-        Dropout(0.5),
-        Dense(h * w * features, 1, rng=rng),
-    )
-    return G, D

@@ -144,6 +144,7 @@ NO_DERIVATIVE = {
     "gans/base.py": "networks and latents handed on",
     "gans/networks.py": "networks, of layers that have tests of their own",
     "translators/damages.py": "what the data is, not a derivative",
+    "gans/lapgan_networks.py": "networks, of layers that have tests of their own",
     "gans/resnet.py": "networks, of layers that have tests of their own",
     "translators/norms.py": "norms by name",
     "translators/patchgan.py": "networks, of layers that have tests of their own",
