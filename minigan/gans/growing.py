@@ -25,6 +25,7 @@ import numpy as np
 from minigan.errors import ShapeError
 from minigan.layers import (
     AvgPool2D,
+    Blur,
     Conv2D,
     Dense,
     Equalized,
@@ -160,10 +161,18 @@ class GrowingCritic(Growing):
 
     group:    pictures whose standard deviation is a channel of the last block; 0 for none
     equalize: as in the generator
+    blur:     filter with [1, 2, 1] before the convolution at whose end a picture is halved, as in StyleGAN
     """
 
     def __init__(
-        self, top: int, channels: int, features: int, group: int, equalize: bool, rng: np.random.Generator
+        self,
+        top: int,
+        channels: int,
+        features: int,
+        group: int,
+        equalize: bool,
+        rng: np.random.Generator,
+        blur: bool = False,
     ) -> None:
         def weighted(layer: Layer, gain: float = GAIN) -> list[Layer]:
             return [_weighted(layer, gain, equalize, rng), LeakyReLU(SLOPE)]
@@ -173,7 +182,8 @@ class GrowingCritic(Growing):
             C, K = width(k, features), width(max(k - 1, 0), features)
             layers[f"rgb{FIRST << k}"] = Sequential(*weighted(Conv2D(channels, C, 1, rng=rng)))
             if k:
-                body = weighted(Conv2D(C, C, 3, padding=1, rng=rng)) + weighted(Conv2D(C, K, 3, padding=1, rng=rng))
+                body = weighted(Conv2D(C, C, 3, padding=1, rng=rng)) + [Blur(1, taps=(1, 2, 1))] * blur
+                body += weighted(Conv2D(C, K, 3, padding=1, rng=rng))
                 body.append(AvgPool2D(2))
             else:
                 body = [MinibatchStdDev(group)] if group else []

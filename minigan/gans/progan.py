@@ -32,7 +32,7 @@ classifier); the decay of the average rises from .1 to .999, which removes the i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -117,17 +117,8 @@ class ProGAN(LatentGAN):
             optimizer.reset()
 
     def level_at(self, samples: int) -> float:
-        """Return the level after so many samples: k, or k − 1 + α in the fade to level k.
-
-        α has values inside of (0, 1): each step of a fade trains the old and the new layers.
-        """
-        at = self.phases.index(phase_at(self.phases, samples))
-        i = at + 2 * self.top + 1 - len(self.phases)  # 0: 4px, 1: fade-8px, 2: 8px, …
-        k = (i + 1) // 2
-        if i % 2 == 0:
-            return float(k)
-        begins, ends = self.phases[at].begins, self.phases[at + 1].begins
-        return k - 1 + (samples - begins + 1) / (ends - begins + 1)
+        """Return the level after so many samples."""
+        return level_at(self.phases, self.top, samples)
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update D once, then G once, at the level of now.samples.
@@ -206,20 +197,35 @@ class ProGAN(LatentGAN):
         self.level = float(arrays["level"])
 
 
-def phases(top: int, growth_samples: int) -> tuple[Phase, ...]:
-    """Return the phases from 4 pixels to level `top`: a fade to each level and a stable phase at it.
+def level_at(phases: Sequence[Phase], top: int, samples: int) -> float:
+    """Return the level after so many samples: k, or k − 1 + α in the fade to level k. `phases` end at level `top`.
+
+    α has values inside of (0, 1): each step of a fade trains the old and the new layers.
+    """
+    at = phases.index(phase_at(phases, samples))
+    i = at + 2 * top + 1 - len(phases)  # 0: 4px, 1: fade-8px, 2: 8px, …
+    k = (i + 1) // 2
+    if i % 2 == 0:
+        return float(k)
+    begins, ends = phases[at].begins, phases[at + 1].begins
+    return k - 1 + (samples - begins + 1) / (ends - begins + 1)
+
+
+def phases(top: int, growth_samples: int, first: int = 0, networks: Sequence[str] = "GD") -> tuple[Phase, ...]:
+    """Return the phases from level `first` to level `top`: a fade to each level and a stable phase at it.
 
     All but the last together take `growth_samples`, in equal parts; with 0, the last is the only one. The layers of
-    other levels are idle. Raises ValueError for fewer samples than phases.
+    other levels are idle in `networks`. Raises ValueError for fewer samples than phases.
     """
-    if 0 < growth_samples < 2 * top:
-        raise ValueError(f"`growth_samples` is {growth_samples}: {2 * top} phases need at least as many samples, or 0")
+    before = 2 * (top - first)  # phases before the last
+    if 0 < growth_samples < before:
+        raise ValueError(f"`growth_samples` is {growth_samples}: {before} phases need at least as many samples, or 0")
     found = []
-    for i in range(2 * top + 1):
+    for i in range(2 * first, 2 * top + 1):
         k, fading = (i + 1) // 2, i % 2
         idle = [f"block{FIRST << j}" for j in range(top + 1) if j > k]
         idle += [f"rgb{FIRST << j}" for j in range(top + 1) if j != k and not (fading and j == k - 1)]
         name = f"fade-{FIRST << k}px" if fading else f"{FIRST << k}px"
-        begins = growth_samples * i // (2 * top)
-        found.append(Phase(name, begins, idle=tuple(f"{net}.{layer}" for net in "GD" for layer in idle)))
+        begins = growth_samples * (i - 2 * first) // max(1, before)
+        found.append(Phase(name, begins, idle=tuple(f"{net}.{layer}" for net in networks for layer in idle)))
     return tuple(found) if growth_samples else (found[-1],)
