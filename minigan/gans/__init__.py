@@ -11,6 +11,7 @@ from minigan.gans.lapgan import LAPGAN
 from minigan.gans.lsgan import LSGAN
 from minigan.gans.progan import ProGAN
 from minigan.gans.sngan import SNGAN
+from minigan.gans.stylegan import StyleGAN
 from minigan.gans.stylegan2 import StyleGAN2
 from minigan.gans.wgan import WGAN
 from minigan.gans.wgan_gp import WGANGP
@@ -27,6 +28,7 @@ MODELS: dict[str, type[Any]] = {  # Any: their constructors differ
     "cdcgan": CDCGAN,
     "lapgan": LAPGAN,
     "progan": ProGAN,
+    "stylegan": StyleGAN,
     "stylegan2": StyleGAN2,
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "MODELS",
     "ProGAN",
     "SNGAN",
+    "StyleGAN",
     "StyleGAN2",
     "WGAN",
     "WGANGP",

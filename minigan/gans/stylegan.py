@@ -2,8 +2,8 @@
 
 A mapping network turns the latent z into a style w. The synthesis network begins with a learned constant of 4×4 pixels
 instead of z. After each convolution, an adaptive instance norm replaces the mean and the deviation of every channel by
-those that w asks for (layers/adain.py). So each layer has a style of its own, and these may come from different w: those
-of coarse layers decide on pose and shape, those of fine ones on color and texture.
+those that w asks for (layers/adain.py). So each layer has a style, and different layers may have those of different w.
+Coarse layers decide on pose and shape, fine ones on color and texture.
 
 It is the model between progan.py and stylegan2.py:
 
@@ -12,8 +12,10 @@ It is the model between progan.py and stylegan2.py:
     its own               AdaIN (stylegan2 modulates and demodulates weights); a filter [1, 2, 1] after enlargements and
                           before halvings; R1 with γ 10 in every step, not in each 16th; no path length
 
-StyleGAN2 replaced AdaIN because pictures had blobs: one strong spot in a channel makes its deviation large, so the norm
-shrinks the rest of it. It replaced growing because details kept to fixed places. One step, at the level of now.samples:
+StyleGAN2 replaced AdaIN because pictures had blobs: one strong spot makes the deviation of its channel large, so that
+the norm makes the rest of the channel small. It replaced growing because details kept to fixed places.
+
+One step, at the level of now.samples:
 
     draw z; update D to minimize   mean softplus(D(G(z))) + mean softplus(−D(x)) + γ/2 mean ‖∇D(x)‖²
     draw z; update mapping and synthesis to minimize   mean softplus(−D(G(z)))
@@ -24,15 +26,15 @@ Networks: growing_style.py, growing.py; mapping: style_networks.py. z and w of 1
 Adam 1e-3 (0, .99). The moments are set to 0 at the beginning of each phase.
 
 Deviations: 64 channels up to 32 pixels instead of 512; w of 128 numbers instead of 512; one batch size and one rate for
-all sizes; lengths of phases as in progan.py, averages of weights as in stylegan2.py; one strength of noise for each layer
-instead of each channel; the critic's activation comes before the halving; the second w of a mix is computed only if it
-is used. No labels.
+all sizes; phases are as long as in progan.py, weights are averaged as in stylegan2.py; one strength of noise for each
+layer instead of each channel; the critic's activation comes before the halving; the second w of a mix is computed only
+if it is used. No labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -63,7 +65,7 @@ class StyleGAN(StyleGAN2):
     paper = "A Style-Based Generator Architecture for Generative Adversarial Networks (Karras, Laine and Aila 2019)"
     makes = "square pictures of 8, 16, 32, 64, 128, 256 … pixels"
     suits = "to compare it with stylegan2, which replaced it"
-    measures: ClassVar[dict[str, Measure]] = {
+    measures = {
         **LatentGAN.measures,
         "r1": StyleGAN2.measures["r1"],
         "alpha": Measure("α", "Fade", "share", note="share of the new resolution; 1 between the fades"),

@@ -217,7 +217,7 @@ class StyleGAN2(LatentGAN):
 
         With probability `mixing`, the layers from `cut` on, the same for the whole batch, have the w of another z.
         """
-        mapping, L = self.networks["mapping"], self.n_layers
+        mapping, L = self.networks["mapping"], self.layers_in_use()
         cut = int(now.rng.integers(1, L)) if now.rng.random() < self.mixing else L
         w, cache = mapping.forward(self.latent(n, rng), rng=rng)  # (n, Z)
         self.w_mean += W_RATE * (w.mean(axis=0) - self.w_mean)  # w̄ is no function of the weights: no gradient
@@ -234,6 +234,10 @@ class StyleGAN2(LatentGAN):
                 mapping.backward(dws[:, cut:].sum(axis=1), other, wrt="params")
 
         return ws, backward
+
+    def layers_in_use(self) -> int:
+        """Return the number of layers with a style: L. A model that grows has fewer at first."""
+        return self.n_layers
 
     def for_all_layers(self, w: Any) -> Any:
         """w (n, Z) → ws (n, L, Z), the same for every layer."""

@@ -103,6 +103,8 @@ TESTS = {
     "gans/cgan.py": ("gans/test_conditional_gans.py", *STEPS),
     "gans/cdcgan.py": ("gans/test_conditional_gans.py", *STEPS),
     "gans/lapgan.py": ("gans/test_lapgan.py",),
+    "gans/growing_style.py": ("gans/test_growing_style.py",),
+    "gans/stylegan.py": ("gans/test_stylegan.py",),
     "gans/lsgan.py": ("gans/test_lsgan.py", *STEPS),
     "gans/growing.py": ("gans/test_progan.py",),
     "gans/progan.py": ("gans/test_progan.py",),
