@@ -42,10 +42,21 @@ def test_levels_of_a_size(shape, sizes):
 
 
 def test_height_and_width_may_differ():
-    gan = make((32, 28, 1))
-    assert [level.shape[:2] for level in gan.levels] == [(8, 7), (16, 14), (32, 28)]
-    make_step(gan, pictures(gan), np.random.default_rng(0))
-    assert gan.show([], np.random.default_rng(0))["levels"].samples.shape == (24, 32, 28, 1)
+    gan = make((56, 28, 1))
+    assert [level.shape[:2] for level in gan.levels] == [(14, 7), (28, 14), (56, 28)]
+    measured = make_step(gan, pictures(gan), np.random.default_rng(0))
+    assert measured.keys() == gan.measures.keys() == {f"{name}_{size}" for size in (14, 28, 56) for name in MEASURED}
+    assert gan.show([], np.random.default_rng(0))["levels"].samples.shape == (24, 56, 28, 1)
+
+
+def test_gradients_of_the_last_step_are_forgotten():
+    clean, soiled = make((14, 14, 1)), make((14, 14, 1))
+    for network in soiled.networks.values():
+        network.parameters().grads[:] = 1e6
+    for gan in (clean, soiled):
+        make_step(gan, pictures(gan), np.random.default_rng(0))
+    for name in clean.networks:
+        np.testing.assert_array_equal(*(gan.networks[name].parameters().grads for gan in (clean, soiled)))
 
 
 @pytest.mark.parametrize("shape", [(13, 13, 1), (12, 12, 1), (15, 28, 1), (28, 28, 2), (2,), (28, 28)])
@@ -222,7 +233,7 @@ def test_the_gradient_of_the_samples_by_z():
     np.testing.assert_allclose(samples, gan.generate(z), atol=1e-12)
     assert (abs(samples) == 1).any()
     assert (abs(samples) < 1).any()
-    dsamples, before = rng.normal(size=samples.shape), gan.networks["G14"].parameters().grads.copy()
+    dsamples = rng.normal(size=samples.shape)
     dz = backward(dsamples)
     assert dz.shape == z.shape
     for columns in gan.by_level(np.arange(gan.latent_dim)[None]):  # those of each level in z
@@ -230,7 +241,7 @@ def test_the_gradient_of_the_samples_by_z():
         direction[:, columns.ravel()] = rng.normal(size=(2, columns.size))
         slope = ((gan.generate(z + 1e-7 * direction) - gan.generate(z - 1e-7 * direction)) * dsamples).sum() / 2e-7
         assert slope == pytest.approx((dz * direction).sum(), rel=1e-6)
-    np.testing.assert_array_equal(gan.networks["G14"].parameters().grads, before)  # no parameter has got one
+    assert not any(network.parameters().grads.any() for network in gan.networks.values())
 
 
 def test_averages_of_every_g_draw():

@@ -75,6 +75,16 @@ def test_styles_are_mixed_among_the_layers_in_use(samples, cuts):
     assert 0.05 < np.mean(np.array(found) == max(cuts)) < 0.16
 
 
+def test_gradients_of_the_last_step_are_forgotten():
+    clean, soiled = make(), make()
+    for network in soiled.networks.values():
+        network.parameters().grads[:] = 1e6
+    for gan in (clean, soiled):
+        step(gan, 40)
+    for name in clean.networks:
+        np.testing.assert_array_equal(*(gan.networks[name].parameters().grads for gan in (clean, soiled)))
+
+
 def test_moments_begin_again_with_a_phase():
     gan = make()
     step(gan, 0)
