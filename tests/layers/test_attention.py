@@ -39,6 +39,11 @@ def test_one_formula_for_all_pixels():
     assert [conv.out_channels for conv in (layer.theta, layer.phi[0], layer.g[0], layer.o)] == [2, 2, 8, 16]
 
 
+def test_a_single_channel_is_enough():
+    layer = SelfAttention(1, rng=RNG)
+    assert [conv.out_channels for conv in (layer.theta, layer.phi[0], layer.g[0], layer.o)] == [1, 1, 1, 1]
+
+
 def test_it_begins_as_the_identity_and_the_first_gradient_is_that_of_gamma():
     layer = SelfAttention(8, rng=RNG).to(dtype=np.float64)
     x = RNG.standard_normal((2, 4, 4, 8))

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from minigan.errors import ShapeError
-from minigan.layers import Branches, Concat, Dense, Dropout, Embedding, Layer, MaxPool2D, Parallel, Sequential, Tanh
+from minigan.layers import (
+    Branches,
+    Concat,
+    Dense,
+    Dropout,
+    Embedding,
+    Fork,
+    Layer,
+    MaxPool2D,
+    Parallel,
+    Sequential,
+    Tanh,
+)
 from minigan.testing import check_layer, shake, smooth_point
 
 RNG = np.random.default_rng(0)
@@ -130,3 +142,16 @@ def test_parallel_ways_end_beside_each_other():
         Parallel(MaxPool2D(2), MaxPool2D(1)).forward(np.zeros((1, 4, 4, 1)))
     with pytest.raises(ValueError, match="at least one layer"):
         Parallel()
+
+
+def test_a_fork_gives_one_x_to_all_and_adds_their_gradients():
+    rng = np.random.default_rng(0)
+    x, dense = rng.standard_normal((3, 4)), Dense(4, 2, rng=rng).to(dtype=np.float64)
+    fork = Fork(dense, None)
+    y, cache = fork.forward(x)
+    np.testing.assert_array_equal(y[0], dense.forward(x)[0])
+    np.testing.assert_array_equal(y[1], x)
+    dy = rng.standard_normal((3, 2)), rng.standard_normal((3, 4))
+    np.testing.assert_allclose(fork.backward(dy, cache), dy[0] @ dense.W.T + dy[1], rtol=1e-14)
+    np.testing.assert_allclose(fork.backward((None, dy[1]), cache), dy[1], rtol=1e-14)
+    assert fork.backward(dy, cache, wrt="params") is None

@@ -12,6 +12,7 @@ from minigan.layers import (
     he_normal,
     he_uniform,
     normal,
+    orthogonal,
     uniform,
 )
 
@@ -66,3 +67,16 @@ def test_the_fans_of_a_convolution_count_its_area():
 def test_the_same_seed_gives_the_same_weights():
     one, other = (Dense(3, 5, rng=np.random.default_rng(7)).W for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (3, 3, 2, 5)])
+def test_all_singular_values_of_orthogonal_weights_are_the_gain(shape):
+    W = orthogonal(2.0)(np.random.default_rng(0), shape, 1, 1)
+    assert (W.shape, W.dtype) == (shape, np.float32)
+    np.testing.assert_allclose(np.linalg.svd(W.reshape(-1, shape[-1]), compute_uv=False), 2, rtol=1e-6)
+
+
+def test_orthogonal_weights_are_as_often_negative_as_positive():
+    """Without the signs of R, the first entry of Q would always be negative."""
+    draws = [orthogonal()(np.random.default_rng(seed), (3, 2), 1, 1)[0, 0] for seed in range(40)]
+    assert 10 < sum(draw > 0 for draw in draws) < 30
