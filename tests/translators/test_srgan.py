@@ -86,6 +86,16 @@ def test_each_term_can_be_left_out():
         make(pixel_weight=0.0, adversarial=0.0, content="none")
 
 
+def test_the_content_loss_has_the_depth_and_weight_of_its_network():
+    """Two depths of the network of photos with 0.1; of VGG19 the paper's (1/12.75)²."""
+    model = make()
+    assert (len(model.frozen["content"].layers), model.content_weight) == (2 * 6, 0.1)
+    vgg = make(content="vgg19.pth", content_layer="1_2", adversarial=0.0)
+    assert (len(vgg.frozen["content"].layers), vgg.content_weight) == (5, pytest.approx(0.0061515, rel=1e-4))
+    assert (make(content_weight=0.3).content_weight, make(content="none").content_weight) == (0.3, 0)
+    assert model.phases[0].idle == ("D",) and model.games[0].objective is model.losses["loss"] is model.loss
+
+
 def test_psnr_decides_only_if_nothing_else_is_wanted():
     assert all(make(**options).translations[0].undecided for options in ({}, {"adversarial": 0.0}, {"content": "none"}))
     assert not make(adversarial=0.0, content="none").translations[0].undecided
