@@ -21,8 +21,11 @@ another loss. Layers that don't compute yet have gradients and moments of 0, so 
 The networks have an equalized learning rate (layers/equalized.py), pixel norm in G (pixel_norm.py), and the minibatch
 standard deviation in D (minibatch.py), by which D notices that a batch has too little variety.
 
-Networks: growing.py. Latent of 128 numbers from N(0, 1), which pixel norm brings to the length √128. Adam 1e-3
-(0, .99), λ 10, n_critic 1. Samples are drawn with an average of G's weights, decay .999.
+Networks: growing.py. Latent of 128 numbers from N(0, 1), which pixel norm brings to the length √128. Adam (0, .99) with
+the rate 1e-3·√(512/C) for C channels, λ 10, n_critic 1. Samples are drawn with an average of G's weights, decay .999.
+
+The authors' rate is 1e-3, with C = 512. Where V has the standard deviation 1, a step of Adam changes an output by about
+lr·√fan_in, the sum of fan_in changes by c·lr. With this rate, narrower networks change as much in a step as theirs.
 
 Deviations: 64 channels up to 32 pixels instead of 512; one batch size for all resolutions, by default 16 (authors: 128
 up to 16 pixels, 64 at 32, …, 16 at 128); phase lengths by the length of the run (authors: 600,000 pictures each); the
@@ -33,6 +36,7 @@ classifier); the decay of the average rises from .1 to .999, which removes the i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import sqrt
 from typing import Annotated, Any
 
 import numpy as np
@@ -74,7 +78,9 @@ class ProGAN(LatentGAN):
         self,
         shape: Shape,
         latent_dim: Annotated[int, Count("length of the latent vector z")] = 128,
-        lr: Annotated[float, Positive("learning rate")] = 1e-3,
+        lr: Annotated[
+            float | None, Positive("learning rate", default="0.001·√(512/features): 0.0028 with 64 features")
+        ] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.0,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.99,
         lambda_gp: Annotated[float, NotNegative("weight of the gradient penalty")] = 10.0,
@@ -92,6 +98,7 @@ class ProGAN(LatentGAN):
         G = GrowingGenerator(self.top, latent_dim, channels, features, True, rng)
         D = GrowingCritic(self.top, channels, features, group, True, rng)
         self.setup(shape, latent_dim, G, D, Wasserstein(), device)
+        lr = 1e-3 * sqrt(512 / features) if lr is None else lr
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.penalty, self.drift = GradientPenalty(lambda_gp), drift
         self.games = (Game(self.loss, penalty="penalty", penalty_weight=lambda_gp),)

@@ -89,6 +89,11 @@ def test_channels_are_halved_above_32_pixels():
     assert width(7, 4) == 1
 
 
+def test_the_learning_rate_is_the_authors_for_512_channels_and_larger_for_fewer():
+    rates = [[o.lr for o in make(**options).optimizers.values()] for options in ({"features": 32}, {"lr": 0.1})]
+    assert rates == [pytest.approx([4e-3, 4e-3]), [0.1, 0.1]]
+
+
 def test_all_weights_are_equalized_and_d_sees_variety():
     gan = make()
     for network in gan.networks.values():
