@@ -134,7 +134,28 @@ def torch_network(network: layers.Layer) -> nn.Module:
     return nn.Sequential(*(_translated(layer, in_place=i > 0) for i, layer in enumerate(network.layers)))
 
 
+def _composite(layer: layers.Layer) -> nn.Module | None:
+    """Translate a layer that is made of others; None for any other layer."""
+    match layer:
+        case growing.GrowingGenerator() | growing.GrowingCritic():
+            peers = {name: _translated(inner) for name, inner in layer.layers.items()}
+            return getattr(torch_gans, type(layer).__name__)(peers)
+        case _ if type(layer) in torch_attention.LAYERS:
+            return torch_attention.translated(layer, _translated)
+        case layers.Sequential():
+            return torch_network(layer)
+        case layers.Residual() if layer.conditional:
+            return torch_attention.ConditionalResidual(_translated(layer.body), _translated(layer.shortcut))
+        case layers.Residual():
+            return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
+        case layers.Skip():
+            return _Skip(_translated(layer.body))
+    return None
+
+
 def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
+    if (composite := _composite(layer)) is not None:
+        return composite
     bias = getattr(layer, "bias", False)
     match layer:
         case layers.Dense():
@@ -152,19 +173,6 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
             return nn.utils.parametrizations.spectral_norm(inner, "weight", layer.n_power_iterations, layer.eps)
         case layers.Equalized() if layer.lr_multiplier == 1 and not isinstance(layer.layer, layers.ConvTranspose2D):
             return _Equalized(_translated(layer.layer), layer.scale)
-        case growing.GrowingGenerator() | growing.GrowingCritic():
-            peers = {name: _translated(inner) for name, inner in layer.layers.items()}
-            return getattr(torch_gans, type(layer).__name__)(peers)
-        case _ if type(layer) in torch_attention.LAYERS:
-            return torch_attention.translated(layer, _translated)
-        case layers.Sequential():
-            return torch_network(layer)
-        case layers.Residual() if layer.conditional:
-            return torch_attention.ConditionalResidual(_translated(layer.body), _translated(layer.shortcut))
-        case layers.Residual():
-            return _Residual(_translated(layer.body), _translated(layer.shortcut) if layer.shortcut else nn.Identity())
-        case layers.Skip():
-            return _Skip(_translated(layer.body))
         case layers.PReLU():
             return nn.PReLU(layer.num_parameters)
         case layers.InstanceNorm():
