@@ -123,7 +123,7 @@ def step(y: Any, below: Any) -> Any:
     if xp is not np:
         return xp.where(y > 0, y.dtype.type(1), below)
     slope = (y > 0).astype(y.dtype)
-    wide, factor, below = widened((slope,), (1 - below, below)) if is_array(below) else (slope, 1 - below, below)
+    wide, factor, below = widened((slope,), (1 - below, below))
     wide *= factor
     wide += below
     return wide.reshape(y.shape)
