@@ -14,6 +14,7 @@ from typing import Any
 
 from minigan.backend import Device
 from minigan.commands.cli import UsageError
+from minigan.commands.codes import Codes
 from minigan.commands.options import open_run, print_notes, read_run
 from minigan.common.user_code import is_own, locate_data_errors, own_data
 from minigan.data import ArrayDataset, Dataset, FolderDataset, PointDataset, Size, natural_size, open_dataset
@@ -48,8 +49,8 @@ def open_subject(args: argparse.Namespace, device: Device) -> Subject:
     runs = sorted(path.parent for path in Path(what).glob("*/config.json"))
     if runs:
         raise UsageError(f"{what} holds runs, and pictures about them: give one of them, such as {runs[0]}")
-    for name in ("checkpoint", "model"):
-        if getattr(args, name):
+    for name in ("checkpoint", "model", "truncation"):
+        if getattr(args, name) is not None:
             raise UsageError(f"--{name} is for a run, and {what} is none: leave it out")
     data = _open_data(what, args.img_size, skip_bad=args.skip_bad)
     return Subject(real_pictures(data, args.n, args.seed, device))
@@ -64,6 +65,8 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
     if shape is None and not args.metrics and not (cls and (cls.judgements or cls.translations)):
         raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
     model, checkpoint = open_run(folder, config, cls, args.checkpoint, args.device)
+    if args.truncation is not None:
+        Codes(model, config.model).need_styles("--truncation")
     at, n = f"{what} at step {checkpoint.state['step']:,}", args.n or SAMPLES
     if shape is None or not can(model, "generate"):
         if model.translations:
@@ -71,8 +74,10 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
         if not model.judgements or args.metrics:
             raise UsageError(f"{config.model} draws no pictures from latents, and only those have such metrics")
         return Subject(None, config, model, cls, at)
-    source = f"{n:,} of {at}, drawn with seed {args.seed}"
-    pictures = generated_pictures(model, n, [args.seed, EVALUATED_LATENTS], source)
+    source, more = f"{n:,} of {at}, drawn with seed {args.seed}", {}
+    if args.truncation is not None:
+        source, more = f"{source} and truncation {args.truncation:g}", {"truncation": args.truncation}
+    pictures = generated_pictures(model, n, [args.seed, EVALUATED_LATENTS], source, **more)
     return Subject(pictures, config, model, cls, at)
 
 

@@ -60,8 +60,8 @@ def real_pictures(dataset: Dataset, n: int | None, seed: int, device: Device, sp
     return Pictures(source + (f", {split} split" if split else ""), len(chosen), batches, dataset, chosen)
 
 
-def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
-    """Return `n` pictures of a generator, from latents drawn with the seed.
+def generated_pictures(gan: Any, n: int, seed: Any, source: str, **more: Any) -> Pictures:
+    """Return `n` pictures of a generator, from latents drawn with the seed. `more` goes to `generate`.
 
     A conditional GAN draws each class in turn. Pixels are clipped to [-1, 1] and rounded to 256 levels, as in files.
     """
@@ -71,7 +71,7 @@ def generated_pictures(gan: Any, n: int, seed: Any, source: str) -> Pictures:
         for i in range(0, n, AT_ONCE):
             labels = np.arange(i, min(i + AT_ONCE, n)) % gan.n_classes if gan.n_classes else None
             z = gan.latent(min(AT_ONCE, n - i), rng)
-            pictures = gan.generate(z) if labels is None else gan.generate(z, gan.device.array(labels))
+            pictures = gan.generate(z, **more) if labels is None else gan.generate(z, gan.device.array(labels), **more)
             yield in_levels(pictures), labels
 
     return Pictures(source, n, batches)
