@@ -151,7 +151,7 @@ def truncation(run: Path, n: int) -> list[dict]:
     return found
 
 
-def projections(run: Path, mnist: Path) -> dict:
+def projections(run: Path, mnist: Path, more: list[str]) -> dict:
     """Return the measures of ten own samples and of ten held-out digits, projected."""
     found = {}
     for name in ("own", "held-out"):
@@ -163,7 +163,7 @@ def projections(run: Path, mnist: Path) -> dict:
             for i, digit in enumerate(open_dataset(str(mnist), 32, split="test").batch(np.arange(10))):
                 save_image(to_image(to_bytes(digit)), pictures / f"{i}.png")
         if not (out / "projection.json").exists():
-            minigan("project", str(run), str(pictures), "--features", "digits", "-o", str(out))
+            minigan("project", str(run), str(pictures), "--features", "digits", "-o", str(out), *more)
         found[name] = json.loads((out / "projection.json").read_text())["pictures"]
     return found
 
@@ -268,7 +268,7 @@ def main() -> None:
         keep(name, run_arm(name, out, sets[ARMS[name].data], args))
         if name == STYLED:
             keep("truncation", truncation(out / name, n))
-            keep("projections", projections(out / name, sets["mnist"]))
+            keep("projections", projections(out / name, sets["mnist"], ["--steps", "3"] if args.rehearse else []))
     print(f"the results are in {out}")
 
 

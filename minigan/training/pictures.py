@@ -158,6 +158,11 @@ def slerp(a: Any, b: Any, t: float) -> Any:
     return (along * ((1 - t) * length_a + t * length_b)).astype(a.dtype)
 
 
+def walk(starts: np.ndarray, ends: np.ndarray, steps: int) -> np.ndarray:
+    """Interpolate from each row of `starts` (rows, dim) to the same row of `ends`: latents (rows, steps, dim)."""
+    return np.stack([slerp(starts, ends, t) for t in np.linspace(0, 1, steps)], axis=1)
+
+
 def enlarged(picture: np.ndarray, side: int) -> Image.Image:
     """Enlarge one picture (H, W, C) in [-1, 1] by a whole factor, so that it has at least `side` pixels."""
     image = to_image(to_bytes(picture))

@@ -28,6 +28,7 @@ OF_A_RUN = ("restoration_compared.py",)  # its argument is a trained run
 OF_RUNS = (
     "translation_results.py",
     "super_resolution_results.py",
+    "growing_results.py",
     "translate_my_pictures.py",
 )  # they call `minigan train`, which prints notes
 NEED_TORCH = ("enlarge_beside_torch.py",)
@@ -178,6 +179,22 @@ def test_super_resolution_results_of_all_arms_are_made(tmp_path):
         assert (tmp_path / "out" / "pictures" / f"{name}-Set14.png").is_file()
     assert (tmp_path / "out" / "pictures" / "srgan-x4-crops.png").is_file()
     assert "strength-0.25" in (tmp_path / "out" / "results.md").read_text()
+
+
+@pytest.mark.slow
+def test_growing_results_of_all_arms_are_made(tmp_path):
+    """20 steps of each arm, on drawn pictures, through every resolution; truncation and projections of one of them."""
+    result = run("growing_results.py", ["--rehearse", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    arms = load("growing_results").ARMS
+    assert set(results) == {*arms, "real", "truncation", "projections"}
+    for name, arm in arms.items():
+        assert results[name]["steps"] == 20
+        assert {"precision", "recall", "fid" if arm.data == "mnist" else "kid"} <= results[name]["values"].keys()
+    assert [one["psi"] for one in results["truncation"]] == [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    assert [len(results["projections"][name]) for name in ("own", "held-out")] == [10, 10]
+    assert "nearer than 1,000 samples" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)

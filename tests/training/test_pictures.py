@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan.training.pictures import grid, save_film, save_image, scatter, slerp, to_bytes
+from minigan.training.pictures import grid, save_film, save_image, scatter, slerp, to_bytes, walk
 
 
 def test_the_unit_range_becomes_bytes():
@@ -27,6 +27,15 @@ def test_slerp_goes_round_and_not_through():
     middle = slerp(a, b, 0.5)
     np.testing.assert_allclose(middle, 3 * np.sqrt(0.5) * np.ones((1, 2)))
     np.testing.assert_allclose(slerp(a, a, 0.3), a)
+
+
+def test_a_walk_starts_and_ends_where_it_should():
+    rng = np.random.default_rng(0)
+    starts, ends = rng.standard_normal((2, 3, 10), dtype=np.float32)
+    way = walk(starts, ends, 5)
+    assert (way.shape, way.dtype) == ((3, 5, 10), np.float32)
+    np.testing.assert_allclose(way[:, 0], starts, rtol=1e-5)
+    np.testing.assert_allclose(way[:, -1], ends, rtol=1e-5)
 
 
 def test_points_stay_where_they_are_from_picture_to_picture():
