@@ -9,7 +9,7 @@ How many steps its time allows is measured by a trial. An interrupted arm is res
     python examples/growing_results.py … --only mnist-stylegan2                        arms whose names begin so
     python examples/growing_results.py … --share 0.1                                   a tenth of the time
     python examples/growing_results.py --list                                          only print the commands
-    python examples/growing_results.py --rehearse                                      20 steps of each: ten minutes
+    python examples/growing_results.py --rehearse                                    20 steps of each: about ten minutes
 
 --mnist is the folder of MNIST's four IDX files, --faces that of the AT&T faces, s1 to s40 with ten pictures each.
 --rehearse draws digits and noise in their place, to see that everything works.

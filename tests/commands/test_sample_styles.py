@@ -1,5 +1,6 @@
 """`minigan sample` of chosen seeds: lists, truncation, mixing, interpolation in z and in w, and what is refused."""
 
+import json
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_truncation_moves_w_towards_its_mean(styled):
     np.testing.assert_allclose(half, mean + 0.5 * (whole - mean), rtol=1e-6)
     assert run(f"sample {styled} --seed 1-4 --truncation 0 --separate --out mean {OWN}") == 0
     assert len({path.read_bytes() for path in Path("mean").iterdir()}) == 1
+
+
+def test_an_evaluation_of_truncated_samples(styled, capsys):
+    """With ψ = 0 all samples are alike: the Inception Score is 1."""
+    more = f"--n 12 --features digits --metrics is --json {OWN}"
+    assert run(f"evaluate {styled} --truncation 0 --out out {more}") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["values"]["is"] == pytest.approx(1, abs=1e-4) and "truncation 0" in found["source"]
+    assert "--truncation is for a run" in refused(capsys, f"evaluate digits --truncation 0 {more}".replace(OWN, ""))
 
 
 def test_a_mixed_picture_has_the_coarse_styles_of_its_row_and_the_fine_ones_of_its_column(styled, capsys):
