@@ -95,6 +95,8 @@ def main(args: argparse.Namespace) -> int:
     is_run = (Path(args.what[0]) / "config.json").is_file()
     if args.protocol and not is_run:
         return enlarged.evaluate_ready(args) if is_ready(Path(args.what[0])) else enlarged.compare(args)
+    if is_ready(Path(args.what[0])):
+        raise UsageError(f"{args.what[0]} is the network that ships: add --protocol sr, and a folder of originals")
     if set(args.metrics or ()) & set(PAIRED) and not args.protocol:
         return compare(args)
     device = get_device(args.device)

@@ -42,6 +42,7 @@ def test_a_folder_of_its_name_comes_first(tmp_path, monkeypatch):
         ("apply enlarge in.png --strength 0.5", "one stage of training"),
         ("apply enlarge in.png in.png", "add -o FOLDER"),
         ("evaluate enlarge --protocol sr", "give a folder of originals as a second word"),
+        ("evaluate enlarge .", "is the network that ships: add --protocol sr, and a folder of originals"),
         ("evaluate enlarge nowhere --protocol sr", "nowhere is not a folder of pictures"),
         ("evaluate enlarge . --protocol sr --scale 3", "enlarges by 2, not by 3"),
     ],
