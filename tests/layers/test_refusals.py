@@ -14,6 +14,7 @@ from minigan.layers import (
     Embedding,
     Equalized,
     Fade,
+    Fork,
     Parallel,
     Projection,
     Residual,
@@ -24,7 +25,15 @@ from minigan.testing import standard_cases
 from minigan.testing.call import Call
 from minigan.testing.several import each, floats, is_float
 
-CONTAINERS = (Branches, Conditional, Fade, Parallel, Residual, Sequential)  # they leave it to the first layer inside
+CONTAINERS = (
+    Branches,
+    Conditional,
+    Fade,
+    Fork,
+    Parallel,
+    Residual,
+    Sequential,
+)  # they leave it to the first layer inside
 CASES = list({type(case.layer): case for case in standard_cases() if not isinstance(case.layer, CONTAINERS)}.values())
 each_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: type(case.layer).__name__)
 
