@@ -57,14 +57,14 @@ def parallel(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int
 
 def fork(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple[int, ...]]:
     """One to three branches of the same input: linear, nonlinear, and the input itself."""
-    shape = draw(shapes())
+    shape = draw(shapes(ndim=2))
     kinds = (L.Dense(shape[-1], draw(sizes()), rng=rng), L.Tanh(), None)
     return L.Fork(*kinds[: draw(st.integers(1, 3))]), shape
 
 
 def attention(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     """Queries, keys and values of pictures or of rows, with another number of queries than of keys."""
-    N, d, e = draw(sizes()), draw(sizes()), draw(sizes())
+    N, d, e = draw(sizes(1, 2)), draw(sizes(1, 3)), draw(sizes(1, 3))
     pixels = st.lists(sizes(1, 3), min_size=1, max_size=2).map(tuple)
     queries, keys = draw(pixels), draw(pixels)
     return L.DotProductAttention(), ((N, *queries, d), (N, *keys, d), (N, *keys, e))
@@ -72,7 +72,8 @@ def attention(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
 
 def adaptive_affine(draw: Callable, rng: np.random.Generator) -> tuple[Layer, tuple]:
     """Gain and bias by linear layers, or by a network, which has a dx2."""
-    shape, F = draw(shapes()), draw(sizes())
+    N, F, C = draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 3))
+    shape = (N, *draw(st.sampled_from(((), (3,), (2, 2)))), C)
     linear, other = (L.Dense(F, shape[-1], rng=rng) for _ in range(2))
     bent = L.Sequential(other, L.Softplus()) if draw(st.booleans()) else other
     return L.AdaptiveAffine(bent, linear), (shape, (shape[0], F))

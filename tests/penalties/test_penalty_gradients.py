@@ -52,7 +52,6 @@ LAYERS = {
     "first_down_block": (PICTURES, lambda r: [L.first_down_block(2, 3, rng=r), L.Tanh()]),
     "SpectralNorm": (PICTURES, lambda r: [L.SpectralNorm(L.Conv2D(2, 3, 3, rng=r), rng=r), L.Softplus()]),
     "MinibatchStdDev": (PICTURES, lambda r: [L.MinibatchStdDev(2), L.Conv2D(3, 2, 2, rng=r), L.LeakyReLU()]),
-    "SelfAttention": (PICTURES, lambda r: [L.Conv2D(2, 4, 3, padding=1, rng=r), L.SelfAttention(4, rng=r)]),
     "attention and deviation": (
         PICTURES,
         lambda r: [L.Conv2D(2, 4, 3, padding=1, rng=r), L.SelfAttention(4, rng=r), L.MinibatchStdDev(2), L.Tanh()],
