@@ -38,18 +38,19 @@ class DotProductAttention(Layer):
 
         S = Q Kᵀ  (M, J)        A = softmax(S) over the J keys        O = A V  (M, e)
 
-    First order, with J[·] for the Jacobian of softmax, which is symmetric (`Softmax`): J[a] = A (a − Σ_J a A),
+    First order. s[a] = A ∘ (a − Σ_keys a ∘ A) is the backward of softmax, row by row: its Jacobian, which is symmetric,
+    times a (`Softmax`).
 
-        dA = dO Vᵀ        dV = Aᵀ dO        dS = J[dA]        dQ = dS K        dK = dSᵀ Q
+        dA = dO Vᵀ        dV = Aᵀ dO        dS = s[dA]        dQ = dS K        dK = dSᵀ Q
 
     Second order. P depends on dQ, dK and dV, with q = ddQ, k = ddK, v = ddV. From dQ = dS K and dK = dSᵀ Q follows
-    T = ∂P/∂(dS), and then everything back through dS = J[dA] and dA = dO Vᵀ:
+    T = ∂P/∂(dS), and then everything back through dS = s[dA] and dA = dO Vᵀ:
 
-        T = q Kᵀ + Q kᵀ        ddA = J[T]        ddO = ddA V + A v
+        T = q Kᵀ + Q kᵀ        ddA = s[T]        ddO = ddA V + A v
 
     Q, K, V and A occur in these gradients, too. What P changes by through each of them:
 
-        ∂P/∂A = dO vᵀ + (what softmax's double backward gives for T and dA)        S2 = J[∂P/∂A]
+        ∂P/∂A = dO vᵀ + (what softmax's double backward gives for T and dA)        S2 = s[∂P/∂A]
         Q2 = S2 K + dS k        K2 = S2ᵀ Q + dSᵀ q        V2 = ddAᵀ dO
 
     The products are not divided by √d: SAGAN doesn't, Transformers do. Memory is N·M·J numbers.
@@ -87,7 +88,7 @@ class DotProductAttention(Layer):
         # backward: dQ = dS @ K, dK = dSᵀ @ Q
         T = product(q, _T(K)) + product(Q, _T(k))  # (M, d) @ (d, J), twice
         Q2, K2 = product(dS, k), product(_T(dS), q)
-        # backward: dS = J[dA]
+        # backward: dS = s[dA]
         ddA, S2 = SOFTMAX.double_backward(T, dA, A)
         # backward: dA = dO @ Vᵀ, dV = Aᵀ @ dO
         ddO, V2 = product(ddA, V) + product(A, v), product(_T(ddA), dO)
