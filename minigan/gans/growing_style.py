@@ -93,8 +93,8 @@ class GrowingSynthesis(Growing):
     def double_backward(self, ddx: Any, dy: Any, cache: Any) -> tuple[Any, Any]:
         """(ddws, None) → ddy, and (dws2, None) or None."""
         path, inner = cache
-        # backward: dws = the sum of both gradients of path.backward(dy)
-        ddy, second = path.double_backward((ddx[0], ddx[0]), dy, inner)
+        # backward: dws = the sum of both gradients of path.backward(dy), of which the first is always 0
+        ddy, second = path.double_backward((None, ddx[0]), dy, inner)
         return ddy, None if second is None else (add(*second), None)
 
 

@@ -23,7 +23,8 @@ One step, at the level of now.samples:
 Where gradients end: as in stylegan2.py. The level has none.
 
 Networks: growing_style.py, growing.py; mapping: style_networks.py. z and w of 128 numbers, 8 dense layers between them;
-Adam 1e-3 (0, .99). The moments are set to 0 at the beginning of each phase.
+Adam (0, .99) with the rate 1e-3·√(512/C) for C channels, for the reason in progan.py. The moments are set to 0 at the
+beginning of each phase.
 
 Deviations: 64 channels up to 32 pixels instead of 512; w of 128 numbers instead of 512; one batch size and one rate for
 all sizes; phases are as long as in progan.py, weights are averaged as in stylegan2.py; one strength of noise for each
@@ -34,6 +35,7 @@ if it is used. No labels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from typing import Annotated, Any
 
 import numpy as np
@@ -75,7 +77,9 @@ class StyleGAN(StyleGAN2):
         self,
         shape: Shape,
         latent_dim: Annotated[int, Count("length of the latent vector z and of the style w")] = 128,
-        lr: Annotated[float, Positive("learning rate")] = 1e-3,
+        lr: Annotated[
+            float | None, Positive("learning rate", default="0.001·√(512/features): 0.0028 with 64 features")
+        ] = None,
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.0,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.99,
         mapping_layers: Annotated[int, Count("dense layers from z to w")] = 8,
@@ -99,6 +103,7 @@ class StyleGAN(StyleGAN2):
         D = GrowingCritic(self.top, channels, features, group, True, rng, blur=True)
         made = {"mapping": mapping(latent_dim, mapping_layers, rng), "synthesis": synthesis, "D": D}
         self.networks = {name: network.to(self.device) for name, network in made.items()}
+        lr = 1e-3 * sqrt(512 / features) if lr is None else lr
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.n_layers, self.mixing, self.penalty = synthesis.n_layers, mixing, R1(gamma)
         self.loss = Minimax()

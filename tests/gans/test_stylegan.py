@@ -6,7 +6,10 @@ import pytest
 from minigan.common.model_checks import check_exhibits, check_measures, check_model
 from minigan.errors import ShapeError
 from minigan.gans import StyleGAN
+from minigan.layers.activations import sigmoid
+from minigan.losses import Minimax
 from minigan.model import Now, phase_at
+from minigan.optim import Adam
 from minigan.testing import devices_under_test, forbid_transfers, shake
 
 SMALL = {"latent_dim": 5, "features": 2, "mapping_layers": 2}
@@ -19,7 +22,8 @@ def make(size=16, **options):
 
 def step(gan, samples, chance=None):
     now = Now(0, samples, chance or np.random.default_rng(0), phase=phase_at(gan.phases, samples))
-    real = np.tanh(np.random.default_rng(1).standard_normal((N, *gan.shape))).astype(np.float32)
+    dtype = gan.networks["D"].parameters().values.dtype
+    real = np.tanh(np.random.default_rng(1).standard_normal((N, *gan.shape))).astype(dtype)
     return gan.step(lambda: {"real": gan.device.array(real)}, gan.device.rng(2), now)
 
 
@@ -94,6 +98,56 @@ def test_moments_begin_again_with_a_phase():
         assert not optimizer.m.any() and not optimizer.v.any()
 
 
+@pytest.mark.parametrize("which", ["mapping", "synthesis", "D"])
+def test_a_step_goes_down_the_gradient_of_the_loss_that_it_reports(which):
+    """Differences of that loss along random directions in a fade, in float64, nothing being updated."""
+    gan = make(gamma=3.0)
+    for name, network in gan.networks.items():
+        shake(network, np.random.default_rng(3), 0.3).to(dtype=np.float64)
+        gan.optimizers[name] = Adam(network.parameters(), 0.0)
+    gan.latent = lambda n, rng: rng.standard_normal((n, gan.latent_dim))
+    parameters, rng = gan.networks[which].parameters(), np.random.default_rng(4)
+    h = 1e-5 if which == "mapping" else 1e-7  # whose stored weights are a hundred times as large
+
+    def loss():
+        measured = step(gan, 30)
+        return measured["d_loss"] + 1.5 * measured["r1"] if which == "D" else measured["g_loss"]
+
+    loss()
+    start, gradient = parameters.values.copy(), parameters.grads.copy()
+    for _ in range(2):
+        direction, sides = rng.standard_normal(len(parameters)), []
+        for sign in (1, -1):
+            parameters.values[:] = start + sign * h * direction
+            sides.append(loss())
+        assert (sides[0] - sides[1]) / (2 * h) == pytest.approx(gradient @ direction, rel=1e-5)
+
+
+def test_losses_are_those_of_the_logits():
+    """D sees fakes, then the real pictures of the level; then G's fakes."""
+    gan, logits = make(), []
+    forward = gan.networks["D"].forward
+
+    def spied(x, *more, **named):
+        y, cache = forward(x, *more, **named)
+        logits.append(y)
+        return y, cache
+
+    gan.networks["D"].forward = spied
+    measured, loss = step(gan, 40), Minimax()
+    fake, real, _, fooled = logits  # the third is of R1
+    found = [measured[name] for name in ("d_loss", "g_loss", "d_real", "d_fake")]
+    d_loss = loss.real(real)[0] + loss.fake(fake)[0]
+    assert found == pytest.approx([d_loss, loss.generator(fooled)[0], sigmoid(real).mean(), sigmoid(fake).mean()])
+
+
+def test_averages_have_a_half_life():
+    """At first of a twentieth of the pictures so far: of 40 pictures 2, so a batch of 4 leaves a quarter."""
+    gan = make()
+    step(gan, 40)
+    assert [average.decay for average in gan.averages.values()] == pytest.approx([0.25, 0.25])
+
+
 @pytest.mark.parametrize("samples", [0, 30, 40])
 def test_samples_and_their_gradient_at_any_level(samples):
     """Small pictures are enlarged. The gradient by w is that of differences, and leaves the parameters alone."""
@@ -115,6 +169,13 @@ def test_samples_and_their_gradient_at_any_level(samples):
     slope = ((ahead - behind) / 2e-6 * dpictures).sum()
     assert slope == pytest.approx((backward(dpictures) * direction).sum(), rel=1e-6)
     assert not gan.networks["synthesis"].parameters().grads.any()
+
+
+def test_g_leaves_the_gradients_of_d_alone():
+    gan = make()
+    gan.level = 2.0
+    gan.generator_step(N, np.random.default_rng(0), Now(0, 40, np.random.default_rng(0)))
+    assert not gan.networks["D"].parameters().grads.any()
 
 
 def test_generating_is_styles_then_synthesis_and_the_same_every_time():
@@ -151,9 +212,13 @@ def test_penalty_in_every_step_unless_it_weighs_nothing():
 
 def test_r1_is_measured_without_its_weight():
     """The mean squared gradient of D at the real pictures, before D's update."""
-    values = [step(make(gamma=gamma), 0)["r1"] for gamma in (1.0, 7.0)]
-    assert values[0] == pytest.approx(values[1], rel=1e-5)
-    assert values[0] > 0
+    one, seven = make(gamma=1.0), make(gamma=7.0)
+    D, real = make().networks["D"], np.tanh(np.random.default_rng(1).standard_normal((N, 16, 16, 1)))
+    logits, cache = D.forward((real.astype(np.float32), 2))
+    dx, _ = D.backward(np.ones_like(logits), cache, wrt="input")
+    expected = pytest.approx((dx * dx).sum() / N, rel=1e-4)
+    assert step(one, 40)["r1"] == expected
+    assert step(seven, 40)["r1"] == expected
 
 
 def test_plan_and_refusals():
@@ -168,7 +233,8 @@ def test_plan_and_refusals():
 
 def test_defaults():
     gan = StyleGAN((8, 8, 3), features=2, rng=np.random.default_rng(0))
-    assert [(o.lr, o.betas) for o in gan.optimizers.values()] == [(1e-3, (0.0, 0.99))] * 3
+    assert [(o.lr, o.betas) for o in gan.optimizers.values()] == [(16e-3, (0.0, 0.99))] * 3  # of 512 channels: 1e-3
+    assert make(lr=0.5).optimizers["D"].lr == 0.5
     assert len(gan.networks["mapping"].layers) == 1 + 2 * 8
     assert gan.latent_dim == 128
     assert set(gan.averages) == {"mapping", "synthesis"}
