@@ -110,7 +110,7 @@ class StyleGAN(StyleGAN2):
         self.losses = {"loss": self.loss}
         self.games = (Game(self.loss, generator="synthesis", penalty="r1", penalty_weight=gamma / 2),)
         self.phases = phases(self.top, growth_samples or 0, FIRST_LEVEL, ("synthesis", "D"))
-        self.level = float(FIRST_LEVEL)
+        self.level = level_at(self.phases, self.top, 0)
         self.w_mean = self.device.array(np.zeros(latent_dim, np.float32))  # w̄
         self.half_life = 0.0
         if half_life:
@@ -125,6 +125,7 @@ class StyleGAN(StyleGAN2):
 
     def begin(self, phase: Phase, now: Now) -> None:
         """Set the moments of Adam to 0: those of the phase before belong to another loss."""
+        self.level = level_at(self.phases, self.top, now.samples)
         for optimizer in self.optimizers.values():
             optimizer.reset()
 

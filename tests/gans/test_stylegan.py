@@ -92,7 +92,8 @@ def test_gradients_of_the_last_step_are_forgotten():
 def test_moments_begin_again_with_a_phase():
     gan = make()
     step(gan, 0)
-    gan.begin(gan.phases[1], None)
+    gan.begin(gan.phases[1], Now(0, 20, np.random.default_rng(0)))
+    assert gan.level == pytest.approx(1 + 1 / 21)
     for optimizer in gan.optimizers.values():
         assert optimizer.t == 0
         assert not optimizer.m.any() and not optimizer.v.any()
