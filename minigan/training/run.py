@@ -67,8 +67,7 @@ class Run:
         self.created = False  # whether the folder belongs to this run and may be written into
         self.saved_step = 0
         self.record: dict[str, Any] = {}  # the newest one
-        self._started = self._record_start = 0.0  # times; the second excludes evaluations
-        self._record_position = 0
+        self._started, self._record_start, self._record_position = 0.0, 0.0, 0  # the second excludes evaluations
 
     def train(self, progress: Progress) -> int:
         """Train until `config.n_steps`. Returns 0, or the number of the signal that interrupted training.

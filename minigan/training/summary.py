@@ -30,6 +30,9 @@ PROBE = 8  # samples in the step whose operations are counted
 MEMORY_PROBE = 32  # samples, at most, in the step whose memory is measured; below that, scratch space grows with them
 PEAKS = 3  # measurements of a step's memory
 STEPS_BEFORE = 1001  # the step number of the measured step: some models have longer steps at the beginning
+LAZY = (
+    5040  # a step number that is a multiple of 1 to 10, 12, 14, 15 and 16: some models have penalties every k-th step
+)
 
 Shapes = dict[str, tuple[int, ...]]  # of one sample of each array; missing arrays are labels
 
@@ -38,11 +41,15 @@ def summarize(model: Any, config: RunConfig, shapes: Shapes) -> str:
     """Describe the networks, and the memory and cost of a step in each phase. Overwrites the weights of `model`."""
     counters, activations, costs = [], {}, []
     for now in moments(model):
-        counters.append(_count_passes(model, shapes, now))
+        usual, longest = (_count_passes(model, shapes, replace(now, step=at)) for at in (STEPS_BEFORE, LAZY))
+        counters.append(longest)
         several, batch_size = len(model.phases) > 1, now.phase.batch_size or config.batch_size
         name = f"phase {now.phase.name}, " * several
+        now = replace(now, step=LAZY)
         activations[f"{name}activations, batch of {batch_size}"] = _activations(model, shapes, now, batch_size)
-        costs += ["", _cost_table(name, counters[-1], batch_size)]
+        costs += ["", _cost_table(f"{name}a step", usual, batch_size)]
+        if longest.passes != usual.passes:
+            costs += ["", _cost_table(f"{name}a step with all of its penalties", longest, batch_size)]
     seen = {key: shapes for counter in reversed(counters) for key, shapes in counter.shapes.items()}
     tables = [_layer_table(name, network, seen) for name, network in model.networks.items()]
     tables += [_layer_table(f"{name}, frozen", network, seen) for name, network in model.frozen.items()]
@@ -55,7 +62,7 @@ def step_macs(model: Any, shapes: Shapes, step: Callable[..., Any] | None = None
     step:  counted instead of `model.step`, a function of (model, next_batch, rng, now).
     phase: the index of the phase in which the step is
     """
-    now = next(islice(moments(model), phase, None))
+    now = replace(next(islice(moments(model), phase, None)), step=STEPS_BEFORE)
     return sum(_count_passes(model, shapes, now, step).macs.values()) / PROBE
 
 
@@ -68,15 +75,15 @@ def _count_passes(model: Any, shapes: Shapes, now: Now, step: Callable[..., Any]
 
 
 def _step(model: Any, shapes: Shapes, now: Now, n: int, step: Callable[..., Any] | None = None) -> None:
-    """Run one step on `n` random samples, as step number STEPS_BEFORE of a phase."""
+    """Run one step on `n` random samples, as step number `now.step` of a phase."""
     rng, shapes = np.random.default_rng(0), {name: shapes.get(name, ()) for name in model.arrays}
     for optimizer in model.optimizers.values():
-        optimizer.t = STEPS_BEFORE
+        optimizer.t = now.step
 
     def next_batch(some: int | None = None) -> dict[str, Any]:
         return random_batch(model, shapes, some or n, rng)
 
-    (step or type(model).step)(model, next_batch, rng, replace(now, step=STEPS_BEFORE))
+    (step or type(model).step)(model, next_batch, rng, now)
 
 
 class PassCounter(LayerHooks):
@@ -171,7 +178,7 @@ def _peak(action: Callable[[], None]) -> int:
         tracemalloc.stop()
 
 
-def _cost_table(phase: str, counter: PassCounter, batch_size: int) -> str:
+def _cost_table(what: str, counter: PassCounter, batch_size: int) -> str:
     """Format the passes through the networks and their operations; a multiply-add counts as two."""
     rows = [("network", "pass", "times", "GFLOP")]
     scale = 2e-9 * batch_size / PROBE
@@ -180,7 +187,7 @@ def _cost_table(phase: str, counter: PassCounter, batch_size: int) -> str:
             if times := counter.passes[name, verb]:
                 rows.append((name, verb, str(times), f"{scale * counter.macs[name, verb]:,.3f}"))
     total = scale * sum(counter.macs.values())
-    return f"{phase}a step on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
+    return f"{what} on batches of {batch_size}: {total:,.3f} GFLOP in matrix products\n{table(rows, '<<>>')}"
 
 
 def mib(size: float) -> str:

@@ -120,3 +120,25 @@ def test_another_step_may_be_counted():
             model.networks["one"].output(next_batch()["a"])
 
     assert step_macs(Three(), {"a": (2, 3, 1), "b": (2, 3, 1), "m": (2, 3, 1)}, twice) == 2 * 36
+
+
+class Lazy(Three):
+    """Every 16th step makes another forward pass, on a hundred times as many numbers."""
+
+    every = 16
+
+    def step(self, next_batch, rng, now):
+        if now.step % self.every == 0:
+            self.networks["two"].output(np.tile(next_batch()["b"], (100, 1, 1, 1)))
+        return super().step(next_batch, rng, now)
+
+
+def test_a_step_with_a_rare_penalty_has_a_table_of_its_own_and_decides_the_memory():
+    shapes = {"a": (2, 3, 1), "b": (2, 3, 1), "m": (2, 3, 1)}
+    texts = [summarize(model, DCGAN16, shapes) for model in (Lazy(), Three())]
+    words = "phase long, a step with all of its penalties on batches of 64"
+    assert [text.count(words) for text in texts] == [1, 0]
+    assert texts[0].count("phase long, a step on batches of 64") == 1
+    rows = [next(line for line in text.splitlines() if "phase long, activations" in line) for text in texts]
+    lazy, usual = (float(row.split()[-2]) for row in rows)
+    assert lazy > usual + 0.1  # 64 · 100 · 6 numbers of 4 bytes are 0.15 MiB
