@@ -52,6 +52,14 @@ def test_the_numbers_of_the_deepest_layer_are_torchvisions():
     assert type(network[36]).__name__ == "ReLU"
 
 
+@pytest.mark.parametrize(
+    ("layer", "channels"), [("1_1", [64]), ("2_1", [64, 64, 128]), ("3_1", [64, 64, 128, 128, 256])]
+)
+def test_earlier_blocks_are_whole_and_the_last_one_ends_at_its_layer(layer, channels):
+    convolutions = [one for one in build_content("vgg19.pth", layer).layers if type(one).__name__ == "Conv2D"]
+    assert [one.out_channels for one in convolutions] == channels
+
+
 def test_black_and_white_are_normalized_as_torchvision_does():
     network = build_content("vgg19.pth", "1_1")
     x = np.array([-1.0, 1.0]).reshape(1, 1, 2, 1) * np.ones(3)
