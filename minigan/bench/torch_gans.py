@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from minigan.bench.torch_attention import biggan_step
+from minigan.bench.torch_style import stylegan2_step
 from minigan.bench.torch_translators import Batch, Networks, Optimizers, trained
 from minigan.gans.growing import FIRST, stage
 
@@ -115,4 +116,4 @@ def progan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Calla
     return step
 
 
-STEPS = {"biggan": biggan_step, "lapgan": lapgan_step, "progan": progan_step}
+STEPS = {"biggan": biggan_step, "lapgan": lapgan_step, "progan": progan_step, "stylegan2": stylegan2_step}

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import conv2d, interpolate, linear, pad, relu
 
 from minigan import layers, optim
-from minigan.bench import torch_attention, torch_gans, torch_translators
+from minigan.bench import torch_attention, torch_gans, torch_style, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.common.small_models import moments
@@ -157,6 +157,8 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
     if (composite := _composite(layer)) is not None:
         return composite
     bias = getattr(layer, "bias", False)
+    if (peer := torch_style.translated(layer, _translated)) is not None:
+        return peer
     match layer:
         case layers.Dense():
             return nn.Linear(layer.in_features, layer.out_features, bias)

@@ -18,7 +18,6 @@ don't rely on having the same style. w̄ is a moving average of w. Samples are d
 moves their styles toward w̄, to typical pictures (truncation, `styles`).
 
 Where gradients end:
-
     G's update       goes through D, whose parameters get none, and through synthesis to mapping. w̄ gets none
     path length      the gradient ∂P/∂w that leaves synthesis is an ordinary dy of mapping. a gets none
     D's update       ends at D's input: the pictures are an array, made without a cache
@@ -28,9 +27,8 @@ Networks: style_networks.py. z and w of 128 numbers, 2 dense layers between them
 authors' heuristic, 0.0002·size²/batch: gradients are summed over pixels, and larger batches are less noisy. Averages
 have a half-life of 10,000 pictures, at first of a twentieth of the pictures so far.
 
-Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up to 64 pixels); w of 128 numbers instead
-of 512; 2 dense layers in mapping instead of 8, as in the authors' settings for small data; a in the path length is a
-constant; the second w of a mix is computed only if it is used. No labels, no augmentation.
+Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up to 64 pixels); w of 128 numbers (512);
+2 dense layers (8, or 2 for small data); a in the path length is a constant. No labels, no augmentation.
 """
 
 from __future__ import annotations
@@ -84,16 +82,12 @@ class StyleGAN2(LatentGAN):
         b1: Annotated[float, Fraction("Adam's decay of the first moment")] = 0.0,
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.99,
         mapping_layers: Annotated[int, Count("dense layers from z to w; the paper has 8")] = 2,
-        gamma: Annotated[
-            float | None, NotNegative("weight of R1; 0: none", default="0.0002 · size² / batch size")
-        ] = None,
+        gamma: Annotated[float | None, NotNegative("weight of R1; 0: none", "0.0002 · size²/batch size")] = None,
         r1_every: Annotated[int, Count("steps from one R1 to the next")] = 16,
         path_weight: Annotated[float, NotNegative("weight of the path length; 0: none")] = 2.0,
         path_every: Annotated[int, Count("steps from one path length to the next")] = 4,
         mixing: Annotated[float, Fraction("probability of two styles in a batch's layers")] = 0.9,
-        half_life: Annotated[
-            float, NotNegative("of the averages of weights, in pictures; 0: none; --ema gives a decay instead")
-        ] = HALF_LIFE,
+        half_life: Annotated[float, NotNegative("of the averages of weights, in pictures; 0: none")] = HALF_LIFE,
         group: Annotated[int, WholeNumber("pictures whose variety D sees; must divide the batch; 0: none")] = GROUP,
         features: Annotated[int, Count("channels at the size of the picture; twice as many with each halving")] = 64,
         max_features: Annotated[int, Count("most channels of a layer")] = 128,
@@ -109,7 +103,7 @@ class StyleGAN2(LatentGAN):
         self.networks = {name: network.to(self.device) for name, network in made.items()}
         self.n_layers, self.mixing, self.gamma = synthesis.n_layers, mixing, gamma
         self.r1_every, self.path_every = r1_every, path_every
-        self.path = PathLength(path_weight) if path_weight else None
+        self.path = PathLength(path_weight)
         every = {"D": 0 if gamma == 0 else r1_every}
         self.optimizers = {
             name: lazy_adam(network, lr, (b1, b2), every.get(name, path_every if path_weight else 0))
@@ -126,7 +120,7 @@ class StyleGAN2(LatentGAN):
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Raise ShapeError if groups don't divide the batch."""
+        """Check that groups divide the batch; raises ShapeError."""
         group, batch_size = arguments.get("group", GROUP), arguments.get("batch_size", 0)
         if 0 < group < batch_size and batch_size % group:
             raise ShapeError(
@@ -136,7 +130,7 @@ class StyleGAN2(LatentGAN):
         return arguments
 
     def average_weights(self, decay: float) -> None:
-        """Start moving averages with a constant decay, instead of those with a half-life in pictures."""
+        """Start averages with a constant decay, instead of a half-life in pictures."""
         super().average_weights(decay)
         self.half_life = 0.0
 
@@ -148,7 +142,7 @@ class StyleGAN2(LatentGAN):
         real = next_batch()["real"]  # (N, H, W, C)
         self.set_decay(len(real), now.samples)
         measured = self.generator_step(len(real), rng, now)
-        if self.path and now.step % self.path_every == 0:
+        if self.path.weight and now.step % self.path_every == 0:
             measured |= self.path_length_step(max(1, len(real) // 2), rng, now)
         measured |= self.discriminator_step(real, rng, now)
         if self.gamma != 0 and now.step % self.r1_every == 0:
@@ -173,7 +167,6 @@ class StyleGAN2(LatentGAN):
 
     def path_length_step(self, n: int, rng: Any, now: Now) -> dict[str, Any]:
         """Update mapping and synthesis by the path length penalty, as many times its weight as steps have passed."""
-        assert self.path is not None
         self.zero_grad("mapping", "synthesis")
 
         ws, backward_to_mapping = self.mixed_styles(n, rng, now)  # (N, L, Z)
@@ -206,11 +199,15 @@ class StyleGAN2(LatentGAN):
 
     def r1_step(self, real: Any, rng: Any) -> dict[str, Any]:
         """Update D by R1, as many times its weight as steps have passed."""
-        gamma = GAMMA * self.size**2 / len(real) if self.gamma is None else self.gamma
+        gamma = self.r1_weight(len(real))
         self.zero_grad("D")
         penalty = R1(self.r1_every * gamma)(self.networks["D"], real, None, rng)
         self.update("D")
         return {"r1": penalty * (2 / (self.r1_every * gamma))}
+
+    def r1_weight(self, n: int) -> float:
+        """Return γ for batches of n pictures: as given, or by the heuristic."""
+        return GAMMA * self.size**2 / n if self.gamma is None else self.gamma
 
     def mixed_styles(self, n: int, rng: Any, now: Now) -> tuple[Any, Callable[[Any], None]]:
         """Draw ws (n, L, Z), and return a function that takes dws to the parameters of mapping. Moves w̄.
@@ -249,7 +246,7 @@ class StyleGAN2(LatentGAN):
         0 is w̄ for every z. Smaller ψ: more typical pictures, less variety. `layers`: only the first so many layers are
         truncated; None: all. Raises ValueError for labels.
         """
-        self.refuse_labels(labels)
+        refuse_labels(labels)
         ws = self.for_all_layers(self.drawing("mapping").output(z, train=False))
         part = ws[:, :layers]
         part[...] = self.w_mean + truncation * (part - self.w_mean)
@@ -265,15 +262,10 @@ class StyleGAN2(LatentGAN):
 
     def trace(self, w: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
         """Return pictures of styles w (n, L, Z), not clipped, and a function from their gradient to that of w."""
-        self.refuse_labels(labels)
+        refuse_labels(labels)
         synthesis = self.drawing("synthesis")
         pictures, cache = synthesis.forward(w, train=False)
         return pictures, lambda dpictures: synthesis.backward(dpictures, cache, wrt="input")
-
-    def refuse_labels(self, labels: Any) -> None:
-        """Raise ValueError for labels."""
-        if labels is not None:
-            raise ValueError("this model is not conditional: give no labels")
 
     def set_decay(self, n: int, samples: int) -> None:
         """Set the decay of the averages after `samples` pictures, for steps of n pictures: ½ per half-life."""
@@ -298,6 +290,12 @@ class StyleGAN2(LatentGAN):
     def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
         """Restore w̄ and a."""
         self.w_mean, self.path_mean = (self.device.array(arrays[name]) for name in ("w_mean", "path_mean"))
+
+
+def refuse_labels(labels: Any) -> None:
+    """Raise ValueError for labels."""
+    if labels is not None:
+        raise ValueError("this model is not conditional: give no labels")
 
 
 def lazy_adam(network: Any, lr: float, betas: tuple[float, float], every: int) -> Adam:
