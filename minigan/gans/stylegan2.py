@@ -104,11 +104,8 @@ class StyleGAN2(LatentGAN):
         self.n_layers, self.mixing, self.gamma = synthesis.n_layers, mixing, gamma
         self.r1_every, self.path_every = r1_every, path_every
         self.path = PathLength(path_weight)
-        every = {"D": 0 if gamma == 0 else r1_every}
-        self.optimizers = {
-            name: lazy_adam(network, lr, (b1, b2), every.get(name, path_every if path_weight else 0))
-            for name, network in self.networks.items()
-        }
+        every = dict.fromkeys(made, path_every if path_weight else 0) | {"D": 0 if gamma == 0 else r1_every}
+        self.optimizers = {name: lazy_adam(net, lr, (b1, b2), every[name]) for name, net in self.networks.items()}
         self.loss: Any = Minimax()
         self.losses, self.games = {"loss": self.loss}, (Game(self.loss, generator="synthesis"),)
         self.w_mean = self.device.array(np.zeros(latent_dim, np.float32))  # w̄
@@ -246,7 +243,7 @@ class StyleGAN2(LatentGAN):
         0 is w̄ for every z. Smaller ψ: more typical pictures, less variety. `layers`: only the first so many layers are
         truncated; None: all. Raises ValueError for labels.
         """
-        refuse_labels(labels)
+        self.refuse_labels(labels)
         ws = self.for_all_layers(self.drawing("mapping").output(z, train=False))
         part = ws[:, :layers]
         part[...] = self.w_mean + truncation * (part - self.w_mean)
@@ -262,10 +259,15 @@ class StyleGAN2(LatentGAN):
 
     def trace(self, w: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
         """Return pictures of styles w (n, L, Z), not clipped, and a function from their gradient to that of w."""
-        refuse_labels(labels)
+        self.refuse_labels(labels)
         synthesis = self.drawing("synthesis")
         pictures, cache = synthesis.forward(w, train=False)
         return pictures, lambda dpictures: synthesis.backward(dpictures, cache, wrt="input")
+
+    def refuse_labels(self, labels: Any) -> None:
+        """Raise ValueError for labels."""
+        if labels is not None:
+            raise ValueError("this model is not conditional: give no labels")
 
     def set_decay(self, n: int, samples: int) -> None:
         """Set the decay of the averages after `samples` pictures, for steps of n pictures: ½ per half-life."""
@@ -290,12 +292,6 @@ class StyleGAN2(LatentGAN):
     def load_state_dict(self, arrays: dict[str, np.ndarray]) -> None:
         """Restore w̄ and a."""
         self.w_mean, self.path_mean = (self.device.array(arrays[name]) for name in ("w_mean", "path_mean"))
-
-
-def refuse_labels(labels: Any) -> None:
-    """Raise ValueError for labels."""
-    if labels is not None:
-        raise ValueError("this model is not conditional: give no labels")
 
 
 def lazy_adam(network: Any, lr: float, betas: tuple[float, float], every: int) -> Adam:
