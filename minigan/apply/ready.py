@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from minigan.translators.srresnet import SRResNet
 
 NAME = "enlarge"
 SIDE = 48  # pixels of the crops of training
-OPTIONS = {"scale": 2, "preset": "small"}
+OPTIONS: dict[str, Any] = {"scale": 2, "preset": "small"}
 MAKER = "examples/train_enlarger.py"
 
 
