@@ -151,9 +151,7 @@ def open_ready(name: Any, args: argparse.Namespace) -> Any:
     """Return the model that ships. Raises UsageError for options that only a run has."""
     for option in ("model", "checkpoint"):
         if getattr(args, option):
-            raise UsageError(
-                f"--{option} is for the folder of a run, and {name} is the network that ships: leave it out"
-            )
+            raise UsageError(f"--{option} is for the folder of a run, and {name} ships: leave it out")
     return enlarger(args.device)
 
 

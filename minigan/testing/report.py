@@ -133,24 +133,31 @@ def _layers_and_shapes(seed: int) -> list[tuple]:
         (L.BicubicUpsample((2, 3)), (2, 3, 4, 3), (1, 1, 1, 2)),
         (L.BicubicDownsample((3, 2)), (2, 6, 8, 3), (1, 3, 2, 9)),
         (L.BicubicDownsample(2, antialias=False), (2, 6, 4, 3)),
-        (L.PixelNorm(), points, pictures),
         (L.PixelShuffle(2), (2, 3, 4, 8)),
         (L.PixelUnshuffle(2), (2, 6, 4, 3)),
         (L.MinibatchStdDev(), (4, 2, 3, 2), (12, 2, 1, 3)),
         (L.MinibatchStdDev(3), (9, 2, 2, 2), (1, 2, 3, 2)),
-        (L.Gain(0.5), points, pictures),
-        (L.Columns((0, 2), (1, 5)), points, pictures),
-        (L.DotProductAttention(), ((2, 3, 4), (2, 5, 4), (2, 5, 2)), ((1, 2, 3, 4), (1, 2, 2, 4), (1, 2, 2, 1))),
-        (L.SelfAttention(1, rng=rng), Apart((2, 4, 6, 1))),
+        *_attention_layers_and_shapes(rng, points, pictures),
         *_style_layers_and_shapes(rng, points, pictures),
         *_conditional_layers_and_shapes(rng, points, pictures),
         *_composites_and_shapes(rng, points, pictures),
     ]
 
 
-def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
-    """Return the layers of StyleGAN and StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
+def _attention_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
+    """Return self-attention and its parts, for points (5, 6) and pictures (2, 3, 4, 6)."""
     return [
+        (L.Gain(0.5), points, pictures),
+        (L.Columns((0, 2), (1, 5)), points, pictures),
+        (L.DotProductAttention(), ((2, 3, 4), (2, 5, 4), (2, 5, 2)), ((1, 2, 3, 4), (1, 2, 2, 4), (1, 2, 2, 1))),
+        (L.SelfAttention(1, rng=rng), Apart((2, 4, 6, 1))),
+    ]
+
+
+def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
+    """Return the layers of progressive growing, StyleGAN and StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    return [
+        (L.PixelNorm(), points, pictures),
         (L.Blur(2), (2, 3, 4, 3)),
         (L.Blur(1, 4.0, (1, 2, 1)), (1, 2, 3, 9)),
         (L.DownsampleFIR(), (2, 4, 6, 3)),

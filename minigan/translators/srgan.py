@@ -142,18 +142,22 @@ class SRGAN(SuperResolution):
         self.optimizers = {name: Adam(net.to(self.device).parameters(), lr) for name, net in self.networks.items()}
         self.pixel_loss, self.pixel_weight, self.adversarial = PIXEL_LOSSES[pixel_loss], pixel_weight, adversarial
         self._set_content(content, content_layer, content_weight, rng)
-        if not (pixel_weight or self.content_weight or adversarial):
-            raise ValueError("`pixel_weight`, `content_weight` and `adversarial` are all 0: leave one of them on")
         self.loss: Any = RelativisticAverage() if self.relativistic else Minimax()
-        if adversarial:
-            self.losses, self.games = {"loss": self.loss}, (Game(self.loss),)
         self.lr, self.lr2, self.pretrain = lr, lr2, pretrain_samples or 0
-        if adversarial or self.content_weight:
-            self.translations = (Translation("low", "high", undecided=UNDECIDED),)
-        stages = Phase("pixels", idle=("D",) if adversarial else ()), Phase("adversarial", self.pretrain)
-        self.phases = stages if self.pretrain else stages[1:]
         self.kept = False  # whether `stage_one` has the weights of stage one
         self._blend: Any = None  # the network of `set_strength`
+        self._declare()
+
+    def _declare(self) -> None:
+        """Declare the stages and what belongs to the weights that aren't 0. Raises ValueError if all are 0."""
+        if not (self.pixel_weight or self.content_weight or self.adversarial):
+            raise ValueError("`pixel_weight`, `content_weight` and `adversarial` are all 0: leave one of them on")
+        if self.adversarial:
+            self.losses, self.games = {"loss": self.loss}, (Game(self.loss),)
+        if self.adversarial or self.content_weight:
+            self.translations = (Translation("low", "high", undecided=UNDECIDED),)
+        stages = Phase("pixels", idle=("D",) if self.adversarial else ()), Phase("adversarial", self.pretrain)
+        self.phases = stages if self.pretrain else stages[1:]
 
     def _set_content(self, content: str, layer: str, weight: float | None, rng: np.random.Generator) -> None:
         """Build the content network, if it has a weight."""
