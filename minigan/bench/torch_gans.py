@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from minigan.bench.torch_attention import biggan_step
 from minigan.bench.torch_style import stylegan2_step
+from minigan.bench.torch_stylegan import stylegan_step
 from minigan.bench.torch_translators import Batch, Networks, Optimizers, trained
 from minigan.gans.growing import FIRST, stage
 
@@ -116,4 +117,10 @@ def progan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Calla
     return step
 
 
-STEPS = {"biggan": biggan_step, "lapgan": lapgan_step, "progan": progan_step, "stylegan2": stylegan2_step}
+STEPS = {
+    "biggan": biggan_step,
+    "lapgan": lapgan_step,
+    "progan": progan_step,
+    "stylegan": stylegan_step,
+    "stylegan2": stylegan2_step,
+}

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import conv2d, interpolate, linear, pad, relu
 
 from minigan import layers, optim
-from minigan.bench import torch_attention, torch_gans, torch_style, torch_translators
+from minigan.bench import torch_attention, torch_gans, torch_style, torch_stylegan, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.common.small_models import moments
@@ -80,6 +80,7 @@ class _Equalized(nn.Module):
     def __init__(self, inner: nn.Linear | nn.Conv2d, scale: float) -> None:
         super().__init__()
         self.inner, self.scale = inner, scale
+        nn.init.normal_(inner.weight)  # as it is stored: with PyTorch's own weights, the scale would be applied twice
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.inner.weight * self.scale, self.inner.bias
@@ -157,8 +158,9 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
     if (composite := _composite(layer)) is not None:
         return composite
     bias = getattr(layer, "bias", False)
-    if (peer := torch_style.translated(layer, _translated)) is not None:
-        return peer
+    for of_styles in (torch_style, torch_stylegan):
+        if (peer := of_styles.translated(layer, _translated)) is not None:
+            return peer
     match layer:
         case layers.Dense():
             return nn.Linear(layer.in_features, layer.out_features, bias)

@@ -40,6 +40,7 @@ class _SlowDense(nn.Module):
     def __init__(self, inner: nn.Linear, scale: float, multiplier: float) -> None:
         super().__init__()
         self.inner, self.scale, self.multiplier = inner, scale, multiplier
+        nn.init.normal_(inner.weight, std=1 / multiplier)  # with PyTorch's own, eight layers would return almost zeros
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return linear(x, self.inner.weight * self.scale, self.inner.bias * self.multiplier)

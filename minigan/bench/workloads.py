@@ -169,6 +169,7 @@ WORKLOADS: dict[str, Workload] = {
     "dcgan-128": Training("dcgan", (128, 128, 3)),
     "wgan-gp-64": Training("wgan-gp", (64, 64, 3), "critic step"),
     "sngan-32": Training("sngan", (32, 32, 3), "discriminator step", {"networks": "resnet"}),
+    "stylegan-32": Training("stylegan", (32, 32, 3), batch_size=16),  # of the last phase
     "stylegan2-32": Training("stylegan2", (32, 32, 3), batch_size=16),  # a step with both penalties
     "biggan-32": Training("biggan", (32, 32, 3), settings={"features": 32}),
     "lapgan-32": Training("lapgan", (32, 32, 3)),

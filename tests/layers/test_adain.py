@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.errors import ShapeError
+from minigan.errors import LayerError, ShapeError
 from minigan.layers import AdaIN, Conditional, Conv2D, Dense, Tanh, WithStyle
 from minigan.testing import check_layer, check_network, shake
 
@@ -90,6 +90,8 @@ def test_what_is_refused():
     x, ws = pictures_and_styles(N, L, F)
     with pytest.raises(ValueError, match=r"^Dense\(2, 3\) takes no style: use it as it is, without WithStyle$"):
         WithStyle(Dense(2, 3), 0)
+    with pytest.raises(LayerError, match="WithStyle: number 0 is None"):
+        WithStyle(None, 0)
     layer = WithStyle(AdaIN(C, F), 4)
     with pytest.raises(ShapeError, match=r"takes styles \(N, 5 or more, F\), got \(3, 4, 5\)$"):
         layer.forward((x, ws))
