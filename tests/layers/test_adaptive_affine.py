@@ -59,11 +59,12 @@ def test_a_conditional_batch_norm_of_columns():
     assert {"dy", "x[0]", "x[1]", "1.gain.1.W"} <= set(report.second)
 
 
-def test_columns_of_a_row():
-    layer, x = Columns((0, 2), (1, 3)), np.array([[1.0, 2, 3, 4]])
+def test_columns_of_a_picture_of_one_pixel():
+    layer, x = Columns((0, 2), (1, 3)), np.array([1.0, 2, 3, 4]).reshape(1, 1, 1, 4)
     y, cache = layer.forward(x)
-    np.testing.assert_array_equal(y, [[1, 2, 2, 3]])
-    np.testing.assert_array_equal(layer.backward(np.array([[10.0, 20, 300, 4000]]), cache), [[10, 320, 4000, 0]])
+    np.testing.assert_array_equal(y, [[[[1, 2, 2, 3]]]])
+    dx = layer.backward(np.array([10.0, 20, 300, 4000]).reshape(1, 1, 1, 4), cache)
+    np.testing.assert_array_equal(dx, [[[[10, 320, 4000, 0]]]])
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence():
