@@ -136,7 +136,10 @@ def torch_network(network: layers.Layer) -> nn.Module:
 
 
 def _composite(layer: layers.Layer) -> nn.Module | None:
-    """Translate a layer that is made of others; None for any other layer."""
+    """Translate a layer that is made of others, or one of StyleGAN's; None for any other layer."""
+    for of_styles in (torch_style, torch_stylegan):
+        if (peer := of_styles.translated(layer, _translated)) is not None:
+            return peer
     match layer:
         case growing.GrowingGenerator() | growing.GrowingCritic():
             peers = {name: _translated(inner) for name, inner in layer.layers.items()}
@@ -158,9 +161,6 @@ def _translated(layer: layers.Layer, in_place: bool = False) -> nn.Module:
     if (composite := _composite(layer)) is not None:
         return composite
     bias = getattr(layer, "bias", False)
-    for of_styles in (torch_style, torch_stylegan):
-        if (peer := of_styles.translated(layer, _translated)) is not None:
-            return peer
     match layer:
         case layers.Dense():
             return nn.Linear(layer.in_features, layer.out_features, bias)
