@@ -22,13 +22,13 @@ class _Filter(nn.Module):
 
     def __init__(self, taps: tuple[float, ...], gain: float, padding: int, stride: int = 1, up: bool = False) -> None:
         super().__init__()
-        h = torch.tensor(taps)
+        h = torch.tensor(taps, dtype=torch.float64)
         self.register_buffer("kernel", gain * torch.outer(h, h)[None, None] / h.sum() ** 2)
         self.padding, self.stride, self.up = padding, stride, up
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         C = x.shape[1]
-        kernel = self.kernel.expand(C, -1, -1, -1)
+        kernel = self.kernel.to(x.dtype).expand(C, -1, -1, -1)
         if self.up:
             return conv_transpose2d(x, kernel, stride=2, padding=self.padding, groups=C)
         return conv2d(pad(x, (self.padding,) * 4), kernel, stride=self.stride, groups=C)
