@@ -96,6 +96,18 @@ def test_the_content_loss_has_the_depth_and_weight_of_its_network():
     assert model.phases[0].idle == ("D",) and model.games[0].objective is model.losses["loss"] is model.loss
 
 
+def test_a_relativistic_critic_reports_comparisons_and_the_content_network_gets_no_gradient():
+    model, rng = make(channels=1, loss="relativistic"), np.random.default_rng(0)
+    t, y = rng.uniform(-1, 1, (2, 3, 16, 16, 1)).astype(np.float32)
+    passes = [model.networks["D"].forward(x, rng=rng) for x in (t, y)]
+    (real, _), (fake, _) = passes
+    found = model.critic_step(*passes)
+    assert found["d_real"] == pytest.approx(np.mean(1 / (1 + np.exp(fake.mean() - real))), rel=1e-5)
+    assert found["d_fake"] == pytest.approx(np.mean(1 / (1 + np.exp(real.mean() - fake))), rel=1e-5)
+    model.content_loss(y, t)
+    assert not model.frozen["content"].parameters().grads.any()
+
+
 def test_psnr_decides_only_if_nothing_else_is_wanted():
     assert all(make(**options).translations[0].undecided for options in ({}, {"adversarial": 0.0}, {"content": "none"}))
     assert not make(adversarial=0.0, content="none").translations[0].undecided
