@@ -22,14 +22,14 @@ class _Attention(nn.Module):
     def __init__(self, theta: nn.Module, phi: nn.Module, g: nn.Module, o: nn.Module) -> None:
         super().__init__()
         self.theta, self.phi, self.g, self.o = theta, phi, g, o
-        self.gamma = nn.Parameter(torch.ones(()))
+        self.gain = nn.ParameterList([torch.ones(1)])  # γ: a module, so that it comes after the others' parameters
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         N, _, H, W = x.shape
         theta = self.theta(x).flatten(2)  # (N, C/8, H·W)
         phi, g = max_pool2d(self.phi(x), 2).flatten(2), max_pool2d(self.g(x), 2).flatten(2)
         beta = softmax(torch.bmm(theta.transpose(1, 2), phi), -1)  # (N, H·W, H·W/4)
-        return self.gamma * self.o(torch.bmm(g, beta.transpose(1, 2)).view(N, -1, H, W)) + x
+        return self.gain[0] * self.o(torch.bmm(g, beta.transpose(1, 2)).view(N, -1, H, W)) + x
 
 
 class _Conditional(nn.Module):
