@@ -215,6 +215,7 @@ def test_gray_pictures_are_held_out_and_judged_in_color(data, capsys):
     assert "gray: 3 pictures of 16x16x3" in said(capsys, "evaluate run --against gray")
 
 
+@pytest.mark.slow
 def test_gray_and_color_in_one_model_are_held_out_and_judged_as_in_training(data, capsys):
     """The channels of each array follow from the pictures of training; others become gray or get three channels."""
     for k in range(4):

@@ -71,6 +71,7 @@ def test_a_fault_in_a_reference_kernel_is_planted_below_the_decorator():
     assert [plant.is_reference(f"{place}elementwise.py") for place in ("kernels/", "kernels/fast/")] == [True, False]
 
 
+@pytest.mark.slow
 def test_files_are_listed_with_how_many_faults_and_which_tests():
     listed = run("--list", "minigan/kernels/normalize.py", "minigan/losses.py").stdout.splitlines()
     assert [line.split(":")[0].split(maxsplit=1)[1] for line in listed] == [

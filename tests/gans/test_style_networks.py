@@ -101,6 +101,7 @@ def test_the_length_of_z_does_not_matter():
     assert len(mapping(5, 8, RNG)) == 17
 
 
+@pytest.mark.slow
 def test_the_discriminator_halves_to_four_pixels(size=16):
     D = shake(discriminator((size, size, 1), 2, 4, 2, rng=RNG), RNG)
     check_network(D, RNG.standard_normal((4, size, size, 1)), entries=1)

@@ -1,13 +1,15 @@
 """Every layer, over random geometries: gradients to second order and all promises, by `check_layer`."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import layers
 from minigan.layers import Layer, Residual, Sequential
 from minigan.testing import check_layer
 from minigan.testing.strategies import LAYERS, networks, pictures
+
+CASES = settings.default.max_examples
 
 
 def test_there_is_a_strategy_for_every_layer():
@@ -17,8 +19,18 @@ def test_there_is_a_strategy_for_every_layer():
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=CASES * 6 // 10)
 @given(data=st.data(), train=st.booleans())
 def test_layer(name, data, train):
+    layer, x = data.draw(LAYERS[name])
+    check_layer(layer, x, train=train)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYERS)
+@settings(max_examples=CASES * 2)
+@given(data=st.data(), train=st.booleans())
+def test_layer_in_many_cases(name, data, train):
     layer, x = data.draw(LAYERS[name])
     check_layer(layer, x, train=train)
 

@@ -7,6 +7,7 @@ from minigan.selftest import report
 from minigan.selftest.report import PARTS, run_here
 
 
+@pytest.mark.slow
 def test_a_part_alone_is_shown_and_written_down(tmp_path, capsys):
     assert main(["selftest", "waiting", "--device", "strict", "--out", str(tmp_path / "new" / "out")]) == 0
     shown = capsys.readouterr().out
