@@ -107,7 +107,7 @@ def run_arm(name: str, out: Path, data: Path, given: argparse.Namespace) -> dict
     """Train and evaluate an arm as far as that isn't done. Returns its results."""
     arm, run, plan = ARMS[name], out / name, out / f"{name}.json"
     words = [*arm.words.split(), "--data", str(data), "--img-size", str(SIZE[arm.data])]
-    words += ["--features", "8"] if given.rehearse else []
+    words += ["--features", "8", "--batch-size", "8"] if given.rehearse else []
     if not plan.exists():
         steps = given.steps or steps_for(arm.minutes * given.share, run, words)
         plan.write_text(json.dumps({"steps": steps}))
