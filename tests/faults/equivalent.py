@@ -85,17 +85,6 @@ REASONS: dict[str, list[Name]] = {
     "gathering and scattering give the same": [
         (PATCHES, "conv2d_input_grad", change)
         for change in (
-            "C >= K" + COMPARED,
-            "xp is not np or N * OH * OW >= 16 * K" + OPPOSITE,
-            "xp is not np" + COMPARED,
-            "N * OH * OW >= 16 * K" + COMPARED,
-            "N * OH * OW" + LEFT,
-            "N * OH * OW" + OPPOSITE,
-            "N * OH" + LEFT,
-            "N * OH" + OPPOSITE,
-            "16 * K" + LEFT,
-            "16 * K" + OPPOSITE,
-            "16 → 17",
             "stride == (1, 1)" + COMPARED,  # with another stride, only a single pixel keeps its size
             "1 → 2",
             "1 → 2 (2)",
@@ -123,7 +112,6 @@ REASONS: dict[str, list[Name]] = {
         (TILES, "Tiling._framed_shape", "self.m * tiles + self.taps - 1" + LEFT),
         (TILES, "Tiling._framed_shape", "self.m * tiles + self.taps - 1" + OPPOSITE),
     ],
-    "whether W is turned decides the time, and the last bits": [(PATCHES, "_turning_pays", ANY)],
     "more rows than are looked at": [(PATCHES, "_padded_rows", f"R - 1{way}") for way in (LEFT, OPPOSITE)],
     "any number near the mean will do": [
         (NORMALIZE, "normalize", "(slice(None),) * axes[0] + (slice(None, None, 4),)" + LEFT),
