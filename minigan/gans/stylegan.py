@@ -44,13 +44,13 @@ from minigan.backend import Device, array_module, get_device, to_numpy
 from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.growing import GrowingCritic, reduced, stage, top_level
 from minigan.gans.growing_style import GrowingSynthesis
-from minigan.gans.progan import level_at, phases
+from minigan.gans.progan import ProGAN, level_at, phases
 from minigan.gans.style_networks import mapping
 from minigan.gans.stylegan2 import GROUP, HALF_LIFE, StyleGAN2
 from minigan.layers import Upsample
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
-from minigan.model import Game, Measure, Now, Phase
+from minigan.model import Game, Now, Phase
 from minigan.optim import Adam
 from minigan.options import Count, Fraction, NotNegative, Positive, Samples, WholeNumber
 from minigan.penalties import R1
@@ -70,7 +70,7 @@ class StyleGAN(StyleGAN2):
     measures = {
         **LatentGAN.measures,
         "r1": StyleGAN2.measures["r1"],
-        "alpha": Measure("α", "Fade", "share", note="share of the new resolution; 1 between the fades"),
+        "alpha": ProGAN.measures["alpha"],
     }
 
     def __init__(
