@@ -20,7 +20,7 @@ from minigan.optim import Adam
 from minigan.testing import STRICT, check_adjoint, check_layer, forbid_transfers, shake, smooth_point
 from minigan.testing.geometries import Geometry, seeds, sizes
 
-SUITED = ((4, 2), (3, 1))  # kernel and stride
+SUITED = ((4, 2), (3, 1), (4, 1), (5, 1), (7, 1))  # kernel and stride
 
 
 @st.composite
@@ -130,7 +130,9 @@ def test_it_pays_for_the_layers_of_dcgan_but_not_on_a_gpu_nor_for_another_kernel
     residual_block = (3, 3, 128, 128), (1, 1), (0, 0), (1, 1), np  # of CycleGAN's generator for 64 pixels
     assert [minimal.pays((N, 18, 18, 128), *residual_block) for N in (1, 2, 4)] == [False, False, True]
     assert not minimal.pays((128, 32, 32, 3), (4, 4, 3, 64), *steps, np)
-    for kernel, stride in [((5, 5), (2, 2)), ((4, 4), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((4, 4), (2, 1))]:
+    assert minimal.pays((64, 32, 32, 64), (7, 7, 64, 64), (1, 1), (3, 3), (1, 1), np)  # of lapgan
+    assert not minimal.pays((64, 32, 32, 64), (7, 7, 64, 3), (1, 1), (3, 3), (1, 1), np)
+    for kernel, stride in [((5, 5), (2, 2)), ((6, 6), (1, 1)), ((3, 3), (2, 2)), ((4, 3), (2, 1)), ((4, 4), (2, 1))]:
         assert not minimal.pays(x_shape, (*kernel, 64, 128), stride, *steps[1:], np)
     for dilation in [(2, 2), (1, 2)]:
         assert not minimal.pays(x_shape, W_shape, *steps[:2], dilation, np)

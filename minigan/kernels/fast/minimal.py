@@ -1,4 +1,4 @@
-"""The three convolution kernels with about half of the multiplications, for 4×4 at stride 2 and 3×3 at stride 1.
+"""The three convolution kernels with about half of the multiplications, for square kernels of 3 to 9 taps.
 
 Neighboring outputs of a convolution see overlapping patches, so some of their products can be shared (tiles.py derives
 this). The convolution becomes p² matrix products, p = 3, 4 or 6, between linear maps:
@@ -10,9 +10,9 @@ The gradients follow as they do for y = P W in patches.py:
     dM = outputs_adjoint(dy)        dU_ij = dM_ij V_ijᵀ        dx = inputs_adjoint(dU)
                                     dV_ij = U_ijᵀ dM_ij        dW = weights_adjoint(dV)
 
-A 4×4 kernel at stride 2 takes 9/16 of the multiplications. A 3×3 kernel at stride 1 takes 36/144 in float32, in tiles
-of 4×4 outputs, and 16/36 in float64, in tiles of 2×2, whose sums are rounded less. In float32, results differ from
-those of patches.py by about 1e-6 of the largest.
+A 4×4 kernel at stride 2 takes 9/16 of the multiplications. At stride 1, kernels of 3×3, 4×4 and 5×5 take 1/4, 1/4 and
+9/25 in float32, and of 7×7 about half. In float64, tiles are smaller, and their sums rounded less: 3×3 takes 4/9. In
+float32, results differ from those of patches.py by about 1e-6 of the largest.
 
 `dilation` must be 1. It is an argument only because the other ways have it.
 """
@@ -20,6 +20,7 @@ those of patches.py by about 1e-6 of the largest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product as combinations
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,22 @@ from minigan.kernels.geometry import Pair
 from minigan.threads.crew import in_parallel
 from minigan.threads.partition import pieces, shares
 
+# Outputs of a tile and taps of a block, (m, t), by the taps of the kernel; with more, there are several blocks
+FORMS = {2: ((2, 2),), 3: ((2, 3),), 4: ((2, 2),), 5: ((3, 3),)}
+FORMS_FLOAT32 = {3: ((4, 3),), 4: ((3, 4),), 5: ((2, 5),)}  # fewer products, but their sums are rounded more
 # Of U or M for a block of tiles, which should stay in a thread's cache; but with fewer rows, products are slow
 BLOCK_BYTES, BLOCK_TILES = 1 << 20, 192
+BLOCK_TILES_OF_BLOCKS = 400  # where there are several blocks of taps, so that V is larger
 WEIGHTS_BLOCK = 1 << 19  # numbers of V at a time, for the same reason
 LEAST_WEIGHTS = 1 << 13  # C·K: with fewer, handing over parts takes longer than it saves
 # Where it pays, measured: (kernel, stride) → the least C·K, tiles of all pictures together, and C·K·tiles. With less,
 # the transforms (C + K numbers for a tile, C·K in all) cost more than the products save.
-LEAST = {(4, 2): (1 << 13, 128, 1 << 23), (3, 1): (1 << 10, 64, 1 << 19)}
+LEAST = {
+    (4, 2): (1 << 13, 128, 1 << 23),
+    (3, 1): (1 << 10, 64, 1 << 19),
+    (4, 1): (1 << 14, 64, 1 << 21),
+    **dict.fromkeys(((5, 1), (7, 1), (9, 1)), (1 << 12, 256, 1 << 21)),
+}
 
 
 def pays(x_shape: tuple, W_shape: tuple, stride: Pair, padding: Pair, dilation: Pair, xp: Any) -> bool:
@@ -66,8 +76,7 @@ def conv2d(x: Any, W: Any, stride: Pair, padding: Pair, dilation: Pair) -> Any:
 
     def work(part: tuple[slice, slice, slice]) -> None:
         block, tile_rows, rows = part
-        U = tiling.inputs(x[block], tile_rows)
-        tiling.outputs(product(U, V), y[block, rows])  # (p², tiles, F) @ (p², F, K)
+        tiling.outputs(_times_V(tiling, tiling.inputs(x[block], tile_rows), V), y[block, rows])
 
     in_parallel(work, _blocks(N, tiling, C, K), on_host=xp is np)
     return y
@@ -85,7 +94,8 @@ def conv2d_input_grad(dy: Any, W: Any, size: Pair, stride: Pair, padding: Pair, 
 
     def work(block: slice) -> None:
         dM = tiling.outputs_adjoint(dy[block])
-        tiling.inputs_adjoint(product(dM, V.swapaxes(1, 2)), dx[block])  # (p², tiles, K) @ (p², K, F)
+        dU = product(dM, V.swapaxes(1, 2))  # (p², tiles, K) @ (p², K, F)
+        tiling.inputs_adjoint(tiling.rows_adjoint(dU, block.stop - block.start), dx[block])
 
     in_parallel(work, pieces(N, _tiles_of_a_block(tiling, C, K) // (tiling.TH * tiling.TW)), on_host=xp is np)
     return dx
@@ -100,58 +110,85 @@ def conv2d_weight_grad(x: Any, dy: Any, kernel: Pair, stride: Pair, padding: Pai
     def work(blocks: Sequence[tuple[slice, slice, slice]]) -> Any:
         dV = None
         for block, tile_rows, rows in blocks:
-            U, dM = tiling.inputs(x[block], tile_rows), tiling.outputs_adjoint(dy[block, rows])
-            dV_block = product(U.swapaxes(1, 2), dM)  # (p², F, tiles) @ (p², tiles, K)
+            dM = tiling.outputs_adjoint(dy[block, rows])
+            dV_block = _times_dM(tiling, tiling.inputs(x[block], tile_rows), dM)
             dV = dV_block if dV is None else xp.add(dV, dV_block, out=dV)
         return dV
 
     dV, *others = in_parallel(work, shares(_blocks(N, tiling, C, K)), on_host=xp is np)
-    s = tiling.stride
-    dV, *others = (array.reshape(tiling.p**2, s, s, C * K) for array in (dV, *others))
-    dW = xp.empty((*kernel, C, K), x.dtype)
+    dV, *others = (array.reshape(_V_shape(tiling, C * K)) for array in (dV, *others))
+    dW = tiling.with_zeros(xp.empty((*kernel, C, K), x.dtype))
     by_taps = tiling.by_taps(dW)
 
-    def transform(part: tuple[int, int, slice]) -> None:
-        a, b, some = part
+    def transform(part: tuple[Any, ...]) -> None:
+        i, j, a, b, some = part
         for other in others:
-            dV[:, a, b, some] += other[:, a, b, some]
-        tiling.weights_adjoint(dV[:, a, b, some], by_taps[:, :, a, b, some])
+            dV[:, i, j, a, b, some] += other[:, i, j, a, b, some]
+        tiling.weights_adjoint(dV[:, i, j, a, b, some], by_taps[:, :, i, j, a, b, some])
 
     in_parallel(transform, _parts_of_weights(tiling, C, K), on_host=xp is np)
-    return dW
+    return xp.ascontiguousarray(dW[: kernel[0], : kernel[1]])
+
+
+def _times_V(tiling: Tiling, Bd: Any, V: Any) -> Any:
+    """M_ij = U_ij V_ij: B d (p², n, h, w, s²·C), V (p², F, K) → M (p², tiles, K)."""
+    if tiling.blocks == 1:
+        return product(Bd.reshape(*V.shape[:1], -1, V.shape[1]), V)  # (p², tiles, F) @ (p², F, K)
+    (_, n, h, w, _), b, xp = Bd.shape, tiling.blocks, array_module(Bd)
+    M = xp.empty((len(V), n * (h - b + 1) * (w - b + 1), V.shape[2]), Bd.dtype)
+    for ij in range(len(V)):  # U is larger than B d: only one U_ij at a time
+        xp.matmul(tiling.rows_of(Bd[ij]), V[ij], out=M[ij])  # (tiles, F) @ (F, K)
+    return M
+
+
+def _times_dM(tiling: Tiling, Bd: Any, dM: Any) -> Any:
+    """dV_ij = U_ijᵀ dM_ij: B d (p², n, h, w, s²·C), dM (p², tiles, K) → dV (p², F, K)."""
+    if tiling.blocks == 1:
+        U = Bd.reshape(*dM.shape[:2], -1)
+        return product(U.swapaxes(1, 2), dM)  # (p², F, tiles) @ (p², tiles, K)
+    xp = array_module(Bd)
+    dV = xp.empty((len(dM), tiling.blocks**2 * Bd.shape[-1], dM.shape[2]), Bd.dtype)
+    for ij in range(len(dM)):
+        xp.matmul(tiling.rows_of(Bd[ij]).T, dM[ij], out=dV[ij])  # (F, tiles) @ (tiles, K)
+    return dV
 
 
 def _tiling(size: Sequence[int], kernel: int, stride: int, padding: Pair, dtype: Any) -> Tiling:
-    """Tiles of 4×4 outputs for three taps in float32, if that means fewer products; else of 2×2."""
-    tiling = Tiling(tuple(size), kernel, stride, padding)
-    if kernel // stride != 3 or dtype != np.float32:
-        return tiling
-    larger = Tiling(tuple(size), kernel, stride, padding, 4)
-    return min(larger, tiling, key=lambda t: t.p**2 * t.TH * t.TW)
+    """Of the forms for the kernel and the dtype, the one with the fewest products."""
+    taps = -(-kernel // stride)
+    forms = FORMS[min(taps, max(FORMS))] + (FORMS_FLOAT32.get(taps, ()) if dtype == np.float32 else ())
+    tilings = [Tiling(tuple(size), kernel, stride, padding, *form) for form in forms]
+    return min(tilings, key=lambda t: (t.p * t.blocks) ** 2 * t.TH * t.TW)
 
 
 def _weights(tiling: Tiling, W: Any, dtype: Any) -> Any:
     """V (p², F, K) of W (R, S, C, K), in the dtype of the pictures."""
-    (*_, C, K), s, xp = W.shape, tiling.stride, array_module(W)
-    by_taps = tiling.by_taps(xp.ascontiguousarray(W.astype(dtype, copy=False)))
-    V = xp.empty((tiling.p**2, s, s, C * K), dtype)
+    (*_, C, K), xp = W.shape, array_module(W)
+    by_taps = tiling.by_taps(tiling.with_zeros(xp.ascontiguousarray(W.astype(dtype, copy=False))))
+    V = xp.empty(_V_shape(tiling, C * K), dtype)
 
-    def transform(part: tuple[int, int, slice]) -> None:
-        a, b, some = part
-        tiling.weights(by_taps[:, :, a, b, some], V[:, a, b, some])
+    def transform(part: tuple[Any, ...]) -> None:
+        i, j, a, b, some = part
+        tiling.weights(by_taps[:, :, i, j, a, b, some], V[:, i, j, a, b, some])
 
     in_parallel(transform, _parts_of_weights(tiling, C, K), on_host=xp is np)
     return V.reshape(tiling.p**2, -1, K)
 
 
-def _parts_of_weights(tiling: Tiling, C: int, K: int) -> list[tuple[int, int, slice]]:
-    """Parts of the weights for several threads: one of the s×s folded pixels, and some of the C·K numbers.
+def _V_shape(tiling: Tiling, CK: int) -> tuple[int, ...]:
+    """(p², blocks, blocks, s, s, C·K)."""
+    b, s = tiling.blocks, tiling.stride
+    return tiling.p**2, b, b, s, s, CK
+
+
+def _parts_of_weights(tiling: Tiling, C: int, K: int) -> list[tuple[Any, ...]]:
+    """Parts of the weights for several threads: a block, a folded pixel, and some of the C·K numbers.
 
     They don't depend on the number of threads, so that the bits don't either.
     """
-    s, threads = range(tiling.stride), 4 if C * K >= LEAST_WEIGHTS else 1
+    threads = 4 if C * K >= LEAST_WEIGHTS else 1
     parts = pieces(C * K, WEIGHTS_BLOCK // tiling.p**2, threads)
-    return [(a, b, some) for a in s for b in s for some in parts]
+    return list(combinations(*map(range, _V_shape(tiling, 0)[1:-1]), parts))
 
 
 def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[tuple[slice, slice, slice]]:
@@ -168,4 +205,5 @@ def _blocks(N: int, tiling: Tiling, C: int, K: int) -> list[tuple[slice, slice, 
 
 def _tiles_of_a_block(tiling: Tiling, C: int, K: int) -> int:
     """How many tiles the cache allows."""
-    return max(BLOCK_TILES, BLOCK_BYTES // (4 * tiling.p**2 * max(tiling.stride**2 * C, K)))
+    least = BLOCK_TILES if tiling.blocks == 1 else BLOCK_TILES_OF_BLOCKS
+    return max(least, BLOCK_BYTES // (4 * tiling.p**2 * max(tiling.stride**2 * C, K)))
