@@ -58,7 +58,7 @@ ARMS = {
     "faces-dcgan": Arm("faces", "dcgan --augment flip", 32),
     "mnist-lapgan": Arm("mnist", "lapgan", 8),
     "mnist-stylegan": Arm("mnist", "stylegan", 8),
-    "mnist-biggan": Arm("mnist", "biggan", 8),
+    "mnist-biggan": Arm("mnist", "biggan --features 16", 8),
 }
 SIZE = {"mnist": 32, "faces": 64}
 METRICS = {"mnist": "digits --metrics fid,is,pr", "faces": "photos --metrics kid,pr"}

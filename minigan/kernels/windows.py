@@ -47,6 +47,7 @@ def window_spread(dy: Any, size: Pair, kernel: Pair, stride: Pair, padding: Pair
     return xp.ascontiguousarray(unpadded(dx_padded, padding))
 
 
+@runs_as(fast.window_max)
 def window_max(x: Any, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Any, Any]:
     """The largest pixel of every window: x (N, H, W, C) → y and winner, both (N, OH, OW, C).
 

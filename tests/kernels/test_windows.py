@@ -9,6 +9,7 @@ from minigan.kernels.geometry import output_size
 from minigan.kernels.windows import window_max, window_pick, window_place, window_spread, window_sum
 from minigan.testing import STRICT, check_adjoint, forbid_transfers
 from minigan.testing.strategies import conv_geometries, seeds
+from minigan.threads import partition
 
 geometries = conv_geometries(most_dilation=1, most_groups=1)
 
@@ -49,6 +50,19 @@ def test_the_fast_way_of_spreading_gives_the_same_bits(g, seed, dtype):
     fast = window_spread.fast(dy, g.size, *how)
     assert fast.dtype == dtype
     np.testing.assert_array_equal(fast, window_spread.reference(dy, g.size, *how))
+
+
+@given(geometries, seeds(), st.sampled_from((1, 1 << 20)))
+def test_the_fast_way_to_the_largest_gives_the_same_bits(g, seed, most):
+    """In any number of parts, and of equal pixels the same one wins."""
+    x, _, how = arrays_of(g, seed, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "ROWS_BYTES", most)
+        for found, expected in zip(
+            *(way(x.round(), *how) for way in (window_max.fast, window_max.reference)), strict=True
+        ):
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
 
 
 @given(geometries, seeds())
