@@ -8,9 +8,8 @@ tables A, G and B below,
 takes p products in place of m·t (Toom 1963, Cook 1966; Winograd 1980; F(m, t) of Lavin and Gray 2015, "Fast Algorithms
 for Convolutional Neural Networks"). docs/fewer-multiplications.md derives the tables.
 
-In two dimensions the tables are applied to rows and to columns, which is one product with the Kronecker product of a
-table with itself: a matrix of p²×p² numbers times the inputs of all tiles. With channels, product (i, j) of the p² is
-one of matrices, tiles × channels and channels × outputs: M_ij = U_ij V_ij.
+In two dimensions the tables are applied to the columns of a tile and to its rows: T X Tᵀ for a table T and a tile X.
+With channels, product (i, j) of the p² is one of matrices, tiles × channels and channels × outputs: M_ij = U_ij V_ij.
 
 **Stride 2.** A kernel of 4 taps multiplies the even inputs with its even taps, the odd ones with the odd taps: two
 correlations with two taps at stride 1, added up. So stride × stride pixels are folded into the channels of one, in the
@@ -46,6 +45,10 @@ from minigan.kernels.geometry import Pair, output_size
 # with 1 and 2, which are usual because additions suffice for them.
 POINTS = {3: (0, 1), 4: (0, 1, -1), 5: (0, 1 / 2, -1, 2), 6: (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)}
 
+# Rows of a table, and numbers of all tiles: one product with T ⊗ T takes less time than two with T if the table is small,
+# or the tiles don't fit in the cache
+SMALL, MANY = 3, 1 << 19
+
 
 def tables(m: int, taps: int) -> tuple[Any, Any, Any]:
     """A (p, m), G (p, taps), B (p, p) for `m` outputs: y = Aᵀ((G g)·(B d))."""
@@ -72,10 +75,12 @@ def _lagrange(p: int) -> Any:
 
 
 @cache
-def _tables_2d(m: int, taps: int, dtype: Any) -> tuple[Any, ...]:
-    """A (p², m²), G (p², taps²), B (p², p²) and their transposes, all in C order: products take them faster so."""
-    both = [np.kron(table, table).astype(dtype) for table in tables(m, taps)]
-    return tuple(np.ascontiguousarray(table) for one in both for table in (one, one.T))
+def _rounded(m: int, taps: int, dtype: Any) -> dict[str, tuple[Any, Any]]:
+    """By name, each table T and its transpose, and T ⊗ T. In C order: products take them faster so."""
+    both = dict(zip("AGB", tables(m, taps), strict=True))
+    both |= {name + "ᵀ": table.T for name, table in both.items()}
+    as_it_is = lambda table: np.ascontiguousarray(table, dtype)  # noqa: E731
+    return {name: (as_it_is(table), as_it_is(np.kron(table, table))) for name, table in both.items()}
 
 
 class Tiling:
@@ -163,7 +168,7 @@ class Tiling:
 
     def weights(self, by_taps: Any, V: Any) -> None:
         """Some numbers of W `by_taps` (taps, taps, …) → V (p², …), which is overwritten."""
-        array_module(V).matmul(self._table("G", V), by_taps.reshape(self.taps**2, -1), out=V)
+        self._times("G", by_taps.reshape(self.taps**2, -1), V)
 
     def weights_adjoint(self, dV: Any, by_taps: Any) -> None:
         """dV (p², …) → dW `by_taps` (taps, taps, …), which is overwritten."""
@@ -214,14 +219,21 @@ class Tiling:
         n, oh, _, K = y.shape
         return n, -(-oh // self.m) * self.m, self.TW * self.m, K
 
-    def _times(self, table: str, columns: Any) -> Any:
-        """table (a, b) @ columns (b, many), on one thread: the callers' blocks are what several threads work on."""
-        return array_module(columns).matmul(self._table(table, columns), columns)
+    def _times(self, name: str, columns: Any, out: Any = None) -> Any:
+        """T X Tᵀ of each of the n tiles X (b, b) for a table T (a, b): columns (b², n) → (a², n), `out` if it is given.
 
-    def _table(self, name: str, like: Any) -> Any:
-        names = "A", "Aᵀ", "G", "Gᵀ", "B", "Bᵀ"
-        table = dict(zip(names, _tables_2d(self.m, self.taps, like.dtype), strict=True))[name]
-        return array_module(like).asarray(table)
+        On one thread: the callers' blocks are what several work on.
+        """
+        xp = array_module(columns)
+        T, T_kron_T = _rounded(self.m, self.taps, columns.dtype)[name]
+        (a, b), n = T.shape, columns.shape[1]
+        out = xp.empty((a * a, n), columns.dtype) if out is None else out
+        if self.p <= SMALL or columns.size > MANY:
+            return xp.matmul(xp.asarray(T_kron_T), columns, out=out)  # (a², b²) @ (b², n)
+        T = xp.asarray(T)
+        TX = xp.matmul(T, columns.reshape(b, b * n)).reshape(a, b, n)  # (a, b) @ (b, b·n)
+        xp.matmul(T, TX, out=out.reshape(a, a, n))  # a times (a, b) @ (b, n)
+        return out
 
 
 def _empty(like: Any, *shape: int) -> Any:
