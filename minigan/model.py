@@ -230,6 +230,13 @@ class Model:
         """
         return arguments
 
+    def heuristics(self, batch_size: int) -> Sequence[str]:
+        """Return a line for each value that the model computes by a rule of thumb: the value, the rule and its reason.
+
+        A run and a dry run print them at the start. `batch_size` in backticks becomes the option --batch-size.
+        """
+        return ()
+
     def step(self, next_batch: Callable[..., dict[str, Any]], rng: Any, now: Now) -> dict[str, Any]:
         """Perform one training step. Returns measures as 0-d arrays on the device; some steps may return only some.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,20 @@ class Codes:
     """Maps seeds to codes and codes to samples.
 
     model, name: the model of a run, and its name for messages
-    truncation:  ψ: w is replaced by w̄ + ψ (w − w̄). None for 1. Only of a model with styles
+    truncation:  ψ, which replaces w by w̄ + ψ (w − w̄), or is what `generate` makes of it. None if it isn't given
     space:       "w" or "z": codes to work with. Default: w if the model has styles
 
-    Raises UsageError if the model has no styles and they are needed.
+    Raises UsageError if the model has no styles and they are needed, or doesn't truncate.
     """
 
     def __init__(self, model: Any, name: str, truncation: float | None = None, space: str = "") -> None:
         self.model, self.name, self.styled = model, name, can(model, "styles") and can(model, "synthesize")
         self.in_w = self.styled and space != "z"
-        for option, given in (("--truncation", truncation is not None), ("--space w", space == "w")):
-            if given:
-                self.need_styles(option)
+        if space == "w":
+            self.need_styles("--space w")
+        if truncation is not None and not (self.styled or _truncates(model)):
+            which = "models that compute styles w of z, such as stylegan2, or truncate z, such as biggan"
+            raise UsageError(f"--truncation is of {which}, and {name} does neither: leave it out")
         self.truncation = {} if truncation is None else {"truncation": truncation}
 
     def need_styles(self, option: str) -> None:
@@ -160,6 +163,10 @@ class Codes:
         if labels is None:
             return collected(lambda some: self.model.generate(codes[some], **more), len(codes))
         return collected(lambda some: self.model.generate(codes[some], labels[some], **more), len(codes))
+
+
+def _truncates(model: Any) -> bool:
+    return can(model, "generate") and "truncation" in signature(model.generate).parameters
 
 
 def collected(make: Callable[[slice], Any], n: int) -> np.ndarray:

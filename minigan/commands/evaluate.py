@@ -50,7 +50,7 @@ def add_arguments(parser: Parser) -> None:
     n = f"samples of a run (default: {SAMPLES}), or of the pictures, also of those to translate (default: all)"
     measured.add_argument("--n", type=count, metavar="N", help=n)
     options.add_seed(measured, "seed of latents and of what is drawn from data")
-    what = "of a run with styles: of its samples, as in minigan sample (default: 1)"
+    what = "of its samples, as in minigan sample: of a run with styles, or of biggan (default: none)"
     measured.add_argument("--truncation", type=options.number, metavar="X", help=what)
 
     real = parser.add_argument_group("reference")

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -192,8 +192,8 @@ def add_samples(parser: Any, models: dict[str, Any]) -> None:
     parser.add_argument("--augment", type=names, metavar="A,B", help=f"any of {kinds}, or none (default: none)")
 
 
-def print_notes(notes: tuple[str, ...], file: TextIO | None = None) -> None:
-    """Print notes on data, one per line."""
+def print_notes(notes: Sequence[str], file: TextIO | None = None) -> None:
+    """Print notes on data or settings, one per line."""
     for note in notes:
         print(f"note: {printable(with_flags(note))}", file=file)
 

@@ -50,8 +50,9 @@ def add_arguments(parser: Parser) -> None:
     walk = f"interpolate in {STEPS} steps from each seed of a list to the next, in a grid and a film; for one seed, "
     walk += f"between two latents, {ROWS} times or once for each class (default: independent latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
-    what = "of models with styles: use w̄ + X (w - w̄), where w̄ is the mean of w; 0.7: better, less varied samples "
-    parser.add_argument("--truncation", type=options.number, metavar="X", help=f"{what}(default: 1)")
+    what = "better and less varied samples: with styles, use w̄ + X (w - w̄), where w̄ is the mean of w (default: 1); "
+    what += "of biggan, X times a z truncated to -2 ... 2 (default: z as it is)"
+    parser.add_argument("--truncation", type=options.number, metavar="X", help=what)
     what = "of models with styles: a table: coarse styles of --seed, one row each, fine ones of SEEDS, the columns"
     parser.add_argument("--mix", type=seeds, metavar="SEEDS", help=what)
     what = "of --mix: the first N layers take the coarse styles (default: half of them)"

@@ -66,7 +66,7 @@ def _open_run(args: argparse.Namespace, what: str) -> Subject:
         raise UsageError(f"{what} draws points: minigan sample {what} counts the modes that it has found")
     model, checkpoint = open_run(folder, config, cls, args.checkpoint, args.device)
     if args.truncation is not None:
-        Codes(model, config.model).need_styles("--truncation")
+        Codes(model, config.model, args.truncation)  # raises an error if the model doesn't truncate
     at, n = f"{what} at step {checkpoint.state['step']:,}", args.n or SAMPLES
     if shape is None or not can(model, "generate"):
         if model.translations:

@@ -163,6 +163,7 @@ def _dry_run(plan: Plan) -> int:
             model.device.synchronize()
             progress.advance()
         print("\n" + forecast(config.n_steps, progress.seconds_a_step() or 0.0, progress.steps_per_epoch))
+    print_notes(model.heuristics(config.batch_size))
     for source in sources.values():
         print_notes(source.notes)
     for note in doctor.at_start():
@@ -193,6 +194,7 @@ def _train_on(run: Run, quiet: bool) -> int:
         held_out = len(run.gallery.held_out)
         on += f" ({held_out:,} more are held out)" if held_out else ""
         say(f"{config.model} on {on}; steps {run.stepper.step} to {config.n_steps}, into {folder.path}")
+        print_notes(run.model.heuristics(config.batch_size))
         for source in sources:
             print_notes(source.notes)
         if not run.best.key and (why := about_best(run.model, run.gallery.held_out)):

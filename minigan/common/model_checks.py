@@ -51,6 +51,9 @@ def check_model(model: Any) -> None:
     _check_games(model)
     _check_translations(model)
     _check_phases(model)
+    lines = model.heuristics(1)
+    if not isinstance(lines, list | tuple) or not all(isinstance(line, str) for line in lines):
+        _wrong(cls, f"its heuristics are {lines!r}: return a list of lines")
 
 
 def check_measures(model: Any, returned: Any) -> None:

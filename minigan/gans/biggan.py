@@ -28,18 +28,23 @@ attention nor a shared embedding, N(0, .02) weights, 2e-4 for both and 4 updates
 
 Deviations: batch 64 (theirs: 2048; CIFAR: 50). A latent of 128 numbers, as for CIFAR. The labels of fakes are those of
 the real batch (theirs: drawn uniformly). G is updated on as many fakes as D. Batch norm uses running statistics to
-sample (theirs: statistics over many batches, accumulated for it), and z is not truncated. The average of G's weights
-has the decay .999 (theirs: .9999, which is long for runs of a few thousand steps).
+sample (theirs: statistics over many batches, accumulated for it). The average of G's weights has the decay .999
+(theirs: .9999, which is long for runs of a few thousand steps).
+
+Truncation (section 3.1): samples are better and less varied if z is drawn without large numbers. As in the authors'
+published sampler, z = ψ z̃, where z̃ is N(0, 1) truncated to |z̃| ≤ 2, so |z| ≤ 2ψ. Training doesn't truncate.
 """
 
 from __future__ import annotations
 
-from math import prod
+from math import erf, prod, sqrt
+from statistics import NormalDist
 from typing import Annotated, Any
 
 import numpy as np
 
-from minigan.backend import Device, array_module
+from minigan.backend import Device, array_module, to_numpy
+from minigan.errors import MiniganError
 from minigan.gans import resnet
 from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.networks import attention_at, check_attention, logit_layers
@@ -185,9 +190,34 @@ class BigGAN(LatentGAN):
         optimizer.step()
         return measured
 
+    def generate(self, z: Any, labels: Any = None, truncation: float | None = None) -> Any:
+        """Map z (n, latent_dim) to pictures (n, 32, 32, C) in [−1, 1]; `truncation` is ψ, None for z as it is.
+
+        Raises MiniganError for ψ < 0, ValueError for labels as in `LatentGAN`.
+        """
+        if truncation is not None:
+            z = self.device.array(truncated(to_numpy(z), truncation))
+        return super().generate(z, labels)
+
     def _and(self, labels: Any, x: Any) -> Any:
         """Return the input of a network: x, or (x, labels) in a conditional model."""
         return x if labels is None else (x, labels)
+
+
+def truncated(z: np.ndarray, truncation: float) -> np.ndarray:
+    """Map z of N(0, 1) to ψ z̃ with ψ = `truncation`, where z̃ has the same distribution truncated to |z̃| ≤ 2.
+
+    P(|z̃| < a) = P(|z| < a) / P(|z| < 2) for a ≤ 2, and P(|z| < a) = erf(a/√2). So the map
+
+        erf(z̃/√2) = erf(2/√2) · erf(z/√2)
+
+    has this result, and nothing is drawn: a seed has similar pictures with every ψ. Raises MiniganError for ψ < 0.
+    """
+    if truncation < 0:
+        raise MiniganError(f"`truncation` is {truncation:g}: it limits |z| to twice its value, so give at least 0")
+    inside = erf(sqrt(2)) * np.vectorize(erf, [float])(z / sqrt(2))
+    z_tilde = np.vectorize(NormalDist().inv_cdf, [float])((1 + inside) / 2)  # Φ(z̃) = (1 + erf(z̃/√2))/2
+    return (truncation * z_tilde).astype(z.dtype)
 
 
 def orthogonal_regularization(network: Layer, beta: float) -> Any:

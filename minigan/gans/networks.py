@@ -7,9 +7,11 @@ the gradient of D at one sample would depend on all the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from minigan.errors import ShapeError
 from minigan.gans.base import Networks, Shape
 from minigan.gans.dcgan import discriminator_features, stage_widths
 from minigan.layers import (
@@ -99,3 +101,13 @@ def point_features(
     for a, b in zip(sizes, sizes[1:], strict=False):
         layers += [wrap(Dense(a, b, init=init, rng=rng)), LeakyReLU(negative_slope) if negative_slope else ReLU()]
     return layers
+
+
+def check_groups(arguments: dict[str, Any], usual: int) -> None:
+    """Raise ShapeError unless `group`, by default `usual`, divides `batch_size`. A smaller batch is one group."""
+    group, batch_size = arguments.get("group", usual), arguments.get("batch_size", 0)
+    if 0 < group < batch_size and batch_size % group:
+        raise ShapeError(
+            f"D sees the variety in groups of {group} pictures, which don't divide a batch of {batch_size}: use a "
+            f"`batch_size` that is a multiple of {group}, or another `group`"
+        )

@@ -42,9 +42,9 @@ from typing import Annotated, Any
 import numpy as np
 
 from minigan.backend import Device, array_module
-from minigan.errors import ShapeError
 from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.growing import FIRST, GrowingCritic, GrowingGenerator, reduced, stage, top_level
+from minigan.gans.networks import check_groups
 from minigan.layers import Upsample
 from minigan.losses import Wasserstein, l2
 from minigan.model import PICTURE, Game, Measure, Now, Phase, phase_at
@@ -98,7 +98,8 @@ class ProGAN(LatentGAN):
         G = GrowingGenerator(self.top, latent_dim, channels, features, True, rng)
         D = GrowingCritic(self.top, channels, features, group, True, rng)
         self.setup(shape, latent_dim, G, D, Wasserstein(), device)
-        lr = 1e-3 * sqrt(512 / features) if lr is None else lr
+        self.features, self.rate_chosen = features, lr is None
+        lr = rate_for(features) if lr is None else lr
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.penalty, self.drift = GradientPenalty(lambda_gp), drift
         self.games = (Game(self.loss, penalty="penalty", penalty_weight=lambda_gp),)
@@ -108,14 +109,13 @@ class ProGAN(LatentGAN):
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
         """Fill in `growth_samples`: two thirds of the run. Raises ShapeError if groups don't divide the batch."""
-        group, batch_size = arguments.get("group", GROUP), arguments.get("batch_size", 0)
-        if group and batch_size % group:
-            raise ShapeError(
-                f"D sees the variety in groups of {group} pictures, which don't divide a batch of {batch_size}: use a "
-                f"`batch_size` that is a multiple of {group}, or another `group`"
-            )
+        check_groups(arguments, GROUP)
         given = arguments.get("growth_samples")
         return arguments | {"growth_samples": 2 * samples // 3 if given is None else given}
+
+    def heuristics(self, batch_size: int) -> Sequence[str]:
+        """Return lines about the learning rate, unless it was given, and about the lengths of the phases."""
+        return growing_heuristics(self.phases, batch_size, self.features if self.rate_chosen else 0)
 
     def begin(self, phase: Phase, now: Now) -> None:
         """Set the level, and the moments of Adam to 0."""
@@ -236,3 +236,27 @@ def phases(top: int, growth_samples: int, first: int = 0, networks: Sequence[str
         begins = growth_samples * (i - 2 * first) // max(1, before)
         found.append(Phase(name, begins, idle=tuple(f"{net}.{layer}" for net in networks for layer in idle)))
     return tuple(found) if growth_samples else (found[-1],)
+
+
+def rate_for(features: int) -> float:
+    """Return the learning rate for layers of `features` channels; the authors' is 1e-3, for 512."""
+    return 1e-3 * sqrt(512 / features)
+
+
+def growing_heuristics(phases: Sequence[Phase], batch_size: int, features: int) -> list[str]:
+    """Return lines about the lengths of phases, and about the learning rate for `features` channels; 0: none."""
+    lines = []
+    if features:
+        lines.append(
+            f"`lr` is {rate_for(features):.2g}: 0.001 · √(512 / {features}), by `features`, so that outputs change as "
+            "much in a step as in the paper, whose layers have 512 channels"
+        )
+    if len(phases) > 1:
+        *growing, last = phases
+        names, each = ", ".join(phase.name for phase in growing), last.begins / len(growing)
+        lines.append(
+            f"`growth_samples` is {last.begins:,}: {names} take {each:,.0f} pictures each ({each / batch_size:,.0f} "
+            f"steps) and {last.name} the rest, by default a third of the run: only then the last layers train without "
+            "a fade"
+        )
+    return lines

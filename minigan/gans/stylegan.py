@@ -13,7 +13,8 @@ It is the model between progan.py and stylegan2.py:
                           before halvings; R1 with γ 10 in every step, not in each 16th; no path length
 
 StyleGAN2 replaced AdaIN because pictures had blobs: one strong spot makes the deviation of its channel large, so that
-the norm makes the rest of the channel small. It replaced growing because details kept to fixed places.
+the norm makes the rest of the channel small. It replaced growing because details kept to fixed places. docs/stylegan.md
+shows the first in numbers.
 
 One step, at the level of now.samples:
 
@@ -34,8 +35,7 @@ if it is used. No labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import sqrt
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -44,9 +44,10 @@ from minigan.backend import Device, array_module, get_device, to_numpy
 from minigan.gans.base import LatentGAN, Shape
 from minigan.gans.growing import GrowingCritic, reduced, stage, top_level
 from minigan.gans.growing_style import GrowingSynthesis
-from minigan.gans.progan import ProGAN, level_at, phases
+from minigan.gans.half_life import HALF_LIFE, HalfLifeGAN
+from minigan.gans.progan import ProGAN, growing_heuristics, level_at, phases, rate_for
 from minigan.gans.style_networks import mapping
-from minigan.gans.stylegan2 import GROUP, HALF_LIFE, StyleGAN2
+from minigan.gans.stylegan2 import GROUP, StyleGAN2
 from minigan.layers import Upsample
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
@@ -103,7 +104,8 @@ class StyleGAN(StyleGAN2):
         D = GrowingCritic(self.top, channels, features, group, True, rng, blur=True)
         made = {"mapping": mapping(latent_dim, mapping_layers, rng), "synthesis": synthesis, "D": D}
         self.networks = {name: network.to(self.device) for name, network in made.items()}
-        lr = 1e-3 * sqrt(512 / features) if lr is None else lr
+        self.features, self.rate_chosen = features, lr is None
+        lr = rate_for(features) if lr is None else lr
         self.optimizers = {name: Adam(net.parameters(), lr, (b1, b2)) for name, net in self.networks.items()}
         self.n_layers, self.mixing, self.penalty = synthesis.n_layers, mixing, R1(gamma)
         self.loss = Minimax()
@@ -112,16 +114,18 @@ class StyleGAN(StyleGAN2):
         self.phases = phases(self.top, growth_samples or 0, FIRST_LEVEL, ("synthesis", "D"))
         self.level = level_at(self.phases, self.top, 0)
         self.w_mean = self.device.array(np.zeros(latent_dim, np.float32))  # w̄
-        self.half_life = 0.0
-        if half_life:
-            self.average_weights(0.0)  # `set_decay` sets the decay in each step
-            self.half_life = half_life
+        self.start_averages(half_life)
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
         """Fill in `growth_samples`: two thirds of the run. Raises ShapeError if groups don't divide the batch."""
         given = super().planned(samples, arguments).get("growth_samples")
         return arguments | {"growth_samples": 2 * samples // 3 if given is None else given}
+
+    def heuristics(self, batch_size: int) -> Sequence[str]:
+        """Return lines about the rate, unless it was given, the phases, and the half-life of the averages."""
+        growing = growing_heuristics(self.phases, batch_size, self.features if self.rate_chosen else 0)
+        return [*growing, *HalfLifeGAN.heuristics(self, batch_size)]
 
     def begin(self, phase: Phase, now: Now) -> None:
         """Set the moments of Adam to 0: those of the phase before belong to another loss."""

@@ -33,14 +33,15 @@ Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from minigan.backend import Device, array_module, get_device, to_numpy
-from minigan.errors import ShapeError
 from minigan.gans.base import LatentGAN, Shape
+from minigan.gans.half_life import HALF_LIFE, HalfLifeGAN
+from minigan.gans.networks import check_groups
 from minigan.gans.style_networks import Synthesis, discriminator, mapping, sizes_of
 from minigan.layers.activations import sigmoid
 from minigan.losses import Minimax
@@ -51,11 +52,10 @@ from minigan.penalties import R1, PathLength
 
 GROUP = 4  # pictures whose variety D sees
 W_RATE = 0.005  # of w̄
-HALF_LIFE, RAMP = 10_000, 0.05  # of the averages of weights: pictures, and the share of the pictures so far
 GAMMA = 0.0002  # times size²/batch: the authors' heuristic
 
 
-class StyleGAN2(LatentGAN):
+class StyleGAN2(HalfLifeGAN):
     """A GAN with a style for each layer, for pictures of `shape` (H, W, C).
 
     Raises ShapeError unless pictures are square, with 8, 16, 32 … pixels.
@@ -110,26 +110,23 @@ class StyleGAN2(LatentGAN):
         self.losses, self.games = {"loss": self.loss}, (Game(self.loss, generator="synthesis"),)
         self.w_mean = self.device.array(np.zeros(latent_dim, np.float32))  # w̄
         self.path_mean = self.device.array(np.zeros((), np.float32))  # a
-        self.half_life = 0.0
-        if half_life:
-            self.average_weights(0.0)  # `set_decay` sets the decay in each step
-            self.half_life = half_life
+        self.start_averages(half_life)
 
     @classmethod
     def planned(cls, samples: int, arguments: dict[str, Any]) -> dict[str, Any]:
         """Check that groups divide the batch; raises ShapeError."""
-        group, batch_size = arguments.get("group", GROUP), arguments.get("batch_size", 0)
-        if 0 < group < batch_size and batch_size % group:
-            raise ShapeError(
-                f"D sees the variety in groups of {group} pictures, which don't divide a batch of {batch_size}: use a "
-                f"`batch_size` that is a multiple of {group}, or another `group`"
-            )
+        check_groups(arguments, GROUP)
         return arguments
 
-    def average_weights(self, decay: float) -> None:
-        """Start averages with a constant decay, instead of a half-life in pictures."""
-        super().average_weights(decay)
-        self.half_life = 0.0
+    def heuristics(self, batch_size: int) -> Sequence[str]:
+        """Return lines about γ, unless it was given, and about the half-life of the averages."""
+        if self.gamma is not None:
+            return super().heuristics(batch_size)
+        return (
+            f"`gamma` is {self.r1_weight(batch_size):.3g}: {GAMMA} · {self.size}² / {batch_size}, by size² / batch "
+            "size, because gradients are summed over pixels, and larger batches are less noisy",
+            *super().heuristics(batch_size),
+        )
 
     def step(self, next_batch: Any, rng: Any, now: Now) -> dict[str, Any]:
         """Update mapping and synthesis, then D; every so many steps, each also by its penalty.
@@ -268,12 +265,6 @@ class StyleGAN2(LatentGAN):
         """Raise ValueError for labels."""
         if labels is not None:
             raise ValueError("this model is not conditional: give no labels")
-
-    def set_decay(self, n: int, samples: int) -> None:
-        """Set the decay of the averages after `samples` pictures, for steps of n pictures: ½ per half-life."""
-        if self.half_life:
-            for average in self.averages.values():
-                average.decay = 0.5 ** (n / max(min(self.half_life, RAMP * samples), 1e-8))
 
     def zero_grad(self, *names: str) -> None:
         """Set the gradients of networks to zero."""

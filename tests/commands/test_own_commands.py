@@ -34,6 +34,9 @@ class MyGAN(Model):
         self.optimizers = {name: Adam(network.parameters(), lr) for name, network in self.networks.items()}
         self.loss = Minimax()
 
+    def heuristics(self, batch_size):
+        return [f"`width` is {self.width}: for batches of {batch_size}"]
+
     def latent(self, n, rng):
         return rng.standard_normal((n, self.width), dtype=np.float32)
 
@@ -86,14 +89,16 @@ def test_every_command_takes_a_model_and_data_of_ones_own(capsys):
     assert (config["model"], config["data"]) == ("my_gan.py:MyGAN", "my_data.py:circle")
     assert config["model_args"] == {"width": 3, "lr": 0.001}
     assert config["own"].keys() == {"my_gan.py", "my_layers.py", "my_data.py"}
-    assert run(f"train --resume run --n-steps 20 --quiet {AGAIN}") == 0
+    assert run(f"train --resume run --n-steps 20 {AGAIN}") == 0
+    assert "note: --width is 3: for batches of 8\n" in capsys.readouterr().out
     assert json.loads(Path("run/config.json").read_text())["changes"] == []
     assert run("sample run --model my_gan.py:MyGAN") == 0
     assert run("report run") == 0
     assert "MyGAN" in Path("run/report.html").read_text()
     capsys.readouterr()
     assert run(f"{TRAIN} --out dry --dry-run") == 0
-    assert "parameters" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "parameters" in out and "note: --width is 2: for batches of 8\n" in out
     assert run("models my_gan.py:MyGAN") == 0
     assert "needs    real (points)\n" in capsys.readouterr().out
     assert "draws points" in refused(capsys, "evaluate run --model my_gan.py:MyGAN")

@@ -14,7 +14,7 @@ from minigan.commands.cli import UsageError
 from minigan.commands.codes import Codes, seeds
 from minigan.commands.walks import mixing
 from minigan.data.decode import decode_whole
-from minigan.gans import CDCGAN, DCGAN
+from minigan.gans import CDCGAN, DCGAN, BigGAN
 from minigan.training.build import open_model
 from minigan.training.folder import RunFolder
 from minigan.training.pictures import to_bytes
@@ -116,11 +116,21 @@ def test_the_middle_of_a_line_in_w_and_of_an_arc_in_z():
 def test_a_model_without_styles_has_no_truncation_and_no_mixing():
     model = DCGAN((16, 16, 1), latent_dim=3, features=2, rng=np.random.default_rng(0))
     why = "is of models that compute styles w of z, such as stylegan2, and dcgan has none: leave it out$"
-    for option, how in (("--truncation", {"truncation": 0.5}), ("--space w", {"space": "w"})):
-        with pytest.raises(UsageError, match=f"^{option} {why}"):
-            Codes(model, "dcgan", **how)
+    with pytest.raises(UsageError, match="^--truncation .*or truncate z, such as biggan, and dcgan does neither"):
+        Codes(model, "dcgan", truncation=0.5)
+    with pytest.raises(UsageError, match=f"^--space w {why}"):
+        Codes(model, "dcgan", space="w")
     with pytest.raises(UsageError, match=f"^--mix {why}"):
         mixing(Codes(model, "dcgan"), (1,), (2,), None, None)
+
+
+def test_the_truncation_of_z_is_that_of_generate():
+    """biggan has no styles: codes are z as it was drawn, and `generate` truncates it."""
+    model = BigGAN((32, 32, 1), latent_dim=4, features=1, rng=np.random.default_rng(0))
+    codes = Codes(model, "biggan", truncation=0.5)
+    z = codes.of((1, 2))
+    np.testing.assert_array_equal(codes.samples(z), model.generate(z, truncation=0.5))
+    assert (codes.samples(z) != model.generate(z)).any()
 
 
 def test_what_is_refused(styled, capsys):

@@ -93,6 +93,7 @@ WRONG = {  # what is done to a good model: what is said of it
         "the game's penalty is 'gp', .* measure: use",
     ),
     "no phases": (phases(), "it has no phases"),
+    "heuristics": (put("heuristics", lambda n: "a line"), "heuristics are 'a line': return a list of lines"),
     "translation": (put("translations", ("a",)), "a translation is declared as 'a'"),
     "translation's network": (
         put("translations", (Translation("a", "b", False, ("C",)),)),

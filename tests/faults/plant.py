@@ -112,6 +112,7 @@ TESTS = {
     "gans/sngan.py": ("gans/test_sngan.py", *STEPS),
     "gans/style_networks.py": ("gans/test_style_networks.py", "penalties/test_path_length.py"),
     "gans/stylegan2.py": ("gans/test_stylegan2.py",),
+    "gans/half_life.py": ("gans/test_stylegan2.py",),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
     "translators/cyclegan.py": ("translators/test_cyclegan.py",),

@@ -5,9 +5,9 @@ import pytest
 from family import real_data
 from steps import make_step
 
-from minigan.errors import ShapeError
+from minigan.errors import MiniganError, ShapeError
 from minigan.gans import BigGAN
-from minigan.gans.biggan import orthogonal_regularization
+from minigan.gans.biggan import orthogonal_regularization, truncated
 from minigan.layers import (
     AdaptiveAffine,
     BatchNorm,
@@ -61,6 +61,25 @@ def test_each_block_has_its_part_of_z(latent_dim):
     assert covered[-1][1] == latent_dim
     assert all(one[1] == other[0] for one, other in zip(covered, covered[1:], strict=False))
     assert {slices[1] for slices in taken} == {(latent_dim, latent_dim + 128)}  # the class
+
+
+def test_truncation_removes_the_tails_of_a_normal_distribution():
+    """ψ times the numbers of N(0, 1) between −2 and 2, in the order of z."""
+    z = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
+    cut, ranks = truncated(z, 0.5), np.linspace(0.01, 0.99, 20)
+    assert cut.dtype == z.dtype and abs(cut).max() <= 1
+    np.testing.assert_array_equal(np.argsort(z)[::100], np.argsort(cut)[::100])
+    np.testing.assert_allclose(np.quantile(cut, ranks), 0.5 * np.quantile(z[abs(z) <= 2], ranks), atol=0.01)
+    assert not truncated(np.array([9.0, -40.0]), 0).any()
+
+
+def test_samples_of_truncated_latents():
+    gan, z = make("biggan-32-labels"), np.random.default_rng(0).standard_normal((3, 8)).astype(np.float32)
+    expected = gan.generate(truncated(z, 0.7), np.array([2, 0, 1]))
+    np.testing.assert_array_equal(gan.generate(z, np.array([2, 0, 1]), truncation=0.7), expected)
+    assert (gan.generate(z, np.array([2, 0, 1])) != expected).any()
+    with pytest.raises(MiniganError, match=r"`truncation` is -1: it limits \|z\| to twice its value"):
+        gan.generate(z, truncation=-1)
 
 
 def test_the_condition_scales_and_shifts_what_is_normalized():

@@ -68,6 +68,15 @@ def test_growth_takes_two_thirds_of_a_run_unless_it_is_given():
     assert ProGAN.planned(300, {"growth_samples": 7, "batch_size": 8})["growth_samples"] == 7
 
 
+def test_rate_and_lengths_of_phases_are_said_with_their_reason():
+    rate, growth = make(lr=None).heuristics(5)
+    assert rate.startswith("`lr` is 0.011: 0.001 · √(512 / 4), by `features`, so that outputs change as much in a step")
+    names = "4px, fade-8px, 8px, fade-16px"
+    assert growth.startswith(f"`growth_samples` is 60: {names} take 15 pictures each (3 steps) and 16px the rest")
+    assert make(lr=0.01).heuristics(5) == [growth]
+    assert make(lr=0.01, growth_samples=0).heuristics(5) == []
+
+
 @pytest.mark.parametrize(("level", "expected"), [(2, 1), (0, 1 / 64), (1.25, (0.25, 1 / 4))])
 def test_real_pictures_are_reduced_by_means_and_blended(level, expected):
     """Pictures of 16 pixels with one white pixel: at level 1.25, a quarter of it stays, the rest covers 2×2."""

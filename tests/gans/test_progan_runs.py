@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from minigan.gans import ProGAN
+from minigan.gans import ProGAN, StyleGAN
 from minigan.training import train
 
 STEPS = 12  # two in each of four phases, four in the last
@@ -45,3 +45,12 @@ def test_a_longer_plan_moves_no_boundary(whole, tmp_path):
     assert longer.config.model_args["growth_samples"] == whole.config.model_args["growth_samples"] == 2 * STEPS * 4 // 3
     phases = {record["step"]: record["phase"] for record in longer.folder.records.read()}
     assert phases[STEPS] == phases[2 * STEPS] == "16px"
+
+
+def test_nor_does_one_of_stylegan(tmp_path):
+    few = SETTINGS | {"mapping_layers": 1, "n_steps": 3}
+    whole = train(StyleGAN, PICTURES, tmp_path / "run", **few, **OFTEN)
+    longer = train(StyleGAN, PICTURES, tmp_path / "run", resume=True, n_steps=5, quiet=True)
+    phases = [[(phase.name, phase.begins) for phase in run.model.phases] for run in (whole, longer)]
+    assert phases[0] == phases[1] == [("8px", 0), ("fade-16px", 4), ("16px", 8)]
+    assert longer.folder.records.read()[-1]["phase"] == "16px"

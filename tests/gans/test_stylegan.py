@@ -149,6 +149,12 @@ def test_averages_have_a_half_life():
     assert [average.decay for average in gan.averages.values()] == pytest.approx([0.25, 0.25])
 
 
+def test_rules_of_thumb_are_said():
+    rate, growth, half_life = make().heuristics(4)
+    assert rate.startswith("`lr` is") and growth.startswith("`growth_samples` is") and half_life.startswith("`half_li")
+    assert make(lr=0.1, growth_samples=0, half_life=0.0).heuristics(4) == []
+
+
 @pytest.mark.parametrize("samples", [0, 30, 40])
 def test_samples_and_their_gradient_at_any_level(samples):
     """Small pictures are enlarged. The gradient by w is that of differences, and leaves the parameters alone."""

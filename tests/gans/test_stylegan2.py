@@ -48,12 +48,14 @@ class Keeping:
 
 @pytest.mark.parametrize("mixing", [0.0, 0.999])
 def test_each_update_goes_down_the_gradient_of_what_it_minimizes(mixing):
-    """By differences: the loss first, then the penalty times its weight and its interval."""
+    """By differences: the loss first, then the penalty times its weight and its interval. Old gradients don't count."""
     gan, real = make(np.float64, gamma=3.0, r1_every=5, path_every=2, path_weight=4.0, mixing=mixing), pictures(float)
     gan.path.rate = 0.0
     generator = [{"g_loss": 1}, {"path_penalty": 4 * 2}]
     wanted = {"mapping": generator, "synthesis": generator, "D": [{"d_loss": 1}, {"r1": 5 * 3 / 2}]}
     gan.optimizers = {name: Keeping(network.parameters()) for name, network in gan.networks.items()}
+    for network in gan.networks.values():
+        network.parameters().grads[...] = 1
     step(gan, real=real)
     for name, losses in wanted.items():
         values, kept = gan.networks[name].parameters().values, gan.optimizers[name].kept[:2]
@@ -104,6 +106,14 @@ def test_gamma_by_size_and_batch():
     values = [gan.networks["D"].parameters().values for gan in (by_default, explicit, other)]
     np.testing.assert_array_equal(values[0], values[1])
     assert (values[0] != values[2]).any()
+
+
+def test_what_is_chosen_by_a_rule_is_said_with_its_reason():
+    gamma, half_life = make().heuristics(8)
+    assert gamma.startswith("`gamma` is 0.0016: 0.0002 · 8² / 8, by size² / batch size, because gradients are summed")
+    assert "10,000 pictures: averages of weights have the decay 0.9994 for batches of 8, at first" in half_life
+    assert make(gamma=0.0016).heuristics(8) == (half_life,)
+    assert make(gamma=0.0, half_life=0.0).heuristics(8) == ()
 
 
 def test_a_mix_has_the_second_style_from_a_random_layer_on():
@@ -168,15 +178,29 @@ def test_trace_leads_from_pictures_back_to_styles():
 
 def test_the_mean_style_and_the_usual_length_are_kept():
     gan = make(mixing=0.0)
+    gan.w_mean[...] = 3
     ws, _ = gan.mixed_styles(N, np.random.default_rng(0), Now(0, 0, RNG))
-    np.testing.assert_allclose(gan.w_mean, 0.005 * ws[:, 0].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(gan.w_mean, 0.995 * 3 + 0.005 * ws[:, 0].mean(axis=0), rtol=1e-6)
     measured = step(gan)
     assert gan.path_mean == pytest.approx(0.01 * measured["path_length"])
-    other = make()
-    other.load_state_dict(gan.state_dict())
-    np.testing.assert_array_equal(other.w_mean, gan.w_mean)
-    assert other.path_mean == gan.path_mean and other.path_mean.shape == ()
-    assert other.path_mean is not gan.path_mean
+    other, state = make(), gan.state_dict()
+    other.load_state_dict(state)
+    assert other.path_mean.shape == ()
+    kept = {name: array.copy() for name, array in state.items()}
+    for model in (gan, other):  # the same, and neither writes into the state
+        np.testing.assert_array_equal(model.w_mean, kept["w_mean"])
+        assert model.path_mean == kept["path_mean"]
+        step(model)
+        assert (model.w_mean != kept["w_mean"]).any() and model.path_mean != kept["path_mean"]
+        assert all((array == kept[name]).all() for name, array in state.items())
+
+
+def test_the_path_length_takes_half_a_batch_and_at_least_one():
+    gan, counts = make(), []
+    gan.path_length_step = lambda n, rng, now: counts.append(n) or {}
+    for n in (1, 2, 4):
+        step(gan, real=pictures()[:n])
+    assert counts == [1, 1, 2]
 
 
 def test_averages_have_a_half_life_in_pictures():
@@ -200,6 +224,7 @@ def test_a_batch_that_groups_do_not_divide():
         {"group": 4, "batch_size": 32},
         {"group": 0, "batch_size": 30},
         {"group": 4, "batch_size": 2},
+        {"group": 1, "batch_size": 30},
         {},
     ):
         assert StyleGAN2.planned(1000, arguments) == arguments

@@ -16,7 +16,7 @@ def pictures_and_styles(N=3, size=4, C=5):
 
 
 @pytest.mark.parametrize(("up", "demodulate"), OPTIONS)
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_a_convolution_with_a_kernel_for_each_sample(kernel, up, demodulate):
     """Equations 1 to 3 of the paper, as they stand."""
     layer, (x, s) = ModulatedConv2D(5, 2, kernel, up, demodulate, rng=RNG), pictures_and_styles()
