@@ -235,6 +235,27 @@ def pixel_cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
     return -(target * log_p).sum() / M, (known * xp.exp(log_p) - target) / M
 
 
+def kl_to_normal(x: Any) -> tuple[Any, Any]:
+    """Return the Kullback–Leibler divergence of N(μ, σ²) from N(0, 1), in nats, and its gradient dx.
+
+    x (N, 2D) holds μ, then s = log σ. The value is the mean over N of the sum over D (Kingma and Welling 2013,
+    appendix B). For one of the D numbers, with E over z ~ N(μ, σ²), so that E (z − μ)² = σ² and E z² = μ² + σ²:
+
+        KL = E log N(z; μ, σ²) − E log N(z; 0, 1) = −s − ½ + ½ (μ² + σ²)          dμ = μ        ds = σ² − 1
+
+    It is 0 for μ = 0 and σ = 1, and greater elsewhere. Raises ShapeError unless x has two axes, the last one even.
+    """
+    _check(x, "means and log standard deviations")
+    if x.ndim != 2 or x.shape[1] % 2:
+        raise ShapeError(f"expected μ and log σ side by side, an array (N, 2D), got {tuple(x.shape)}")
+    D = x.shape[1] // 2
+    mean, log_sigma = x[:, :D], x[:, D:]
+    xp = array_module(x)
+    variance = xp.exp(2 * log_sigma)
+    value = ((mean * mean + variance - 1) / 2 - log_sigma).sum() / len(x)
+    return value, xp.concatenate([mean, variance - 1], axis=1) / len(x)
+
+
 def _signed_mean(logits: Any, sign: int) -> tuple[Any, Any]:
     """Return ±mean l and its gradient ±1/M."""
     _check(logits)

@@ -2,6 +2,6 @@
 
 from typing import Any
 
-from minigan import gans, translators
+from minigan import autoencoders, gans, translators
 
-MODELS: dict[str, type[Any]] = {**gans.MODELS, **translators.MODELS}
+MODELS: dict[str, type[Any]] = {**gans.MODELS, **translators.MODELS, **autoencoders.MODELS}

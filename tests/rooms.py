@@ -16,7 +16,7 @@ ENGINE = (
     ("losses", "penalties", "optim"),
     ("model", "options"),
     ("gans",),
-    ("translators",),
+    ("translators", "autoencoders"),
     ("models",),
 )
 WORKSHOP = (

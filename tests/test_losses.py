@@ -15,6 +15,7 @@ from minigan.losses import (
     Minimax,
     RelativisticAverage,
     Wasserstein,
+    kl_to_normal,
     l1,
     l2,
     pixel_cross_entropy,
@@ -104,6 +105,11 @@ def test_gradient_of_cross_entropy(n, classes, seed):
         return softmax_cross_entropy(logits, labels)
 
     check_loss(cross_entropy, rng.normal(size=(n, classes)), seed=seed)
+
+
+@given(n=st.integers(1, 6), D=st.integers(1, 4), seed=SEEDS)
+def test_gradient_of_the_kl_divergence(n, D, seed):
+    check_loss(kl_to_normal, np.random.default_rng(seed).normal(size=(n, 2 * D)), seed=seed)
 
 
 # Values, from the formulas of the papers for two logits, 2 and −0.7
@@ -400,3 +406,30 @@ def test_cross_entropy_of_pixels_far_out_and_of_nothing():
     assert not dlogits.any()
     with pytest.raises(ShapeError, match="they must be the same"):
         pixel_cross_entropy(logits, np.zeros((1, 3)))
+
+
+def test_the_kl_divergence_is_an_integral():
+    """Of p log(p/q) on a fine grid, for two codes of two numbers: summed over the numbers, averaged over the codes."""
+    means, sigmas = np.array([[0.0, 1.5], [-0.5, 0.3]]), np.array([[1.0, 0.5], [2.0, 0.1]])
+    z = np.linspace(-20, 20, 400_001)
+
+    def density(m, s):
+        return np.exp(-(((z - m) / s) ** 2) / 2) / (s * np.sqrt(2 * np.pi))
+
+    q = density(0, 1)
+    total = 0.0
+    for m, s in zip(means.ravel(), sigmas.ravel(), strict=True):
+        p = density(m, s)
+        there = p > 1e-300
+        total += (p[there] * (np.log(p[there]) - np.log(q[there]))).sum() * (z[1] - z[0])
+    value, dx = kl_to_normal(np.concatenate([means, np.log(sigmas)], axis=1))
+    assert value == pytest.approx(total / 2, rel=1e-9)
+    assert kl_to_normal(np.zeros((3, 4)))[0] == 0
+    assert not kl_to_normal(np.zeros((3, 4)))[1].any()
+    assert dx.shape == (2, 4)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4,), (2, 2, 2)])
+def test_a_kl_divergence_takes_means_and_deviations(shape):
+    with pytest.raises(ShapeError, match=r"^expected μ and log σ side by side, an array \(N, 2D\), got \("):
+        kl_to_normal(np.zeros(shape))

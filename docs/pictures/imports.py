@@ -22,7 +22,7 @@ WORKSHOP = (
 )
 ENGINE = (
     {"models": 1},
-    {"translators": 0.4},
+    {"translators": 0.3, "autoencoders": 0.6},
     {"gans": 1.6},
     {"model": 2, "options": 3.4},
     {"losses": 0, "penalties": 1, "optim": 2},

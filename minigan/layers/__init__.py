@@ -38,6 +38,7 @@ from minigan.layers.pixel_shuffle import PixelShuffle, PixelUnshuffle
 from minigan.layers.pooling import AvgPool2D, GlobalAvgPool, GlobalSumPool, MaxPool2D, Upsample
 from minigan.layers.projection import Projection
 from minigan.layers.reach import Chain, Ways, Window
+from minigan.layers.reparametrize import Reparametrize
 from minigan.layers.resample import Blur, DownsampleFIR, UpsampleFIR
 from minigan.layers.shape import Columns, Flatten, Reshape
 from minigan.layers.softmax import Softmax
@@ -94,6 +95,7 @@ __all__ = [
     "ReLU",
     "ReflectionPad2D",
     "ReplicationPad2D",
+    "Reparametrize",
     "Reshape",
     "Residual",
     "ScaledLeakyReLU",

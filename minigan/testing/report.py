@@ -52,7 +52,7 @@ def standard_cases(seed: int = 0) -> list[Case]:
         for shape in shapes:
             x = smooth_input(rng, shape)
             cases.append(Case(_title(layer, shape), layer, x))
-            if isinstance(layer, (L.BatchNorm, L.ConditionalBatchNorm, L.Dropout, L.SpectralNorm)):
+            if isinstance(layer, (L.BatchNorm, L.ConditionalBatchNorm, L.Dropout, L.Reparametrize, L.SpectralNorm)):
                 other = each(lambda a: a.astype(np.float32) if is_float(a) else a, smooth_input(rng, shape))
                 layer.forward(other, rng=rng)  # changes the running statistics
                 cases.append(Case(_title(layer, shape) + ", inference", layer, x, train=False))
@@ -155,7 +155,7 @@ def _attention_layers_and_shapes(rng: np.random.Generator, points: tuple, pictur
 
 
 def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: tuple) -> list[tuple]:
-    """Return the layers of progressive growing, StyleGAN and StyleGAN2, for points (5, 6) and pictures (2, 3, 4, 6)."""
+    """Return the layers of progressive growing, StyleGAN, StyleGAN2 and VAE, for points and pictures."""
     return [
         (L.PixelNorm(), points, pictures),
         (L.Blur(2), (2, 3, 4, 3)),
@@ -163,6 +163,7 @@ def _style_layers_and_shapes(rng: np.random.Generator, points: tuple, pictures: 
         (L.DownsampleFIR(), (2, 4, 6, 3)),
         (L.UpsampleFIR(), (2, 2, 3, 3)),
         (L.NoiseBias(3, 4, rng=rng), (2, 4, 4, 3)),
+        (L.Reparametrize(), points, pictures),
         (L.Constant(2, 2, 3, rng=rng), points),
         (L.ModulatedConv2D(6, 3, rng=rng), (pictures, (2, 6))),
         (L.ModulatedConv2D(6, 3, up=True, rng=rng), (pictures, (2, 6))),

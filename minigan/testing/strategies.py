@@ -244,6 +244,7 @@ LAYERS: dict[str, st.SearchStrategy[Case]] = {
         "Softmax": _any_shape(lambda draw: L.Softmax()),
         "Maxout": _maxout,
         "Dropout": _any_shape(lambda draw: L.Dropout(draw(st.floats(0, 0.9)))),
+        "Reparametrize": lambda draw, rng: (L.Reparametrize(), draw(shapes(channels=2 * draw(sizes())))),
         "Reshape": _reshape,
         "Flatten": _any_shape(lambda draw: L.Flatten()),
         "AvgPool2D": _avg_pool,

@@ -39,6 +39,7 @@ COMPOSITES = tuple(f"layers/test_{name}.py" for name in ("composite", "container
 PENALTIES = ("penalties/test_penalties.py", "penalties/test_penalty_gradients.py", "penalties/test_penalty_faults.py")
 PENALTIES += ("penalties/test_path_length.py",)
 STEPS = tuple(f"gans/test_{name}.py" for name in ("dcgan", "family", "gan", "what_gans_declare"))
+AUTOENCODERS = ("autoencoders/test_autoencoder_networks.py", "autoencoders/test_autoencoders.py")
 TESTS = {
     "kernels/convolution.py": ("kernels/test_convolution.py",),
     "kernels/geometry.py": (
@@ -91,6 +92,7 @@ TESTS = {
     "layers/pixel_shuffle.py": ("layers/test_pixel_shuffle.py", *LAYERS),
     "layers/pooling.py": ("layers/test_pooling.py", "layers/test_max_pooling.py", *LAYERS),
     "layers/projection.py": ("layers/test_projection.py", *LAYERS),
+    "layers/reparametrize.py": ("layers/test_reparametrize.py", *LAYERS),
     "layers/resample.py": ("layers/test_resample.py", *LAYERS),
     "layers/shape.py": ("layers/test_dropout_and_shape.py", "layers/test_adaptive_affine.py", *LAYERS),
     "layers/softmax.py": ("layers/test_activations.py", *LAYERS),
@@ -129,6 +131,10 @@ TESTS = {
     "translators/srgan.py": ("translators/test_srgan.py",),
     "translators/srresnet.py": ("translators/test_srresnet.py",),
     "translators/super_resolution.py": ("translators/test_srresnet.py",),
+    "autoencoders/base.py": AUTOENCODERS,
+    "autoencoders/networks.py": AUTOENCODERS,
+    "autoencoders/vae.py": AUTOENCODERS,
+    "autoencoders/vaegan.py": AUTOENCODERS,
 }
 
 # The other files of the engine, and why no faults are planted there
