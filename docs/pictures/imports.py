@@ -22,7 +22,7 @@ WORKSHOP = (
 )
 ENGINE = (
     {"models": 1},
-    {"translators": 0.3, "autoencoders": 0.6},
+    {"translators": 0, "autoencoders": 1},
     {"gans": 1.6},
     {"model": 2, "options": 3.4},
     {"losses": 0, "penalties": 1, "optim": 2},
