@@ -139,6 +139,11 @@ def get_device(name: str | Device = "cpu") -> Device:
     if name == "cpu":
         return CPU
     kind, _, number = name.partition(":")
+    if kind == "mps":
+        raise DeviceError(
+            f"device {name} is an Apple GPU, and minigan uses processors, with NumPy, or NVIDIA GPUs, with CuPy: give "
+            "`device` cpu"
+        )
     if kind != "cuda" or not (number.isdecimal() or name == "cuda"):
         raise DeviceError(f"unknown device {name!r}: use cpu, cuda or cuda:N")
     try:

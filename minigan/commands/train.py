@@ -16,6 +16,7 @@ from minigan.backend import CPU, keep_freed_memory
 from minigan.commands import options
 from minigan.commands.cli import Parser, UsageError, sentence
 from minigan.commands.options import add_number, place, print_notes, warn
+from minigan.commands.report import add_open, open_page
 from minigan.common.user_code import is_own, locate_data_errors, own_data, own_model, short_name
 from minigan.common.words import flag
 from minigan.data import DATASETS
@@ -83,6 +84,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_model(output)
     what = "begin with the weights of another run, or of one of its checkpoints (default: with random ones)"
     output.add_argument("--init-from", type=place, metavar="RUN", help=what)
+    add_open(output)
     output.add_argument("--dry-run", action="store_true", help="only show layers, memory and cost (default: train)")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors (default: print progress)")
 
@@ -108,7 +110,9 @@ def main(args: argparse.Namespace) -> int:
     keep_freed_memory()
     if args.words and args.model and args.words != args.model:
         raise UsageError(f"give one model: {args.words} or --model {args.model}")
-    left_out = ("words", "model", "resume", "out", "dry_run", "quiet")
+    if args.open and args.dry_run:
+        raise UsageError("--dry-run writes no page: leave out --open")
+    left_out = ("words", "model", "resume", "out", "open", "dry_run", "quiet")
     given = {k: v for k, v in vars(args).items() if v is not None and k not in left_out}
     word = args.words or args.model
     data, files = own_data(args.data) if args.data and is_own(args.data) else (None, {})
@@ -131,6 +135,7 @@ def main(args: argparse.Namespace) -> int:
         return _dry_run(plan)
     folder = folder if chosen else RunFolder.lock_free(folder.path)
     with opened(plan, folder, bool(args.resume), warn) as run:
+        run.report.when_written = open_page if args.open else None
         return _train(run, args.quiet)
 
 

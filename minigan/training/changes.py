@@ -45,7 +45,8 @@ def extend(config: RunConfig, given: dict[str, Any], cls: type[Model] | None = N
             raise TrainingError(f"{problem}, which began {what}: leave it out, or start a new run")
     changed = {name: value for name, value in given.items() if _changeable(name, config)}
     arguments = {name: changed.pop(name) for name in config.model_args.keys() & changed.keys()}
-    return replace(config, model_args=config.model_args | arguments, **changed)
+    names = tuple(sorted({*config.given, *given}))
+    return replace(config, model_args=config.model_args | arguments, given=names, **changed)
 
 
 def _resulting_value(name: str, config: RunConfig) -> Any:

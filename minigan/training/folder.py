@@ -7,6 +7,8 @@ metrics.jsonl                   one JSON object for every ten steps
 checkpoints/step-000500.npz     the states at the last few checkpoints
 phase-NAME.npz                  the state at the end of each phase of training but the last, if there are several
 samples/step-000100.png         exhibits, here the one called "samples", and samples.gif, a film of them
+real.png                        real pictures, as many as samples
+nearest.png, nearest.json       samples with their nearest training pictures, when the run has finished; the distances
 losses.png                      the curves
 report.html                     all of this on one page
 
@@ -54,6 +56,8 @@ class RunFolder:
         self.losses, self.evaluations = self.path / "losses.png", self.path / "evaluations.png"
         self.best, self.failure, self.frozen = (self.path / f"{name}.npz" for name in ("best", "failure", "frozen"))
         self.report, self.declared = self.path / "report.html", self.path / "declared.json"
+        self.real, self.nearest = self.path / "real.png", self.path / "nearest.png"
+        self.memorization = self.path / "nearest.json"
         self.records = RecordFile(self.path / "metrics.jsonl")
         self._config, self._checkpoints = self.path / "config.json", self.path / "checkpoints"
         self._lock, self._made = FolderLock(self.path), list[Path]()
@@ -108,6 +112,7 @@ class RunFolder:
         self.lock()
         if not self.checkpoints():
             made = (self.records.path, self.best, self.losses, self.evaluations, self.report, self.failure, self.frozen)
+            made += (self.real, self.nearest, self.memorization)
             shown = [path for name in self.exhibits() for path in (*self.pictures(name), self.film(name))]
             for old in (*made, self.declared, *self.path.glob("phase-*.npz"), *shown):
                 old.unlink(missing_ok=True)

@@ -22,10 +22,11 @@ from minigan.training.settings import COUNTED_LATENTS, JUDGED_LATENTS, TrainingE
 
 REFERENCE = 10_000  # real pictures, at most, for FID during training
 COUNTED = 10_000  # generated points for the count of modes
+DISTANCE = "distance of samples from the data, in features; lower is better"
 KNOWN = {
-    "fid": Judgement("FID"),
-    "kid": Judgement("KID", scale="any"),  # an unbiased estimate may be negative
-    "is": Judgement("Inception Score", "higher"),
+    "fid": Judgement("FID", note=DISTANCE),
+    "kid": Judgement("KID", note=DISTANCE, scale="any"),  # an unbiased estimate may be negative
+    "is": Judgement("Inception Score", "higher", "high if each sample has a clear class and all classes occur"),
 }
 
 

@@ -94,6 +94,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         versions=_versions(),
         init_from=str(Path(given["init_from"]).resolve()) if "init_from" in given else "",
+        given=tuple(sorted(given)),
     )
     get_device(config.device)
     check_arrays(cls, arrays_of(config, cls))
@@ -116,7 +117,7 @@ def new_plan(given: dict[str, Any], cls: type[Model] | None = None, data: Any = 
 
 def check_names(cls: type[Model], model: str) -> None:
     """Raise TrainingError for a model argument that has the name of a setting of every run."""
-    for name in arguments_of(cls).keys() & (SETTINGS | {"out", "resume", "dry_run", "quiet", "help"}):
+    for name in arguments_of(cls).keys() & (SETTINGS | {"out", "resume", "open", "dry_run", "quiet", "help"}):
         raise TrainingError(f"{model}: its argument {name} has the name of a setting of every run: rename it")
 
 

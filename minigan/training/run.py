@@ -41,8 +41,6 @@ class Run:
 
     judges:   evaluations that run every `eval_interval` steps, besides those of the model's translations and its own
     held_out: items excluded from training, for these
-
-    A `Doctor` checks every record and the exhibits.
     """
 
     def __init__(
@@ -128,6 +126,7 @@ class Run:
             self.gallery.keep(shown, step)
             best = self.best.update(judged, step)
             if self.stepper.finished:  # before the last checkpoint, which marks the run as complete
+                self.gallery.compare(shown, step)
                 self._draw_and_report("finished")
             if self._due(self.config.checkpoint_interval) or last or best or self.stepper.at_boundary:
                 self.save(best)

@@ -52,6 +52,7 @@ class RunConfig:
     fingerprint   a checksum that detects changed data; own: the SHA-256 of each of the user's own files
     init_from     the checkpoint with the initial weights
     changes       descriptions of the changes made on resume (changes.py)
+    given         the names of the settings that the user gave
     """
 
     model: str
@@ -87,6 +88,7 @@ class RunConfig:
     init_from: str = ""
     own: dict[str, str] | None = None
     changes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     command: str = ""
     started: str = ""
     versions: dict[str, str] | None = None
@@ -139,7 +141,7 @@ def parse_config(values: dict[str, Any]) -> RunConfig:
         raise CheckpointError("it was made by an older minigan, and this one can't resume it: start a new run")
     known = [field.name for field in fields(RunConfig) if field.name in values or field.default is MISSING]
     given = {name: values[name] for name in known}
-    for name in ("augment", "classes", "changes", "ignore"):
+    for name in ("augment", "classes", "changes", "given", "ignore"):
         given[name] = tuple(given.get(name, ()))
     if given.get("img_size") is not None:
         given["img_size"] = tuple(given["img_size"])
@@ -168,6 +170,6 @@ def _check(config: RunConfig) -> None:
     if any(type(n) is not int or n < 1 for n in whole) or len(size) != 2 or not config.samples:
         raise ValueError("a size or a number of samples isn't a whole number from 1 on")
     own = (config.own or {}).values()
-    texts = (*config.classes, *config.changes, *config.ignore, *config.samples, *config.shapes, *own)
+    texts = (*config.classes, *config.changes, *config.given, *config.ignore, *config.samples, *config.shapes, *own)
     if any(type(text) is not str for text in texts) or set(config.augment) - AUGMENTATIONS.keys():
         raise ValueError("a class has no name, a change no words, or an augmentation is unknown")

@@ -149,6 +149,8 @@ def test_help_shows_every_default(capsys, model):
         ("train dcgan --img-size 20", "16, 28, 32, 64 or 128 pixels"),
         ("train dcgan --device cuda:99", "device cuda:99"),
         ("train dcgan --device tpu", "unknown device 'tpu'"),
+        ("train dcgan --device mps", "mps is an Apple GPU, and minigan uses processors, with NumPy, or NVIDIA GPUs"),
+        ("train dcgan --dry-run --open", "--dry-run writes no page: leave out --open"),
         ("train gan --features 3", "gan has no --features: it takes --latent-dim"),
         ("train dcgan --n-step 3", "no --n-step: did you mean --n-steps?"),
         ("train dcgan surplus", "unexpected word 'surplus'; see minigan train --help"),

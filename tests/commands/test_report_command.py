@@ -1,4 +1,5 @@
 import json
+import webbrowser
 
 import pytest
 from command_line import TINY, in_an_empty_folder, refused, run  # noqa: F401
@@ -40,6 +41,23 @@ def test_a_run_without_checkpoints_and_records(finished, tmp_path):
     assert run("report r") == 0
     text = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert "It ended before its first checkpoint" in text and "--resume" not in text
+
+
+def test_the_page_is_opened_in_a_browser_if_there_is_one(tmp_path, monkeypatch, capsys):
+    """By `report --open` when it is written, by `train --open` when it is written for the first time."""
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: not opened.append(address))
+    monkeypatch.setenv("BROWSER", "firefox")
+    assert run(f"{TINY} --out r --quiet --open --sample-interval 2") == 0
+    assert opened == [(tmp_path / "r" / "report.html").as_uri()]
+    assert run("report r --open") == 0
+    assert opened == 2 * opened[:1] and capsys.readouterr().err == ""
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert run("report r --open") == 0
+    assert len(opened) == 2
+    assert "there is no browser here: open r/report.html on a computer that has one" in capsys.readouterr().err
 
 
 def test_what_is_no_run_is_refused(capsys, tmp_path):

@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import struct
 import zlib
 from math import isfinite
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pages import Page, page, picture, records
 from PIL import Image
-from saying import GAN
+from saying import GAN, THREE
 
 from minigan.training.curves import RecordTable, thin
 from minigan.training.report import charts, frames, layers
+from minigan.training.report.charts import NO_NOTE, NOTES
 from minigan.training.report.frames import MOST, encode, read, spread
 
 CURVE = hnp.arrays(float, st.integers(1, 400), elements=st.floats(-1e30, 1e30))
@@ -76,6 +78,19 @@ def test_measures_that_nobody_told_of_get_a_chart(tmp_path):
     for i, record in enumerate(made):
         record["slope_of_the_critic"] = float(i)
     assert "slope of the critic" in Page(page(tmp_path, made)).text
+
+
+def test_below_each_chart_is_a_line_on_how_to_read_it(tmp_path):
+    """The note that the model declares, else one by the title, else that it is a mean."""
+    made = [{"step": 10 * i, "kl": 1.0, "encoder": 2.0, "share": 0.5, "psnr": 20.0} for i in range(3)]
+    text = page(tmp_path, made, declared=THREE)
+    lines = re.findall(r'<h3>([^<]*)</h3>.*?<p class="how">(.*?)</p>', text)
+    assert dict(lines) == {
+        "Losses": NOTES["Losses"],
+        "Divergence": "per latent",
+        "PSNR": "higher is better",
+        "Active units": NO_NOTE,
+    }
 
 
 def test_values_beyond_the_axis_are_counted(tmp_path):

@@ -239,8 +239,9 @@ def test_the_page_is_written_from_the_files_of_the_folder(tmp_path):
     assert [frame["step"] for frame in parsed.data["films"][0]] == [0, 100, 200]
 
 
-def test_settings_that_differ_from_their_defaults_are_marked_and_first(tmp_path):
-    config = replace(CONFIG, lr_decay="linear", batch_size=64)
+def test_settings_that_the_user_changed_are_marked_and_first(tmp_path):
+    config = replace(CONFIG, lr_decay="linear", batch_size=64, sample_interval=300)
+    config = replace(config, given=("lr_decay", "batch_size", "latent_dim", "features"))
     rows = settings(config)
     changed = {name: (value, default) for name, value, default, differs in rows if differs}
     assert list(changed) == [name for name, *_ in rows][: len(changed)]
@@ -248,12 +249,13 @@ def test_settings_that_differ_from_their_defaults_are_marked_and_first(tmp_path)
         changed["latent_dim"] == (4, "100") and changed["features"] == (2, "64") and changed["lr_decay"][0] == "linear"
     )
     assert "seed" not in changed and "batch_size" not in changed  # 64 is the model's own
-    assert "n_steps" not in changed  # it has no default
+    assert "sample_interval" not in changed  # it follows from the length of the run
     assert page(tmp_path, config=config).count(">changed<") == len(changed)
 
 
 def test_a_default_that_depends_is_told_in_words():
-    rows = {row[0]: row for row in settings(replace(CONFIG, model="gan", model_args={"lr": None, "latent_dim": 2}))}
+    config = replace(CONFIG, model="gan", model_args={"lr": None, "latent_dim": 2}, given=("lr", "latent_dim"))
+    rows = {row[0]: row for row in settings(config)}
     assert rows["lr"][1:] == (None, "0.1 for pictures, 0.0005 for points", False)
     assert rows["latent_dim"][3]
 

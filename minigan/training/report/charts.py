@@ -20,6 +20,18 @@ WIDTH, HEIGHT = 2000, 1000  # of a chart, in SVG units
 FEW = 60  # curves with at most this many values are drawn as dots, longer ones are smoothed
 MOST_CHARTS, MOST_CURVES, COLORS = 30, 12, 6  # page.css has six colors, which are reused cyclically
 LONGEST = 40  # characters of a name
+LONGEST_NOTE = 160
+# How to read a chart, by its title, if the model has no note of its own
+NOTES = {
+    "Losses": "networks with opposite aims: none falls for good, and samples are judged by pictures and scores instead",
+    "Output of D": "far apart: D tells real from generated; close together: it can't",
+    "Output of the critics": "far apart: a critic tells real from generated; close together: it can't",
+    "Gradient penalty": "near 0 where D's slope is near the one that the penalty asks for",
+    "Identity error": "mean |difference|, of a range of 2: small if a picture of the target's kind is left as it is",
+    "Cross-entropy": "−mean log of the probability of each pixel's class; lower is better",
+    "L1": "mean |difference|, of a range of 2; lower is better",
+}
+NO_NOTE = "a mean over ten steps, as the model returns it"
 
 
 def diversities(records: RecordTable) -> dict[str, Judgement]:
@@ -37,7 +49,12 @@ def charts_of(declared: Declared, records: RecordTable) -> tuple[list[Chart], li
         *declared.judged,
         *(judgement_chart(name, judgement) for name, judgement in diversities(records).items()),
         *declared.charts[2:],
-        Chart("Weights", {name: name.partition(".")[2] for name in weights}, "positive", "root mean square"),
+        Chart(
+            "Weights",
+            {name: name.partition(".")[2] for name in weights},
+            "positive",
+            "root mean square of each network; it should level off",
+        ),
         Chart("Samples per second", {"pictures_per_second": "samples/s"}, "positive", "while training"),
     ]
     large = declared.charts[:2]
@@ -72,7 +89,8 @@ def draw(chart: Chart, records: RecordTable, last: int) -> tuple[Html, dict[str,
     heights = tag("div", *_labels(low, high, "top"), class_="y", aria_hidden="true")
     plot = tag("div", picture, heights, x_axis(last), _phases(records, last), class_="plot")
     kind = "chart" if len(curves) > 1 else "chart alone"
-    figure = tag("figure", _caption(chart, curves, (low, high)), plot, class_=kind)
+    below_plot = tag("p", _how_to_read(chart, curves, (low, high)), class_="how")
+    figure = tag("figure", _caption(chart, curves), plot, below_plot, class_=kind)
     return figure, {"title": chart.title[:LONGEST], "range": [low, high], "curves": drawn}
 
 
@@ -86,7 +104,15 @@ def _in_words(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) ->
     return f"{chart.title[:LONGEST]}, steps {first:,.0f} to {last:,.0f}. {'; '.join(parts)}."
 
 
-def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], shown: tuple[float, float]) -> Html:
+def _how_to_read(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], shown: tuple[float, float]) -> str:
+    """Return the line below a chart: the note of its measures, else by its title; and how many points it leaves out."""
+    note = chart.note[:LONGEST_NOTE] or NOTES.get(chart.title.partition(" at ")[0], NO_NOTE)
+    values = np.concatenate([y for *_, y in curves])
+    cut = int(((values < shown[0]) | (values > shown[1])).sum())
+    return note + (f"; {cut:,} of {len(values):,} points lie beyond the axis" if cut else "")
+
+
+def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]]) -> Html:
     """Return the title and a legend with the last values, which page.js replaces by the values at the cursor."""
     entries = []
     for i, (words, _, y) in enumerate(curves):
@@ -94,11 +120,7 @@ def _caption(chart: Chart, curves: list[tuple[str, np.ndarray, np.ndarray]], sho
         entries.append(tag("li", color, words, " ", tag("b", number(y[-1])), class_="curve"))
     last = max(steps[-1] for _, steps, _ in curves)
     entries.append(tag("li", "step ", tag("b", f"{last:,.0f}"), class_="at"))
-    values, note = np.concatenate([y for *_, y in curves]), chart.note[: 2 * LONGEST]
-    if cut := int(((values < shown[0]) | (values > shown[1])).sum()):
-        note = f"{note}; " * bool(note) + f"{cut:,} of {len(values):,} points lie beyond the axis"
-    title = tag("h3", chart.title[:LONGEST], *([" ", tag("small", note)] if note else []))
-    return tag("figcaption", title, tag("ul", *entries, class_="legend"))
+    return tag("figcaption", tag("h3", chart.title[:LONGEST]), tag("ul", *entries, class_="legend"))
 
 
 def _heights(y: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -20,9 +20,9 @@ from minigan.training.curves import RecordTable
 from minigan.training.declared import Declared, Table
 from minigan.training.files import write_text
 from minigan.training.folder import RunFolder
-from minigan.training.pictures import table_layout
+from minigan.training.pictures import CELL, table_layout
 from minigan.training.progress import duration
-from minigan.training.report import charts, frames, growth, layers, tables
+from minigan.training.report import beside, charts, frames, growth, layers, tables
 from minigan.training.report.markup import Html, escape, join, memory, number, script_data, tag, when
 from minigan.training.settings import RunConfig
 
@@ -59,11 +59,15 @@ class Report:
 
     def __init__(self, folder: RunFolder, config: RunConfig, declared: Declared) -> None:
         self.folder, self.path, self.config, self.declared = folder, folder.report, config, declared
+        self.when_written: Callable[[Path], None] | None = None  # called once, when the page is there
 
     def write(self, status: Status) -> None:
         """Write report.html from the files in the folder. Raises OSError if it can't be written."""
         pictures = {name: self.folder.pictures(name) for name in self.folder.exhibits()}
         write_text(self.path, self.html(status, self.folder.records.read(), pictures))
+        if self.when_written:
+            self.when_written(self.path)
+            self.when_written = None
 
     def html(self, status: Status, records: Sequence[Any], pictures: Mapping[str, Sequence[Path]] | None = None) -> str:
         """Return the page. `pictures` has the files by exhibit. Damaged records and pictures are skipped."""
@@ -73,12 +77,15 @@ class Report:
         large, small = charts.charts_of(self.declared, found)
         drawn = [[shown for chart in some if (shown := charts.draw(chart, found, last))] for some in (large, small)]
         maps = layers.draw(found, last, self.declared)
-        shown_films = [_film(*film, self.declared.tables.get(film[0]), found) for film in films]
+        shown_films = [_film(*film, self.declared.tables.get(film[0]), found, self._coarse()) for film in films]
+        real, pairs = (make(self.folder, self._coarse()) for make in (beside.real, beside.nearest))
+        main = "main beside" if real and films else "main"
         title = f"{self.config.model} on {PurePath(self.config.data).name or self.config.data}"
         parts = [
             _header(title, self.config, status, found),
             _notes(found, status, self.config.n_steps),
-            tag("div", shown_films[0] if films else NO_PICTURE, *(figure for figure, _ in drawn[0]), class_="main"),
+            tag("div", shown_films[0] if films else NO_PICTURE, real, *(figure for figure, _ in drawn[0]), class_=main),
+            pairs,
             growth.stills(films[0][1], found) if films else Html(""),
             _row("More pictures", shown_films[1:]),
             _row("More curves", [figure for figure, _ in drawn[1]]),
@@ -101,6 +108,11 @@ class Report:
         limits = {name: fewer if name in self.declared.tables else (most,) for name in names}
         found = [(name, frames.read(pictures[name], *limits[name])) for name in names]
         return [(name, shown) for name, shown in found if shown]
+
+    def _coarse(self) -> str:
+        """Return "coarse", the CSS class of pictures whose pixels stay sharp, if samples are small; else ""."""
+        sizes = [shape[:2] for shape in self.config.shapes.values() if len(shape) == 3]
+        return "coarse" if sizes and max(map(max, sizes)) <= CELL else ""
 
     def _layout(self, name: str, paths: Sequence[Path]) -> dict[str, Any]:
         """Return where the pictures of a table are, for page.js, with its captions and the number of its rows."""
@@ -205,7 +217,9 @@ def _with_flags(text: str) -> list[str]:
     return [tag("span", part, class_="flag") if i % 2 else part for i, part in enumerate(FLAG.split(text))]
 
 
-def _film(name: str, frames: Sequence[tuple[int, str]], table: Table | None, records: RecordTable) -> Html:
+def _film(
+    name: str, frames: Sequence[tuple[int, str]], table: Table | None, records: RecordTable, shape: str = ""
+) -> Html:
     """Return the last picture of an exhibit, with a slider over the frames, and a viewer for the rows of a table."""
     (step, source), last, words = frames[-1], str(len(frames) - 1), name.replace("_", " ").replace("-", " ")
     at = f"step {step:,}" + (f", {growth.phase_at(step, records)[:40]}" if records.phases else "")
@@ -214,7 +228,7 @@ def _film(name: str, frames: Sequence[tuple[int, str]], table: Table | None, rec
     controls = tag("div", tag("button", "Play", type="button"), slider, class_="controls needs-script")
     picture = tag("img", src=source, alt=f"{words} at step {step:,}")
     if table is None:
-        return tag("section", title, picture, controls, class_="film card")
+        return tag("section", title, picture, controls, class_=f"film card {shape}".rstrip())
     whole = tag("div", picture, class_="whole")
     return tag("section", title, tag("div", whole, _viewer(table), class_="rows"), controls, class_="film card table")
 

@@ -17,14 +17,16 @@ from minigan.training.settings import RunConfig
 
 # Fields that aren't in the table of settings; most are elsewhere on the page
 ELSEWHERE = {"model", "model_args", "shapes", "samples", "classes", "fingerprint", "own", "changes", "command"}
-ELSEWHERE |= {"started", "versions"}
+ELSEWHERE |= {"started", "versions", "given", "palettes"}
+BY_MODEL = ("batch_size", "lr_decay", "ema", "crops")  # settings whose default is an attribute of the model
 WIDE, MOST_CLASSES = 22, 12  # characters, above which a value gets a separate line; names of classes that are listed
 
 
 def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
-    """Return (name, value, formatted default, whether they differ) for each setting; differing ones first.
+    """Return (name, value, formatted default, whether the user changed it) for each setting; changed ones first.
 
-    The defaults of a user's own model are unknown, because its file isn't loaded for the page.
+    A value that follows from the data or from the length of the run differs from the default, but wasn't changed. The
+    defaults of a user's own model are unknown, because its file isn't loaded for the page.
     """
     model = MODELS.get(config.model)
     own = arguments_of(model) if model else {}
@@ -32,14 +34,15 @@ def settings(config: RunConfig) -> list[tuple[str, Any, str, bool]]:
     for name, value in config.model_args.items():
         default = own[name].default if name in own else None
         shown = plain(default) if isinstance(default, float) else own[name].shown if name in own else ""
-        differs = name in own and value != default and name != "n_classes"  # n_classes depends on the data
-        found.append((name, value, shown, differs))
-    usual = {"batch_size": getattr(model, "batch_size", None), "lr_decay": getattr(model, "lr_decay", None)}
+        found.append((name, value, shown, name in own and value != default))
     for field in fields(config):
         if field.name not in ELSEWHERE:
-            value, default = getattr(config, field.name), usual.get(field.name, field.default)
-            known = default is not MISSING and (default is not None or field.default is None)
+            value, default = getattr(config, field.name), field.default
+            if field.name in BY_MODEL:
+                default = getattr(model, field.name) if model else MISSING
+            known = default is not MISSING
             found.append((field.name, value, plain(default) if known else "", known and value != default))
+    found = [(name, value, shown, differs and name in config.given) for name, value, shown, differs in found]
     return sorted(found, key=lambda row: not row[3])
 
 
