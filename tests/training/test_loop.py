@@ -20,7 +20,8 @@ def test_a_run_keeps_everything_in_its_folder(tmp_path):
     names = sorted(p.relative_to(tmp_path / "run").as_posix() for p in (tmp_path / "run").rglob("*") if p.is_file())
     samples = [f"samples/step-{step:06d}.png" for step in (0, 6, 12)]
     checkpoints = [f"checkpoints/step-{step:06d}.npz" for step in (5, 10, 12)]
-    others = ["config.json", "declared.json", "losses.png", "metrics.jsonl", "report.html", "samples.gif"]
+    others = ["config.json", "declared.json", "losses.png", "metrics.jsonl", "nearest.json", "nearest.png", "real.png"]
+    others += ["report.html", "samples.gif"]
     assert names == [*checkpoints, *others, *samples]
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model_args"] == CONFIG.model_args
     with Image.open(tmp_path / "run" / "samples.gif") as film:
