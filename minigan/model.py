@@ -193,6 +193,8 @@ class Model:
     ema: ClassVar[float | None] = None  # default of --ema: the decay of an average of weights; None: no average
     lr_decay: ClassVar[str] = "none"  # of learning rates to 0: none, linear, cosine; half: linear in the second half
     holds_out: ClassVar[bool] = False  # True if `show` or `judge` need items that aren't used in training
+    # Hold out one in so many training samples, even if the data has a val or test part; 0: that part, else a tenth
+    holds_out_one_of: ClassVar[int] = 0
     # True: training sees random crops of pictures, and held-out items are whole pictures. False: both are resized
     crops: ClassVar[bool] = False
 

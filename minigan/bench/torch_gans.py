@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, interpolate
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
+from minigan.bench.torch_anomaly import ganomaly_step
 from minigan.bench.torch_attention import biggan_step
 from minigan.bench.torch_style import stylegan2_step
 from minigan.bench.torch_stylegan import stylegan_step
@@ -119,6 +120,7 @@ def progan_step(model: Any, networks: Networks, optimizers: Optimizers) -> Calla
 
 STEPS = {
     "biggan": biggan_step,
+    "ganomaly": ganomaly_step,
     "lapgan": lapgan_step,
     "progan": progan_step,
     "stylegan": stylegan_step,

@@ -173,6 +173,7 @@ WORKLOADS: dict[str, Workload] = {
     "stylegan2-32": Training("stylegan2", (32, 32, 3), batch_size=16),  # a step with both penalties
     "biggan-32": Training("biggan", (32, 32, 3), settings={"features": 32}),
     "lapgan-32": Training("lapgan", (32, 32, 3)),
+    "ganomaly-32": Training("ganomaly", (32, 32, 1)),
     **{
         f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=16)
         for name, phase in (("4", 0), ("8", 2), ("16", 4), ("fade-32", 5), ("32", 6))

@@ -20,13 +20,17 @@ SHARE = 10  # one of this many samples is held out
 
 
 def hold_out(
-    sources: Mapping[str, Source], seed: int, given: Mapping[str, Source] | None = None, names: str = ""
+    sources: Mapping[str, Source],
+    seed: int,
+    given: Mapping[str, Source] | None = None,
+    names: str = "",
+    one_of: int = SHARE,
 ) -> tuple[dict[str, Source], dict[str, Source]]:
     """Return the sources to train on, and the sources that are held out.
 
     A feed in `given` is held out as given. Of every other feed, the files whose names match one of the patterns in
-    `names`, such as "0001TP*,0016E5_0[45]*", move from training to held out, or without `names` a tenth of the samples,
-    at least one; which, depends on the seed and the feed's name.
+    `names`, such as "0001TP*,0016E5_0[45]*", move from training to held out, or without `names` one in `one_of`
+    samples, at least one; which, depends on the seed and the feed's name.
 
     Raises DataError for a feed with a single sample, and if `names` match none of the files, or all.
     """
@@ -41,7 +45,7 @@ def hold_out(
             kept = _named(source, names)
         else:
             order = np.random.default_rng(entropy(seed, HELD_OUT, feed)).permutation(n)
-            kept = np.isin(np.arange(n), order[: max(1, n // SHARE)])
+            kept = np.isin(np.arange(n), order[: max(1, n // one_of)])
         held_out[feed], training[feed] = source.select(np.flatnonzero(kept)), source.select(np.flatnonzero(~kept))
     return training, held_out
 

@@ -43,7 +43,8 @@ def open_sources(
     """Return the training data of a run, and its held-out data if the model needs any.
 
     The held-out data is `held_out` if given, else what `config.held_out` names, else the data set's own val or test
-    part, else a random tenth. Its class maps have the classes of training. Raises DataError or TrainingError.
+    part, else a random tenth. A model may say that it is a part of the training data, and which (`holds_out_one_of`).
+    Class maps have the classes of training. Raises DataError or TrainingError.
     """
     sources = open_data(config, cls, data)
     if not (cls or model_class(config.model)).holds_out:
@@ -60,6 +61,8 @@ def open_sources(
         return sources, with_channels(kept, config)
     if config.held_out:
         return hold_out(sources, config.seed, names=config.held_out)
+    if one_of := (cls or model_class(config.model)).holds_out_one_of:
+        return hold_out(sources, config.seed, one_of=one_of)
     own = open_own_parts(by_feed(config.data) if data is None else data, **options)
     return hold_out(sources, config.seed, with_channels(own, config))
 

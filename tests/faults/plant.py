@@ -117,6 +117,7 @@ TESTS = {
     "gans/half_life.py": ("gans/test_stylegan2.py",),
     "gans/wgan.py": ("gans/test_wgan.py", *STEPS),
     "gans/wgan_gp.py": ("gans/test_wgan_gp.py", *STEPS),
+    "autoencoders/ganomaly.py": ("autoencoders/test_ganomaly.py",),
     "translators/cyclegan.py": ("translators/test_cyclegan.py",),
     "translators/image_pool.py": ("translators/test_image_pool.py", "translators/test_cyclegan.py"),
     "translators/luminance.py": ("translators/test_luminance.py",),

@@ -118,9 +118,10 @@ def test_a_step():
         ("cyclegan-64", {"features": 2, "blocks": 1, "field": 16}),
         ("srresnet-x4", {"scale": 4, "features": 4, "blocks": 1}),
         ("srgan-x4", {"scale": 4, "features": 4, "blocks": 1, "critic_features": 2, "content_weight": 3.0}),
+        ("ganomaly-32", {"features": 2, "latent_dim": 3, "adversarial": 3.0, "code_weight": 20.0}),
     ],
 )
-def test_a_step_of_a_translator(name, settings):
+def test_a_step_of_several_networks(name, settings):
     """In float64, with Adam: every parameter of every network goes the same way."""
     side = 16 if name == "srgan-x4" else 32  # with 16, D's last features are one pixel, and their order is PyTorch's
     workload = replace(WORKLOADS[name], shape=(side, side, WORKLOADS[name].shape[2]), settings=settings)
@@ -137,7 +138,7 @@ def test_a_step_of_a_translator(name, settings):
 
     now = next(moments(model))
     model.step(lambda n=None: batch, np.random.default_rng(0), now)
-    step = torch_translators.STEPS[workload.model](model, peers | frozen, optimizers)
+    step = torch_peer.STEPS[workload.model](model, peers | frozen, optimizers)
     step({key: pictures_first(rows) for key, rows in batch.items()})
     for key, peer in peers.items():
         theirs = np.concatenate([ours_again(p.detach().numpy()).ravel() for p in peer.parameters()])

@@ -34,6 +34,7 @@ SMALL = "--features 4 --latent-dim 8 --batch-size 8 --limit 64 --augment crop --
 OFTEN = f"--n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --quiet"
 GANS = {  # that need other options than SMALL
     "attention": "sngan --attention 8 --labels",
+    "ganomaly": "ganomaly --restart-below 0.5",
     "biggan": "biggan --img-size 32 --features 1 --labels --ortho 0.0001",
 }
 HALF_LIFE = ("stylegan", "stylegan2")  # whose averages have a decay that grows with the pictures so far, without --ema

@@ -5,7 +5,9 @@ from kills import TRANSLATORS, of_a_gan, of_a_translator, try_training
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["dcgan", "wgan-gp", "sngan", "attention", "biggan", "lapgan", "progan", "stylegan"])
+@pytest.mark.parametrize(
+    "model", ["dcgan", "wgan-gp", "sngan", "attention", "biggan", "lapgan", "progan", "stylegan", "ganomaly"]
+)
 def test_a_run_that_is_killed_again_and_again_ends_like_an_unbroken_one(model):
     tally = try_training(of_a_gan(model), kills=6)
     assert tally.problems == []
