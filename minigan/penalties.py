@@ -194,7 +194,8 @@ class PathLength:
     for dlogits and dJ for ddx. `double_backward` returns ∂P/∂w beside: w is no data, it comes of a mapping network, to
     which ∂P/∂w is an ordinary dy. ∂P/∂y isn't needed.
 
-    In P, a is a constant. (In the authors' code it depends on ℓ in the current step, which changes dJ by `rate`.)
+    In P, a is a constant. (In the authors' code it depends on ℓ in the current step: `rate`, 1 %, of the mean of ℓ − a
+    is subtracted from each ℓ − a in dJ.)
     """
 
     def __init__(self, weight: float = 2.0, rate: float = 0.01) -> None:

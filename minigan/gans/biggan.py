@@ -23,13 +23,14 @@ Without `labels`, c is the part of z alone, and D has no e_y.
 
 Settings: those of the authors' script for ImageNet (launch_BigGAN_bs256x8.sh): orthogonal initial weights, Adam 1e-4
 for G and 4e-4 for D, β (0, .999), ε 1e-6, one update of D for each of G. Their script for CIFAR-10 has neither
-attention nor a shared embedding, N(0, .02) weights, 2e-4 for both and 4 updates of D. Neither uses R; the paper's β is
-1e-4.
+attention nor a shared embedding nor parts of z, N(0, .02) weights, 2e-4 for both and 4 updates of D. Neither uses R;
+the paper's β is 1e-4.
 
-Deviations: batch 64 (theirs: 2048; CIFAR: 50). A latent of 128 numbers, as for CIFAR. The labels of fakes are those of
-the real batch (theirs: drawn uniformly). G is updated on as many fakes as D. Batch norm uses running statistics to
-sample (theirs: statistics over many batches, accumulated for it). The average of G's weights has the decay .999
-(theirs: .9999, which is long for runs of a few thousand steps).
+Deviations: attention at 16 of 32 pixels (theirs: at 64 of 128). Batch 64 (theirs: 2048; CIFAR: 50). A latent of 128
+numbers, as for CIFAR. The labels of fakes are those of the real batch (theirs: drawn uniformly). Batch norm uses
+running statistics to sample, as the script does (paper: statistics of many batches, accumulated for it). The average of
+G's weights has the decay .999 from the beginning (theirs: .9999 after 20,000 steps, too late for runs of a few
+thousand).
 
 Truncation (section 3.1): samples are better and less varied if z is drawn without large numbers. As in the authors'
 published sampler, z = ψ z̃, where z̃ is N(0, 1) truncated to |z̃| ≤ 2, so |z| ≤ 2ψ. Training doesn't truncate.

@@ -5,8 +5,8 @@ batches need no other setting: after so many pictures as the half-life, old weig
 
     decay = 0.5^(n / h)        h = min(half-life, 0.05 · pictures so far)
 
-The second term is the authors' ramp: at the beginning of a run, h is short, so that the average forgets the initial
-weights.
+The second term is a ramp, from the authors' later code (stylegan2-ada): at the beginning of a run, h is short, so that
+the average forgets the initial weights.
 """
 
 from __future__ import annotations

@@ -31,9 +31,11 @@ Networks (lapgan_networks.py), from the authors' CIFAR scripts (facebookarchive/
 z is uniform in [−1, 1]: a vector at the coarsest level, and one number for each pixel at the others. A size is halved
 as long as it is even and its half has at least 7 pixels: 28 → 14 → 7, 32 → 16 → 8, 64 → 32 → 16 → 8.
 
-Deviations from the authors' code: Adam 2e-4 (.5, .999) instead of SGD .02 with growing momentum; 16F = 1024 units at
-the coarsest level (theirs: 8000 in G and 1600 in D); G is updated on the fakes of D's update, as in dcgan.py, instead
-of new ones; pictures in [−1, 1] instead of normalized colors, and samples are clipped to that range; no class labels.
+Deviations from the authors' code: Adam 2e-4 (.5, .999) instead of SGD .02 with growing momentum; Glorot's initial
+weights instead of Torch's; 16F = 1024 units at the coarsest level (theirs: 8000 in G and 1600 in D); fakes have the
+coarse pictures of the same real batch (theirs: of other real pictures), and G is updated on the fakes of D's update, as
+in dcgan.py, instead of twice as many new ones; u has half-pixel centers (theirs: aligned corners); pictures in [−1, 1]
+instead of normalized colors, and samples are clipped to that range; no class labels.
 """
 
 from __future__ import annotations

@@ -27,10 +27,12 @@ the rate 1e-3·√(512/C) for C channels, λ 10, n_critic 1. Samples are drawn w
 The authors' rate is 1e-3, with C = 512. Where V has the standard deviation 1, a step of Adam changes an output by about
 lr·√fan_in, the sum of fan_in changes by c·lr. With this rate, narrower networks change as much in a step as theirs.
 
-Deviations: 64 channels up to 32 pixels instead of 512; one batch size for all resolutions, by default 16 (authors: 128
-up to 16 pixels, 64 at 32, …, 16 at 128); phase lengths by the length of the run (authors: 600,000 pictures each); the
-first dense layer of G has a bias for each number (authors: for each channel); no classes (theirs has an auxiliary
-classifier); the decay of the average rises from .1 to .999, which removes the initial weights from it.
+Deviations: 64 channels up to 32 pixels and a latent of 128 numbers, instead of 512 each; one batch size for all
+resolutions, by default 16 (authors: 128 up to 16 pixels, 64 at 32, …, 16 at 128); phase lengths by the length of the
+run (authors: 600,000 pictures each); α moves in every step (authors' code: every fourth); the first dense layer of G
+has a bias for each number (authors: for each channel); D's activation comes before the halving, as in table 2 of the
+paper (authors' code: after it); no classes (theirs has an auxiliary classifier); the decay of the average rises from .1
+to .999, which removes the initial weights from it.
 """
 
 from __future__ import annotations

@@ -27,10 +27,11 @@ Networks: growing_style.py, growing.py; mapping: style_networks.py. z and w of 1
 Adam (0, .99) with the rate 1e-3·√(512/C) for C channels, for the reason in progan.py. The moments are set to 0 at the
 beginning of each phase.
 
-Deviations: 64 channels up to 32 pixels instead of 512; w of 128 numbers instead of 512; one batch size and one rate for
-all sizes; phases are as long as in progan.py, weights are averaged as in stylegan2.py; one strength of noise for each
-layer instead of each channel; the critic's activation comes before the halving; the second w of a mix is computed only
-if it is used. No labels.
+Deviations: 64 channels up to 32 pixels instead of 512; z and w of 128 numbers instead of 512; one batch size and one
+rate for all sizes; phases are as long as in progan.py, weights are averaged as in stylegan2.py (authors: without the
+ramp); one strength of noise for each layer instead of each channel; the critic's activation comes before the halving;
+the second w of a mix is computed only if it is used; samples aren't truncated unless asked for (authors: ψ .7 for the
+first 8 layers). No labels.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ layers on color and texture, so layers may have styles of different w. One step,
     every 16th step                                    16 · γ/2 mean ‖∇D(x)‖²            R1
 
 The two penalties change slowly, so they are computed rarely and weighted accordingly, in updates of their own: "lazy"
-regularization. k updates then have k + 1 steps of Adam. With c = k/(k + 1), a learning rate lr·c and decays β1ᶜ and β2ᶜ
-keep the length of k updates and the memory of Adam as they would be without (appendix B; docs/lazy-regularization.md).
+regularization. In k steps, Adam then makes k + 1 updates. With c = k/(k + 1), a rate lr·c and decays β1ᶜ and β2ᶜ
+keep the length of k steps and the memory of Adam as they would be without (appendix B; docs/lazy-regularization.md).
 
 Style mixing: with probability 0.9, the layers from a random one on get the w of a second z, so that neighboring layers
 don't rely on having the same style. w̄ is a moving average of w. Samples are drawn with averages of the weights; ψ < 1
@@ -27,8 +27,8 @@ Networks: style_networks.py. z and w of 128 numbers, 2 dense layers between them
 authors' heuristic, 0.0002·size²/batch: gradients are summed over pixels, and larger batches are less noisy. Averages
 have a half-life of 10,000 pictures, at first of a twentieth of the pictures so far.
 
-Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up to 64 pixels); w of 128 numbers (512);
-2 dense layers (8, or 2 for small data); a in the path length is a constant. No labels, no augmentation.
+Deviations: 64 channels at the size of the picture, at most 128 (authors: 512 up to 64 pixels); z and w of 128 numbers
+(512); 2 dense layers (8, or 2 for small data); a in the path length is a constant. No labels, no augmentation.
 """
 
 from __future__ import annotations

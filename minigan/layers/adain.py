@@ -24,8 +24,8 @@ class AdaIN(Conditional):
     """y = (1 + a) x̂ + b: x (N, H, W, C) and a style w (N, F) → y like x (Karras et al. 2019, equation 1).
 
     x̂ is x with mean 0 and deviation 1 in each channel of each picture (`InstanceNorm`). a (N, C) and b (N, C) are dense
-    layers of w with the equalized learning rate, 0 for w = 0. So whatever the mean and the deviation of a channel of x
-    are, those of y are b and |1 + a|: the style of a layer replaces what the layers before it have set.
+    layers of w with the equalized learning rate, whose biases begin as 0. So whatever the mean and the deviation of a
+    channel of x are, those of y are b and |1 + a|: the style of a layer replaces what the layers before it have set.
 
     With J for the derivative of x̂ by x (kernels/normalize.py), which is symmetric, and A, B for the two matrices:
 

@@ -169,7 +169,7 @@ class SelfAttention(Residual):
 
     θ, φ, g and o are 1×1 convolutions without bias: θ and φ to C/8 channels, g to C/2, and o back to C. φ and g are
     then pooled, the largest of every 2×2 pixels, so there are a quarter as many keys and values as queries. γ begins
-    as 0, so the layer begins as y = x, and the first steps move γ alone (SAGAN, equation 3).
+    as 0, so the layer begins as y = x, and the first step moves γ alone (SAGAN, equation 3).
 
     All gradients are those of the layers that it is made of. Among them are no others with a dx2 than attention.
 

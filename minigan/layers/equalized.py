@@ -27,7 +27,8 @@ class EqualizedCache(NamedTuple):
 class Equalized(Layer):
     """The inner layer with W = c V and b = m a for its stored parameters V and a (Karras et al. 2018, section 4.1).
 
-        V ~ N(0, 1)/m        c = gain · m/√fan_in        fan_in: the numbers that an output sums, C or R·S·C/groups
+        V ~ N(0, 1)/m        c = gain · m/√fan_in        fan_in: the numbers that an output sums, C or R·S·C/groups,
+                                                         in a transposed convolution as if its stride were 1
 
     At the start W has the variance gain²/fan_in, as with He's initialization for gain = √2. What differs is training.
     Adam changes every number by about lr in a step, whatever the size of the gradient. A W stored with the standard

@@ -1,7 +1,7 @@
-"""The three convolution kernels with about half of the multiplications, for square kernels of 3 to 9 taps.
+"""The three convolution kernels with about half of the multiplications, for square kernels of 3, 4, 5, 7 and 9 taps.
 
 Neighboring outputs of a convolution see overlapping patches, so some of their products can be shared (tiles.py derives
-this). The convolution becomes p² matrix products, p = 3, 4 or 6, between linear maps:
+this). The convolution becomes p² matrix products, p = 3 to 6, between linear maps:
 
     U = inputs(x)        V = weights(W)        M_ij = U_ij V_ij        y = outputs(M)
 
@@ -9,6 +9,8 @@ The gradients follow as they do for y = P W in patches.py:
 
     dM = outputs_adjoint(dy)        dU_ij = dM_ij V_ijᵀ        dx = inputs_adjoint(dU)
                                     dV_ij = U_ijᵀ dM_ij        dW = weights_adjoint(dV)
+
+With several blocks of taps, U_ij is `rows_of` what `inputs` returns, and `rows_adjoint` comes before `inputs_adjoint`.
 
 A 4×4 kernel at stride 2 takes 9/16 of the multiplications. At stride 1, kernels of 3×3, 4×4 and 5×5 take 1/4, 1/4 and
 9/25 in float32, and of 7×7 about half. In float64, tiles are smaller, and their sums rounded less: 3×3 takes 4/9. In

@@ -45,8 +45,8 @@ from minigan.kernels.geometry import Pair, output_size
 # with 1 and 2, which are usual because additions suffice for them.
 POINTS = {3: (0, 1), 4: (0, 1, -1), 5: (0, 1 / 2, -1, 2), 6: (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)}
 
-# Rows of a table, and numbers of all tiles: one product with T ⊗ T takes less time than two with T if the table is small,
-# or the tiles don't fit in the cache
+# Rows of a table, and numbers of all tiles: one product with T ⊗ T takes less time than two with T if the table is
+# small, or the tiles don't fit in the cache
 SMALL, MANY = 3, 1 << 19
 
 
