@@ -134,6 +134,8 @@ REASONS: dict[str, list[Name]] = {
     "the critic's own update clears these gradients first": [
         ("translators/restore.py", "Restore.step", "wrt='input' → 'both'")
     ],
+    "a pixel of exactly 1 is between two slopes": [("gans/lapgan.py", "LAPGAN.trace", "abs(x) <= 1" + COMPARED)],
+    "each step sets another decay": [("gans/half_life.py", "HalfLifeGAN.start_averages", "0.0 → 0.5")],
     "the first two arrays have the same shape": [(REDUCTIONS, "sums_by_rows", "0 → 1")],
 }
 EQUIVALENT: dict[Name, str] = {name: reason for reason, names in REASONS.items() for name in names}

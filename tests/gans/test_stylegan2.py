@@ -108,6 +108,20 @@ def test_gamma_by_size_and_batch():
     assert (values[0] != values[2]).any()
 
 
+def test_the_update_of_g_leaves_ds_gradients_alone():
+    gan = make()
+    gan.generator_step(N, np.random.default_rng(0), Now(0, 0, RNG))
+    assert not gan.networks["D"].parameters().grads.any()
+
+
+def test_r1_is_measured_without_weight_and_interval():
+    """The mean squared gradient of D at the real pictures, before the update."""
+    gan, real = make(gamma=3.0, r1_every=5), pictures()
+    logits, cache = gan.networks["D"].forward(real)
+    dx = gan.networks["D"].backward(np.ones_like(logits), cache, wrt="input")
+    assert gan.r1_step(real, RNG)["r1"] == pytest.approx((dx * dx).sum() / N, rel=1e-4)
+
+
 def test_what_is_chosen_by_a_rule_is_said_with_its_reason():
     gamma, half_life = make().heuristics(8)
     assert gamma.startswith("`gamma` is 0.0016: 0.0002 · 8² / 8, by size² / batch size, because gradients are summed")
