@@ -26,6 +26,8 @@ COMMANDS = {
     "sample": ("minigan.commands.sample", "draw pictures with a trained model"),
     "apply": ("minigan.commands.apply", "send pictures of any size through a trained model"),
     "project": ("minigan.commands.project", "find the latents with which a model draws a picture"),
+    "encode": ("minigan.commands.encode", "write the codes of pictures, by a trained encoder"),
+    "reconstruct": ("minigan.commands.reconstruct", "encode pictures, change their codes, and decode them"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "report": ("minigan.commands.report", "rewrite the page of a run"),
     "replay": ("minigan.commands.replay", "repeat the step at which a run failed"),
@@ -102,7 +104,7 @@ def _run(argv: list[str]) -> int:
     name = next((word for word in argv if not word.startswith("-")), None)
     if name is None:
         overview = "Train GANs with NumPy or CuPy; every derivative is written by hand.\n\ncommands:\n"
-        overview += "\n".join(f"  {name:10} {what}" for name, (_, what) in COMMANDS.items())
+        overview += "\n".join(f"  {name:11} {what}" for name, (_, what) in COMMANDS.items())
         parser = Parser(argv, prog="minigan", usage="minigan COMMAND [options]", description=overview)
         parser.add_argument("--version", action="version", version=f"minigan {__version__}")
         try:

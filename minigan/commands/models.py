@@ -14,7 +14,8 @@ from minigan.models import MODELS
 
 WIDTH = 110
 KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}
-VERBS = {"generate": "sample", "apply": "apply"}  # methods of a model, and the commands that use them
+# Methods of a model, and the commands that use them
+VERBS = {"generate": "sample", "apply": "apply", "encode": "encode", "reconstruct": "reconstruct"}
 
 
 def add_arguments(parser: Parser) -> None:

@@ -61,8 +61,8 @@ def main(args: argparse.Namespace) -> int:
     shape = next(iter(config.shapes.values()), ())
     if len(shape) != 3:
         raise UsageError(f"{args.run} draws points, which have no pictures to project: give a run of pictures")
-    files = _files(args.pictures)
-    targets = [_read(path, shape, args.resize) for path in files]
+    files = picture_files(args.pictures)
+    targets = [read_picture(path, shape, args.resize) for path in files]
     out = args.out or args.run / "projected"
     options.check_writable(out)
     model, _ = options.open_run(run, config, cls, args.checkpoint, args.device)
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     for path, target in zip(files, targets, strict=True):
         result = project(codes, target, draws, network, label, args.steps, args.lr, args.starts, args.per_layer)
-        stem = _unused(path.stem, found)
+        stem = unused(path.stem, found)
         _write(out / stem, target, result, "w" if codes.in_w else "z")
         found[stem] = {"picture": str(path)} | result.measures
     about = {"run": str(args.run), "steps": args.steps, "starts": args.starts, "per_layer": args.per_layer}
@@ -96,7 +96,7 @@ def _check(args: argparse.Namespace, model: Any, config: RunConfig) -> tuple[Cod
     return codes, label
 
 
-def _files(given: list[Path]) -> list[Path]:
+def picture_files(given: list[Path]) -> list[Path]:
     """Return the files, and those in folders. Raises DataError if a folder has no pictures, UsageError for too many."""
     files = []
     for path in given:
@@ -114,7 +114,7 @@ def _files(given: list[Path]) -> list[Path]:
     return files
 
 
-def _read(path: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
+def read_picture(path: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
     """Read a picture as (H, W, C) in [−1, 1]. Raises DataError for another size, unless `resize`."""
     height, width, channels = shape
     with no_warnings():
@@ -125,7 +125,7 @@ def _read(path: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
         return decode(path, (height, width), channels).astype(np.float32) / 127.5 - 1
 
 
-def _unused(stem: str, taken: dict[str, Any]) -> str:
+def unused(stem: str, taken: dict[str, Any]) -> str:
     """Return a name for the files of a picture: its own, or with a number if another picture has it."""
     names = (stem if i == 1 else f"{stem}-{i}" for i in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)

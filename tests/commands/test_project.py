@@ -13,7 +13,7 @@ from PIL import Image
 from minigan.backend import get_device
 from minigan.commands import projection
 from minigan.commands.codes import Codes
-from minigan.commands.project import _check, _unused
+from minigan.commands.project import _check, unused
 from minigan.commands.projection import Draws, draw, project, search, squared_errors
 from minigan.gans import CDCGAN
 from minigan.training.pictures import to_bytes, to_image
@@ -100,7 +100,7 @@ def test_the_error_is_a_mean_over_pixels_and_channels():
 
 def test_files_with_one_name_have_a_number():
     taken = {"a": 1, "a-2": 2}
-    assert _unused("a", taken) == "a-3" and _unused("b", taken) == "b"
+    assert unused("a", taken) == "a-3" and unused("b", taken) == "b"
 
 
 @pytest.fixture(scope="module")
