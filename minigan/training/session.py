@@ -75,6 +75,8 @@ def train(
         plan = new_plan(settings | words, cls, data, held_out)
         plan = plan._replace(config=replace(plan.config, command=shlex.join(["python", *sys.argv])))
     with opened(plan, folder, resume) as run, closing(progress_of(run, quiet)) as progress:
+        for line in run.model.heuristics(run.config.batch_size):
+            progress.say(f"note: {line}")
         if run.train(progress):
             raise KeyboardInterrupt
         return run

@@ -43,6 +43,17 @@ def test_a_run_that_goes_on_ends_like_an_unbroken_one(tmp_path):
     assert_same(arrays_of(parts), arrays_of(whole))
 
 
+def test_rules_of_thumb_are_printed_first_unless_quiet(tmp_path, capsys):
+    class Explained(DCGAN):
+        def heuristics(self, batch_size):
+            return [f"`lr` is small, for batches of {batch_size}"]
+
+    for quiet, said in ((False, "note: `lr` is small, for batches of 8\n"), (True, "")):
+        train(Explained, pictures(), tmp_path / str(quiet), n_steps=1, **TINY | {"quiet": quiet})
+        out = capsys.readouterr().out
+        assert out.startswith(said) and bool(out) == bool(said)
+
+
 def test_a_models_file_is_its_name(tmp_path):
     train(Odd, DATA, tmp_path / "run", n_steps=12, batch_size=4, quiet=True)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"] == "odd.py:Odd"
