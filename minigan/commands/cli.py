@@ -37,6 +37,7 @@ COMMANDS = {
     "download": ("minigan.commands.download", "get the weights of the network for FID"),
     "bench": ("minigan.commands.bench", "measure speed and memory, also of PyTorch"),
     "selftest": ("minigan.commands.selftest", "check and measure a GPU, in eight minutes"),
+    "completion": ("minigan.commands.completion", "complete commands and options in your shell"),
 }
 INTERRUPTED = 130
 

@@ -25,14 +25,25 @@ def add_arguments(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print each model's paper, its inputs and outputs, and when to use it."""
+    """Print when to use each model; of those named, also the paper, the inputs and the outputs."""
     for name in args.names:
         if name not in MODELS and not is_own(name):
             raise UsageError(f"there is no model called {name!r}: {nearest(name, MODELS)}")
-    models = {name: own_model(name)[0] if is_own(name) else MODELS[name] for name in args.names or MODELS}
-    print("\n\n".join(described(name, cls) for name, cls in models.items()))
-    print("\noptions of a model, and their defaults: minigan train MODEL --help")
+    models = {name: own_model(name)[0] if is_own(name) else MODELS[name] for name in args.names}
+    if models:
+        print("\n\n".join(described(name, cls) for name, cls in models.items()))
+    else:
+        print(f"Which model suits:\n\n{overview()}\n\nmore of one, its paper, data and sizes: minigan models MODEL")
+    print(f"{chr(10) * bool(models)}options of a model, and their defaults: minigan train MODEL --help")
     return 0
+
+
+def overview() -> str:
+    """Return a line for each built-in model: its name, and when it suits; grouped by what they need."""
+    groups: dict[str, list[str]] = {}
+    for name, cls in MODELS.items():
+        groups.setdefault(_needs(cls.arrays), []).append(_line(name, cls.suits))
+    return "\n\n".join("\n".join([f"needs {needs}:", *lines]) for needs, lines in groups.items())
 
 
 def described(name: str, cls: type[Model]) -> str:
@@ -51,7 +62,7 @@ def described(name: str, cls: type[Model]) -> str:
 
 
 def _line(title: str, text: str) -> str:
-    return textwrap.fill(f"{title:9}{text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
+    return textwrap.fill(f"{title:9} {text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 12)
 
 
 def _needs(arrays: dict[str, Kind]) -> str:

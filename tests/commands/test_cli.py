@@ -36,6 +36,9 @@ def test_train_writes_a_run_and_numbers_the_next(capsys):
         "declared.json",
         "losses.png",
         "metrics.jsonl",
+        "nearest.json",
+        "nearest.png",
+        "real.png",
         "report.html",
         "samples",
         "samples.gif",
@@ -272,11 +275,15 @@ def test_points_are_trained_sampled_and_walked():
 def test_models_and_data_are_listed(capsys):
     assert run("models") == 0
     out, _ = capsys.readouterr()
-    assert "Radford" in out
-    assert all(name in out for name in MODELS)
-    assert "16, 28, 32, 64 or 128 pixels" in out
-    assert "needs    real (pictures or points) with label (labels)" in out
+    assert out.startswith("Which model suits:\n\nneeds real (pictures or points):\n  gan       for points, for very")
+    for name, cls in MODELS.items():
+        assert f"\n  {name:9} {cls.suits[:60]}" in out
     assert max(map(len, out.splitlines())) <= 120
+    assert run("models dcgan cgan") == 0
+    out, _ = capsys.readouterr()
+    assert "Radford" in out and "Goodfellow" not in out
+    assert "16, 28, 32, 64 or 128 pixels" in out
+    assert "needs     real (pictures or points) with label (labels)" in out
     assert run("data") == 0
     assert "cifar10" in capsys.readouterr().out
     assert run("data digits --out sheets/digits.png") == 0

@@ -100,7 +100,7 @@ def test_every_command_takes_a_model_and_data_of_ones_own(capsys):
     out = capsys.readouterr().out
     assert "parameters" in out and "note: --width is 2: for batches of 8\n" in out
     assert run("models my_gan.py:MyGAN") == 0
-    assert "needs    real (points)\n" in capsys.readouterr().out
+    assert "needs     real (points)\n" in capsys.readouterr().out
     assert "draws points" in refused(capsys, "evaluate run --model my_gan.py:MyGAN")
     run("train my_gan.py:MyGAN --help")
     assert "--width N numbers in z (default: 2)" in " ".join(capsys.readouterr().out.split())
