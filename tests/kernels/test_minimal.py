@@ -85,6 +85,15 @@ def test_it_equals_the_reference(dtype, tolerance, g, seed, n_threads, block_byt
         np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * sum_of_terms.max())
 
 
+@pytest.mark.parametrize("kernel", [4, 5, 7, 9])
+def test_blocks_of_taps_where_dx_is_no_convolution_of_dy(kernel):
+    """In float64 these kernels have several blocks. With a frame as wide as the kernel, dx is added up tile by tile."""
+    g = Geometry(2, 3, 2, (6, 5), (kernel, kernel), (1, 1), (kernel, kernel + 1))
+    arrays = arrays_of(g, 0)
+    assert minimal._tiling(g.size, kernel, 1, g.padding, np.float64).blocks > 1
+    assert_close(three_results(minimal, g, *arrays), three_results(reference, g, *arrays), 1e-12)
+
+
 @given(geometries(), seeds())
 def test_its_functions_are_adjoint_to_each_other(g, seed):
     x, W, dy = arrays_of(g, seed)

@@ -1,7 +1,8 @@
 """The choice between four ways of computing a convolution, which give the same numbers up to rounding.
 
 * patches.py: any convolution, by one large matrix product;
-* minimal.py: on a CPU, 4×4 kernels at stride 2 and 3×3 to 9×9 at stride 1 with enough channels: fewer multiplications;
+* minimal.py: on a CPU, 4×4 kernels at stride 2, and 3×3, 4×4, 5×5, 7×7 and 9×9 at stride 1, with enough channels: fewer
+  multiplications;
 * planes.py: on a CPU, stride 1 to or from a few channels: products before sums;
 * depthwise.py: a window of its own for each channel: products of numbers, not of matrices.
 """
