@@ -180,19 +180,20 @@ class R2(R1):
 class PathLength:
     """StyleGAN2's penalty on a generator (Karras et al. 2020, section 3.2): all steps in w change pictures equally.
 
-    A random picture y with independent pixels from N(0, 1)/√(H·W) asks how G's picture moves along y when w moves:
+    y (N, H, W, C) is a random picture with independent numbers from N(0, 1)/√(H·W). ⟨G(w), y⟩ is the sum of G(w) y over
+    the numbers of a picture:
 
         J = ∂⟨G(w), y⟩/∂w                  (N, L, D), for a style w for each of L layers, or (N, D)
         ℓ = √(mean over layers of ‖J‖²)    (N,)
-        a ← a + rate · (mean ℓ − a)        the usual length, kept from call to call
+        a ← a + rate · (mean ℓ − a)        (), the average length, kept from call to call
         P = weight · mean (ℓ − a)²         dJ = ∂P/∂J = (2·weight/N) (ℓ − a) J/(ℓ L)
 
     The mean of ℓ² over y is ‖∂G/∂w‖²/(H·W L), so ℓ measures the whole Jacobian without computing it. If P is 0, then a
     step of length 1 in any direction of w changes the picture equally at every w.
 
-    P contains a gradient in the *input* of G, so it is computed by the four sweeps of the text above with w for x, y
-    for dlogits and dJ for ddx. `double_backward` returns ∂P/∂w beside: w is no data, it comes of a mapping network, to
-    which ∂P/∂w is an ordinary dy. ∂P/∂y isn't needed.
+    P is a function of the gradient J with respect to the *input* of G. So it is computed by the four sweeps of the text
+    above, with w for x, y for dlogits, J for dx and dJ for ddx. `double_backward` also returns ∂P/∂w, which is needed
+    here: w is the output of a mapping network, whose dy is ∂P/∂w. ∂P/∂y isn't needed.
 
     In P, a is a constant. (In the authors' code it depends on ℓ in the current step: `rate`, 1 %, of the mean of ℓ − a
     is subtracted from each ℓ − a in dJ.)
@@ -217,6 +218,7 @@ class PathLength:
         length = norm.reshape(N) / sqrt(L)
         a += self.rate * (length.mean() - a)
         excess = length - a
+        # J/(ℓ L) = direction/√L, because J = norm · direction and ℓ = norm/√L
         dJ = (2 * self.weight / (N * sqrt(L))) * excess.reshape(norm.shape) * direction
         # 3. forward and 4. backward
         _, dw = G.double_backward(dJ, y, cache)

@@ -1,7 +1,7 @@
 """Networks that grow from 4 pixels: all layers exist from the start, and a level says which of them compute.
 
-Level k is 4·2ᵏ pixels. Between two levels, the layers of the larger one are faded in: at level 2.3, α = 0.3 of the
-picture comes from the layers for 32 pixels and 0.7 from those for 16. With C channels:
+Level k is 4·2ᵏ pixels. Between two levels, the layers of the larger one are faded in: at level 2.3, the layers for 32
+pixels have the factor α = 0.3, those for 16 the factor 0.7. With C channels:
 
     generator    block4    pixel norm, dense to 4×4·C, conv 3×3                        z → 4×4·C
                  block8    enlarge, conv 3×3, conv 3×3                                 4×4·C → 8×8·C, and so on
@@ -10,9 +10,9 @@ picture comes from the layers for 32 pixels and 0.7 from those for 16. With C ch
                  block8    conv 3×3, conv 3×3, halve                                   8×8·C → 4×4·C
                  block4    minibatch standard deviation, conv 3×3, dense, dense        4×4·C → a score
 
-Every convolution and dense layer is followed by a LeakyReLU (slope 0.2), in the generator then by a pixel norm; the
-last one of each network and the generator's conv 1×1 aren't. This is the network of Karras et al. 2018 (table 2), whose
-C is 512 up to 32 pixels and halves with each size above.
+Every convolution and dense layer is followed by a LeakyReLU (slope 0.2), and in the generator then by a pixel norm. The
+generator's conv 1×1 and the critic's last dense layer have neither. This is the network of Karras et al. 2018
+(table 2), whose C is 512 up to 32 pixels and halves with each size above.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def top_level(shape: tuple[int, ...], model: str) -> int:
 
 
 def reduced(x: Any, top: int, level: float) -> Any:
-    """Reduce pictures x (N, H, W, C) of level `top` to a level, by means over blocks; between levels, blend as G does.
+    """Reduce pictures x (N, H, W, C) of level `top` to a level: (N, h, h, C), h = 4·2ᵏ, k = ⌈level⌉.
 
-    With α, the result is α·itself + (1 − α)·(halved and enlarged again): its finest details have the factor α.
+    Each pixel is the mean of a block. Between levels, the result is α x + (1 − α) u(d(x)) of these means x, where d
+    halves and u enlarges, so that its finest details have the factor α, as those of G.
     """
     k, alpha = stage(level)
     shrunk = AvgPool2D(2 ** (top - k)).output(x) if k < top else x
@@ -72,8 +73,8 @@ def reduced(x: Any, top: int, level: float) -> Any:
 class Growing(Layer):
     """(x, level) → y, by the layers of this level: those of other levels aren't computed, and get no gradient.
 
-    A subclass returns them from `path(level)`, as one network. The level is a Python number in [0, top]: it has no
-    gradient, and choosing by it doesn't wait for a GPU.
+    A subclass returns the layers of a level from `path(level)`, as one network. The level is a Python number in
+    [0, top]: it has no gradient, and a GPU needs no transfer to choose the layers.
     """
 
     def __init__(self, layers: dict[str, Layer], top: int) -> None:
@@ -138,7 +139,7 @@ class GrowingGenerator(Growing):
         # the authors' gain: that of a transposed convolution with 4×4 kernels, whose fan-in is 16 times as large
         dense = weighted(Dense(latent_dim, FIRST * FIRST * C, rng=rng), GAIN / 4)
         body: list[Layer] = [PixelNorm(), dense, Reshape(FIRST, FIRST, C), LeakyReLU(SLOPE), PixelNorm()]
-        for k in range(top + 1):
+        for k in range(top + 1):  # block k: (N, 2·2ᵏ, 2·2ᵏ, C) → (N, 4·2ᵏ, 4·2ᵏ, K), and block 0: z → (N, 4, 4, C)
             K = width(k, features)
             for C_in in (C, K) if k else (C,):
                 body += [weighted(Conv2D(C_in, K, 3, padding=1, rng=rng)), LeakyReLU(SLOPE), PixelNorm()]
@@ -161,7 +162,7 @@ class GrowingCritic(Growing):
 
     group:    pictures whose standard deviation is a channel of the last block; 0 for none
     equalize: as in the generator
-    blur:     filter with [1, 2, 1] before the convolution at whose end a picture is halved, as in StyleGAN
+    blur:     filter with [1, 2, 1] before the second convolution of a block, which is then halved, as in StyleGAN
     """
 
     def __init__(
@@ -178,11 +179,12 @@ class GrowingCritic(Growing):
             return [_weighted(layer, gain, equalize, rng), LeakyReLU(SLOPE)]
 
         layers: dict[str, Layer] = {}
-        for k in reversed(range(top + 1)):
+        for k in reversed(range(top + 1)):  # block k: (N, 4·2ᵏ, 4·2ᵏ, C) → (N, 2·2ᵏ, 2·2ᵏ, K), and block 0 → (N, 1)
             C, K = width(k, features), width(max(k - 1, 0), features)
             layers[f"rgb{FIRST << k}"] = Sequential(*weighted(Conv2D(channels, C, 1, rng=rng)))
             if k:
-                body = weighted(Conv2D(C, C, 3, padding=1, rng=rng)) + [Blur(1, taps=(1, 2, 1))] * blur
+                body = weighted(Conv2D(C, C, 3, padding=1, rng=rng))
+                body += [Blur(1, taps=(1, 2, 1))] if blur else []
                 body += weighted(Conv2D(C, K, 3, padding=1, rng=rng))
                 body.append(AvgPool2D(2))
             else:
@@ -204,7 +206,7 @@ class GrowingCritic(Growing):
 
 
 def stage(level: float) -> tuple[int, float]:
-    """Return k = ⌈level⌉, the stage that computes, and α in (0, 1], its part: level 2.3 → (3, 0.3)."""
+    """Return k = ⌈level⌉, the last stage that computes, and α in (0, 1], its factor: level 2.3 → (3, 0.3)."""
     k = ceil(level)
     return k, level - k + 1
 

@@ -2,7 +2,7 @@
 
 G and D start with pictures of 4×4 pixels. When these have been learned, layers for 8×8 are added and faded in, and so
 on: the large structure is learned with small and cheap networks, and each later phase adds only finer details. The
-phases of pictures of 32 pixels:
+phases for pictures of 32 pixels:
 
     4px   fade-8px   8px   fade-16px   16px   fade-32px   32px
 
@@ -19,13 +19,13 @@ beginning of each phase the moments of Adam are set to 0, as in the authors' cod
 another loss. Layers that don't compute yet have gradients and moments of 0, so that they keep their initial weights.
 
 The networks have an equalized learning rate (layers/equalized.py), pixel norm in G (pixel_norm.py), and the minibatch
-standard deviation in D (minibatch.py), by which D notices that a batch has too little variety.
+standard deviation in D (minibatch.py), so that a score also depends on how much the pictures of a batch differ.
 
 Networks: growing.py. Latent of 128 numbers from N(0, 1), which pixel norm brings to the length √128. Adam (0, .99) with
 the rate 1e-3·√(512/C) for C channels, λ 10, n_critic 1. Samples are drawn with an average of G's weights, decay .999.
 
-The authors' rate is 1e-3, with C = 512. Where V has the standard deviation 1, a step of Adam changes an output by about
-lr·√fan_in, the sum of fan_in changes by c·lr. With this rate, narrower networks change as much in a step as theirs.
+The authors' rate is 1e-3, with C = 512. With equalized weights, a step of Adam changes an output by about lr·√fan_in
+(docs/progressive-growing.md), and fan_in is 9 C for a conv 3×3. So the rate 1e-3·√(512/C) gives the same change.
 
 Deviations: 64 channels up to 32 pixels and a latent of 128 numbers, instead of 512 each; one batch size for all
 resolutions, by default 16 (authors: 128 up to 16 pixels, 64 at 32, …, 16 at 128); phase lengths by the length of the
@@ -87,7 +87,7 @@ class ProGAN(LatentGAN):
         b2: Annotated[float, Fraction("Adam's decay of the second moment")] = 0.99,
         lambda_gp: Annotated[float, NotNegative("weight of the gradient penalty")] = 10.0,
         drift: Annotated[float, NotNegative("weight of the drift penalty, mean D(x)²")] = 1e-3,
-        group: Annotated[int, WholeNumber("pictures whose variety D sees; must divide the batch; 0: none")] = GROUP,
+        group: Annotated[int, WholeNumber("pictures in a group of the minibatch standard deviation; 0: none")] = GROUP,
         growth_samples: Annotated[
             int | None, Samples("pictures until the last size is faded in; 0: no growing", "two thirds of the run")
         ] = None,
@@ -192,9 +192,11 @@ class ProGAN(LatentGAN):
         samples, backward = super().trace(code, labels)
         enlarge = self._enlarge()
         larger, cache = enlarge.forward(samples)  # (n, h, h, C) → (n, H, W, C)
+        # G's input is (z, level), so its backward returns (dz, None)
         return larger, lambda dlarger: backward(enlarge.backward(dlarger, cache))[0]
 
     def _enlarge(self) -> Upsample:
+        """The layer from the size of the current level to the full size."""
         return Upsample(2 ** (self.top - stage(self.level)[0]))
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -209,10 +211,10 @@ class ProGAN(LatentGAN):
 def level_at(phases: Sequence[Phase], top: int, samples: int) -> float:
     """Return the level after so many samples: k, or k − 1 + α in the fade to level k. `phases` end at level `top`.
 
-    α has values inside of (0, 1): each step of a fade trains the old and the new layers.
+    In a fade, 0 < α < 1: each of its steps trains the old and the new layers.
     """
     at = phases.index(phase_at(phases, samples))
-    i = at + 2 * top + 1 - len(phases)  # 0: 4px, 1: fade-8px, 2: 8px, …
+    i = at + 2 * top + 1 - len(phases)  # 0: 4px, 1: fade-8px, 2: 8px, …; the last phase is 2·top
     k = (i + 1) // 2
     if i % 2 == 0:
         return float(k)
@@ -224,7 +226,7 @@ def phases(top: int, growth_samples: int, first: int = 0, networks: Sequence[str
     """Return the phases from level `first` to level `top`: a fade to each level and a stable phase at it.
 
     All but the last together take `growth_samples`, in equal parts; with 0, the last is the only one. The layers of
-    other levels are idle in `networks`. Raises ValueError for fewer samples than phases.
+    other levels are idle in `networks`. Raises ValueError for fewer samples than phases before the last.
     """
     before = 2 * (top - first)  # phases before the last
     if 0 < growth_samples < before:

@@ -4,9 +4,9 @@
     synthesis      ws (N, L, Z) → pictures         a learned constant of 4×4 pixels, which styled convolutions enlarge
     discriminator  pictures → logits (N, 1)        residual blocks that halve
 
-All weights have the equalized learning rate or, before a demodulation, N(0, 1). Every LeakyReLU has slope 0.2 and,
-unless said otherwise, gain √2. `features` is the number of channels at the size of the picture; it doubles with every
-halving, up to `most`.
+With L layers that have a style, and Z numbers in z and w. All weights have the equalized learning rate; those that are
+demodulated have the distribution N(0, 1) and no factor. Every LeakyReLU has slope 0.2 and, unless said otherwise, gain
+√2. `features` is the number of channels at the size of the picture; it doubles with every halving, up to `most`.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def mapping(latent_dim: int, layers: int, rng: np.random.Generator) -> Sequentia
 
 
 class Stage(NamedTuple):
-    """The layers of one size of the synthesis: (x, w) → x each, and (x, w) → a picture."""
+    """The layers of one size of the synthesis: one or two convolutions (x, w) → x, and (x, w) → a picture."""
 
     convolutions: tuple[Layer, ...]
     to_picture: Layer
 
 
 class Kept(NamedTuple):
-    """What the passes of a stage leave: its caches, or the dy of each of its layers."""
+    """A value for each layer of a stage: its cache, its dy or its dx2."""
 
     convolutions: list[Any]
     to_picture: Any
@@ -91,18 +91,19 @@ class SynthesisCache:
 class Synthesis(Layer):
     """ws (N, L, Z) → pictures (N, H, W, C): the generator with skips of StyleGAN2 (figure 7 of the paper).
 
-    x is a learned constant at 4×4. Styled convolutions take it from size to size, and at each size a layer makes a
+    x is a learned constant at 4×4. Styled convolutions double its size several times, and at each size a layer makes a
     picture of x. The result is the sum of these pictures, each enlarged to the last size:
 
         picture = up(picture) + to_picture(x, w)
 
-    So coarse layers make the coarse part of the picture, and no layers have to grow. Layer i of L = 2·log2(H) − 2 has
-    the style ws[:, i]: at 4×4 one convolution, at every other size two. The picture of a size has the style of the
-    convolution that comes next, and the last one has one of its own.
+    So coarse layers make the coarse part of the picture from the first step on, without growing. Layer i of the
+    L = 2·log2(H) − 2 layers has the style ws[:, i]: at 4×4 one convolution, at every other size two. `to_picture` of a
+    size has the style of the convolution that comes next, the last one a style of its own. For 8×8 pixels, L is 4:
 
-    First and second order: `backward` and `double_backward` go through the same graph, as `Sequential` does through its
-    chain. x and picture are two streams, and the gradients of x are sums of two: of the next convolution's and of
-    `to_picture`'s.
+        ws[:, 0]  conv4        ws[:, 1]  picture4, up8        ws[:, 2]  conv8        ws[:, 3]  picture8
+
+    First and second order: the four sweeps of `Sequential`, through this graph. x goes both to `to_picture` and to the
+    next convolution, so dx is the sum of their gradients. `add(a, b)` is a + b, with None for zero.
     """
 
     def __init__(
@@ -181,7 +182,8 @@ class Synthesis(Layer):
         self.check_second(ddx, dy, cache)
         if cache.dy is not dy:
             self.backward(dy, cache, wrt="input")
-        # The reverse of `backward`, from the constant, at which dx ends: P doesn't depend on that dx
+        # Sweep 3, from the constant up. v is ∂P/∂(dx) for the dx of the next layer: None at the constant, whose dx
+        # isn't part of dws
         ddws, v, ddpicture, second, i = ddx, None, None, [], 0
         for stage, caches, dys in zip(self.stages, cache.stages, cache.dys, strict=True):
             of_convolutions = []
@@ -204,7 +206,7 @@ class Synthesis(Layer):
     def _sweep_4(self, second: list[Kept], cache: SynthesisCache) -> Any:
         """∂P/∂ws (N, L, Z), from the dx2 of every layer by an ordinary backward, which adds to parameter gradients.
 
-        `up` and the sum are linear, so nothing reaches P through the pictures themselves: only x has gradients here.
+        `up` and the sum are linear: they have no dx2, so the pictures have no gradient here, only x and ws have.
         """
         dws = array_module(self.constant.W).zeros(cache.shapes[0], second[0].to_picture[1].dtype)
         dx, i = None, self.n_layers - 1
@@ -259,7 +261,8 @@ def discriminator(
 def _styled(latent_dim: int, C: int, K: int, size: int, up: bool, rng: np.random.Generator) -> Sequential:
     """(x (N, H, W, C), w (N, Z)) → (N, size, size, K): a modulated convolution, noise, bias, LeakyReLU.
 
-    With `up` H is half of `size`: the transposed convolution makes 2H + 1 pixels, the blur 2H.
+    With `up` H is half of `size`: the transposed convolution makes 2H + 1 pixels, the blur 2H. The gain of 4 makes up
+    for the zeros that a stride of 2 puts between pixels.
     """
     blur = [Blur(1, gain=4.0)] if up else []
     convolution = ModulatedConv2D(C, K, 3, up, rng=rng)
@@ -267,7 +270,7 @@ def _styled(latent_dim: int, C: int, K: int, size: int, up: bool, rng: np.random
 
 
 def _style(latent_dim: int, C: int, rng: np.random.Generator) -> Branches:
-    """(x, w (N, Z)) → (x, s (N, C)): s = A w + b, b = 1 at first."""
+    """(x, w (N, Z)) → (x, s (N, C)): s = w A + b, b = 1 at first; x passes through."""
     return Branches(None, _equalized(Dense(latent_dim, C), rng, bias=1.0))
 
 

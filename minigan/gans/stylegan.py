@@ -90,7 +90,7 @@ class StyleGAN(StyleGAN2):
         half_life: Annotated[
             float, NotNegative("of the averages of weights, in pictures; 0: none; --ema gives a decay instead")
         ] = HALF_LIFE,
-        group: Annotated[int, WholeNumber("pictures whose variety D sees; must divide the batch; 0: none")] = GROUP,
+        group: Annotated[int, WholeNumber("pictures in a group of the minibatch standard deviation; 0: none")] = GROUP,
         growth_samples: Annotated[
             int | None, Samples("pictures until the last size is faded in; 0: no growing", "two thirds of the run")
         ] = None,

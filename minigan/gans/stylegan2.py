@@ -1,21 +1,23 @@
 """StyleGAN2: "Analyzing and Improving the Image Quality of StyleGAN" (Karras et al. 2020).
 
 A mapping network turns the latent z into a style w, and w enters every layer of the synthesis network, where it scales
-the channels of a convolution (layers/modulated.py). Styles of coarse layers decide on shape and pose, those of fine
-layers on color and texture, so layers may have styles of different w. One step, with y for random pictures:
+the channels of a convolution (layers/modulated.py). Styles of coarse layers determine shape and pose, those of fine
+layers color and texture, and each layer may have the style of another w. One step:
 
     draw z; update mapping and synthesis to minimize   mean softplus(−D(G(z)))
     every 4th step, for half a batch of z              4 · β mean (ℓ − a)²               path length (penalties.py)
     draw z; update D to minimize                       mean softplus(D(G(z))) + mean softplus(−D(x))
     every 16th step                                    16 · γ/2 mean ‖∇D(x)‖²            R1
 
-The two penalties change slowly, so they are computed rarely and weighted accordingly, in updates of their own: "lazy"
-regularization. In k steps, Adam then makes k + 1 updates. With c = k/(k + 1), a rate lr·c and decays β1ᶜ and β2ᶜ
-keep the length of k steps and the memory of Adam as they would be without (appendix B; docs/lazy-regularization.md).
+ℓ is the length of ∂⟨G(w), y⟩/∂w for a random picture y, and a is its moving average: pictures are to change equally
+fast with w everywhere. The two penalties change slowly, so each is computed in every k-th step, with k times its
+weight, in an update of its own ("lazy" regularization). k steps then have k + 1 updates by Adam. With c = k/(k + 1),
+the learning rate lr·c and the decays β1ᶜ and β2ᶜ, k + 1 updates move as far and decay Adam's averages as much as k
+updates would with lr, β1 and β2 (appendix B; docs/lazy-regularization.md).
 
-Style mixing: with probability 0.9, the layers from a random one on get the w of a second z, so that neighboring layers
-don't rely on having the same style. w̄ is a moving average of w. Samples are drawn with averages of the weights; ψ < 1
-moves their styles toward w̄, to typical pictures (truncation, `styles`).
+Style mixing: with probability 0.9, the layers from a random one on get the w of a second z, so that each layer also
+works beside a layer with another style. w̄ is a moving average of w. Samples are drawn with averages of the weights;
+ψ < 1 moves their styles toward w̄, to typical pictures (truncation, `styles`).
 
 Where gradients end:
     G's update       goes through D, whose parameters get none, and through synthesis to mapping. w̄ gets none
@@ -50,7 +52,7 @@ from minigan.optim import Adam
 from minigan.options import Count, Fraction, NotNegative, Positive, WholeNumber
 from minigan.penalties import R1, PathLength
 
-GROUP = 4  # pictures whose variety D sees
+GROUP = 4  # pictures of a group of the minibatch standard deviation
 W_RATE = 0.005  # of w̄
 GAMMA = 0.0002  # times size²/batch: the authors' heuristic
 
@@ -88,7 +90,7 @@ class StyleGAN2(HalfLifeGAN):
         path_every: Annotated[int, Count("steps from one path length to the next")] = 4,
         mixing: Annotated[float, Fraction("probability of two styles in a batch's layers")] = 0.9,
         half_life: Annotated[float, NotNegative("of the averages of weights, in pictures; 0: none")] = HALF_LIFE,
-        group: Annotated[int, WholeNumber("pictures whose variety D sees; must divide the batch; 0: none")] = GROUP,
+        group: Annotated[int, WholeNumber("pictures in a group of the minibatch standard deviation; 0: none")] = GROUP,
         features: Annotated[int, Count("channels at the size of the picture; twice as many with each halving")] = 64,
         max_features: Annotated[int, Count("most channels of a layer")] = 128,
         *,
@@ -160,7 +162,7 @@ class StyleGAN2(HalfLifeGAN):
         return {"g_loss": loss}
 
     def path_length_step(self, n: int, rng: Any, now: Now) -> dict[str, Any]:
-        """Update mapping and synthesis by the path length penalty, as many times its weight as steps have passed."""
+        """Update mapping and synthesis by the path length penalty, with `path_every` times its weight."""
         self.zero_grad("mapping", "synthesis")
 
         ws, backward_to_mapping = self.mixed_styles(n, rng, now)  # (N, L, Z)
@@ -192,12 +194,12 @@ class StyleGAN2(HalfLifeGAN):
         return {"d_loss": loss_real + loss_fake, "d_real": sigmoid(logits).mean(), "d_fake": d_fake}
 
     def r1_step(self, real: Any, rng: Any) -> dict[str, Any]:
-        """Update D by R1, as many times its weight as steps have passed."""
+        """Update D by R1, with `r1_every` times its weight."""
         gamma = self.r1_weight(len(real))
         self.zero_grad("D")
         penalty = R1(self.r1_every * gamma)(self.networks["D"], real, None, rng)
         self.update("D")
-        return {"r1": penalty * (2 / (self.r1_every * gamma))}
+        return {"r1": penalty * (2 / (self.r1_every * gamma))}  # mean ‖∇D(x)‖²
 
     def r1_weight(self, n: int) -> float:
         """Return γ for batches of n pictures: as given, or by the heuristic."""

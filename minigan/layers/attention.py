@@ -156,7 +156,7 @@ class Gain(Layer):
         return self._times_gamma(ddx), None
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """That of x, twice."""
+        """Those of x and y, which are equal."""
         return cache.shape, cache.shape
 
     def _times_gamma(self, a: Any) -> Any:

@@ -65,7 +65,7 @@ class Identity(Layer):
         return ddx, None
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """That of x, twice."""
+        """Those of x and y, which are equal."""
         return cache, cache
 
 

@@ -27,21 +27,22 @@ class EqualizedCache(NamedTuple):
 class Equalized(Layer):
     """The inner layer with W = c V and b = m a for its stored parameters V and a (Karras et al. 2018, section 4.1).
 
-        V ~ N(0, 1)/m        c = gain · m/√fan_in        fan_in: the numbers that an output sums, C or R·S·C/groups,
+        V ~ N(0, 1)/m        c = gain · m/√fan_in        fan_in: the inputs that an output sums, C or R·S·C/groups,
                                                          in a transposed convolution as if its stride were 1
 
     At the start W has the variance gain²/fan_in, as with He's initialization for gain = √2. What differs is training.
-    Adam changes every number by about lr in a step, whatever the size of the gradient. A W stored with the standard
-    deviation √(2/fan_in) would change by lr·√(fan_in/2) of its size, so layers with many inputs would learn faster than
-    those with few. Every V has the standard deviation 1/m, and changes by lr·m of its size in a step. `lr_multiplier` m
-    is 1, or 0.01 in the mapping network of StyleGAN, which is to learn a hundred times more slowly.
+    Adam changes every stored number by about lr in a step, whatever the size of the gradient. A W stored with the
+    standard deviation √(2/fan_in) would change by lr·√(fan_in/2) relative to its size, so layers with many inputs would
+    learn faster than those with few. V has the standard deviation 1/m in every layer, so V, and W with it, changes by
+    lr·m relative to its size. `lr_multiplier` m is 1, or 0.01 in the mapping network of StyleGAN, which is to learn a
+    hundred times more slowly.
 
     First order. W = c V, so the inner layer's gradients are multiplied by the same constants, and dx is its own:
 
         dV = c dW        da = m db
 
-    Second order. (dy, x, W) → dx is the inner layer's backward. Its double_backward, computed with W, gives ddy, dx2
-    and ∂P/∂W, and ∂P/∂V = c ∂P/∂W.
+    Second order. dx is computed by the inner layer's backward with W. So its double_backward with W gives ddy, dx2 and
+    ∂P/∂W, and ∂P/∂V = c ∂P/∂W.
 
     layer: Dense, Conv2D or ConvTranspose2D. Its W is replaced by V, its b, if it has one, by `bias`/m, so that b starts
            as `bias`. Optimizers and checkpoints see V and a, under the names layer.W and layer.b.
@@ -75,7 +76,7 @@ class Equalized(Layer):
         self.check_array(x)
         V, a = self.layer.W, self.layer.b
         dtype = x.dtype if x.dtype in (np.float32, np.float64) else V.dtype
-        W = V.astype(dtype)  # a copy
+        W = V.astype(dtype)  # a copy: V stays as it is
         W *= self.scale
         b = None if a is None else a.astype(dtype) * self.lr_multiplier
         y, inner = self._with(W, b).forward(x, train, rng)
@@ -103,7 +104,7 @@ class Equalized(Layer):
         return Chain((self.layer,))
 
     def _with(self, W: Any, b: Any, gradient: bool = False) -> Layer:
-        """A shallow copy of the inner layer with these W and b, and zeros as dW and db. The layer isn't changed."""
+        """A shallow copy of the inner layer with these W and b, and with zeros as dW and db if `gradient`."""
         layer = copy.copy(self.layer)
         dW, db = (None if a is None or not gradient else array_module(a).zeros_like(a) for a in (W, b))
         vars(layer).update(W=W, b=b, dW=dW, db=db)  # not `layer.W = …`, which would take the dtype of the layer's own
@@ -118,7 +119,7 @@ class Equalized(Layer):
 
 
 def _fan_in(layer: Layer) -> int:
-    """The numbers that an output of the layer sums. Raises ValueError for a layer without weights of that kind."""
+    """The number of inputs that an output of the layer sums. Raises ValueError for a layer of another type."""
     if isinstance(layer, Dense):
         return layer.in_features
     if isinstance(layer, (Conv2D, ConvTranspose2D)):

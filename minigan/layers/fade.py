@@ -33,25 +33,25 @@ class Scaled(Layer):
         return self.factor * ddx, None
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """That of x, twice."""
+        """Those of x and y, which are equal."""
         return cache, cache
 
 
 class Fade(Residual):
     """y = (1 − α) old(x) + α new(x): a path of new layers is faded in beside the path that it replaces.
 
-    A generator fades from an enlarged picture of the old resolution to one of the new, a critic from the features of a
-    halved picture to those of the whole:
+    A generator fades from an enlarged picture of the old resolution to a picture of the new one. A critic fades from
+    the features of a halved picture to those of the whole picture:
 
         generator   old: to RGB, enlarge           new: enlarge, two convolutions, to RGB
         critic      old: halve, from RGB           new: from RGB, two convolutions, halve
 
-    It is the sum of two paths, each of which ends in a factor, so the gradients are those of `Residual`:
+    It is the sum of two paths, each of which ends in a factor. `Residual` adds their outputs, and their gradients:
 
         dx = old.backward((1 − α) dy) + new.backward(α dy)
 
-    At α = 0 the network computes what it did before it grew. For small α, the new layers' gradients, and what they pass
-    on to the layers before them, have the factor α: layers that haven't learned yet don't disturb those that have.
+    At α = 0 the network computes what it did before it grew. The gradients of the new layers and their part of dx have
+    the factor α: while α is small, their random weights hardly change the gradients of trained layers.
 
     alpha: in [0, 1], no parameter. Raises ValueError for another value, ShapeError if the outputs differ in shape.
     """
@@ -60,9 +60,9 @@ class Fade(Residual):
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha is {alpha}: it must be between 0, only the old path, and 1, only the new one")
         self.old, self.new, self.alpha = old, new, float(alpha)
-        super().__init__(
-            *(
-                (Conditional if path.conditional else Sequential)(path, Scaled(factor))
-                for path, factor in ((new, self.alpha), (old, 1 - self.alpha))
-            )
-        )
+        super().__init__(_times(self.alpha, new), _times(1 - self.alpha, old))
+
+
+def _times(factor: float, path: Layer) -> Layer:
+    """x → factor · path(x), or (x, c) → factor · path(x, c)."""
+    return (Conditional if path.conditional else Sequential)(path, Scaled(factor))

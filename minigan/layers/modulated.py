@@ -27,14 +27,14 @@ class ModulatedCache(NamedTuple):
 
 
 class ModulatedConv2D(Layer):
-    """(x, s) → y: a convolution with the weight s_c W[r, s, c, k] for each sample, divided by its norm over (r, s, c).
+    """(x, s) → y: a convolution with the weight s_c W[i, j, c, k] for each sample, divided by its norm over (i, j, c).
 
     StyleGAN2 (Karras et al. 2020, equations 1 to 3). x (N, H, W, C), style s (N, C), W (R, R, C, K) → y (N, OH, OW, K).
-    A kernel for each sample isn't needed. A convolution is linear, so a factor on an input channel of the weight may as
-    well multiply that channel of x, and a factor on an output channel may multiply that channel of the result:
+    A kernel for each sample isn't needed. A convolution is linear, so a factor of an input channel of the weight may
+    multiply that channel of x instead, and a factor of an output channel may multiply that channel of the result:
 
-        t = g s            u = t x        v = conv2d(u, W)        y = d v
-        Q = Σ_{r, s} W²    (C, K)         q = t² Q + ε            d = q^−½        (N, K)
+        t = g s            (N, C)         u = t x                 v = conv2d(u, W)        y = d v
+        Q = Σ_{i, j} W²    (C, K)         q = t² Q + ε            d = q^−½                (N, K)
 
     t and d are the same at all pixels. Where x has independent channels of variance 1, y has variance 1: d removes the
     scale of s. Without `demodulate`, d = 1. g is the `gain`: 1 with demodulation, which would remove any other one, and
@@ -43,22 +43,21 @@ class ModulatedConv2D(Layer):
     With `up`, conv2d is the transposed convolution with stride 2 and no padding, so OH = 2H + R − 2; without it, the
     stride is 1, the padding R//2, and y has the size of x. With `bias`, b (K,) is added to y; db = Σ dy.
 
-    First order. Read the formulas from the end, with sums over the pixels of a sample:
+    First order. The forward formulas in reverse, with sums Σ over the pixels of a sample:
 
         dv = d dy          du = conv2d_input_grad(dv, W)          dx = t du
         dd = Σ dy v        dq = −½ d³ dd                          dt = Σ du x + 2 t (dq Qᵀ)        ds = g dt
         dW = conv2d_weight_grad(u, dv) + 2 W (t²)ᵀ dq
 
-    ds has two parts. A larger s_c makes channel c of the input larger, and it makes the norm larger that all output
-    channels are divided by.
+    ds has two parts: s_c multiplies channel c of the input, and it is part of the norm that divides all outputs.
 
     Second order. P depends on dx and ds, with ddx = a and dds = b. As dx and ds are the gradient of ⟨dy, y⟩, the sum
-    ⟨a, dx⟩ + ⟨b, ds⟩ is Φ = ⟨dy, ẏ⟩, where ẏ is the derivative of y when (x, s) moves along (a, b). With ṫ = g b,
+    ⟨a, dx⟩ + ⟨b, ds⟩ is Φ = ⟨dy, ẏ⟩, where ẏ is the derivative of y when (x, s) changes along (a, b). With ṫ = g b,
 
         u̇ = t a + ṫ x      v̇ = conv2d(u̇, W)      q̇ = 2 (t ṫ) Q      ḋ = −½ d³ q̇      ẏ = d v̇ + ḋ v
 
-    So ddy = ẏ, and the rest is the gradient of Φ in x, s and W. In v̇, u̇ and q̇ it is dv, du and dq from above. In v, u
-    and q it is, with 2 for "by second order":
+    So ddy = ẏ, and dx2, ds2 and dW are the gradients of Φ. Those with respect to v̇, u̇ and q̇ are dv, du and dq from
+    above. Those with respect to v, u, x, d, q, t and s have the suffix 2:
 
         dv2 = ḋ dy         du2 = conv2d_input_grad(dv2, W)        dx2 = t du2 + ṫ du
         dd2 = Σ dy v̇ − 3/2 d² q̇ dd        dq2 = −½ d³ dd2
@@ -123,10 +122,10 @@ class ModulatedConv2D(Layer):
             if self.demodulate:
                 self._add_norm_gradient((t**2).T @ dq)  # (C, N) @ (N, K)
             if self.bias:
-                self.db += sum_over((dy,), (0, 1, 2))[0, 0, 0]
+                self.db += sum_over((dy,), (0, 1, 2))[0, 0, 0]  # (1, 1, 1, K) → (K,)
         if wrt == "params":
             return None
-        # forward: v = conv2d(u, W), u = t x
+        # forward: v = conv2d(u, W), u = t x, q = t² Q + ε
         du = self._conv_input_grad(dv, x.shape[1:3])
         dt = _over_pixels(du, x)
         if self.demodulate:
@@ -147,7 +146,7 @@ class ModulatedConv2D(Layer):
         du = self._conv_input_grad(dv, x.shape[1:3])
         self._add_conv_gradient(u_dot, dv)
         dt2 = xp.zeros_like(t) if a is None else _over_pixels(du, a)
-        if not self.demodulate:  # then y is linear in x and in s
+        if not self.demodulate:  # y = v, which is linear in x and in s: no further terms
             return v_dot, (_scaled(du, t_dot), g * dt2)
 
         Q = self._Q(t)
@@ -174,7 +173,7 @@ class ModulatedConv2D(Layer):
         return int(np.prod((x_shape[0] if self.up else y_shape)[:-1])) * self.W.size
 
     def _Q(self, like: Any) -> Any:
-        """Σ_{r, s} W² (C, K), in the dtype of `like`."""
+        """Σ_{i, j} W² (C, K), in the dtype of `like`."""
         return (self.W**2).sum(axis=(0, 1)).astype(like.dtype, copy=False)
 
     # The convolution, its adjoint and its weight gradient; with `up` the first two exchange their places, because
@@ -199,7 +198,7 @@ class ModulatedConv2D(Layer):
             self.dW += conv2d_weight_grad(u, dv, kernel, padding=self._padding)
 
     def _add_norm_gradient(self, dQ: Any) -> None:
-        # Q = Σ_{r, s} W²
+        # forward: Q = Σ_{i, j} W²
         self.dW += 2 * self.W * dQ
 
     @property

@@ -45,13 +45,13 @@ class NoiseBias(Layer):
             raise ValueError(f"{self!r} draws noise in training: pass a random generator, forward(x, rng=rng)")
         shape = (*x.shape[:3], 1)
         noise = self.fixed[None].astype(x.dtype) if rng is None else rng.standard_normal(shape, dtype=x.dtype)
+        b, strength = (a.astype(x.dtype, copy=False) for a in (self.b, self.strength))
 
         def f(x: Any, noise: Any, out: Any = None) -> Any:
             y = array_module(x).add(x, b, out=out)
-            y += strength * noise
+            y += strength * noise  # (N, H, W, 1)
             return y
 
-        b, strength = (a.astype(x.dtype, copy=False) for a in (self.b, self.strength))
         return by_rows(f, x, noise), (x.shape, noise)
 
     def backward_input(self, dy: Any, cache: Any) -> Any:
@@ -63,7 +63,7 @@ class NoiseBias(Layer):
         """Add db (C,) and dstrength (1,)."""
         _, noise = cache
         # forward: y = x + b + strength · n
-        self.db += sum_over((dy,), (0, 1, 2))[0, 0, 0]
+        self.db += sum_over((dy,), (0, 1, 2))[0, 0, 0]  # (1, 1, 1, C) → (C,)
         over_channels = array_module(dy).ascontiguousarray(dy.sum(axis=3, keepdims=True))  # (N, H, W, 1)
         self.dstrength += (over_channels * noise).sum()
 
@@ -81,8 +81,9 @@ class NoiseBias(Layer):
 class ScaledLeakyReLU(LeakyReLU):
     """y = gain · (x where x > 0, else slope · x).
 
-    With a gain of √2 and a slope of 0.2, the mean square of y is 1.04 times that of a symmetric x, instead of half of
-    it: layers keep the scale of their inputs, whatever their weights are initialized to (Karras et al. 2020, code).
+    With a gain of √2 and a slope of 0.2, the mean square of y is 1.04 times that of a symmetric x (without gain: 0.52).
+    So weights of the variance 1/fan_in keep the scale of features (Karras et al. 2020, code). In `progan`, where the
+    activation has no gain, weights have the variance 2/fan_in instead.
 
     Raises ValueError for a slope outside [0, 1], or a gain that isn't positive.
     """

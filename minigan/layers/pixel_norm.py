@@ -14,22 +14,23 @@ class PixelNorm(Layer):
     """y = r x with r = (⟨x²⟩ + ε)^(−½), for x (…, C). ⟨·⟩ is the mean over the C channels of a pixel.
 
     It has no parameters and no mean is subtracted: the length of every pixel's vector becomes √C, its direction stays.
-    The signals of a generator can't grow from layer to layer, however large its weights become.
+    So the features of a generator can't grow from layer to layer, however large its weights become.
 
-    First order. Move x by δx. Then δr = −r³ ⟨x δx⟩ = −r² ⟨y δx⟩, and
+    First order. Change x by δx. Then δr = −r³ ⟨x δx⟩ = −r² ⟨y δx⟩, and
 
         δy = r δx + x δr = r (δx − y ⟨y δx⟩) =: K δx
 
-    K is symmetric, because Σ g K δx = r (Σ g δx − C ⟨y g⟩⟨y δx⟩) keeps its value when g and δx change places. So
+    K is symmetric: the sum over channels Σ g K δx = r (Σ g δx − C ⟨y g⟩⟨y δx⟩) is the same with g and δx exchanged. So
 
         dx = K dy = r (dy − y ⟨y dy⟩)
 
-    Second order, with v = ddx = ∂P/∂(dx). P moves by δS, S = Σ v K dy with v held fixed. In dy, by the symmetry:
+    Second order, with v = ddx = ∂P/∂(dx). If dx changes, P changes by δS, for S = Σ v dx = Σ v K dy with v held fixed.
+    With respect to dy, by the symmetry,
 
         ddy = K v
 
-    In x, with a = ⟨y dy⟩ and b = ⟨y v⟩: S = C r (⟨v dy⟩ − a b), δr = −r² ⟨y δx⟩ and δa = ⟨dy K δx⟩ = ⟨dx δx⟩, likewise
-    δb = ⟨ddy δx⟩. Therefore
+    With respect to x, with a = ⟨y dy⟩ and b = ⟨y v⟩: S = C r (⟨v dy⟩ − a b), where δr = −r² ⟨y δx⟩,
+    δa = ⟨δy dy⟩ = ⟨dy K δx⟩ = ⟨dx δx⟩ and δb = ⟨ddy δx⟩ likewise. δS is the sum over channels of dx2 δx, so
 
         dx2 = −r (r (⟨v dy⟩ − a b) y + b dx + a ddy)
     """
@@ -65,7 +66,7 @@ class PixelNorm(Layer):
         return ddy, dx2
 
     def shapes(self, cache: Any) -> tuple[Any, Any]:
-        """That of x, twice."""
+        """Those of x and y, which are equal."""
         return cache[0].shape, cache[0].shape
 
 
