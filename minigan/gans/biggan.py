@@ -2,20 +2,21 @@
 
 SN-GAN's residual networks with self-attention, and a generator in which class and latent enter every block:
 
-    z is cut into 4 parts of nearly equal length. Part 0 begins the picture; parts 1, 2, 3 go to the three blocks
+    z is cut into 4 parts of nearly equal length. Part 0 goes to the first layer; parts 1, 2, 3 to the three blocks
     e = an embedding of the class (128 numbers), the same in all blocks ("shared embedding")
     c = (part of z, e) sets the norms of a block:  γ = 1 + c W_γ,  β = c W_β    (two matrices for each norm)
 
     G: part 0 → dense 4²·F → 8²·F → 16²·F → attention → 32²·F → norm, ReLU → 3×3 → tanh        F = 4·features
     D: 32²·C → 16²·F → attention → 8²·F → 8²·F → 8²·F → ReLU, h = sum over pixels → w·h + b + e_y·h    (projection)
+    8²·F is an array (N, 8, 8, F). h, the weight w and e_y, D's own embedding of class y, have F numbers each
 
 All weights of both networks have spectral norm, but for the embedding of G and the batch norms. One training step:
 
     n_critic times   draw z; update D to minimize mean max(0, 1 − D(x, y)) + mean max(0, 1 + D(G(z, y), y))
     once             draw z; update G to minimize −mean D(G(z, y), y), plus R if `ortho` is above 0
 
-With rows of M for the outputs of a weight of G, the regularization R = β/2 · ‖M Mᵀ ∘ (1 − I)‖² makes different outputs
-orthogonal, and leaves their lengths alone (section 3.1; half of equation 3, as in the authors' code):
+Write a weight of G as a matrix M with a row for each output. R = β/2 · ‖M Mᵀ ∘ (1 − I)‖² makes different rows
+orthogonal and doesn't depend on the diagonal, their lengths (section 3.1; half of equation 3, as in the authors' code):
 
     dM = 2β (M Mᵀ ∘ (1 − I)) M
 
@@ -163,10 +164,10 @@ class BigGAN(LatentGAN):
         D, optimizer, xp, n = self.networks["D"], self.optimizers["D"], array_module(real), len(real)
         optimizer.zero_grad()
         z = self.latent(n, rng)  # (N, latent_dim)
-        fake = self.networks["G"].output(self._and(labels, z), rng=rng)  # → (N, 32, 32, C); no gradient goes into G
-
+        fake = self.networks["G"].output(self._with_labels(z, labels), rng=rng)  # no cache: G gets no gradient
+        pictures = xp.concatenate([real, fake])  # (2N, 32, 32, C)
         both = None if labels is None else xp.concatenate([labels, labels])  # (2N,)
-        logits, cache = D.forward(self._and(both, xp.concatenate([real, fake])), rng=rng)  # (2N, 32, 32, C) → (2N, 1)
+        logits, cache = D.forward(self._with_labels(pictures, both), rng=rng)  # → (2N, 1)
         loss_real, dreal = self.loss.real(logits[:n])
         loss_fake, dfake = self.loss.fake(logits[n:])
         D.backward(xp.concatenate([dreal, dfake]), cache, wrt="params")
@@ -178,10 +179,11 @@ class BigGAN(LatentGAN):
         """Update G on `n` new fakes to minimize −mean D(G(z, y), y) + R."""
         G, D, optimizer = self.networks["G"], self.networks["D"], self.optimizers["G"]
         optimizer.zero_grad()
-        fake, G_cache = G.forward(self._and(labels, self.latent(n, rng)), rng=rng)  # (N, latent_dim) → (N, 32, 32, C)
-        logits, D_cache = D.forward(self._and(labels, fake), rng=rng)  # → (N, 1)
+        z = self.latent(n, rng)
+        fake, G_cache = G.forward(self._with_labels(z, labels), rng=rng)  # (N, latent_dim) → (N, 32, 32, C)
+        logits, D_cache = D.forward(self._with_labels(fake, labels), rng=rng)  # → (N, 1)
         loss, dlogits = self.loss.generator(logits)  # −mean D
-        dx = D.backward(dlogits, D_cache, wrt="input")  # (N, 32, 32, C), or that and None for labels; D isn't updated
+        dx = D.backward(dlogits, D_cache, wrt="input")  # (N, 32, 32, C), or (that, None) with labels; D isn't updated
         del D_cache
         G.backward(dx if labels is None else dx[0], G_cache, wrt="params")
         measured = {"g_loss": loss}
@@ -200,7 +202,7 @@ class BigGAN(LatentGAN):
             z = self.device.array(truncated(to_numpy(z), truncation))
         return super().generate(z, labels)
 
-    def _and(self, labels: Any, x: Any) -> Any:
+    def _with_labels(self, x: Any, labels: Any) -> Any:
         """Return the input of a network: x, or (x, labels) in a conditional model."""
         return x if labels is None else (x, labels)
 
@@ -242,7 +244,8 @@ def _generator(
 ) -> Sequential:
     """Build G: z (N, latent_dim), or (z, labels) → pictures (N, 32, 32, C) in [−1, 1].
 
-    The condition c that all blocks get is z and the embedding of the class, side by side; each norm takes its columns.
+    All blocks get the same c: z (N, latent_dim) beside the embedding e (N, 128). `Columns` selects the part of z that
+    belongs to a block, and e.
     """
     ends = [latent_dim * i // PARTS for i in range(PARTS + 1)]  # part i of z is z[:, ends[i] : ends[i + 1]]
     parts = list(zip(ends, ends[1:], strict=False))
@@ -253,7 +256,7 @@ def _generator(
         return SpectralNorm(layer, rng=rng)
 
     def norm_of(part: tuple[int, int]) -> Norm:
-        """Return a function that makes the norms of a block, from a number of channels."""
+        """Return a function that makes a norm (x, c) → γ x̂ + β from its number of channels; `part` is that of z."""
         columns = [part, *of_class]
         n = sum(stop - start for start, stop in columns)
 

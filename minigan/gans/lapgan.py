@@ -18,8 +18,8 @@ One training step, for every level on its own, all with the same real pictures:
     update D to minimize −½ mean log D(x) − ½ mean log(1 − D(fake))
     update G to minimize −mean log D(fake), on the same fakes
 
-D sees the sum of residual and coarse picture, so both real and fake are whole pictures with the same coarse part. In
-training, no level depends on another. In sampling, each gets what the level below it has made.
+D gets the sum of residual and coarse picture, so both real and fake are whole pictures with the same coarse part. In
+training, no level depends on another. In sampling, each gets the picture of the next coarser level.
 
 Networks (lapgan_networks.py), from the authors' CIFAR scripts (facebookarchive/eyescream), with F = `features`:
 
@@ -212,8 +212,8 @@ class LAPGAN(Model):
     def trace(self, code: Any, labels: Any = None) -> tuple[Any, Callable[[Any], Any]]:
         """Return the samples of z = `code` (n, latent_dim), as `generate`, and `backward`, which maps dsamples to dz.
 
-        The gradient goes down the levels, each time both through G and past it. No parameter gets a gradient.
-        Raises ValueError if labels are given.
+        x = coarse + G(noise, coarse), so in each level dcoarse is the sum of dx and of G's gradient for its second
+        input. No parameter gets a gradient. Raises ValueError if labels are given.
         """
         self._check_labels(labels)
         steps: list[tuple[Any, Any, Any]] = []  # of each level: its G, and the caches of G and of doubling
@@ -229,7 +229,7 @@ class LAPGAN(Model):
             steps.append((G, cache, doubled))
 
         def backward(dsamples: Any) -> Any:
-            dz = []
+            dz = []  # of each level, the finest first
             # forward: samples = x.clip(-1, 1)
             dx = dsamples * (abs(x) <= 1)
             for G, cache, doubled in steps[:0:-1]:

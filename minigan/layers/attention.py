@@ -1,7 +1,7 @@
-"""Self-attention: every pixel looks at all others and adds a weighted mean of what they hold.
+"""Self-attention: to every pixel is added a weighted mean of values from all pixels.
 
 Zhang et al. 2019, "Self-Attention Generative Adversarial Networks" (SAGAN), in the form of BigGAN's authors' code. A
-convolution sees a few pixels around each; attention relates any two pixels of a picture in one layer.
+convolution relates a pixel to its neighbors; attention relates any two pixels of a picture in one layer.
 
     SelfAttention(C) = Residual(Sequential(Fork(θ, φ, g), DotProductAttention(), o, Gain()))
 
@@ -34,23 +34,24 @@ class DotProductAttention(Layer):
     """O = softmax(Q Kᵀ) V: for M queries, J keys and J values of each sample, M weighted means of the values.
 
     Q (N, …, d), K (N, …, d) and V (N, …, e) → O (N, …, e), where … are pixels: M of Q and O, J of K and V. Written for
-    one sample, with matrices Q (M, d), K (J, d) and V (J, e):
+    one sample, with matrices Q (M, d), K (J, d) and V (J, e), and ∘ for products element by element:
 
         S = Q Kᵀ  (M, J)        A = softmax(S) over the J keys        O = A V  (M, e)
 
-    First order. s[a] = A ∘ (a − Σ_keys a ∘ A) is the backward of softmax, row by row: its Jacobian, which is symmetric,
-    times a (`Softmax`).
+    First order. s[a] = A ∘ (a − Σ_keys a ∘ A) is the backward of softmax (`Softmax`): each row of a times the symmetric
+    Jacobian of this row.
 
         dA = dO Vᵀ        dV = Aᵀ dO        dS = s[dA]        dQ = dS K        dK = dSᵀ Q
 
-    Second order. P depends on dQ, dK and dV, with q = ddQ, k = ddK, v = ddV. From dQ = dS K and dK = dSᵀ Q follows
-    T = ∂P/∂(dS), and then everything back through dS = s[dA] and dA = dO Vᵀ:
+    Second order. P depends on dQ, dK and dV, with q = ddQ, k = ddK, v = ddV. In reverse order through dQ = dS K and
+    dK = dSᵀ Q, with T = ∂P/∂(dS), then dS = s[dA], then dA = dO Vᵀ and dV = Aᵀ dO:
 
         T = q Kᵀ + Q kᵀ        ddA = s[T]        ddO = ddA V + A v
 
-    Q, K, V and A occur in these gradients, too. What P changes by through each of them:
+    Q, K, V and A occur in these lines, too. With ∂s for the ∂P/∂A of `Softmax` with ddx = T and dy = dA, and with
+    S2 = ∂P/∂S, Q2 = ∂P/∂Q and so on:
 
-        ∂P/∂A = dO vᵀ + (what softmax's double backward gives for T and dA)        S2 = s[∂P/∂A]
+        ∂P/∂A = dO vᵀ + ∂s        S2 = s[∂P/∂A]
         Q2 = S2 K + dS k        K2 = S2ᵀ Q + dSᵀ q        V2 = ddAᵀ dO
 
     The products are not divided by √d: SAGAN doesn't, Transformers do. Memory is N·M·J numbers.
@@ -88,11 +89,11 @@ class DotProductAttention(Layer):
         # backward: dQ = dS @ K, dK = dSᵀ @ Q
         T = product(q, _T(K)) + product(Q, _T(k))  # (M, d) @ (d, J), twice
         Q2, K2 = product(dS, k), product(_T(dS), q)
-        # backward: dS = s[dA]
+        # backward: dS = s[dA]; S2 is s[∂s] so far
         ddA, S2 = SOFTMAX.double_backward(T, dA, A)
         # backward: dA = dO @ Vᵀ, dV = Aᵀ @ dO
         ddO, V2 = product(ddA, V) + product(A, v), product(_T(ddA), dO)
-        # forward: A = softmax(S), S = Q @ Kᵀ
+        # forward: A = softmax(S), S = Q @ Kᵀ; dO vᵀ is the part of ∂P/∂A from dV = Aᵀ @ dO
         S2 += SOFTMAX.backward_input(product(dO, _T(v)), A)
         Q2 += product(S2, K)
         K2 += product(_T(S2), Q)
@@ -171,7 +172,8 @@ class SelfAttention(Residual):
     then pooled, the largest of every 2×2 pixels, so there are a quarter as many keys and values as queries. γ begins
     as 0, so the layer begins as y = x, and the first step moves γ alone (SAGAN, equation 3).
 
-    All gradients are those of the layers that it is made of. Among them are no others with a dx2 than attention.
+    All gradients are those of the layers that it is composed of. Of these, only `DotProductAttention` has a dx2: the
+    others are linear, or piecewise linear, in x.
 
     wrap: put around each convolution, such as `SpectralNorm`, as in both papers.
     init: of the convolutions.
