@@ -29,11 +29,12 @@ log 2 = .69 if D can't decide, and a margin of .35,
 The rule needs two numbers on the host, which the device computes: the step's one wait for it.
 
 **γ for means.** The authors' L = ½ Σ (f(x̃) − f(x))² sums over the F values: L = (F/2) error. Their γ is multiplied by
-F/2 here, and the KL divergence of an encoder that minimizes L + β KL by 2/F. They used γ = 1e-5 for 64 pixels in the
-stored script; F = 8·8·256 makes that .082. The default is .1 for all sizes.
+F/2 here, and the KL divergence of an encoder that minimizes L + β KL by 2/F. For 64 pixels they used γ = 1e-5, in the
+last version of their script 1e-6; F = 8·8·256 makes that .082 and .0082. The default is .1 for all sizes.
 
 Deviations from the authors' code: Adam 2e-4 (.5, .999) instead of RMSprop with weight decay; the decoder minimizes
-−log D(s) instead of log(1 − D(s)), whose gradient vanishes where D rejects s; D doesn't judge reconstructions.
+−log D(s) instead of log(1 − D(s)), whose gradient vanishes where D rejects s. D doesn't judge reconstructions, as in
+that last version (in the paper it does).
 """
 
 from __future__ import annotations
