@@ -10,7 +10,10 @@ on other arguments. Arguments of type int, float, str or bool are options withou
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 
@@ -115,7 +118,8 @@ class Argument:
         return self.option.check(value)
 
 
-def arguments_of(model: type) -> dict[str, Argument]:
+@lru_cache(maxsize=128)  # reading the annotations of all models takes 20 ms, which every command would wait for
+def arguments_of(model: type) -> Mapping[str, Argument]:
     """Return the constructor arguments that are options: int, float, str or bool with a default, but not `device`."""
     found = {}
     hints = get_type_hints(model.__init__, include_extras=True)  # type: ignore[misc]
@@ -133,4 +137,4 @@ def arguments_of(model: type) -> dict[str, Argument]:
             continue
         plain = Number if kind in (int, float) else Option
         found[name] = Argument(name, kind, option or plain(name.replace("_", " ")), parameter.default, choices)
-    return found
+    return MappingProxyType(found)

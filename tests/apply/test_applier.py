@@ -103,7 +103,7 @@ def test_the_number_of_threads_decides_no_bit():
         from appliers import Changes, photo, smoother
         from minigan.apply import Applier
         from minigan.apply.picture import to_floats
-        print(hashlib.sha256(Applier(Changes(smoother(width=64)))(to_floats(photo(400, 500))).tobytes()).hexdigest())
+        print(hashlib.sha256(Applier(Changes(smoother(width=64)))(to_floats(photo(200, 250))).tobytes()).hexdigest())
     """
     digests = set()
     for threads in "12":

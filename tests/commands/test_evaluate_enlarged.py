@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,19 @@ def files(in_an_empty_folder):  # noqa: F811
     Path("my_models.py").write_text(TRANSLATORS.read_text())
     for i in range(20):
         save(f"pictures/{i:02}.png", photo(24, 30, seed=i))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that tests copy: training takes longer than they do."""
+    folder, before = tmp_path_factory.mktemp("enlarger"), os.getcwd()
+    os.chdir(folder)
+    Path("my_models.py").write_text(TRANSLATORS.read_text())
+    for i in range(20):
+        save(f"pictures/{i:02}.png", photo(24, 30, seed=i))
+    assert run(TRAIN) == 0
+    os.chdir(before)
+    return folder / "run"
 
 
 def evaluated(capsys, line):
@@ -160,8 +175,8 @@ def test_folders_that_cannot_be_compared_are_a_sentence(capsys, line, said):
         ("apply run in.png -o out.png --model my_models.py:Enlarger --strength much", "is not a number"),
     ],
 )
-def test_what_does_not_apply_to_a_run_is_a_sentence(capsys, line, said):
-    run(TRAIN)
+def test_what_does_not_apply_to_a_run_is_a_sentence(trained, capsys, line, said):
+    shutil.copytree(trained, "run")
     save("tiny/x.png", photo(9, 9))
     save("in.png", photo(9, 9))
     save("broken/x.png", photo(90, 90))

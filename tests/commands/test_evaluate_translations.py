@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,18 @@ def files(in_an_empty_folder):  # noqa: F811
     Path("my_models.py").write_text(TRANSLATORS.read_text())
     write("pictures", 60, 0)
     write("others", 50, 1)
+
+
+@pytest.fixture(scope="module")
+def denoiser(tmp_path_factory):
+    """A run that tests copy."""
+    folder, before = tmp_path_factory.mktemp("denoiser"), os.getcwd()
+    os.chdir(folder)
+    Path("my_models.py").write_text(TRANSLATORS.read_text())
+    write("pictures", 60, 0)
+    assert run(DENOISER) == 0
+    os.chdir(before)
+    return folder / "run"
 
 
 def evaluated(capsys, line):
@@ -109,8 +123,8 @@ def test_pictures_smaller_than_those_of_training_are_a_sentence_without_a_size_t
         (f"{OWN}Denoiser --split test", "has no test"),
     ],
 )
-def test_what_does_not_apply_is_a_sentence(capsys, line, said):
-    run(DENOISER)
+def test_what_does_not_apply_is_a_sentence(denoiser, capsys, line, said):
+    shutil.copytree(denoiser, "run")
     assert said in refused(capsys, line)
 
 

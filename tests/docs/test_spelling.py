@@ -26,6 +26,8 @@ def british(text):
     """The words of a text, with their lines, that are spelled the British way."""
     for exception in EXCEPTIONS:
         text = text.replace(exception, "")
+    if not BRITISH.search(" ".join(set(text.split()))):  # each word once: a quarter of the time
+        return []
     return [f"line {text.count(chr(10), 0, found.start()) + 1}: {found[0]}" for found in BRITISH.finditer(text)]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from crews import number_of_threads
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.backend import to_numpy
@@ -54,6 +54,7 @@ def test_large_inputs_neither_overflow_nor_warn(layer, dtype):
 
 @pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "PReLU", "Tanh", "Sigmoid", "Softplus"])
 @given(data=st.data())
+@settings(max_examples=settings.default.max_examples // 2)
 def test_rows_at_a_time_and_threads_change_nothing(name, data):
     """Not a bit, and the gradients are right to second order."""
     layer, x = data.draw(LAYERS[name])

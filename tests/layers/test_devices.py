@@ -1,4 +1,4 @@
-"""The same source on every array library: all three verbs of every layer, without copying to the host."""
+"""The same source on every array library: all three verbs of every layer, as on the host, without copying there."""
 
 import copy
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minigan.backend import CPU, array_module, to_numpy
 from minigan.layers import Dropout, NoiseBias, Reparametrize
-from minigan.testing import STRICT, forbid_transfers
+from minigan.testing import STRICT, devices_under_test, forbid_transfers
 from minigan.testing.several import each, entries, is_float
 from minigan.testing.strategies import LAYERS, networks
 
@@ -53,6 +53,10 @@ def check_same_as_on_the_host(case, device, train, dtype=np.float64, tolerance=1
             np.testing.assert_allclose(there[name], array, rtol=0, atol=tolerance * max(1, abs(array).max()))
 
 
+other_devices = pytest.mark.parametrize("device", [one for one in devices_under_test() if one is not CPU], ids=str)
+
+
+@other_devices
 @pytest.mark.parametrize("name", LAYERS)
 @given(data=st.data(), train=st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,6 +64,7 @@ def test_layer(name, device, data, train):
     check_same_as_on_the_host(data.draw(LAYERS[name]), device, train)
 
 
+@other_devices
 @given(case=networks(), train=st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_network_in_float32(device, case, train):

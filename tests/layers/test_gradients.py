@@ -23,7 +23,7 @@ def test_there_is_a_strategy_for_every_layer():
 @given(data=st.data(), train=st.booleans())
 def test_layer(name, data, train):
     layer, x = data.draw(LAYERS[name])
-    check_layer(layer, x, train=train)
+    check_layer(layer, x, train=train, entries=6)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from crews import number_of_threads
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan.errors import ShapeError
@@ -167,6 +167,7 @@ def test_the_variance_keeps_its_digits_when_the_parts_of_a_batch_are_unlike():
 
 @pytest.mark.parametrize("name", ["BatchNorm", "ConditionalBatchNorm", "InstanceNorm", "LayerNorm"])
 @given(data=st.data(), train=st.booleans())
+@settings(max_examples=settings.default.max_examples // 2)
 def test_rows_at_a_time_and_threads_change_nothing(name, data, train):
     """Not a bit in float32, and the gradients are right to second order."""
     layer, x = data.draw(LAYERS[name])

@@ -39,7 +39,7 @@ def network(seed=0, **fault):
 @pytest.mark.parametrize("ulps", [0, 4])
 def test_a_gradient_of_zero_is_right_whatever_its_rounding_is(ulps):
     with noisy_products(ulps):
-        for seed in range(4):
+        for seed in range(2):
             check_network(network(seed), X, seed=seed)
             check_layer(Sequential(Dense(3, 2), BatchNorm(2), Tanh()), X, seed=seed)
 
