@@ -96,14 +96,15 @@ def test_memory_decides_how_many_tiles_at_once_and_no_bit(monkeypatch):
     np.testing.assert_array_equal(*results)
 
 
-def test_the_number_of_threads_decides_no_bit():
+def test_the_number_of_threads_decides_no_bit_of_several_tiles():
+    """In a picture of one tile, the threads share the products."""
     code = """if True:
         import hashlib, sys
         sys.path.insert(0, sys.argv[1])
         from appliers import Changes, photo, smoother
         from minigan.apply import Applier
         from minigan.apply.picture import to_floats
-        print(hashlib.sha256(Applier(Changes(smoother(width=64)))(to_floats(photo(200, 250))).tobytes()).hexdigest())
+        print(hashlib.sha256(Applier(Changes(smoother(width=64)))(to_floats(photo(300, 300))).tobytes()).hexdigest())
     """
     digests = set()
     for threads in "12":

@@ -31,8 +31,9 @@ OF_RUNS = (
     "growing_results.py",
     "translate_my_pictures.py",
 )  # they call `minigan train`, which prints notes
+WITH_TESTS = ("augmentation_study.py",)  # test_augmentation_study.py runs it
 NEED_TORCH = ("enlarge_beside_torch.py",)
-OTHERS = GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS + NEED_TORCH
+OTHERS = GIVEN_TO_TRAIN + NEED_PHOTOS + OF_A_RUN + OF_RUNS + WITH_TESTS + NEED_TORCH
 EXAMPLES = [path for path in ALL if path.name not in OTHERS]
 SMALL = {
     "train_classifier.py": ["--data", "digits", "--steps", "3", "--batch-size", "16"],

@@ -19,7 +19,7 @@ def test_there_is_a_strategy_for_every_layer():
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@settings(max_examples=CASES * 6 // 10)
+@settings(max_examples=CASES * 4 // 10)
 @given(data=st.data(), train=st.booleans())
 def test_layer(name, data, train):
     layer, x = data.draw(LAYERS[name])
@@ -35,6 +35,7 @@ def test_layer_in_many_cases(name, data, train):
     check_layer(layer, x, train=train)
 
 
+@settings(max_examples=CASES // 2)
 @given(case=networks(), train=st.booleans())
 def test_network(case, train):
     check_layer(case.layer, case.x, train=train, step=1e-4, entries=6)
