@@ -13,6 +13,7 @@ from PIL import Image
 
 from minigan.backend import to_numpy
 from minigan.commands import options
+from minigan.commands.balanced import check_balanced, class_folders, number_of_each, trained_filter, write_balanced
 from minigan.commands.cli import INTERRUPTED, Parser, UsageError
 from minigan.commands.codes import Codes, as_list, seeds
 from minigan.commands.options import place
@@ -47,6 +48,11 @@ def add_arguments(parser: Parser) -> None:
     where = "a .png file, or a folder (default: RUN/generated.png, interpolation.png, mixing.png or RUN/generated/)"
     parser.add_argument("--out", type=place, help=where)
     parser.add_argument("--separate", action="store_true", help="write every picture as a file (default: one grid)")
+    what = "with --separate: equally many samples of each class, in a folder for each"
+    parser.add_argument("--balanced", action="store_true", help=f"{what} (default: one folder)")
+    what = "with --balanced: write only samples that a classifier, which is trained first on the run's data, finds to "
+    what += "be of their class, with a probability of P at least (default: write all; P: 0)"
+    parser.add_argument("--filter", type=options.fraction, nargs="?", const=0.0, metavar="P", help=what)
     walk = f"interpolate in {STEPS} steps from each seed of a list to the next, in a grid and a film; for one seed, "
     walk += f"between two latents, {ROWS} times or once for each class (default: independent latents)"
     parser.add_argument("--interpolate", action="store_true", help=walk)
@@ -88,6 +94,11 @@ def main(args: argparse.Namespace) -> int:
             print(film(made, args.seed, label, path.with_suffix(".gif")))
         grid = samples.reshape(-1, *samples.shape[2:])
         image = _draw(config, cls, samples, label) if points else pictures.grid(grid, columns=STEPS)
+    elif args.balanced:
+        each = number_of_each(model, config.model, args.n)
+        folders = class_folders(folder, model.n_classes, config.classes)
+        keep = None if args.filter is None else trained_filter(config, cls, model, args.filter, args.seed)
+        return write_balanced(made, args.seed, each, folders, keep)
     elif args.separate:
         return _write_each(made, config, args.seed, n, label, folder)
     else:
@@ -156,6 +167,7 @@ def _write_each(made: Codes, config: RunConfig, seed: Any, n: int, label: int | 
 
 
 def _check(args: argparse.Namespace) -> None:
+    check_balanced(args)
     if args.separate and (args.interpolate or args.mix is not None):
         other = "--interpolate" if args.interpolate else "--mix"
         raise UsageError(f"--separate writes pictures one by one: it doesn't go with {other}")
