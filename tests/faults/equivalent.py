@@ -135,6 +135,9 @@ REASONS: dict[str, list[Name]] = {
         ("translators/restore.py", "Restore.step", "wrt='input' → 'both'")
     ],
     "a pixel of exactly 1 is between two slopes": [("gans/lapgan.py", "LAPGAN.trace", "abs(x) <= 1" + COMPARED)],
+    "no random number is exactly that": [
+        ("gans/stylegan2.py", "StyleGAN2.mixed_styles", "now.rng.random() < self.mixing" + COMPARED)
+    ],
     "each step sets another decay": [("gans/half_life.py", "HalfLifeGAN.start_averages", "0.0 → 0.5")],
     "the first two arrays have the same shape": [(REDUCTIONS, "sums_by_rows", "0 → 1")],
 }

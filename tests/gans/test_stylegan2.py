@@ -142,8 +142,11 @@ def test_a_mix_has_the_second_style_from_a_random_layer_on():
         np.testing.assert_array_equal(ws[:, cut:], np.repeat(second[:, None], 4 - cut, axis=1))
         cuts.add(cut)
     assert cuts == {1, 2, 3}
-    ws, _ = make(mixing=0.0).mixed_styles(2, RNG, Now(0, 0, RNG))
+    gan, rng, other = make(mixing=0.0), np.random.default_rng(0), np.random.default_rng(0)
+    ws, _ = gan.mixed_styles(2, rng, Now(0, 0, RNG))
     np.testing.assert_array_equal(ws, np.repeat(ws[:, :1], 4, axis=1))
+    gan.latent(2, other)  # without a mix, no second latents are drawn
+    assert rng.random() == other.random()
 
 
 def test_truncation():
