@@ -28,6 +28,7 @@ COMMANDS = {
     "project": ("minigan.commands.project", "find the latents with which a model draws a picture"),
     "encode": ("minigan.commands.encode", "write the codes of pictures, by a trained encoder"),
     "reconstruct": ("minigan.commands.reconstruct", "encode pictures, change their codes, and decode them"),
+    "score": ("minigan.commands.score", "score pictures: are they like those of training?"),
     "evaluate": ("minigan.commands.evaluate", "measure how good pictures are, by FID and others"),
     "report": ("minigan.commands.report", "rewrite the page of a run"),
     "replay": ("minigan.commands.replay", "repeat the step at which a run failed"),

@@ -15,7 +15,7 @@ from minigan.models import MODELS
 WIDTH = 110
 KINDS = {"samples": "pictures or points", "picture": "pictures", "label": "labels", "mask": "masks"}
 # Methods of a model, and the commands that use them
-VERBS = {"generate": "sample", "apply": "apply", "encode": "encode", "reconstruct": "reconstruct"}
+VERBS = {"generate": "sample", "apply": "apply", "encode": "encode", "reconstruct": "reconstruct", "score": "score"}
 
 
 def add_arguments(parser: Parser) -> None:

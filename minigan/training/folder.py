@@ -17,6 +17,10 @@ With judgements also
 best.npz                        the best checkpoint so far
 evaluations.png                 the curves of the judgements
 
+After `minigan score` also
+
+normal.json                     scores of normal pictures, and the rate of false alarms
+
 After a NaN or an infinity also
 
 failure.npz                     the state and the data of the step in which it occurred
