@@ -18,12 +18,12 @@ def pictures_and_styles(N=3, size=4, C=5):
 @pytest.mark.parametrize(("up", "demodulate"), OPTIONS)
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_a_convolution_with_a_kernel_for_each_sample(kernel, up, demodulate):
-    """Equations 1 to 3 of the paper, as they stand."""
-    layer, (x, s) = ModulatedConv2D(5, 2, kernel, up, demodulate, rng=RNG), pictures_and_styles()
+    """Equations 1 to 3 of the paper, as they stand, with an ε that counts."""
+    layer, (x, s) = ModulatedConv2D(5, 2, kernel, up, demodulate, eps=0.5, rng=RNG), pictures_and_styles()
     y, _ = layer.forward((x, s))
     for one, style, expected in zip(x, s, y, strict=True):
         W = layer.W.astype(float) * style[:, None]
-        W = W / np.sqrt((W**2).sum(axis=(0, 1, 2)) + 1e-8) if demodulate else W / np.sqrt(5 * kernel**2)
+        W = W / np.sqrt((W**2).sum(axis=(0, 1, 2)) + 0.5) if demodulate else W / np.sqrt(5 * kernel**2)
         if up:
             plain = ConvTranspose2D(5, 2, kernel, 2, bias=False).to(dtype=np.float64)
             plain.W = W.swapaxes(2, 3)
@@ -102,6 +102,10 @@ def test_what_it_refuses():
         layer.forward((x, s[:2]))
     with pytest.raises(ShapeError, match=r"takes an input of shape \(N, 5\), got \(3, 4\)"):
         layer.forward((x, s[:, :4]))
+    with pytest.raises(ShapeError, match=r"takes an input of shape \(N, H, W, 5\), got \(3, 4, 4, 4\)"):
+        layer.forward((x[..., :4], s))
+    with pytest.raises(ShapeError, match="takes a tuple of 2 arrays"):
+        layer.forward(x)
     for kernel in (2, 0):
         with pytest.raises(ShapeError, match=f"kernel_size is {kernel}: it must be odd"):
             ModulatedConv2D(5, 2, kernel)
