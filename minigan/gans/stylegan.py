@@ -28,7 +28,7 @@ Adam (0, .99) with the rate 1e-3·√(512/C) for C channels, for the reason in p
 beginning of each phase.
 
 Deviations: 64 channels up to 32 pixels instead of 512; z and w of 128 numbers instead of 512; one batch size and one
-rate for all sizes; phases are as long as in progan.py, weights are averaged as in stylegan2.py (authors: without the
+rate for all sizes; phases and α are as in progan.py, weights are averaged as in stylegan2.py (authors: without the
 ramp); one strength of noise for each layer instead of each channel; the critic's activation comes before the halving;
 the second w of a mix is computed only if it is used; samples aren't truncated unless asked for (authors: ψ .7 for the
 first 8 layers). No labels.
