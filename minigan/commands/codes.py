@@ -25,6 +25,7 @@ from minigan.training.pictures import slerp
 AT_ONCE = 256  # samples in a batch
 MOST_SEEDS = 4096
 SUFFIX = ".npz"
+WEIGHTS = "its weights are too large, use an older checkpoint"
 
 Item = int | Path  # a seed, or a file that `minigan project` wrote
 
@@ -110,7 +111,9 @@ class Codes:
             raise DataError(f"there is no file {path}: give one that minigan project wrote") from None
         except UNREADABLE_NPZ as error:
             raise DataError(f"{path} is damaged, or no file that minigan project wrote: give another") from error
-        if kind not in arrays or arrays[kind].shape != mean.shape[1:] or not np.isfinite(arrays[kind]).all():
+        if kind in arrays and not np.isfinite(arrays[kind]).all():
+            raise DataError(f"{path} holds numbers that aren't finite: project the picture again")
+        if kind not in arrays or arrays[kind].shape != mean.shape[1:]:
             has = ", ".join(f"{name} {array.shape}" for name, array in sorted(arrays.items())) or "nothing"
             takes = f"takes {kind} {tuple(mean.shape[1:])}: project the picture with this run"
             raise DataError(f"{path} has {has}, and this run {takes}")
@@ -157,25 +160,30 @@ class Codes:
 
     def samples(self, codes: Any, labels: Any = None) -> np.ndarray:
         """Compute the samples (n, …) of codes, in batches; return them on the host. Raises MiniganError for NaN."""
+        n, why, more = len(codes), WEIGHTS, self.truncation
+        if more.get("truncation", 0) > 1:
+            why = "--truncation is too large, or the weights are: use a smaller one, or an older checkpoint"
         if self.in_w:
-            return collected(lambda some: self.model.synthesize(codes[some]), len(codes))
-        more = self.truncation
+            return collected(lambda some: self.model.synthesize(codes[some]), n, why)
         if labels is None:
-            return collected(lambda some: self.model.generate(codes[some], **more), len(codes))
-        return collected(lambda some: self.model.generate(codes[some], labels[some], **more), len(codes))
+            return collected(lambda some: self.model.generate(codes[some], **more), n, why)
+        return collected(lambda some: self.model.generate(codes[some], labels[some], **more), n, why)
 
 
 def _truncates(model: Any) -> bool:
     return can(model, "generate") and "truncation" in signature(model.generate).parameters
 
 
-def collected(make: Callable[[slice], Any], n: int) -> np.ndarray:
-    """Return `make(slice)` of all n samples, batch by batch, on the host. Raises MiniganError if one isn't finite."""
+def collected(make: Callable[[slice], Any], n: int, why: str = WEIGHTS) -> np.ndarray:
+    """Return `make(slice)` of all n samples, batch by batch, on the host. Raises MiniganError if one isn't finite.
+
+    why: the end of the message
+    """
     parts = []
     for i in range(0, n, AT_ONCE):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             parts.append(to_numpy(make(slice(i, i + AT_ONCE))))
     samples = np.concatenate(parts)
     if not np.isfinite(samples).all():
-        raise MiniganError("the generator draws numbers that aren't finite: its weights are too large, use older ones")
+        raise MiniganError(f"the generator draws numbers that aren't finite: {why}")
     return samples

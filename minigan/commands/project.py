@@ -90,6 +90,8 @@ def _check(args: argparse.Namespace, model: Any, config: RunConfig) -> tuple[Cod
     codes = Codes(model, config.model)
     if args.per_layer:
         codes.need_styles("--per-layer")
+    if args.starts > DRAWS + 1:
+        raise UsageError(f"--starts {args.starts} are too many: there are the mean and {DRAWS:,} samples to start from")
     if model.n_classes and args.label is None:
         raise UsageError("this run has classes: say with --class which one the pictures are of")
     label = None if args.label is None else find_class(args.label, model.n_classes, config.classes)

@@ -21,6 +21,7 @@ import numpy as np
 from minigan.backend import to_numpy
 from minigan.commands.codes import Codes, collected
 from minigan.common.terminal import bar
+from minigan.errors import MiniganError
 from minigan.layers import Layer
 from minigan.metrics import FeatureNetwork, psnr, ssim
 from minigan.optim import Adam, cosine_decay
@@ -101,7 +102,10 @@ def project(
     begin = xp.concatenate([draws.mean, *(draws.codes[i : i + 1] for i in order[: starts - 1])])
     scale = float(to_numpy(draws.codes.std(axis=0).mean()))
     way = search(codes, target, begin, label, steps, rate * scale, per_layer)  # (T, starts, …)
-    last = codes.samples(way[-1], codes.labels(len(begin), label))
+    try:
+        last = codes.samples(way[-1], codes.labels(len(begin), label))
+    except MiniganError:  # random samples were finite
+        raise MiniganError("the search has left the range of finite numbers: give a smaller `lr`") from None
     best = int(np.argmin(squared_errors(last, target)))
     film = codes.samples(way[:, best], codes.labels(len(way), label))
     mean = codes.samples(draws.mean, codes.labels(1, label))[0]

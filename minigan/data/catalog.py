@@ -87,7 +87,9 @@ def open_dataset(
     else:
         dataset = _open_name(spec, img_size, channels, seed, split, crops)
     if isinstance(dataset, PointDataset) and (img_size or channels):
-        raise DataError(f"{spec} is a set of points, not of pictures: leave out `img_size` and `channels`")
+        raise DataError(
+            f"{spec} is a set of points, which have no `img_size` and no `channels`: leave them out, or give pictures"
+        )
     if limit and limit < len(dataset):
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:limit]
         dataset = dataset.select(np.sort(chosen))

@@ -111,7 +111,8 @@ def list_files(root: Path) -> Listing:
     listing = list_folder(root) if root.is_dir() else list_archive(root)
     if not listing.pictures:
         passed_over = count_kinds(listing.passed_over)
-        raise DataError(f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}"))
+        what = f"{root} has no pictures in it ({', '.join(SUFFIXES)})" + (passed_over and f"; {passed_over}")
+        raise DataError(f"{what}: give another folder, or convert them")
     return listing
 
 

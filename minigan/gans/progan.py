@@ -230,7 +230,8 @@ def phases(top: int, growth_samples: int, first: int = 0, networks: Sequence[str
     """
     before = 2 * (top - first)  # phases before the last
     if 0 < growth_samples < before:
-        raise ValueError(f"`growth_samples` is {growth_samples}: {before} phases need at least as many samples, or 0")
+        few = f"`growth_samples` is {growth_samples}, and growing has {before} phases before the last"
+        raise ValueError(f"{few}: give at least {before} samples, or more `n_steps`, or 0 for no growing")
     found = []
     for i in range(2 * first, 2 * top + 1):
         k, fading = (i + 1) // 2, i % 2

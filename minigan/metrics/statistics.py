@@ -73,7 +73,7 @@ def observe(
         for watcher in watchers:
             watcher(features, probabilities, labels)
     if moments.n < 2:
-        raise DataError(f"{source}: {moments.n} pictures have no covariance: give two at least")
+        raise DataError(f"{source}: {moments.n or 'no'} picture has no covariance: give two at least")
     mean, covariance = to_numpy(moments.mean), to_numpy(moments.covariance)
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise DataError(f"{source}: some features are not finite, so some pixels are not: look at the pictures")

@@ -112,7 +112,9 @@ class Checkpoint:
         left_out = {*KINDS, "model"} - {kind for kind, some in parts.items() if some}
         saved = {name for name in among if name.partition(".")[0] not in left_out}
         for name in sorted(own.keys() ^ saved):
-            raise CheckpointError(f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model")
+            raise CheckpointError(
+                f"{self.path} {'lacks' if name in own else 'has'} {name}: it is of another model or size"
+            )
         for name, array in own.items():
             found = self.arrays[name]
             if found.shape != array.shape or found.dtype.kind != array.dtype.kind:

@@ -124,6 +124,8 @@ def feeds_of(config: RunConfig, sources: Sources, model: Model) -> Feeds:
 def plan_of_resumed(config: RunConfig, cls: type[Model] | None = None, data: Any = None, held_out: Any = None) -> Plan:
     """Return the plan of a resumed run, with its data opened again. Raises MiniganError if the data no longer fits."""
     cls = cls or model_class(config.model)
+    # nothing is planned anew, but a batch size that doesn't fit is refused before the run is touched
+    cls.planned(1, config.model_args | {"batch_size": config.batch_size})
     sources, kept = open_sources(config, cls, data, held_out)
     check_sources(config, sources)
     config = replace(config, samples=samples_of(sources), fingerprint=fingerprint(sources))

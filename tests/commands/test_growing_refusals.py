@@ -56,6 +56,37 @@ def test_a_model_without_w_is_neither_truncated_nor_mixed(capsys):
         assert f"{option} is of models that compute styles w of z, such as stylegan2" in refused(capsys, line)
 
 
+def test_a_resumed_run_that_does_not_fit_is_refused_before_it_is_touched(capsys):
+    run("train progan --data digits --limit 64 --img-size 8 --features 2 --batch-size 4 --n-steps 3 --quiet --out r")
+    for more, said in (
+        ("--batch-size 6", GROUPS),
+        ("--img-size 16", "--img-size 16 doesn't fit this run, which began with 8: leave it out"),
+        ("--growth-samples 9", "--growth-samples 9 doesn't fit this run"),
+        ("--group 2", "--group 2 doesn't fit this run, which began with 4"),
+        ("--data ring", "ring is a set of points, which have no --img-size and no --channels: leave them out, or give"),
+    ):
+        assert said in refused(capsys, f"train --resume r --n-steps 9 --quiet {more}")
+    assert "r has already made 3 steps: give a larger --n-steps" in refused(
+        capsys, "train --resume r --n-steps 2 --quiet"
+    )
+    other = (
+        "train progan --data digits --limit 64 --features 2 --batch-size 4 --n-steps 9 --quiet --out new --init-from r"
+    )
+    assert "it is of another model or size" in refused(capsys, f"{other} --img-size 16")
+
+
+def test_too_few_steps_to_grow(capsys):
+    line = "train progan --data digits --limit 64 --img-size 16 --features 2 --batch-size 4 --n-steps 1 --out new"
+    said = "--growth-samples is 2, and growing has 4 phases before the last: give at least 4 samples, or more --n-steps"
+    assert said in refused(capsys, line)
+
+
+def test_a_truncation_that_overflows(capsys):
+    run("train stylegan2 --data digits --limit 64 --img-size 8 --features 2 --batch-size 4 --n-steps 1 --quiet --out r")
+    said = "aren't finite: --truncation is too large, or the weights are: use a smaller one, or an older checkpoint"
+    assert said in refused(capsys, "sample r --truncation 1e38")
+
+
 def test_points_are_not_projected(capsys):
     run("train gan --data ring --n-steps 1 --quiet --out gan")
     assert "gan draws points, which have no pictures to project" in refused(capsys, "project gan a.png")

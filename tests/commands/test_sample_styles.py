@@ -135,6 +135,7 @@ def test_the_truncation_of_z_is_that_of_generate():
 
 def test_what_is_refused(styled, capsys):
     np.savez("other.npz", w=np.zeros((9, 3), np.float32))
+    np.savez("infinite.npz", w=np.full((4, 3), np.inf, np.float32))
     Path("note.npz").write_text("no archive")
     for line, said in (
         ("--seed 3,x", "'x' in '3,x' is no seed: write numbers, ranges and files"),
@@ -148,6 +149,7 @@ def test_what_is_refused(styled, capsys):
             "--seed 3,other.npz",
             "other.npz has w (9, 3), and this run takes w (4, 3): project the picture with this run",
         ),
+        ("--seed 3,infinite.npz", "infinite.npz holds numbers that aren't finite: project the picture again"),
         ("--truncation x", "'x' is not a number"),
         ("--truncation inf", "inf is not finite"),
         ("--mix 3 --separate", "it doesn't go with --mix"),
