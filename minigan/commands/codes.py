@@ -83,6 +83,7 @@ class Codes:
             what = f"{option} is of models that compute styles w of z, such as stylegan2, and {self.name} has none"
             raise UsageError(f"{what}: leave it out")
 
+    @np.errstate(over="ignore", invalid="ignore")  # `collected` looks for what isn't finite
     def of_z(self, z: Any, labels: Any = None) -> Any:
         """Map z (n, latent_dim) to codes: w (n, L, D), or z itself."""
         return self.model.styles(z, labels, **self.truncation) if self.in_w else z

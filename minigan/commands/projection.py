@@ -113,6 +113,7 @@ def project(
     return Projection(to_numpy(way[-1, best]), *three, film, measured(three, target, draws, network))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # `project` looks for what isn't finite
 def search(
     codes: Codes, target: np.ndarray, begin: Any, label: int | None, steps: int, rate: float, per_layer: bool
 ) -> Any:

@@ -3,8 +3,10 @@
 Those of `minigan sample` are in test_sample_styles.py, those of `minigan project` in test_project.py.
 """
 
+import numpy as np
 import pytest
 from command_line import in_an_empty_folder, refused, run  # noqa: F401
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 POWERS = "so it makes square pictures of 8, 16, 32, 64 … pixels, not of shape"
@@ -81,10 +83,13 @@ def test_too_few_steps_to_grow(capsys):
     assert said in refused(capsys, line)
 
 
-def test_a_truncation_that_overflows(capsys):
+def test_a_truncation_and_a_search_that_overflow(capsys):
     run("train stylegan2 --data digits --limit 64 --img-size 8 --features 2 --batch-size 4 --n-steps 1 --quiet --out r")
     said = "aren't finite: --truncation is too large, or the weights are: use a smaller one, or an older checkpoint"
     assert said in refused(capsys, "sample r --truncation 1e38")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("a.png")
+    said = "the search has left the range of finite numbers: give a smaller --lr"
+    assert said in refused(capsys, "project r a.png --lr 1e38 --steps 3")
 
 
 def test_points_are_not_projected(capsys):
