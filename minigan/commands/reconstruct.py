@@ -48,7 +48,8 @@ def main(args: argparse.Namespace) -> int:
     """Write every reconstruction, tables of pictures, and the errors; print the errors."""
     _check(args)
     out = args.out or args.run / "reconstructed"
-    opened = open_encoder("reconstruct", args, out, ("generate", "reconstruct"))
+    decodes = ("generate",) if args.interpolate or args.source else ()  # decodes codes that were changed
+    opened = open_encoder("reconstruct", args, out, ("reconstruct", *decodes))
     if args.interpolate and len(opened.pictures) < 2:
         raise UsageError("--interpolate goes from picture to picture: give two or more")
     z = encode(opened.model, opened.pictures)  # (n, D)

@@ -75,8 +75,8 @@ def rank_of_threshold(n: int, alpha: float) -> int:
     if k > n:
         least = ceil((1 - rate) / rate)
         raise MiniganError(
-            f"{n:,} normal picture{'s are' if n != 1 else ' is'} too few for a rate of false alarms of {alpha:g}: give {least:,} or more, "
-            "or a larger `alpha`"
+            f"{n:,} normal picture{'s are' if n != 1 else ' is'} too few for a rate of false alarms of {alpha:g}: "
+            f"give {least:,} or more, or a larger `alpha`"
         )
     return k
 

@@ -29,6 +29,7 @@ OF_RUNS = (
     "translation_results.py",
     "super_resolution_results.py",
     "growing_results.py",
+    "anomaly_results.py",
     "translate_my_pictures.py",
 )  # they call `minigan train`, which prints notes
 WITH_TESTS = ("augmentation_study.py",)  # test_augmentation_study.py runs it
@@ -198,6 +199,27 @@ def test_growing_results_of_all_arms_are_made(tmp_path):
     assert [one["psi"] for one in results["truncation"]] == [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
     assert [len(results["projections"][name]) for name in ("own", "held-out")] == [10, 10]
     assert "nearer than 1,000 samples" in (tmp_path / "out" / "results.md").read_text()
+
+
+@pytest.mark.slow
+def test_anomaly_results_of_some_arms_are_made(tmp_path):
+    """20 steps of the arms of one digit, scored beside the simple scores, and a digit with a white spot."""
+    words = ["--rehearse", "--only", "digit-8-seed-0", "--out", "out"]
+    result = run("anomaly_results.py", words, tmp_path)
+    assert result.returncode == 0, result.stderr
+    out = tmp_path / "out"
+    results = json.loads((out / "results.json").read_text())
+    assert set(results) == {f"digit-8-seed-0-{model}" for model in ("ganomaly", "autoencoder")}
+    methods = results["digit-8-seed-0-ganomaly"]["methods"]
+    assert list(methods) == ["ganomaly", "nearest normal picture", "PCA, 50 components"]
+    assert methods["nearest normal picture"]["auroc"] > 0.8
+    table = (out / "results.md").read_text()
+    assert "| 8 | " in table
+    assert "of 4 cases" in table
+    assert (out / "blot" / "scored" / "scores.html").is_file()
+    kept = (out / "digit-8-seed-0-ganomaly" / "scored" / "scores.json").stat().st_mtime_ns
+    assert run("anomaly_results.py", words, tmp_path).returncode == 0  # nothing is done again
+    assert (out / "digit-8-seed-0-ganomaly" / "scored" / "scores.json").stat().st_mtime_ns == kept
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)
