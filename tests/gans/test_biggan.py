@@ -63,6 +63,15 @@ def test_each_block_has_its_part_of_z(latent_dim):
     assert {slices[1] for slices in taken} == {(latent_dim, latent_dim + 128)}  # the class
 
 
+def test_the_loss_of_d_is_that_of_real_and_fake_pictures():
+    gan, logits = make("biggan-32"), []
+    forward = gan.networks["D"].forward
+    gan.networks["D"].forward = lambda *x, **more: logits.append(forward(*x, **more)) or logits[-1]
+    measured = make_step(gan, real_data(gan), np.random.default_rng(0))
+    real, fake = np.split(logits[0][0], 2)
+    assert measured["d_loss"] == pytest.approx(np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean())
+
+
 def test_truncation_removes_the_tails_of_a_normal_distribution():
     """ψ times the numbers of N(0, 1) between −2 and 2, in the order of z."""
     z = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
