@@ -155,7 +155,7 @@ HEIGHTS = st.integers(60, 150) | st.integers(5, 12).map(lambda n: 12 * n)
 WIDTHS = st.integers(30, 50) | st.just(36)
 
 
-@settings(max_examples=min(200, 5 * settings().max_examples))
+@settings(max_examples=min(200, 3 * settings().max_examples))
 @given(chains(), HEIGHTS, WIDTHS, st.integers(1, 20))
 def test_tiles_equal_the_whole(chain, height, width, least):
     network = Sequential(*chain)
