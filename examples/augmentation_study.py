@@ -13,12 +13,13 @@ size; where two sets are named, each gives half of every batch:
     gan alone, filtered  those samples that the classifier of `classical` finds to be of their class (GaFi)
     more real            real pictures, and real ones that no other arm has: what a perfect GAN would bring
 
-    python examples/augmentation_study.py DATA                      MNIST's folder: about 70 minutes on two cores
+    python examples/augmentation_study.py DATA                      MNIST's folder; two cores need about 70 minutes
     python examples/augmentation_study.py DATA --per-class 10       only with ten pictures a class
-    python examples/augmentation_study.py digits --rehearse         20 steps of everything: about half a minute
+    python examples/augmentation_study.py digits --rehearse         20 steps of everything: about ten seconds
 
-DATA is a name or a path, as of `minigan train --data`, with classes. Its test part is the test set, or else its last
-fifth. What decides is `both` against `classical`: people who have few pictures shift and rotate them anyway.
+The 70 minutes are computed from the time of single steps. DATA is a name or a path, as of `minigan train --data`, with
+classes. Its test part is the test set, or else its last fifth. What decides is `both` against `classical`: people who
+have few pictures shift and rotate them anyway.
 
 What you should see: a line for each GAN and each classifier. In --out are results.md, with a table and a sentence for
 each number of pictures, and results.json; both are written after each seed. A run that is repeated with the same --out

@@ -53,6 +53,7 @@ def test_the_filter_writes_what_the_classifier_finds_to_be_of_the_class(trained,
 
     monkeypatch.setattr("minigan.gans.CDCGAN.generate", draw)
     monkeypatch.setattr(balanced, "STEPS", 30)
+    monkeypatch.setattr(balanced, "AT_ONCE", 8)
     assert run("sample run --balanced --separate --filter --n 100 --out out") == 0
     assert "of 60 pictures that it wasn't trained on" in capsys.readouterr().out
     found, right = (
