@@ -9,9 +9,10 @@ from minigan.autoencoders.ganomaly import JUDGED, decoder, stage_widths
 from minigan.backend import to_numpy
 from minigan.common.model_checks import check_exhibits, check_measures, check_model
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D
+from minigan.layers import BatchNorm, Conv2D, ConvTranspose2D, LeakyReLU
 from minigan.optim import Adam
 from minigan.testing import devices_under_test, forbid_transfers, shake
+from minigan.testing.transfers import transfers
 
 TINY = {"latent_dim": 3, "features": 2}
 TERMS = {"pixel_error": 50.0, "code_error": 1.0, "feature_error": 1.0}  # of the generator's loss, with their weights
@@ -164,6 +165,7 @@ def test_the_networks_of_the_authors_code():
     assert norms["encoder"] == norms["features"] == [128, 256]
     assert norms["decoder"] == [256, 128, 64]
     layers = [f for net in gan.networks.values() for _, f in net.walk()]
+    assert {f.negative_slope for f in layers if type(f) is LeakyReLU} == {0.2}
     assert not any(name.endswith(".b") for net in gan.networks.values() for name in net.state_dict())
     assert all(f.W.std() == pytest.approx(0.02, rel=0.05) for f in layers if isinstance(f, (Conv2D, ConvTranspose2D)))
     assert all(type(o) is Adam and (o.lr, o.betas) == (2e-4, (0.5, 0.999)) for o in gan.optimizers.values())
@@ -186,4 +188,7 @@ def test_a_step_on_every_device(device):
         make_step(gan, x, rng)
         gan.score(x)
     gan = make(device=device, restart_below=100.0)
-    assert to_numpy(make_step(gan, x, rng)["restarts"]) == 1
+    before = transfers.to_host
+    restarts = make_step(gan, x, rng)["restarts"]
+    assert (transfers.to_host - before == gan.reads) or device.xp is np
+    assert to_numpy(restarts) == 1
