@@ -66,6 +66,26 @@ def test_memory_is_near_that_of_a_real_step():
     assert float(row.split()[-2]) == pytest.approx(peak, rel=0.25)
 
 
+@pytest.mark.slow
+def test_the_memory_of_each_phase_is_near_that_of_a_real_step():
+    """Of progan, whose phases differ in the size of their pictures."""
+    config = replace(DCGAN16, model="progan", model_args={"features": 8, "growth_samples": 400}, batch_size=16)
+    model, peaks, rng = build_model(config), {}, np.random.default_rng(0)
+    batch = random_batch(model, SHAPES, 16, rng)
+    with number_of_threads(1):
+        for now in moments(model):
+            tracemalloc.start()
+            model.step(lambda: batch, rng, now)
+            peaks[now.phase.name] = tracemalloc.get_traced_memory()[1] / 2**20
+            tracemalloc.stop()
+        rows = [line.split() for line in summarize(model, config, SHAPES).splitlines() if "activations, batch" in line]
+    predicted = {row[1].rstrip(","): float(row[-2]) for row in rows}
+    assert list(predicted) == ["4px", "fade-8px", "8px", "fade-16px", "16px"]
+    assert predicted["16px"] > 2 * predicted["8px"] > 2 * predicted["4px"]
+    for phase, peak in peaks.items():
+        assert predicted[phase] == pytest.approx(peak, rel=0.2, abs=0.1), phase
+
+
 class Three(Model):
     """Two networks, of which one is averaged, and a frozen one; the second phase leaves the second network out."""
 
