@@ -17,14 +17,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import relu
 
 from minigan import layers, optim
-from minigan.bench import torch_gans, torch_translators
+from minigan.bench import torch_autoencoders, torch_gans, torch_translators
 from minigan.bench.memory import HostMemory
 from minigan.bench.torch_layers import torch_network
 from minigan.bench.workloads import SingleLayer, Training, Workload
 from minigan.common.small_models import moments
 from minigan.errors import MiniganError
 
-STEPS = torch_translators.STEPS | torch_gans.STEPS  # of models that have other networks than one G and one D
+# Of models that have other networks than one G and one D
+STEPS = torch_translators.STEPS | torch_gans.STEPS | torch_autoencoders.STEPS
 
 
 def torch_optimizer(optimizer: optim.Optimizer, network: nn.Module) -> torch.optim.Optimizer:

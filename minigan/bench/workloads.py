@@ -178,6 +178,8 @@ WORKLOADS: dict[str, Workload] = {
         f"progan-{name}": Training("progan", (32, 32, 1), settings={"growth_samples": 6000}, phase=phase, batch_size=16)
         for name, phase in (("4", 0), ("8", 2), ("16", 4), ("fade-32", 5), ("32", 6))
     },
+    "vae-28": Training("vae", (28, 28, 1)),
+    "vaegan-64": Training("vaegan", (64, 64, 3), settings={"margin": 10.0}),  # no update is skipped
     "sample-32": Training("dcgan", (32, 32, 3), "sampling pass"),
     "sample-64": Training("dcgan", (64, 64, 3), "sampling pass"),
     "sample-128": Training("dcgan", (128, 128, 3), "sampling pass"),

@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch")
 from enlarging import assert_same_way, copied, in_torchs_layout, nchw  # noqa: E402
 from steps import make_step  # noqa: E402
 
-from minigan.autoencoders import VAE, VAEGAN, vaegan  # noqa: E402
+from minigan.autoencoders import MODELS, VAE, VAEGAN, vaegan  # noqa: E402
+from minigan.bench import torch_autoencoders  # noqa: E402
 from minigan.optim import Adam  # noqa: E402
 
 nn, TF = torch.nn, torch.nn.functional
@@ -169,3 +170,21 @@ def test_ten_steps_in_float64(cls, C, size, given, skips, monkeypatch):
     assert updates == set(skips)
     for name, network in model.networks.items():
         assert_same_way(network, start[name], theirs[name])
+
+
+@pytest.mark.parametrize(("name", "margin"), [("vae", None), ("vaegan", 10.0), ("vaegan", 0.0)])
+def test_a_step_of_the_benchmark_is_that_of_the_twin(name, margin, monkeypatch):
+    given = {"beta": 0.5} | ({"gamma": 0.3, "margin": margin} if name == "vaegan" else {})
+    model = MODELS[name]((28, 28, 1), latent_dim=LATENT, features=F, **given, rng=np.random.default_rng(0))
+    rng, torchs = np.random.default_rng(1), [networks(1, 28) for _ in range(2)]
+    x, draws = nchw(np.tanh(rng.normal(size=(BATCH, 28, 28, 1)))), torch.tensor(rng.normal(size=(2, BATCH, LATENT)))
+    nets = [{key: copied(net, nn.Sequential(*layers[key])) for key, net in model.networks.items()} for layers in torchs]
+    adam = [{key: torch.optim.Adam(net.parameters(), 1e-3) for key, net in some.items()} for some in nets]
+    more = {"equilibrium": vaegan.EQUILIBRIUM} if name == "vaegan" else {}
+    {"vae": vae_step, "vaegan": vaegan_step}[name](nets[0], adam[0], x, draws, **given, **more)
+    monkeypatch.setattr(torch, "randn_like", lambda a: draws[0])
+    monkeypatch.setattr(torch, "randn", lambda *shape, device: draws[1])
+    torch_autoencoders.STEPS[name](model, nets[1], adam[1])({"real": x})
+    for one, other in zip(*(some.values() for some in nets), strict=True):
+        for p, q in zip(one.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=0, atol=1e-12)

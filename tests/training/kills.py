@@ -1,7 +1,7 @@
 """Kill trainings at random moments, go on with each, and compare the end with that of a run that nobody disturbed.
 
     python tests/training/kills.py dcgan wgan-gp sngan --kills 100
-    python tests/training/kills.py attention biggan lapgan progan stylegan stylegan2 --kills 20
+    python tests/training/kills.py attention biggan lapgan progan stylegan stylegan2 vae vaegan --kills 20
     python tests/training/kills.py restore filling pix2pix cyclegan srresnet srgan relativistic --kills 20
 
 A run is killed (SIGKILL) and resumed until it has reached its last step; then its weights, optimizers, statistics,
@@ -35,6 +35,7 @@ OFTEN = f"--n-steps {STEPS} --checkpoint-interval 7 --sample-interval 100 --quie
 GANS = {  # that need other options than SMALL
     "attention": "sngan --attention 8 --labels",
     "ganomaly": "ganomaly --restart-below 0.5",
+    "vaegan": "vaegan --img-size 16 --margin 0.02",
     "biggan": "biggan --img-size 32 --features 1 --labels --ortho 0.0001",
 }
 HALF_LIFE = ("stylegan", "stylegan2")  # whose averages have a decay that grows with the pictures so far, without --ema

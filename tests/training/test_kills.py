@@ -6,7 +6,7 @@ from kills import TRANSLATORS, of_a_gan, of_a_translator, try_training
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", ["dcgan", "wgan-gp", "sngan", "attention", "biggan", "lapgan", "progan", "stylegan", "ganomaly"]
+    "model", ["dcgan", "wgan-gp", "sngan", "attention", "biggan", "lapgan", "progan", "stylegan", "ganomaly", "vaegan"]
 )
 def test_a_run_that_is_killed_again_and_again_ends_like_an_unbroken_one(model):
     tally = try_training(of_a_gan(model), kills=6)
