@@ -29,6 +29,7 @@ OF_RUNS = (
     "translation_results.py",
     "super_resolution_results.py",
     "growing_results.py",
+    "codes_results.py",
     "anomaly_results.py",
     "translate_my_pictures.py",
 )  # they call `minigan train`, which prints notes
@@ -220,6 +221,19 @@ def test_anomaly_results_of_some_arms_are_made(tmp_path):
     kept = (out / "digit-8-seed-0-ganomaly" / "scored" / "scores.json").stat().st_mtime_ns
     assert run("anomaly_results.py", words, tmp_path).returncode == 0  # nothing is done again
     assert (out / "digit-8-seed-0-ganomaly" / "scored" / "scores.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_codes_results_of_all_arms_are_made(tmp_path):
+    """20 steps of each arm, on drawn digits."""
+    result = run("codes_results.py", ["--rehearse", "--out", "out"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(results) == set(load("codes_results").ARMS)
+    for one in results.values():
+        assert one["pictures"] == 20
+        assert 0 < one["pixels"] < 4 and one["features"] > 0 and "kid" in one["kid"]
+    assert "| photos-vaegan | 20 |" in (tmp_path / "out" / "results.md").read_text()
 
 
 @pytest.mark.parametrize("example", ALL, ids=lambda path: path.stem)
