@@ -76,9 +76,9 @@ def disk(tmp_path):
 @pytest.mark.slow
 def test_a_disk_that_fills_up(disk):
     """The last checkpoint that found room is whole, and with room again the run goes on to the same end."""
-    place = disk("size=600k")
+    place = disk("size=1200k")
     ballast = place / "ballast"
-    ballast.write_bytes(bytes(200_000))
+    ballast.write_bytes(bytes(600_000))
     process = begin(f"{LONG} --out disk/run --quiet --keep-checkpoints 2")
     wait_for(lambda: Path("disk/run/checkpoints/step-000040.npz").exists(), process)
     with ballast.open("ab", buffering=0) as file, suppress(OSError):
