@@ -51,7 +51,7 @@ class Arm:
 
 ARMS = {
     "mnist-progan": Arm("mnist", "progan", 25),
-    "mnist-stylegan2": Arm("mnist", "stylegan2", 25),
+    "mnist-stylegan2": Arm("mnist", "stylegan2 --gamma 10", 25),  # with the default, all samples are one digit at first
     **{f"mnist-dcgan-{seed}": Arm("mnist", f"dcgan --seed {seed}", 25) for seed in range(3)},
     "mnist-wgan-gp": Arm("mnist", "wgan-gp", 25),
     "faces-stylegan2": Arm("faces", "stylegan2 --augment flip", 32),
