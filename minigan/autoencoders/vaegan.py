@@ -121,7 +121,9 @@ class VAEGAN(Autoencoder):
             if learns.get(name, True):  # the encoder always learns
                 optimizer.step()
         shares = {"d_updates": learns["verdict"], "decoder_updates": learns["decoder"]}
-        return measured | {name: array_module(x).asarray(np.float32(learned)) for name, learned in shares.items()}
+        return measured | {
+            name: array_module(x).full((), float(learned), np.float32) for name, learned in shares.items()
+        }
 
     def reconstruct_in_features(self, x: Any, f_x: Any, rng: Any) -> dict[str, Any]:
         """Compute the gradients of error and KL. They reach the encoder and the decoder.

@@ -16,12 +16,16 @@ from minigan.testing import STRICT
 SHAPES = {"real": (2,)}
 
 
+def model(device, step):
+    return SimpleNamespace(device=device, arrays={"real": SAMPLES}, phases=(WHOLE,), reads=0, step=step)
+
+
 def model_whose_step(does):
     def build(device):
         def step(next_batch, rng, now):
             return does(next_batch()["real"])
 
-        return Small(SimpleNamespace(device=device, arrays={"real": SAMPLES}, phases=(WHOLE,), step=step), SHAPES, "")
+        return Small(model(device, step), SHAPES, "")
 
     return build
 
