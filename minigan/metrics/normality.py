@@ -15,8 +15,7 @@ import numpy as np
 
 from minigan.backend import to_numpy
 from minigan.errors import MiniganError
-
-BLOCK = 256  # pictures at once
+from minigan.metrics.manifold import nearest
 
 
 class NearestNormal:
@@ -26,16 +25,11 @@ class NearestNormal:
 
     def __init__(self, pictures: Any) -> None:
         self.rows = _rows(pictures)  # (N, D)
-        self.squares = (self.rows**2).sum(axis=1)  # (N,)
 
     def score(self, x: Any) -> np.ndarray:
         """Return min_i mean (x − x_i)² of pictures (n, H, W, C)."""
-        found = []
-        for some in _blocks(_rows(x)):
-            # |x − x_i|² = |x|² − 2 x·x_i + |x_i|²                                   (n, D) @ (D, N) → (n, N)
-            distances = (some**2).sum(axis=1)[:, None] - 2 * (some @ self.rows.T) + self.squares
-            found.append(distances.min(axis=1).clip(0) / self.rows.shape[1])
-        return np.concatenate(found)
+        _, distances = nearest(_rows(x), self.rows)  # (n, D), (N, D) → (n, 1)
+        return distances[:, 0] ** 2 / self.rows.shape[1]
 
 
 class PrincipalComponents:
@@ -68,7 +62,3 @@ def _rows(pictures: Any) -> np.ndarray:
     """Pictures (N, H, W, C) → float64 (N, D)."""
     x = to_numpy(pictures)
     return x.reshape(len(x), -1).astype(np.float64)
-
-
-def _blocks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]

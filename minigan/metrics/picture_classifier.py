@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import Device, array_module, get_device, to_numpy
+from minigan.backend import Device, get_device, to_numpy
 from minigan.errors import ShapeError
-from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, he_normal
+from minigan.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, ReLU, Sequential, Softmax, he_normal
 from minigan.losses import softmax_cross_entropy
 from minigan.metrics.checks import check_pictures
 from minigan.optim import Adam, cosine_decay
@@ -86,9 +86,7 @@ class PictureClassifier:
         parts = []
         for i in range(0, len(x), AT_ONCE):
             logits = self.network.output(self.device.array(x[i : i + AT_ONCE]), train=False)
-            xp = array_module(logits)
-            p = xp.exp(logits - logits.max(axis=1, keepdims=True))
-            parts.append(to_numpy(p / p.sum(axis=1, keepdims=True)))
+            parts.append(to_numpy(Softmax().output(logits)))
         return np.concatenate(parts) if parts else np.empty((0, self.n_classes), np.float32)
 
     def accuracy(self, x: Any, labels: Any) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minigan.errors import MiniganError
-from minigan.metrics.normality import BLOCK, NearestNormal, PrincipalComponents
+from minigan.metrics.normality import NearestNormal, PrincipalComponents
 
 
 def pictures(n, seed=0, shape=(3, 2, 3)):
@@ -12,7 +12,7 @@ def pictures(n, seed=0, shape=(3, 2, 3)):
 
 
 def test_the_distance_to_the_nearest_normal_picture():
-    normal, x = pictures(20), pictures(BLOCK + 5, 1)
+    normal, x = pictures(20), pictures(40, 1)
     expected = [((normal.astype(float) - one) ** 2).mean(axis=(1, 2, 3)).min() for one in x]
     np.testing.assert_allclose(NearestNormal(normal).score(x), expected, rtol=1e-10)
     np.testing.assert_allclose(NearestNormal(normal).score(normal), 0, atol=1e-14)
